@@ -1,0 +1,379 @@
+//! config.toml as types: every setting, its unit, its default and its check.
+//!
+//! The committed `config.toml` is the manual; a test holds it equal to [`Config::default`]. A value is looked
+//! up in three places, the later one wins: the defaults here, the file, the environment
+//! (`RESIZED_CACHE__MEMORY=1GiB` sets `cache.memory`). Unknown keys and impossible values are errors that name
+//! the key; nothing is clamped. This module knows no other part of the program.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::path::Path;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// Everything an operator can set.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub answers: Answers,
+    pub originals: Originals,
+    pub variants: Variants,
+    pub s3: S3,
+    pub urls: Urls,
+    /// Named sizes: `small = "300x300_crop"` makes `photo_small.jpg` mean `photo_300x300_crop.jpg`.
+    pub presets: BTreeMap<String, String>,
+    pub formats: Formats,
+    pub limits: Limits,
+    pub cache: Cache,
+    pub work: Work,
+    pub log: Log,
+}
+
+/// The listening socket and its connections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// Serving threads, each with its own listener; 0 is one a core.
+    pub threads: usize,
+    pub connections: NonZeroUsize,
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    pub header_bytes: ByteSize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            threads: 0,
+            connections: nonzero(10_000),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+            header_bytes: ByteSize::kib(16),
+        }
+    }
+}
+
+/// How a variant is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The variant's bytes.
+    Stream,
+    /// A redirect to the stored variant's public URL.
+    Redirect,
+}
+
+/// What answers look like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Answers {
+    pub mode: Mode,
+    pub cache_control: String,
+    pub redirect_cache_control: String,
+    pub original_cache_control: String,
+    pub error_cache_control: String,
+    /// `Access-Control-Allow-Origin` on every image answer; empty sends none.
+    pub allow_origin: String,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Stream,
+            cache_control: "public, max-age=86400".into(),
+            redirect_cache_control: "public, max-age=86400".into(),
+            original_cache_control: "public, max-age=3600".into(),
+            error_cache_control: "public, max-age=10".into(),
+            allow_origin: "*".into(),
+        }
+    }
+}
+
+/// Which plain originals (no size suffix) are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Serve {
+    /// Those whose first bytes say that they are an image we know.
+    Images,
+    /// Every object of the originals' store.
+    All,
+    /// None: 404.
+    None,
+}
+
+/// The store of uploaded pictures. Only read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Originals {
+    /// `file:directory` or `s3://bucket/prefix`.
+    pub store: String,
+    /// Base URL under which clients can reach the originals' bucket; in redirect mode plain originals go there.
+    pub public_url: String,
+    pub serve: Serve,
+}
+
+impl Default for Originals {
+    fn default() -> Self {
+        Self { store: "file:samples".into(), public_url: String::new(), serve: Serve::Images }
+    }
+}
+
+/// The store that variants are written back to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Variants {
+    /// `file:directory` or `s3://bucket/prefix`.
+    pub store: String,
+    /// Base URL under which clients can reach the variants' bucket: the target of redirects.
+    pub public_url: String,
+}
+
+impl Default for Variants {
+    fn default() -> Self {
+        Self { store: "file:variants".into(), public_url: String::new() }
+    }
+}
+
+/// How S3 is reached, for every `s3://` store. Credentials come from the usual AWS places, never from here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3 {
+    /// Empty is AWS itself; `http://127.0.0.1:8333` is a server of one's own.
+    pub endpoint: String,
+    /// Empty takes the region from the AWS environment.
+    pub region: String,
+    /// `endpoint/bucket/key` in place of `bucket.endpoint/key`.
+    pub path_style: bool,
+    /// Sends unsigned requests, for public buckets.
+    pub anonymous: bool,
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// From the end of the request to the first byte of the answer, and between two reads of a body.
+    #[serde(with = "humantime_serde")]
+    pub read_timeout: Duration,
+    /// One try, up to the answer's headers.
+    #[serde(with = "humantime_serde")]
+    pub attempt_timeout: Duration,
+    /// All tries of one request together.
+    #[serde(with = "humantime_serde")]
+    pub operation_timeout: Duration,
+    pub attempts: NonZeroU32,
+    /// Requests to S3 under way at once.
+    pub concurrency: NonZeroUsize,
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            region: String::new(),
+            path_style: false,
+            anonymous: false,
+            connect_timeout: Duration::from_secs(2),
+            read_timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_secs(10),
+            operation_timeout: Duration::from_secs(25),
+            attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
+            concurrency: nonzero(256),
+        }
+    }
+}
+
+/// Which shapes of URL name a variant.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Urls {
+    /// Also take `/dir/300x300/name.jpeg` for `/dir/name.jpeg`.
+    pub segment: bool,
+}
+
+/// Qualities, 1 to 100, where the URL names none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Formats {
+    /// Formats to choose from by the client's `Accept` where the URL does not convert: `["webp"]`. Empty is off.
+    pub negotiate: Vec<String>,
+    pub jpeg_quality: u8,
+    pub webp_quality: u8,
+}
+
+impl Default for Formats {
+    fn default() -> Self {
+        Self { negotiate: Vec::new(), jpeg_quality: 80, webp_quality: 80 }
+    }
+}
+
+/// What is refused because it is too large.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The longest side that a URL may ask for, in pixels.
+    pub max_side: NonZeroU16,
+    /// Width times height of an original, from its header.
+    pub input_pixels: u64,
+    /// Width times height of a variant.
+    pub output_pixels: u64,
+    pub original_bytes: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_side: NonZeroU16::new(4096).unwrap_or(NonZeroU16::MAX),
+            input_pixels: 100_000_000,
+            output_pixels: 20_000_000,
+            original_bytes: ByteSize::mib(64),
+        }
+    }
+}
+
+/// What is remembered in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Bytes of renditions, their headers and keys.
+    pub memory: ByteSize,
+    /// How long a failure (404, undecodable) is answered from memory.
+    #[serde(with = "humantime_serde")]
+    pub failures: Duration,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { memory: ByteSize::mib(256), failures: Duration::from_secs(5) }
+    }
+}
+
+/// Work in progress: what making variants may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Work {
+    /// Resize threads, at lower priority than serving; 0 is one a core.
+    pub threads: usize,
+    /// Bytes of originals being downloaded or waiting for a thread.
+    pub download_memory: ByteSize,
+    /// Bytes of pixels being worked on.
+    pub pixel_memory: ByteSize,
+    /// How long a request waits for memory and a thread before 503.
+    #[serde(with = "humantime_serde")]
+    pub queue_time: Duration,
+    /// How many may wait; one more is 503 at once.
+    pub queue_length: NonZeroUsize,
+    /// Bytes of variants waiting to be written back behind their answers.
+    pub write_back_memory: ByteSize,
+    /// How long a flight may take in all before its waiters hear 504.
+    #[serde(with = "humantime_serde")]
+    pub flight_time: Duration,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            download_memory: ByteSize::mib(256),
+            pixel_memory: ByteSize::mib(512),
+            queue_time: Duration::from_secs(10),
+            queue_length: nonzero(1000),
+            write_back_memory: ByteSize::mib(64),
+            flight_time: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What is written to standard output (requests) and standard error (everything else).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `resized=debug,hyper=warn`.
+    pub level: String,
+    /// One line a request.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into(), access: true }
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{0}")]
+    Read(#[from] Box<figment::Error>),
+    #[error("{key}: {problem}")]
+    Value { key: &'static str, problem: String },
+}
+
+impl Config {
+    /// Defaults, then the file (if given), then the environment.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown key, a value of the wrong shape, or values that contradict each other.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment.merge(Env::prefixed("RESIZED_").split("__")).extract().map_err(Box::new)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses what no single type can: values that contradict each other.
+    fn check(&self) -> Result<(), ConfigError> {
+        let quality = 1..=100;
+        if !quality.contains(&self.formats.jpeg_quality) {
+            return refuse("formats.jpeg_quality", "must be 1 to 100");
+        }
+        if !quality.contains(&self.formats.webp_quality) {
+            return refuse("formats.webp_quality", "must be 1 to 100");
+        }
+        if self.answers.mode == Mode::Redirect && self.variants.public_url.is_empty() {
+            return refuse(
+                "variants.public_url",
+                "is needed when answers.mode is \"redirect\": set the base URL that clients reach the variants' bucket under",
+            );
+        }
+        if self.limits.original_bytes > self.work.download_memory {
+            return refuse(
+                "work.download_memory",
+                "must be at least limits.original_bytes, or the largest original could never be downloaded",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn refuse(key: &'static str, problem: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::Value { key, problem: problem.to_owned() })
+}
+
+fn nonzero(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)
+}
