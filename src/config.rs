@@ -43,14 +43,16 @@ pub struct Server {
     /// Serving threads, each with its own listener; 0 is one a core.
     pub threads: usize,
     pub connections: NonZeroUsize,
-    #[serde(with = "humantime_serde")]
-    pub header_timeout: Duration,
+    /// How long a connection may take until its next request's header is there whole.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// How long a client may take no byte of its answer.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
+    /// How long requests, flights and write-backs may take to end after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    /// A request's line and header together; more is 431.
     pub header_bytes: ByteSize,
 }
 
@@ -60,8 +62,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             threads: 0,
             connections: nonzero(10_000),
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
+            idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             header_bytes: ByteSize::kib(16),
@@ -277,6 +278,8 @@ pub struct Work {
     pub queue_length: NonZeroUsize,
     /// Bytes of variants waiting to be written back behind their answers.
     pub write_back_memory: ByteSize,
+    /// How many variants may be looked up or made at once; one more is 503.
+    pub flights: NonZeroUsize,
     /// How long a flight may take in all before its waiters hear 504.
     #[serde(with = "humantime_serde")]
     pub flight_time: Duration,
@@ -291,6 +294,7 @@ impl Default for Work {
             queue_time: Duration::from_secs(10),
             queue_length: nonzero(1000),
             write_back_memory: ByteSize::mib(64),
+            flights: nonzero(4096),
             flight_time: Duration::from_secs(60),
         }
     }

@@ -2,3 +2,5 @@
 
 pub mod config;
 pub mod variant;
+pub mod tasks;
+pub mod cache;

@@ -1,0 +1,218 @@
+//! Remember what was made, and make each thing once at a time.
+//!
+//! A [`Cache`] is a memory of outcomes, weighed in bytes and least recently used first out, and the *flights* that fill
+//! it: the one running task that makes an outcome while everyone else who asks for the same key waits for it. A flight
+//! runs on a task of its own, so that a client who hangs up cannot cancel what others wait for; a flight that panics is
+//! an outcome too. This module knows neither pictures nor stores: what an outcome is, and how long it is kept, its type
+//! says by [`Outcome`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::sync::oneshot;
+
+use crate::tasks::Tasks;
+
+#[cfg(test)]
+mod tests;
+
+/// What a flight ends with, and what memory holds: a value or a failure, cheap to clone.
+pub trait Outcome<K>: Clone + Send + Sync + 'static {
+    /// Bytes that the outcome and its key occupy in memory.
+    fn weight(&self, key: &K) -> usize;
+    /// How long it may be answered from memory.
+    fn keep(&self) -> Keep;
+    /// What those who wait are told when their flight panicked.
+    fn aborted() -> Self;
+    /// What those who ask are told when too many flights are under way.
+    fn refused() -> Self;
+}
+
+/// How long an outcome is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Until it is the least recently used and its room is needed.
+    UntilEvicted,
+    /// At most this long.
+    For(Duration),
+    /// Not at all: the next one who asks starts a new flight.
+    Never,
+}
+
+/// Where an outcome came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Memory.
+    Hit,
+    /// A flight that this request started.
+    Led,
+    /// A flight that another request had started.
+    Joined,
+}
+
+type Flight<V> = Shared<BoxFuture<'static, V>>;
+type Flights<K, V> = Mutex<HashMap<K, Flight<V>, RandomState>>;
+
+/// Outcomes by key. Cloning is cheap and gives the same cache.
+pub struct Cache<K, V> {
+    memory: moka::sync::Cache<K, V, RandomState>,
+    flights: Arc<Flights<K, V>>,
+    flights_max: usize,
+    tasks: Tasks,
+}
+
+impl<K, V> Clone for Cache<K, V> {
+    fn clone(&self) -> Self {
+        let Self { memory, flights, flights_max, tasks } = self;
+        Self { memory: memory.clone(), flights: flights.clone(), flights_max: *flights_max, tasks: tasks.clone() }
+    }
+}
+
+impl<K, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("flights_max", &self.flights_max).finish_non_exhaustive()
+    }
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Outcome<K>,
+{
+    /// An empty cache of at most `bytes_max`, with at most `flights_max` flights at once, run as `tasks`.
+    #[must_use]
+    pub fn new(bytes_max: u64, flights_max: usize, tasks: Tasks) -> Self {
+        let memory = moka::sync::Cache::builder()
+            .max_capacity(bytes_max)
+            .weigher(|key: &K, outcome: &V| u32::try_from(outcome.weight(key)).unwrap_or(u32::MAX))
+            .eviction_policy(moka::policy::EvictionPolicy::lru())
+            .expire_after(KeepAsLong)
+            .build_with_hasher(RandomState::default());
+        Self { memory, flights: Arc::default(), flights_max, tasks }
+    }
+
+    /// What memory holds for `key`.
+    #[must_use]
+    pub fn find(&self, key: &K) -> Option<V> {
+        self.memory.get(key)
+    }
+
+    /// What memory holds for `key`, or else what its flight ends with; `make` is called only to start one.
+    pub async fn find_or_make<F>(&self, key: &K, make: impl FnOnce() -> F) -> (V, Source)
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        if let Some(outcome) = self.find(key) {
+            return (outcome, Source::Hit);
+        }
+        let (flight, source) = match self.board(key, make) {
+            Boarded::Flight(flight, source) => (flight, source),
+            Boarded::Landed(outcome) => return (outcome, Source::Hit),
+            Boarded::Full => return (V::refused(), Source::Led),
+        };
+        (flight.await, source)
+    }
+
+    /// Joins the flight for `key` or starts it.
+    fn board<F>(&self, key: &K, make: impl FnOnce() -> F) -> Boarded<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let (land, landed) = oneshot::channel();
+        let flight = {
+            let mut flights = lock(&self.flights);
+            if let Some(flight) = flights.get(key) {
+                return Boarded::Flight(flight.clone(), Source::Joined);
+            }
+            // A flight is remembered before it leaves the map, so one that landed since the first look is found here.
+            if let Some(outcome) = self.find(key) {
+                return Boarded::Landed(outcome);
+            }
+            if flights.len() >= self.flights_max {
+                return Boarded::Full;
+            }
+            let flight = arrival::<K, V>(landed);
+            flights.insert(key.clone(), flight.clone());
+            flight
+        };
+        self.start(key.clone(), make(), land);
+        Boarded::Flight(flight, Source::Led)
+    }
+
+    fn start(&self, key: K, make: impl Future<Output = V> + Send + 'static, land: oneshot::Sender<V>) {
+        // Made before the task is, so that the flight leaves the map even if the task is dropped without being polled.
+        let listed = Listed { flights: self.flights.clone(), key: key.clone() };
+        let memory = self.memory.clone();
+        self.tasks.spawn(async move {
+            let listed = listed;
+            let outcome = make.await;
+            if outcome.keep() != Keep::Never {
+                memory.insert(key, outcome.clone());
+                // Evict now: left to itself moka does it later, and would be over its limit until then.
+                memory.run_pending_tasks();
+            }
+            drop(listed);
+            // An error here says that nobody waits any more.
+            let _ = land.send(outcome);
+        });
+    }
+
+    /// Bytes remembered now.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.memory.run_pending_tasks();
+        self.memory.weighted_size()
+    }
+}
+
+enum Boarded<V> {
+    Flight(Flight<V>, Source),
+    Landed(V),
+    Full,
+}
+
+/// What everyone on a flight waits for. A task that ended without an outcome panicked; the panic hook has said where.
+fn arrival<K, V: Outcome<K>>(landed: oneshot::Receiver<V>) -> Flight<V> {
+    landed.map(|outcome| outcome.unwrap_or_else(|_| V::aborted())).boxed().shared()
+}
+
+/// Takes a flight out of the map when its task ends, however it ends.
+struct Listed<K: Hash + Eq, V> {
+    flights: Arc<Flights<K, V>>,
+    key: K,
+}
+
+impl<K: Hash + Eq, V> Drop for Listed<K, V> {
+    fn drop(&mut self) {
+        lock(&self.flights).remove(&self.key);
+    }
+}
+
+/// The map is whole at every unlock, so a thread that panicked while it held the lock left nothing broken behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks each outcome how long it keeps.
+struct KeepAsLong;
+
+impl<K, V: Outcome<K>> moka::Expiry<K, V> for KeepAsLong {
+    fn expire_after_create(&self, _: &K, outcome: &V, _: Instant) -> Option<Duration> {
+        match outcome.keep() {
+            Keep::UntilEvicted => None,
+            Keep::For(time) => Some(time),
+            Keep::Never => Some(Duration::ZERO),
+        }
+    }
+
+    fn expire_after_update(&self, key: &K, outcome: &V, now: Instant, _: Option<Duration>) -> Option<Duration> {
+        self.expire_after_create(key, outcome, now)
+    }
+}
