@@ -1,0 +1,79 @@
+//! The shape that is asked for. Knows nothing of the original's shape: what comes out of both is for `resize`.
+
+use std::fmt;
+
+use super::Side;
+
+/// Where a crop keeps the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Region {
+    #[default]
+    Center,
+    Top,
+    Bottom,
+    Left,
+    Right,
+    TopLeft,
+    TopRight,
+    BottomLeft,
+    BottomRight,
+}
+
+/// The shape that is asked for, in pixels. Nothing is ever enlarged.
+///
+/// Displayed as it stands in storage keys and canonical URLs: `300x200`, `300x`, `x200`, `300x200_crop_center`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Geometry {
+    /// Fit inside the box; a missing side is free. At least one is there.
+    Fit { width: Option<Side>, height: Option<Side> },
+    /// Cover the box and cut off what stands out.
+    Crop { width: Side, height: Side, region: Region },
+}
+
+impl Region {
+    pub const ALL: [Self; 9] = [
+        Self::Center,
+        Self::Top,
+        Self::Bottom,
+        Self::Left,
+        Self::Right,
+        Self::TopLeft,
+        Self::TopRight,
+        Self::BottomLeft,
+        Self::BottomRight,
+    ];
+
+    /// The word for it in a URL, after `_crop_`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Center => "center",
+            Self::Top => "top",
+            Self::Bottom => "bottom",
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::TopLeft => "top_left",
+            Self::TopRight => "top_right",
+            Self::BottomLeft => "bottom_left",
+            Self::BottomRight => "bottom_right",
+        }
+    }
+}
+
+impl fmt::Display for Geometry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fit { width, height } => {
+                if let Some(width) = width {
+                    write!(f, "{width}")?;
+                }
+                f.write_str("x")?;
+                if let Some(height) = height {
+                    write!(f, "{height}")?;
+                }
+                Ok(())
+            }
+            Self::Crop { width, height, region } => write!(f, "{width}x{height}_crop_{}", region.as_str()),
+        }
+    }
+}
