@@ -164,6 +164,11 @@ where
         });
     }
 
+    /// Forgets what memory holds for `key`.
+    pub fn forget(&self, key: &K) {
+        self.memory.invalidate(key);
+    }
+
     /// Bytes remembered now.
     #[must_use]
     pub fn weight(&self) -> u64 {

@@ -16,6 +16,9 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -231,6 +234,8 @@ pub struct Limits {
     /// Width times height of a variant.
     pub output_pixels: u64,
     pub original_bytes: ByteSize,
+    /// Of a variant as it is found in the store; a larger one is not ours.
+    pub variant_bytes: ByteSize,
 }
 
 impl Default for Limits {
@@ -240,6 +245,7 @@ impl Default for Limits {
             input_pixels: 100_000_000,
             output_pixels: 20_000_000,
             original_bytes: ByteSize::mib(64),
+            variant_bytes: ByteSize::mib(32),
         }
     }
 }

@@ -1,6 +1,11 @@
 //! A caching image proxy in front of a bucket: any size by URL, each made once.
 
 pub mod config;
+pub mod telemetry;
+pub mod server;
+pub mod proxy;
 pub mod variant;
 pub mod tasks;
 pub mod cache;
+pub mod origin;
+pub mod resize;

@@ -1,0 +1,50 @@
+//! The file, the defaults and what is refused.
+
+use super::*;
+
+fn load(toml: &str) -> Result<Config, ConfigError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), toml).unwrap();
+    Config::load(Some(file.path()))
+}
+
+#[test]
+fn the_committed_file_is_the_defaults_and_names_every_key() {
+    let text = include_str!("../../config.toml");
+    assert_eq!(load(text).unwrap(), Config::default());
+    let file: Figment = Figment::from(Toml::string(text));
+    let defaults = Figment::from(Serialized::defaults(Config::default()));
+    let (file, defaults): (figment::value::Dict, figment::value::Dict) =
+        (file.extract().unwrap(), defaults.extract().unwrap());
+    for (section, keys) in defaults {
+        let keys: Vec<_> = keys.as_dict().unwrap().keys().cloned().collect();
+        let written: Vec<_> = file[&section].as_dict().unwrap().keys().cloned().collect();
+        assert_eq!(written, keys, "[{section}]");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_there_is_an_error_that_names_it() {
+    let error = load("[cache]\nmemori = \"1GiB\"").unwrap_err().to_string();
+    assert!(error.contains("memori"), "{error}");
+    let error = load("[cahce]\n").unwrap_err().to_string();
+    assert!(error.contains("cahce"), "{error}");
+}
+
+#[test]
+fn values_that_cannot_be_used_are_errors_that_name_their_key() {
+    let table = [
+        ("[formats]\njpeg_quality = 0", "formats.jpeg_quality"),
+        ("[formats]\nwebp_quality = 101", "formats.webp_quality"),
+        ("[answers]\nmode = \"redirect\"", "variants.public_url"),
+        ("[limits]\noriginal_bytes = \"1GiB\"", "work.download_memory"),
+        ("[server]\nconnections = 0", "connections"),
+        ("[server]\nidle_timeout = \"soon\"", "idle_timeout"),
+        ("[limits]\nmax_side = 70000", "max_side"),
+        ("[cache]\nmemory = \"many\"", "memory"),
+    ];
+    for (toml, key) in table {
+        let error = load(toml).unwrap_err().to_string();
+        assert!(error.contains(key), "{toml}: {error}");
+    }
+}

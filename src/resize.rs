@@ -1,0 +1,141 @@
+//! Pixels: read the header, decode, scale, orient, encode; and the threads that do it.
+//!
+//! A picture goes through the steps in the order of [`render`]. What it is, its first bytes say and never its name; how
+//! large it is, its header says, and that is checked before anything is allocated. Bytes from outside meet memory-safe
+//! Rust only. This module knows no network and no store.
+
+use std::io;
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+
+use crate::config;
+use crate::variant::{Encoding, Geometry};
+
+mod header;
+mod sniff;
+mod frame;
+mod decode;
+mod scale;
+mod encode;
+mod webp;
+mod gate;
+
+#[cfg(test)]
+mod tests;
+
+pub use frame::output_size;
+pub use header::{Codec, Header};
+pub use sniff::sniff;
+
+use frame::Frame;
+use gate::{Gate, GateError};
+
+/// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
+pub const PIPELINE: &str = "1";
+
+/// What is refused before it is decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Width times height of an original.
+    pub input_pixels: u64,
+    /// Width times height of a variant.
+    pub output_pixels: u64,
+}
+
+impl From<&config::Limits> for Limits {
+    fn from(limits: &config::Limits) -> Self {
+        Self { input_pixels: limits.input_pixels, output_pixels: limits.output_pixels }
+    }
+}
+
+/// Why there is no variant. The messages of what lies in the original are fit for clients.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    #[error("the original is {format}, which is not decoded here; upload JPEG, PNG, WebP or GIF")]
+    UnsupportedFormat { format: &'static str },
+    #[error("the original is not a picture")]
+    NotAnImage,
+    #[error("the original is damaged or of an unusual kind: {reason}")]
+    Damaged { reason: String },
+    #[error("the original has {width}x{height} pixels; at most {pixels_max} in all are taken (limits.input_pixels)")]
+    TooManyPixels { width: u32, height: u32, pixels_max: u64 },
+    #[error("the variant would have {width}x{height} pixels, more than {what}")]
+    OutputTooLarge { width: u32, height: u32, what: String },
+    #[error("the encoder failed: {reason}")]
+    Encode { reason: String },
+    #[error("a codec panicked")]
+    Panicked,
+    #[error("too many pictures are waiting to be resized")]
+    Overloaded,
+    #[error("the resize threads have been stopped")]
+    Stopped,
+}
+
+/// Makes a variant's bytes. The same input gives the same bytes on every machine.
+///
+/// # Errors
+/// See [`RenderError`]; those of the threads do not arise here.
+pub fn render(
+    original: &[u8],
+    header: &Header,
+    geometry: Geometry,
+    encoding: Encoding,
+    limits: &Limits,
+) -> Result<Vec<u8>, RenderError> {
+    let frame = Frame::new(header.oriented_size(), geometry);
+    encode::check_size(&frame, encoding, limits)?;
+    let decoded = decode::decode(original, header)?;
+    let scaled = scale::scale(decoded, header.orientation, &frame)?;
+    let upright = scale::orient(scaled, header.orientation);
+    encode::encode(upright, encoding)
+}
+
+/// The resize threads: what runs pixels, and nothing else.
+#[derive(Debug)]
+pub struct Resizer {
+    gate: Gate,
+}
+
+impl Resizer {
+    /// Starts `threads` threads (0: one a core) at the lowest priority, with room for `queue_length` that wait.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(threads: usize, queue_length: NonZeroUsize) -> io::Result<Self> {
+        Ok(Self { gate: Gate::start(threads, queue_length)? })
+    }
+
+    /// [`render`], on one of the threads. `tickets` are what the job holds while it runs; they are dropped when it ends,
+    /// or at once if nobody waits for it any more before it has begun.
+    ///
+    /// # Errors
+    /// See [`RenderError`]; a codec that panics is one of them.
+    pub async fn render<T: Send + 'static>(
+        &self,
+        original: Bytes,
+        header: Header,
+        geometry: Geometry,
+        encoding: Encoding,
+        limits: Limits,
+        tickets: T,
+    ) -> Result<Bytes, RenderError> {
+        let job = move || {
+            let _tickets = tickets;
+            // A box has no spare capacity: what memory weighs is what it uses.
+            render(&original, &header, geometry, encoding, &limits).map(|bytes| Bytes::from(bytes.into_boxed_slice()))
+        };
+        self.gate.run(job).await.unwrap_or_else(|error| {
+            Err(match error {
+                GateError::Full => RenderError::Overloaded,
+                GateError::Closed => RenderError::Stopped,
+                GateError::Panicked => RenderError::Panicked,
+            })
+        })
+    }
+
+    /// Finishes what waits and ends the threads. What comes later is refused.
+    pub fn shutdown(&self) {
+        self.gate.close();
+    }
+}

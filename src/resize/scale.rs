@@ -1,0 +1,88 @@
+//! Fewer pixels: a window of the picture at another size, and the picture turned upright.
+
+use std::num::NonZeroU32;
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
+
+use super::RenderError;
+use super::frame::Frame;
+
+/// Samples of eight bits, row by row without gaps: grey, grey and alpha, RGB, or RGBA (1 to 4 `channels`). Alpha is not
+/// premultiplied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pixels {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) channels: u8,
+    pub(super) data: Vec<u8>,
+}
+
+/// A part of a picture, in pixels; it may begin and end between two.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Window {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+/// The frame's window at the frame's size, still in the stored orientation.
+///
+/// Lanczos of three lobes, as libvips and Pillow use it to shrink: each output sample is a weighted mean of all input
+/// samples below its kernel (K. Turkowski, Filters for Common Resampling Tasks, 1990). Alpha is premultiplied across it,
+/// so that what cannot be seen does not bleed into what can.
+pub(super) fn scale(pixels: Pixels, orientation: Orientation, frame: &Frame) -> Result<Pixels, RenderError> {
+    let (window, (width, height)) = frame.stored(orientation);
+    let whole = window == Window { x: 0.0, y: 0.0, width: f64::from(pixels.width), height: f64::from(pixels.height) };
+    if whole && (width.get(), height.get()) == (pixels.width, pixels.height) {
+        return Ok(pixels);
+    }
+    resample(&pixels, window, width, height)
+}
+
+fn resample(pixels: &Pixels, window: Window, width: NonZeroU32, height: NonZeroU32) -> Result<Pixels, RenderError> {
+    let failed = |reason: String| RenderError::Encode { reason };
+    let pixel_type = match pixels.channels {
+        1 => PixelType::U8,
+        2 => PixelType::U8x2,
+        3 => PixelType::U8x3,
+        _ => PixelType::U8x4,
+    };
+    let source = ImageRef::new(pixels.width, pixels.height, &pixels.data, pixel_type);
+    let source = source.map_err(|error| failed(error.to_string()))?;
+    let mut target = Image::new(width.get(), height.get(), pixel_type);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3)).crop(
+        window.x.max(0.0),
+        window.y.max(0.0),
+        window.width,
+        window.height,
+    );
+    Resizer::new().resize(&source, &mut target, &options).map_err(|error| failed(error.to_string()))?;
+    let channels = pixels.channels;
+    Ok(Pixels { width: width.get(), height: height.get(), channels, data: target.into_vec() })
+}
+
+/// The picture as it is meant to be seen.
+pub(super) fn orient(pixels: Pixels, orientation: Orientation) -> Pixels {
+    if orientation == Orientation::NoTransforms {
+        return pixels;
+    }
+    let channels = pixels.channels;
+    let Some(mut picture) = picture(pixels) else { return Pixels { width: 0, height: 0, channels, data: Vec::new() } };
+    picture.apply_orientation(orientation);
+    Pixels { width: picture.width(), height: picture.height(), channels, data: picture.into_bytes() }
+}
+
+/// `None` only if the data are not as long as the size says.
+fn picture(pixels: Pixels) -> Option<DynamicImage> {
+    let Pixels { width, height, channels, data } = pixels;
+    Some(match channels {
+        1 => GrayImage::from_raw(width, height, data)?.into(),
+        2 => GrayAlphaImage::from_raw(width, height, data)?.into(),
+        3 => RgbImage::from_raw(width, height, data)?.into(),
+        _ => RgbaImage::from_raw(width, height, data)?.into(),
+    })
+}

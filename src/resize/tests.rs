@@ -1,0 +1,269 @@
+//! The whole pipeline, on small pictures made here.
+
+use std::io::Cursor;
+use std::num::NonZeroU32;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+
+use super::*;
+use crate::variant::{Quality, Region};
+
+const LIMITS: Limits = Limits { input_pixels: 1_000_000, output_pixels: 1_000_000 };
+
+fn nonzero(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap()
+}
+
+fn fit(width: u32, height: u32) -> Geometry {
+    Geometry::Fit { width: Some(nonzero(width)), height: Some(nonzero(height)) }
+}
+
+fn jpeg_q90() -> Encoding {
+    Encoding::Jpeg(Quality::new(90).unwrap())
+}
+
+fn webp_q90() -> Encoding {
+    Encoding::WebP(Quality::new(90).unwrap())
+}
+
+fn bytes(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn make(original: &[u8], geometry: Geometry, encoding: Encoding) -> Result<DynamicImage, RenderError> {
+    let header = Header::read(original, &LIMITS)?;
+    let made = render(original, &header, geometry, encoding, &LIMITS)?;
+    Ok(image::load_from_memory(&made).unwrap())
+}
+
+/// Colours that change slowly, as a photograph's do.
+fn gradient(width: u32, height: u32) -> DynamicImage {
+    let channel = |n: u32, of: u32| u8::try_from(n * 255 / of).unwrap();
+    RgbImage::from_fn(width, height, |x, y| Rgb([channel(x, width), channel(y, height), 128])).into()
+}
+
+#[track_caller]
+fn alike(a: &DynamicImage, b: &DynamicImage, tolerance: u8) {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    let worst = a.to_rgb8().iter().zip(b.to_rgb8().iter()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst.unwrap() <= tolerance, "a sample is off by {worst:?}");
+}
+
+#[test]
+fn every_format_in_becomes_every_format_out() {
+    let picture = gradient(120, 80);
+    let expected = picture.resize_exact(60, 40, image::imageops::FilterType::Lanczos3);
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
+        let original = bytes(&picture, format);
+        // A GIF has 256 colours.
+        let tolerance = if format == ImageFormat::Gif { 40 } else { 12 };
+        for encoding in [jpeg_q90(), Encoding::Png, webp_q90()] {
+            let header = Header::read(&original, &LIMITS).unwrap();
+            let made = render(&original, &header, fit(60, 60), encoding, &LIMITS).unwrap();
+            assert_eq!(sniff(&made), Some(encoding.format().media_type()), "{format:?}");
+            alike(&image::load_from_memory(&made).unwrap(), &expected, tolerance);
+        }
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let original = bytes(&gradient(120, 80), ImageFormat::Png);
+    let header = Header::read(&original, &LIMITS).unwrap();
+    for encoding in [jpeg_q90(), Encoding::Png, webp_q90()] {
+        let make = || render(&original, &header, fit(50, 50), encoding, &LIMITS).unwrap();
+        assert_eq!(make(), make());
+    }
+}
+
+/// A JPEG with an EXIF segment that holds nothing but the orientation.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    [&jpeg[..2], &exif, &jpeg[2..]].concat()
+}
+
+#[test]
+fn all_eight_orientations_come_out_upright() {
+    let upright = gradient(64, 48);
+    for exif in 1..=8 {
+        let orientation = Orientation::from_exif(exif).unwrap();
+        // What must be stored so that turning it gives the upright picture: quarter turns are undone by their opposites.
+        let undo = match orientation {
+            Orientation::Rotate90 => Orientation::Rotate270,
+            Orientation::Rotate270 => Orientation::Rotate90,
+            other => other,
+        };
+        let mut stored = upright.clone();
+        stored.apply_orientation(undo);
+        let original = with_orientation(&bytes(&stored, ImageFormat::Jpeg), exif);
+        let header = Header::read(&original, &LIMITS).unwrap();
+        assert_eq!((header.orientation, header.oriented_size()), (orientation, (64, 48)));
+        let expected = upright.resize_exact(32, 24, image::imageops::FilterType::Lanczos3);
+        alike(&make(&original, fit(32, 32), jpeg_q90()).unwrap(), &expected, 16);
+
+        let left = Geometry::Crop { width: nonzero(16), height: nonzero(48), region: Region::Left };
+        let made = make(&original, left, jpeg_q90()).unwrap();
+        alike(&made, &upright.crop_imm(0, 0, 16, 48), 24);
+    }
+}
+
+#[test]
+fn jpeg_lays_alpha_on_white_and_the_others_keep_it() {
+    let picture = RgbaImage::from_fn(64, 64, |x, _| if x < 32 { Rgba([0, 0, 200, 255]) } else { Rgba([200, 0, 0, 0]) });
+    let original = bytes(&picture.into(), ImageFormat::Png);
+    let jpeg = make(&original, fit(32, 32), jpeg_q90()).unwrap().to_rgb8();
+    assert!(jpeg.get_pixel(28, 16).0.iter().all(|&sample| sample > 250), "{:?}", jpeg.get_pixel(28, 16));
+    assert!(jpeg.get_pixel(4, 16).0[2] > 180 && jpeg.get_pixel(4, 16).0[0] < 20);
+    for encoding in [Encoding::Png, webp_q90()] {
+        let made = make(&original, fit(32, 32), encoding).unwrap().to_rgba8();
+        assert_eq!((made.get_pixel(4, 16).0[3], made.get_pixel(28, 16).0[3]), (255, 0), "{encoding:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_does_not_bleed_into_what_can() {
+    // Opaque white beside transparent black: without premultiplication the edge would be grey.
+    let picture = RgbaImage::from_fn(60, 60, |x, _| if x < 31 { Rgba([255; 4]) } else { Rgba([0; 4]) });
+    let made = make(&bytes(&picture.into(), ImageFormat::Png), fit(20, 20), Encoding::Png).unwrap().to_rgba8();
+    let seen: Vec<_> = made.pixels().filter(|pixel| pixel.0[3] > 8).collect();
+    assert!(!seen.is_empty() && seen.iter().all(|pixel| pixel.0[..3].iter().all(|&sample| sample > 245)));
+}
+
+#[test]
+fn grey_stays_grey() {
+    let picture = GrayImage::from_fn(64, 64, |x, _| Luma([u8::try_from(x * 4).unwrap()]));
+    for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+        let original = bytes(&picture.clone().into(), format);
+        let header = Header::read(&original, &LIMITS).unwrap();
+        for encoding in [jpeg_q90(), Encoding::Png] {
+            let made = render(&original, &header, fit(32, 32), encoding, &LIMITS).unwrap();
+            assert_eq!(
+                image::load_from_memory(&made).unwrap().color(),
+                image::ColorType::L8,
+                "{format:?} {encoding:?}"
+            );
+        }
+        let webp = make(&original, fit(32, 32), webp_q90()).unwrap().to_rgb8();
+        assert!(webp.pixels().all(|pixel| pixel.0.iter().all(|sample| sample.abs_diff(pixel.0[0]) < 6)));
+    }
+}
+
+#[test]
+fn sixteen_bits_are_read_as_eight() {
+    let eight = gradient(64, 48);
+    let original = bytes(&eight.to_rgb16().into(), ImageFormat::Png);
+    alike(&make(&original, fit(64, 48), Encoding::Png).unwrap(), &eight, 0);
+}
+
+#[test]
+fn a_picture_that_fits_keeps_its_pixels() {
+    let picture = gradient(64, 48);
+    alike(&make(&bytes(&picture, ImageFormat::Png), fit(4000, 4000), Encoding::Png).unwrap(), &picture, 0);
+}
+
+#[test]
+fn a_flat_colour_stays_what_it_is_at_every_size() {
+    let picture: DynamicImage = RgbImage::from_pixel(97, 61, Rgb([200, 100, 50])).into();
+    let original = bytes(&picture, ImageFormat::Png);
+    for side in [1, 2, 3, 7, 30, 60] {
+        let made = make(&original, fit(side, side), Encoding::Png).unwrap().to_rgb8();
+        assert!(made.pixels().all(|pixel| pixel.0 == [200, 100, 50]), "{side}");
+    }
+}
+
+#[test]
+fn other_formats_are_refused_by_name_and_other_bytes_as_no_picture() {
+    for (original, word) in [
+        (&b"\0\0\0\x1Cftypavif\0\0\0\0mif1"[..], "AVIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "HEIC"),
+        (b"\xFF\x0A\0\0", "JPEG XL"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (b"", "not a picture"),
+    ] {
+        let error = Header::read(original, &LIMITS).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+/// Headers that promise more pixels than anyone wants to allocate.
+fn bombs() -> Vec<Vec<u8>> {
+    let small = |format| bytes(&gradient(8, 8), format);
+    let replaced = |mut bytes: Vec<u8>, at: usize, with: &[u8]| {
+        bytes[at..at + with.len()].copy_from_slice(with);
+        bytes
+    };
+    let jpeg = small(ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|window| window == [0xFF, 0xC0]).unwrap() + 5;
+    let mut png = replaced(small(ImageFormat::Png), 16, &[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
+    let sum = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&sum.to_be_bytes());
+    vec![
+        replaced(jpeg, frame, &[0xFF; 4]),
+        png,
+        replaced(small(ImageFormat::Gif), 6, &[0xFF; 4]),
+        // VP8L: 14 bits of width less one, 14 of height less one, after the signature: 16,383 each.
+        replaced(small(ImageFormat::WebP), 21, &[0xFE, 0xBF, 0xFF, 0x0F]),
+    ]
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+    })
+}
+
+#[test]
+fn a_header_that_promises_too_many_pixels_is_refused_before_any_is_allocated() {
+    for bomb in bombs() {
+        let error = Header::read(&bomb, &LIMITS).unwrap_err();
+        assert!(matches!(error, RenderError::TooManyPixels { .. }), "{:?}: {error}", sniff(&bomb));
+    }
+}
+
+#[test]
+fn an_output_over_its_limit_is_refused() {
+    let original = bytes(&gradient(100, 100), ImageFormat::Png);
+    let limits = Limits { output_pixels: 100, ..LIMITS };
+    let header = Header::read(&original, &limits).unwrap();
+    let error = render(&original, &header, fit(11, 11), Encoding::Png, &limits).unwrap_err();
+    assert!(error.to_string().contains("limits.output_pixels"), "{error}");
+    assert!(render(&original, &header, fit(10, 10), Encoding::Png, &limits).is_ok());
+}
+
+#[test]
+fn damaged_files_are_an_error_or_a_picture_and_never_a_panic() {
+    let picture = gradient(48, 32);
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
+        let whole = bytes(&picture, format);
+        for sixteenth in 0..16 {
+            let _ = make(&whole[..whole.len() * sixteenth / 16], fit(20, 20), jpeg_q90());
+        }
+        // A linear congruential generator (Numerical Recipes): the same mutations on every run.
+        let mut seed = 1_u32;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(seed >> 8).unwrap() % below
+        };
+        for _ in 0..1000 {
+            let mut mutated = whole.clone();
+            for _ in 0..=random(4) {
+                let at = random(mutated.len());
+                mutated[at] = u8::try_from(random(256)).unwrap();
+            }
+            if let Ok(made) = make(&mutated, fit(20, 20), Encoding::Png) {
+                assert!(made.width() <= 20 && made.height() <= 20);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_png_cut_short_is_an_error_rather_than_half_a_picture() {
+    let whole = bytes(&gradient(48, 32), ImageFormat::Png);
+    let error = make(&whole[..whole.len() / 2], fit(20, 20), Encoding::Png).unwrap_err();
+    assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+}

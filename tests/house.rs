@@ -1,0 +1,114 @@
+//! The invariants of ARCHITECTURE.md that the sources themselves can break.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: which module it belongs to, and its lines of code without comments.
+struct Source {
+    path: PathBuf,
+    module: String,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let inside = path.strip_prefix(&root).unwrap();
+            let module = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+            let module = module.trim_end_matches(".rs").to_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            sources.push(Source { path: inside.to_owned(), module, code });
+        }
+    }
+    assert!(sources.len() > 10, "the sources were not found");
+    sources
+}
+
+/// Whether `code` names `path` as a path: `aws_sdk_s3` in `use aws_sdk_s3::Client`, not in `my_aws_sdk_s3`.
+fn names(code: &str, path: &str) -> bool {
+    code.match_indices(path).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + path.len()..].chars().next();
+        let part_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        !part_of_word(before) && !part_of_word(after)
+    })
+}
+
+#[track_caller]
+fn only(may: &[&str], crates: &[&str]) {
+    for source in sources() {
+        for name in crates {
+            let used = names(&source.code, name) && source.code.contains(&format!("{name}::"));
+            assert!(!used || may.contains(&source.module.as_str()), "{} names {name}", source.path.display());
+        }
+    }
+}
+
+#[track_caller]
+fn never(module: &str, others: &[&str]) {
+    for source in sources().iter().filter(|source| source.module == module) {
+        for other in others {
+            let named = names(&source.code, &format!("crate::{other}"));
+            assert!(!named, "{} names crate::{other}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn only_origin_names_the_s3_sdk() {
+    only(
+        &["origin"],
+        &["aws_sdk_s3", "aws_config", "aws_smithy_types", "aws_smithy_http_client", "aws_smithy_runtime_api"],
+    );
+}
+
+#[test]
+fn only_server_and_proxy_name_hyper() {
+    only(&["server", "proxy"], &["hyper", "hyper_util"]);
+}
+
+#[test]
+fn only_resize_names_pixels() {
+    only(
+        &["resize"],
+        &["image", "fast_image_resize", "jpeg_encoder", "jpeg_planes", "libwebp_sys", "moxcms", "png", "zune_jpeg"],
+    );
+}
+
+#[test]
+fn only_cache_names_the_memory() {
+    only(&["cache"], &["moka"]);
+}
+
+#[test]
+fn cache_origin_and_resize_never_meet_but_in_proxy() {
+    let above = ["proxy", "server", "telemetry"];
+    never("cache", &[&above[..], &["origin", "resize", "variant"]].concat());
+    never("origin", &[&above[..], &["cache", "resize"]].concat());
+    never("resize", &[&above[..], &["cache", "origin"]].concat());
+}
+
+#[test]
+fn lower_layers_never_name_upper_ones() {
+    never("variant", &["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks"]);
+    never("config", &["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks", "variant"]);
+    never("proxy", &["server", "telemetry"]);
+}
+
+#[test]
+fn a_name_inside_of_a_longer_one_is_not_that_name() {
+    assert!(names("use moka::sync;", "moka"));
+    assert!(!names("use mymoka::sync;", "moka"));
+    assert!(names("let x = aws_sdk_s3::Client::new();", "aws_sdk_s3"));
+}
