@@ -1,0 +1,289 @@
+//! Objects as plain files below a folder, so that a person can look at them.
+//!
+//! The folder `.resized` at its root is our own: `tmp` has files that are being written, `meta` has the attributes of
+//! objects. An object is written to `tmp`, made durable, and then linked or renamed to its place, so it is there whole or
+//! not at all. Its attributes are written before, under a name that has the object's ETag in it: they are found only
+//! for the object they were written with. A file that was put here by hand has none, and is an object all the same.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use super::{Attributes, Body, ByteRange, Meta, Object, OpenError, Precondition, Put, StoreError, resolve};
+use crate::variant::ObjectKey;
+
+#[derive(Debug)]
+pub(super) struct FileStore {
+    /// Canonical: no link in it.
+    root: PathBuf,
+    /// Held while an object is compared and replaced.
+    replacing: Mutex<()>,
+}
+
+/// The attributes of an object, in a file of their own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sidecar {
+    key: String,
+    content_type: String,
+    cache_control: String,
+    metadata: Vec<(String, String)>,
+}
+
+const OWN_FOLDER: &str = ".resized";
+
+/// How much is read from a file at once.
+const CHUNK_BYTES: usize = 128 * 1024;
+
+impl FileStore {
+    pub(super) async fn open(directory: PathBuf) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Folder { directory: directory.clone(), source };
+        let root = fs::create_dir_all(&directory).and_then(|()| fs::canonicalize(&directory)).map_err(failed)?;
+        Ok(Self { root, replacing: Mutex::new(()) })
+    }
+
+    pub(super) async fn head(self: &Arc<Self>, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
+        self.blocking(key, |store, key| Ok(store.find(key)?.map(|(meta, _)| meta))).await
+    }
+
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<Object>, StoreError> {
+        let opened = self.blocking(key, move |store, key| {
+            let Some((meta, mut file)) = store.find(key)? else { return Ok(None) };
+            let (first, length) = range.map_or(Ok((0, meta.bytes)), |range| resolve(range, meta.bytes))?;
+            if first > 0 {
+                file.seek(SeekFrom::Start(first)).map_err(failed)?;
+            }
+            let first_chunk = read_chunk(&mut file, length).map_err(failed)?;
+            Ok(Some((meta, file, length, first_chunk)))
+        });
+        Ok(opened.await?.map(|(meta, file, length, first)| Object { meta, body: body(file, length, first) }))
+    }
+
+    pub(super) async fn put(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        bytes: Bytes,
+        attributes: &Attributes,
+        precondition: Precondition,
+    ) -> Result<Put, StoreError> {
+        let sidecar = Sidecar {
+            key: key.as_str().to_owned(),
+            content_type: attributes.content_type.clone(),
+            cache_control: attributes.cache_control.clone(),
+            metadata: attributes.metadata.clone(),
+        };
+        self.blocking(key, move |store, key| store.write(key, &bytes, &sidecar, &precondition).map_err(failed)).await
+    }
+
+    /// Runs `work` where it may block.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        work: impl FnOnce(&Self, &ObjectKey) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (store, key) = (self.clone(), key.clone());
+        let done = tokio::task::spawn_blocking(move || work(&store, &key)).await;
+        done.unwrap_or_else(|panic| Err(StoreError::Other { source: panic.into() }))
+    }
+
+    /// An object's description and its open file. What is no regular file, or lies outside of the folder by way of a link,
+    /// is no object.
+    fn find(&self, key: &ObjectKey) -> Result<Option<(Meta, File)>, StoreError> {
+        let found = self.open_inside(key).and_then(|file| {
+            let Some(file) = file else { return Ok(None) };
+            let stat = file.metadata()?;
+            if !stat.is_file() {
+                return Ok(None);
+            }
+            let etag = etag(&stat)?;
+            let sidecar = fs::read(self.sidecar(key, &etag)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            let (content_type, metadata) = sidecar
+                .map(|sidecar: Sidecar| (Some(sidecar.content_type.into()), sidecar.metadata))
+                .unwrap_or_default();
+            let meta = Meta { bytes: stat.len(), etag, last_modified: stat.modified()?, content_type, metadata };
+            Ok(Some((meta, file)))
+        });
+        match found {
+            Ok(found) => Ok(found),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn open_inside(&self, key: &ObjectKey) -> io::Result<Option<File>> {
+        let path = self.path(key);
+        if self.is_own(&path) || !fs::canonicalize(&path)?.starts_with(&self.root) {
+            return Ok(None);
+        }
+        // A pipe would block whoever opens it.
+        if !fs::metadata(&path)?.is_file() {
+            return Ok(None);
+        }
+        File::open(&path).map(Some)
+    }
+
+    fn write(&self, key: &ObjectKey, bytes: &[u8], sidecar: &Sidecar, precondition: &Precondition) -> io::Result<Put> {
+        let path = self.path(key);
+        if self.is_own(&path) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "this folder is the store's own"));
+        }
+        let folder = path.parent().unwrap_or(&self.root);
+        self.make_folder(folder)?;
+        let mut file = self.temporary()?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        let etag = etag(&file.as_file().metadata()?)?;
+        let attributes = self.sidecar(key, &etag);
+        self.write_sidecar(&attributes, sidecar)?;
+        let placed = match precondition {
+            Precondition::Absent => persisted_absent(file, &path),
+            Precondition::None | Precondition::Matches(_) => self.replace(file, key, &path, precondition),
+        };
+        if !matches!(placed, Ok(true)) {
+            // They name no object; to leave them behind would only waste room.
+            let _ = fs::remove_file(attributes);
+        }
+        if placed? {
+            File::open(folder)?.sync_all()?;
+            return Ok(Put::Stored(etag));
+        }
+        Ok(Put::PreconditionFailed)
+    }
+
+    /// Renames `file` to `path` if the precondition holds, and removes the attributes of what was there.
+    fn replace(&self, file: NamedTempFile, key: &ObjectKey, path: &Path, condition: &Precondition) -> io::Result<bool> {
+        let _alone = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match fs::metadata(path) {
+            Ok(stat) => Some(etag(&stat)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if matches!(condition, Precondition::Matches(wanted) if before.as_ref() != Some(wanted)) {
+            return Ok(false);
+        }
+        file.persist(path)?;
+        if let Some(before) = before {
+            // As above.
+            let _ = fs::remove_file(self.sidecar(key, &before));
+        }
+        Ok(true)
+    }
+
+    fn write_sidecar(&self, path: &Path, sidecar: &Sidecar) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = self.temporary()?;
+        serde_json::to_writer(&mut file, sidecar)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    /// A file that is removed when it is dropped, on the same file system as the objects.
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        let folder = self.root.join(OWN_FOLDER).join("tmp");
+        fs::create_dir_all(&folder)?;
+        let file = tempfile::Builder::new().prefix("put-").tempfile_in(folder)?;
+        // Temporary files are for their owner alone; objects are as readable as the umask lets new files be.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        }
+        Ok(file)
+    }
+
+    /// Makes an object's folder, never through a link that leads out of the root.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        let nearest = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(&self.root);
+        if !fs::canonicalize(nearest)?.starts_with(&self.root) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder is a link out of the store"));
+        }
+        fs::create_dir_all(folder)
+    }
+
+    fn path(&self, key: &ObjectKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    fn is_own(&self, path: &Path) -> bool {
+        path.starts_with(self.root.join(OWN_FOLDER))
+    }
+
+    /// Where the attributes are of the object that has `etag`. Keys are hashed, as a name can be no longer than 255 bytes.
+    fn sidecar(&self, key: &ObjectKey, etag: &str) -> PathBuf {
+        let hash = ring::digest::digest(&ring::digest::SHA256, key.as_str().as_bytes());
+        let hash: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{hash}-{}.json", etag.trim_matches('"'));
+        self.root.join(OWN_FOLDER).join("meta").join(&hash[..2]).join(name)
+    }
+}
+
+/// Links `file` to `path` if nothing is there: atomic, and never in place of another.
+fn persisted_absent(file: NamedTempFile, path: &Path) -> io::Result<bool> {
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// Strong as long as a file is not written twice within one tick of the file system's clock to the same length; we write
+/// each object to a new file. The same after every restart.
+fn etag(stat: &fs::Metadata) -> io::Result<Box<str>> {
+    let modified = stat.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("\"{:x}-{:x}\"", modified.as_nanos(), stat.len()).into())
+}
+
+/// The file's next chunks, read as they are asked for: one in memory at a time.
+fn body(file: File, length: u64, first: Bytes) -> Body {
+    let rest = length - first.len() as u64;
+    let chunks = stream::try_unfold((file, rest, Some(first)), |(mut file, rest, first)| async move {
+        if let Some(first) = first {
+            return Ok(Some((first, (file, rest, None))));
+        }
+        if rest == 0 {
+            return Ok(None);
+        }
+        let read = tokio::task::spawn_blocking(move || read_chunk(&mut file, rest).map(|chunk| (chunk, file))).await;
+        let (chunk, file) = read.map_err(|panic| StoreError::Other { source: panic.into() })?.map_err(failed)?;
+        // An empty chunk is the end of a file that has been cut since; the body says so.
+        let left = rest.saturating_sub(chunk.len() as u64);
+        Ok(if chunk.is_empty() { None } else { Some((chunk, (file, left, None))) })
+    });
+    Body::new(chunks, length)
+}
+
+fn read_chunk(file: &mut File, rest: u64) -> io::Result<Bytes> {
+    let most = usize::try_from(rest).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+    let mut chunk = Vec::with_capacity(most);
+    file.take(most as u64).read_to_end(&mut chunk)?;
+    Ok(chunk.into())
+}
+
+/// Whether an error says that there is no such object: no file, a file where a folder should be, or a name too long.
+fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidFilename)
+}
+
+fn failed(error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => StoreError::Forbidden { source: error.into() },
+        io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded => {
+            StoreError::Unavailable { source: error.into() }
+        }
+        _ => StoreError::Other { source: error.into() },
+    }
+}

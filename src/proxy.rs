@@ -1,0 +1,306 @@
+//! The story of a request.
+//!
+//! A path names a variant or an original. A variant is answered from memory, from its store, or it is made: once, however
+//! many ask. An original streams through. What fails becomes a status. This is where the parts meet that know nothing of
+//! one another: [`crate::cache`], [`crate::origin`] and [`crate::resize`].
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, VARY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either, Full, StreamBody};
+
+use crate::cache::Cache;
+use crate::config::{Config, Mode, Serve};
+use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
+use crate::tasks::Tasks;
+use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
+
+mod budget;
+mod conditional;
+mod maker;
+mod negotiate;
+mod original;
+mod policy;
+mod problem;
+mod rendition;
+mod write_back;
+
+use conditional::{Wanted, content_range, wanted};
+use maker::Maker;
+use negotiate::negotiate;
+use original::Sight;
+use policy::Policy;
+use problem::Failure;
+use rendition::{Answer, Rendition};
+
+/// An answer's body: bytes from memory, or a stream from a store.
+pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
+
+/// The proxy: everything between a request and its answer.
+#[derive(Debug)]
+pub struct Proxy {
+    grammar: Grammar,
+    renditions: Cache<Variant, Answer>,
+    sights: Cache<ObjectKey, Sight>,
+    maker: Arc<Maker>,
+    originals: Store,
+    policy: Arc<Policy>,
+    offers: Vec<Format>,
+    side_max: u16,
+    serve: Serve,
+    mode: Mode,
+    remembered: Duration,
+    tasks: Tasks,
+}
+
+/// Why the proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+    #[error("{key}: the store cannot be opened")]
+    Store { key: &'static str, source: crate::origin::OpenError },
+    #[error("{key}: cannot stand in a header")]
+    Header { key: &'static str },
+    #[error("the resize threads cannot be started")]
+    Threads(#[source] std::io::Error),
+}
+
+/// What first looks at originals may occupy in memory.
+const SIGHTS_BYTES: u64 = 4 << 20;
+
+impl Proxy {
+    /// Opens the stores and starts the resize threads. Flights and write-backs run on `tasks`.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, or a store that cannot be opened, with the key in config.
+    pub async fn open(config: &Config, tasks: Tasks) -> Result<Self, OpenError> {
+        let open = async |key, text: &str, public_url: &str| {
+            Store::open(text, public_url, &config.s3).await.map_err(|source| OpenError::Store { key, source })
+        };
+        let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
+        let variants = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
+        let grammar = Grammar::new(config)?;
+        let policy = Arc::new(Policy::new(&config.answers)?);
+        let maker = Maker::new(config, originals.clone(), variants, policy.clone(), tasks.clone())?;
+        let flights = config.work.flights.get();
+        Ok(Self {
+            renditions: Cache::new(config.cache.memory.as_u64(), flights, tasks.clone()),
+            sights: Cache::new(SIGHTS_BYTES, flights, tasks.clone()),
+            maker: Arc::new(maker),
+            offers: grammar.negotiated().to_vec(),
+            side_max: config.limits.max_side.get(),
+            serve: config.originals.serve,
+            mode: config.answers.mode,
+            remembered: config.cache.failures,
+            grammar,
+            originals,
+            policy,
+            tasks,
+        })
+    }
+
+    /// Answers a request; its body is not read.
+    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+        let (method, path) = (request.method(), request.uri().path());
+        let answer = match self.route(method, path, request.headers()).await {
+            Ok(answer) => answer,
+            Err(failure) => self.problem(&failure),
+        };
+        if *method == Method::HEAD { answer.map(|_| empty()) } else { answer }
+    }
+
+    async fn route(&self, method: &Method, path: &str, request: &HeaderMap) -> Result<Response<Body>, Failure> {
+        if *method != Method::GET && *method != Method::HEAD {
+            return Err(Failure::Method);
+        }
+        match self.grammar.parse(path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
+            Named::Variant(addressed) => self.variant(method, &addressed, request).await,
+            Named::Object(key, hint) => self.original(method, &key, request).await.map_err(|f| self.hinted(f, hint)),
+        }
+    }
+
+    /// Memory, else the flight; and if there is no such original, the object that is really called so.
+    async fn variant(
+        &self,
+        method: &Method,
+        addressed: &Addressed,
+        request: &HeaderMap,
+    ) -> Result<Response<Body>, Failure> {
+        let variant = &self.negotiated(addressed, request);
+        let make = || self.maker.clone().make(variant.clone());
+        let (answer, source) = self.renditions.find_or_make(variant, make).await;
+        let mut response = match &answer {
+            Answer::Rendition(rendition) => self.whole_or_part(method, rendition, request)?,
+            Answer::Location(location) => {
+                with_headers(StatusCode::MOVED_PERMANENTLY, location.headers.clone(), empty())
+            }
+            Answer::Failed { failure: missing @ Failure::NotFound(_), .. } => {
+                let literal = self.original(method, &addressed.literal, request).await;
+                return literal.map_err(|failure| match failure {
+                    Failure::NotFound(_) => missing.clone(),
+                    other => other,
+                });
+            }
+            Answer::Failed { failure, .. } => return Err(failure.clone()),
+        };
+        answer.describe(source, response.headers_mut());
+        if addressed.negotiable {
+            response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        }
+        Ok(response)
+    }
+
+    fn whole_or_part(
+        &self,
+        method: &Method,
+        rendition: &Rendition,
+        request: &HeaderMap,
+    ) -> Result<Response<Body>, Failure> {
+        let bytes = &rendition.bytes;
+        let wanted = wanted(method, request, &rendition.validators, bytes.len() as u64)?;
+        let headers = rendition.headers.clone();
+        Ok(respond(headers, &wanted, bytes.len() as u64, || match &wanted {
+            Wanted::Part(part) => full(slice(bytes, part)),
+            Wanted::Whole => full(bytes.clone()),
+            Wanted::NotModified => empty(),
+        }))
+    }
+
+    /// A plain original, if its kind is served: streamed, or in redirect mode at its public URL.
+    async fn original(&self, method: &Method, key: &ObjectKey, request: &HeaderMap) -> Result<Response<Body>, Failure> {
+        // An original that is replaced between the look and the stream is looked at again, once.
+        for _ in 0..2 {
+            let (meta, media_type) = self.look(key).await?;
+            if let (Mode::Redirect, Some(url)) = (self.mode, self.originals.public_url(key)) {
+                return self.redirect(&url);
+            }
+            let (headers, validators) = original::describe(&self.policy, &meta, media_type)?;
+            let wanted = wanted(method, request, &validators, meta.bytes)?;
+            if *method == Method::HEAD || wanted == Wanted::NotModified {
+                return Ok(respond(headers, &wanted, meta.bytes, empty));
+            }
+            if let Some(object) = self.open_stream(key, &wanted).await?
+                && object.meta.etag == meta.etag
+            {
+                return Ok(respond(headers, &wanted, meta.bytes, || streamed(object)));
+            }
+            self.sights.forget(key);
+        }
+        Err(Failure::StoreFailed)
+    }
+
+    /// What the original is, if it is served.
+    async fn look(&self, key: &ObjectKey) -> Result<(Meta, Option<&'static str>), Failure> {
+        let missing = || Failure::NotFound(format!("there is no picture {:?}", key.as_str()).into());
+        if self.serve == Serve::None {
+            return Err(missing());
+        }
+        let take = || Sight::take(self.originals.clone(), key.clone(), self.remembered);
+        match self.sights.find_or_make(key, take).await.0 {
+            Sight::Object { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
+            Sight::Object { meta, media_type, .. } => Ok((meta, media_type)),
+            Sight::Failed { failure, .. } => Err(failure),
+        }
+    }
+
+    /// Opens the stream on the runtime of the tasks, where the store's connections live.
+    async fn open_stream(&self, key: &ObjectKey, wanted: &Wanted) -> Result<Option<Object>, Failure> {
+        let range = match wanted {
+            Wanted::Part(part) => Some(ByteRange::FromTo { first: *part.start(), last: *part.end() }),
+            Wanted::Whole | Wanted::NotModified => None,
+        };
+        let (store, key) = (self.originals.clone(), key.clone());
+        let opened = self.tasks.spawn(async move { store.get(&key, range).await }).await;
+        opened.map_err(|_| Failure::Internal)?.map_err(|error| Failure::of_store("original", &error))
+    }
+
+    fn redirect(&self, url: &str) -> Result<Response<Body>, Failure> {
+        let mut headers = self.policy.image_headers();
+        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
+        headers.insert(CACHE_CONTROL, self.policy.redirect_cache_control.clone());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        Ok(with_headers(StatusCode::MOVED_PERMANENTLY, headers, empty()))
+    }
+
+    /// The variant in the best format that the client accepts, where the URL leaves that open.
+    fn negotiated(&self, addressed: &Addressed, request: &HeaderMap) -> Variant {
+        let format = if addressed.negotiable { negotiate(request, &self.offers) } else { None };
+        format.map_or_else(|| addressed.variant.clone(), |format| addressed.variant.with_format(format, &self.grammar))
+    }
+
+    fn hinted(&self, failure: Failure, hint: Hint) -> Failure {
+        match (&failure, hint) {
+            (Failure::NotFound(detail), Hint::SideTooLarge) => {
+                let side_max = self.side_max;
+                Failure::NotFound(format!("{detail}; a side may be at most {side_max} pixels").into())
+            }
+            _ => failure,
+        }
+    }
+
+    fn problem(&self, failure: &Failure) -> Response<Body> {
+        let (status, headers, body) = failure.answer(&self.policy.error_cache_control);
+        with_headers(status, headers, full(body.into()))
+    }
+
+    /// Waits until flights and write-backs have ended, at most `patience` long, and ends the resize threads; `false` if
+    /// something was left undone.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        let drained = self.tasks.drain(patience).await;
+        self.maker.stop();
+        drained
+    }
+}
+
+/// 200, 206 or 304 with `headers`, of a picture of `bytes`.
+fn respond(mut headers: HeaderMap, wanted: &Wanted, bytes: u64, body: impl FnOnce() -> Body) -> Response<Body> {
+    match wanted {
+        Wanted::Whole => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+            with_headers(StatusCode::OK, headers, body())
+        }
+        Wanted::Part(part) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end() - part.start() + 1));
+            headers.insert(CONTENT_RANGE, content_range(part, bytes));
+            with_headers(StatusCode::PARTIAL_CONTENT, headers, body())
+        }
+        Wanted::NotModified => {
+            // RFC 9110 section 15.4.5: nothing that describes a body that is not sent.
+            headers.remove(CONTENT_LENGTH);
+            headers.remove(CONTENT_TYPE);
+            with_headers(StatusCode::NOT_MODIFIED, headers, empty())
+        }
+    }
+}
+
+fn with_headers(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn slice(bytes: &Bytes, part: &RangeInclusive<u64>) -> Bytes {
+    let position = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(position(*part.start())..position(part.end() + 1))
+}
+
+fn full(bytes: Bytes) -> Body {
+    Either::Left(Full::new(bytes))
+}
+
+fn empty() -> Body {
+    full(Bytes::new())
+}
+
+fn streamed(object: Object) -> Body {
+    Either::Right(BodyExt::boxed_unsync(StreamBody::new(object.body.map_ok(Frame::data))))
+}

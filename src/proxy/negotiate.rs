@@ -1,0 +1,64 @@
+//! Which of the formats on offer a client takes: its `Accept` header (RFC 9110 section 12.5.1).
+
+use http::HeaderMap;
+use http::header::ACCEPT;
+
+use crate::variant::Format;
+
+/// The format of `offers` with the highest quality in `Accept`; among equals the first. `None` if none is named.
+///
+/// Only a format that is named counts: `image/*` and `*/*` are what clients send that know no newer format.
+pub(super) fn negotiate(request: &HeaderMap, offers: &[Format]) -> Option<Format> {
+    let mut best: Option<(Format, u16)> = None;
+    for &offer in offers {
+        let quality = request
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .find_map(|range| quality(range, offer.media_type()))
+            .unwrap_or(0);
+        if quality > best.map_or(0, |(_, quality)| quality) {
+            best = Some((offer, quality));
+        }
+    }
+    best.map(|(format, _)| format)
+}
+
+/// The weight, in thousandths, that a media range gives to `media_type`, if it names it (RFC 9110 section 12.4.2).
+fn quality(range: &str, media_type: &str) -> Option<u16> {
+    let mut parts = range.split(';').map(str::trim);
+    if !parts.next()?.eq_ignore_ascii_case(media_type) {
+        return None;
+    }
+    let weight = parts.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
+    let Some(weight) = weight else { return Some(1000) };
+    let weight = weight.parse::<f32>().ok().filter(|weight| (0.0..=1.0).contains(weight))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+    Some((weight * 1000.0) as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_named_format_wins() {
+        let table = [
+            ("image/webp", Some(Format::WebP)),
+            ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", Some(Format::WebP)),
+            ("image/*,*/*;q=0.8", None),
+            ("", None),
+            ("image/webp;q=0", None),
+            ("image/webp;q=0.4, image/png;q=0.5", Some(Format::Png)),
+            ("image/png, IMAGE/WEBP ; Q=1.0", Some(Format::WebP)),
+            ("image/webp;q=nonsense", None),
+            ("image/webp;q=7", None),
+        ];
+        for (accept, expected) in table {
+            let mut request = HeaderMap::new();
+            request.insert(ACCEPT, accept.parse().unwrap());
+            assert_eq!(negotiate(&request, &[Format::WebP, Format::Png]), expected, "{accept}");
+        }
+    }
+}

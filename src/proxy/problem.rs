@@ -1,0 +1,191 @@
+//! What can go wrong, and how each is told: the status, and a body that says what to do (RFC 9457).
+//!
+//! A 4xx says what is wrong with the request or the original. A 5xx says nothing of the inside; where it arises, it is
+//! logged once with its cause.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::conditional::unsatisfied_range;
+use crate::origin::StoreError;
+use crate::resize::RenderError;
+
+/// Why a request has no picture for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The path cannot name an object.
+    BadPath(Arc<str>),
+    /// Neither GET nor HEAD.
+    Method,
+    /// No such original, or one that is not served.
+    NotFound(Arc<str>),
+    /// The original is there, but no picture can be made of it.
+    Unprocessable(Arc<str>),
+    /// `If-Match` or `If-Unmodified-Since` does not hold (RFC 9110 section 13.2.2).
+    PreconditionFailed,
+    /// The range asked for lies outside of the `bytes` there are (RFC 9110 section 15.5.17).
+    RangeNotSatisfiable { bytes: u64 },
+    /// A queue or a budget is full.
+    Overloaded,
+    /// The store refused or broke.
+    StoreFailed,
+    /// The store, or the whole flight, took too long.
+    StoreSlow,
+    /// A fault of our own.
+    Internal,
+}
+
+/// The body of an error: RFC 9457 section 3.1.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Failure {
+    /// How a broken store is told; logged here with its cause, once.
+    pub(super) fn of_store(what: &'static str, error: &StoreError) -> Self {
+        match error {
+            StoreError::TooLarge { bytes, bytes_max } => Self::too_large(*bytes, *bytes_max),
+            StoreError::RangeNotSatisfiable { bytes } => Self::RangeNotSatisfiable { bytes: *bytes },
+            StoreError::Busy => Self::Overloaded,
+            StoreError::Timeout { .. } => {
+                tracing::error!(what, error = chain(error), "the store is too slow");
+                Self::StoreSlow
+            }
+            StoreError::Forbidden { .. }
+            | StoreError::Unavailable { .. }
+            | StoreError::Truncated { .. }
+            | StoreError::Other { .. } => {
+                tracing::error!(what, error = chain(error), "the store failed");
+                Self::StoreFailed
+            }
+        }
+    }
+
+    /// How pixels that cannot be made are told.
+    pub(super) fn of_render(error: &RenderError) -> Self {
+        match error {
+            RenderError::UnsupportedFormat { .. }
+            | RenderError::NotAnImage
+            | RenderError::Damaged { .. }
+            | RenderError::TooManyPixels { .. }
+            | RenderError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
+            RenderError::Overloaded | RenderError::Stopped => Self::Overloaded,
+            // A codec that panics on an original would do so again: it is the original's fault to those who ask.
+            RenderError::Panicked => {
+                tracing::error!("a codec panicked");
+                Self::Unprocessable("the original cannot be decoded".into())
+            }
+            RenderError::Encode { .. } => {
+                tracing::error!(error = chain(error), "a variant could not be encoded");
+                Self::Internal
+            }
+        }
+    }
+
+    /// The original has more bytes than we take.
+    pub(super) fn too_large(bytes: u64, bytes_max: u64) -> Self {
+        let text = format!("the original has {bytes} bytes; at most {bytes_max} are taken (limits.original_bytes)");
+        Self::Unprocessable(text.into())
+    }
+
+    /// Whether the same request would fail again right away, so that the failure may be answered from memory.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self, Self::NotFound(_) | Self::Unprocessable(_))
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadPath(_) => StatusCode::BAD_REQUEST,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StoreFailed => StatusCode::BAD_GATEWAY,
+            Self::StoreSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What the problem is called: the last part of its `type`.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::BadPath(_) => "bad-path",
+            Self::Method => "method-not-allowed",
+            Self::NotFound(_) => "not-found",
+            Self::Unprocessable(_) => "unprocessable-original",
+            Self::PreconditionFailed => "precondition-failed",
+            Self::RangeNotSatisfiable { .. } => "range-not-satisfiable",
+            Self::Overloaded => "overloaded",
+            Self::StoreFailed => "store-failed",
+            Self::StoreSlow => "store-slow",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn detail(&self) -> &str {
+        match self {
+            Self::BadPath(detail) | Self::NotFound(detail) | Self::Unprocessable(detail) => detail,
+            Self::Method => "pictures are asked for with GET or HEAD",
+            Self::PreconditionFailed => "the picture is not the one that If-Match or If-Unmodified-Since asks for",
+            Self::RangeNotSatisfiable { .. } => "the range lies outside of the picture; Content-Range has its length",
+            Self::Overloaded => "too much is being made right now; try again after the time in Retry-After",
+            Self::StoreFailed => "the storage behind this server does not answer as it should; try again later",
+            Self::StoreSlow => "the storage behind this server is too slow; try again later",
+            Self::Internal => "this server has a fault; its log says which",
+        }
+    }
+
+    /// The whole answer: status, headers and JSON. `cache_control` is for failures that may be cached briefly.
+    pub(super) fn answer(&self, cache_control: &HeaderValue) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let status = self.status();
+        let problem = Problem {
+            r#type: &format!("urn:resized:problem:{}", self.name()),
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: self.detail(),
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let brief = if self.is_lasting() { cache_control.clone() } else { HeaderValue::from_static("no-store") };
+        headers.insert(CACHE_CONTROL, brief);
+        match self {
+            Self::Method => headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Self::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from(RETRY.as_secs())),
+            Self::RangeNotSatisfiable { bytes } => headers.insert(CONTENT_RANGE, unsatisfied_range(*bytes)),
+            _ => None,
+        };
+        (status, headers, body)
+    }
+}
+
+/// When a client that met an overload may come again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// An error with its causes, for the log.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,188 @@
+//! A variant's bytes with their headers, ready to be answered many times.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use headers::{HeaderMapExt, LastModified};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::conditional::Validators;
+use super::policy::Policy;
+use super::problem::Failure;
+use crate::cache::{Keep, Outcome, Source};
+use crate::variant::Variant;
+
+/// RFC 9211.
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// W3C Server-Timing.
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// What asking for a variant ends with.
+#[derive(Debug, Clone)]
+pub(super) enum Answer {
+    Rendition(Arc<Rendition>),
+    Location(Arc<Location>),
+    Failed { failure: Failure, remembered: Duration },
+}
+
+/// Bytes and headers of a variant.
+#[derive(Debug)]
+pub(super) struct Rendition {
+    /// As a hit is answered: only what differs otherwise is set again.
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Bytes,
+    pub(super) validators: Validators,
+    origin: Provenance,
+    /// Not kept in memory for others: its write-back failed, so it must be tried again.
+    passing: bool,
+}
+
+/// Where a stored variant is.
+#[derive(Debug)]
+pub(super) struct Location {
+    pub(super) headers: HeaderMap,
+    origin: Provenance,
+}
+
+/// How a flight came to its answer.
+#[derive(Debug, Clone)]
+pub(super) struct Provenance {
+    pub(super) detail: Detail,
+    pub(super) steps: Steps,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Detail {
+    /// Decoded, resized, encoded.
+    Made,
+    /// Found in the variants' store.
+    Stored,
+}
+
+/// What took how long in a flight: the text of `Server-Timing`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Steps(Vec<(&'static str, Duration)>);
+
+impl Steps {
+    /// Waits for `step` and notes how long it took.
+    pub(super) async fn time<T>(&mut self, name: &'static str, step: impl Future<Output = T>) -> T {
+        let start = std::time::Instant::now();
+        let result = step.await;
+        self.0.push((name, start.elapsed()));
+        result
+    }
+
+    fn header(&self) -> Option<HeaderValue> {
+        let steps: Vec<_> =
+            self.0.iter().map(|(name, time)| format!("{name};dur={:.1}", time.as_secs_f64() * 1000.0)).collect();
+        HeaderValue::try_from(steps.join(", ")).ok()
+    }
+}
+
+/// The strong ETag of bytes: 128 bits of their SHA-256 in hexadecimal, without quotes. The same on every node and
+/// after every restart.
+pub(super) fn fingerprint(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().take(16).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl Rendition {
+    /// A rendition whose bytes are what `media_type` says.
+    pub(super) fn new(
+        policy: &Policy,
+        media_type: &'static str,
+        bytes: Bytes,
+        last_modified: SystemTime,
+        origin: Provenance,
+    ) -> Result<Self, Failure> {
+        let quoted = format!("\"{}\"", fingerprint(&bytes));
+        let etag = quoted.parse::<headers::ETag>().map_err(|_| Failure::Internal)?;
+        let mut headers = policy.image_headers();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(ETAG, HeaderValue::try_from(quoted).map_err(|_| Failure::Internal)?);
+        headers.typed_insert(LastModified::from(last_modified));
+        headers.insert(CACHE_CONTROL, policy.cache_control.clone());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
+        headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
+        Ok(Self { headers, bytes, validators: Validators { etag, last_modified }, origin, passing: false })
+    }
+
+    /// For an answer that could not be stored, though it had to be: good once, and not for long.
+    pub(super) fn passing(mut self, policy: &Policy) -> Self {
+        self.headers.insert(CACHE_CONTROL, policy.error_cache_control.clone());
+        self.passing = true;
+        self
+    }
+}
+
+impl Location {
+    /// A redirect to `url`, which is where a variant is stored.
+    pub(super) fn new(policy: &Policy, url: &str, origin: Provenance) -> Result<Self, Failure> {
+        let mut headers = policy.image_headers();
+        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
+        headers.insert(CACHE_CONTROL, policy.redirect_cache_control.clone());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
+        headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
+        Ok(Self { headers, origin })
+    }
+}
+
+impl Answer {
+    /// Says in `headers` where this answer came from, when it was not memory.
+    pub(super) fn describe(&self, source: Source, headers: &mut HeaderMap) {
+        let origin = match self {
+            Self::Rendition(rendition) => &rendition.origin,
+            Self::Location(location) => &location.origin,
+            Self::Failed { .. } => return,
+        };
+        let status = match (source, origin.detail) {
+            (Source::Hit, _) => return,
+            (Source::Joined, _) => "resized; fwd=miss; collapsed; detail=joined",
+            (Source::Led, Detail::Made) => "resized; fwd=miss; detail=made",
+            (Source::Led, Detail::Stored) => "resized; fwd=miss; detail=stored",
+        };
+        headers.insert(CACHE_STATUS, HeaderValue::from_static(status));
+        if let Some(steps) = origin.steps.header() {
+            headers.insert(SERVER_TIMING, steps);
+        }
+    }
+}
+
+/// What an entry occupies besides its bytes and key: the header map's tables, the entry's own nodes.
+const OVERHEAD_BYTES: usize = 2048;
+
+impl Outcome<Variant> for Answer {
+    fn weight(&self, key: &Variant) -> usize {
+        let bytes = match self {
+            Self::Rendition(rendition) => rendition.bytes.len(),
+            Self::Location(_) | Self::Failed { .. } => 0,
+        };
+        OVERHEAD_BYTES + key.original.as_str().len() + bytes
+    }
+
+    fn keep(&self) -> Keep {
+        match self {
+            Self::Rendition(rendition) if rendition.passing => Keep::Never,
+            Self::Rendition(_) | Self::Location(_) => Keep::UntilEvicted,
+            Self::Failed { failure, remembered } if failure.is_lasting() => Keep::For(*remembered),
+            Self::Failed { .. } => Keep::Never,
+        }
+    }
+
+    fn aborted() -> Self {
+        tracing::error!("a flight ended without an answer");
+        Self::Failed { failure: Failure::Internal, remembered: Duration::ZERO }
+    }
+
+    fn refused() -> Self {
+        Self::Failed { failure: Failure::Overloaded, remembered: Duration::ZERO }
+    }
+}

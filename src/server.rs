@@ -1,0 +1,207 @@
+//! Sockets: listeners, serving threads, connections, and stopping in order.
+//!
+//! Each serving thread has a runtime and a listener of its own (`SO_REUSEPORT`), so a connection never changes threads
+//! and the kernel spreads the load. Slow work runs elsewhere: see [`crate::tasks`]. This module knows HTTP's framing and
+//! nothing of what is asked.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+use crate::proxy::Proxy;
+use crate::telemetry::AccessLog;
+
+/// Listeners bound to one address, ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    address: SocketAddr,
+    limits: Arc<ConnectionLimits>,
+}
+
+#[derive(Debug)]
+struct ConnectionLimits {
+    /// One permit a connection.
+    connections: Arc<Semaphore>,
+    idle_timeout: Duration,
+    write_timeout: Duration,
+    drain_timeout: Duration,
+    header_bytes_max: usize,
+}
+
+/// Connections that the kernel completes while we have not accepted them yet.
+const BACKLOG: i32 = 4096;
+
+/// The least that hyper takes for a header buffer.
+const HEADER_BYTES_MIN: usize = 8192;
+
+/// HTTP/2 requests at once on one connection.
+const STREAMS_MAX: u32 = 200;
+
+impl Server {
+    /// Binds one listener a serving thread. Port 0 takes a free port; see [`Server::address`].
+    ///
+    /// # Errors
+    /// The address is in use or not ours.
+    pub fn bind(config: &config::Server) -> io::Result<Self> {
+        let threads = match config.threads {
+            0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            threads => threads,
+        };
+        let first = listen(config.listen)?;
+        let address = first.local_addr()?;
+        let others = (1..threads).map(|_| listen(address));
+        let listeners = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>()?;
+        let limits = ConnectionLimits {
+            connections: Arc::new(Semaphore::new(config.connections.get())),
+            idle_timeout: config.idle_timeout,
+            write_timeout: config.write_timeout,
+            drain_timeout: config.drain_timeout,
+            header_bytes_max: usize::try_from(config.header_bytes.as_u64()).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN),
+        };
+        Ok(Self { listeners, address, limits: Arc::new(limits) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then finishes the requests under way within `server.drain_timeout`.
+    ///
+    /// # Errors
+    /// A serving thread cannot be started.
+    pub fn run(self, proxy: &Arc<Proxy>, log: &AccessLog, stop: &CancellationToken) -> io::Result<()> {
+        let threads = self.listeners.into_iter().enumerate().map(|(n, listener)| {
+            let (limits, proxy, log, stop) = (self.limits.clone(), proxy.clone(), log.clone(), stop.clone());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            thread::Builder::new()
+                .name(format!("serve-{n}"))
+                .spawn(move || runtime.block_on(serve(listener, limits, proxy, log, stop)))
+        });
+        let threads: Vec<JoinHandle<io::Result<()>>> = threads.collect::<io::Result<_>>()?;
+        for thread in threads {
+            thread.join().map_err(|_| io::Error::other("a serving thread panicked"))??;
+        }
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// One serving thread: accepts until told to stop, then waits for its connections.
+async fn serve(
+    listener: TcpListener,
+    limits: Arc<ConnectionLimits>,
+    proxy: Arc<Proxy>,
+    log: AccessLog,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let graceful = GracefulShutdown::new();
+    loop {
+        let (permit, stream) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &limits) => accepted,
+        };
+        let (limits, proxy, log, watcher) = (limits.clone(), proxy.clone(), log.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            connection(stream, &limits, proxy, log, watcher).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections were still open after server.drain_timeout");
+    }
+    Ok(())
+}
+
+/// The next connection. At the limit of connections the kernel's queue holds the others.
+async fn accept(listener: &tokio::net::TcpListener, limits: &ConnectionLimits) -> (impl Drop + use<>, TcpStream) {
+    loop {
+        let Ok(permit) = limits.connections.clone().acquire_owned().await else {
+            std::future::pending::<()>().await;
+            continue;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => return (permit, stream),
+            Err(error) => {
+                // Out of descriptors, most likely: to try again at once would only burn the processor.
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, limits: &ConnectionLimits, proxy: Arc<Proxy>, log: AccessLog, watcher: Watcher) {
+    // Nothing is lost if this fails but a little speed.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.write_timeout));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout)
+        .max_buf_size(limits.header_bytes_max);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.idle_timeout)
+        .keep_alive_timeout(limits.idle_timeout);
+
+    let greeted = Arc::new(AtomicBool::new(false));
+    let service = service_fn(|request: Request<Incoming>| {
+        greeted.store(true, Ordering::Relaxed);
+        let (proxy, log) = (proxy.clone(), log.clone());
+        async move {
+            let start = Instant::now();
+            let response = proxy.answer(&request).await;
+            log.write(&request, &response, start.elapsed());
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let stream = Box::pin(TokioIo::new(stream));
+    let mut connection = std::pin::pin!(watcher.watch(builder.serve_connection(stream, service)));
+    // Which version of HTTP a client speaks is not known before its first bytes, and until then no timeout of HTTP's runs.
+    let ended = match timeout(limits.idle_timeout, &mut connection).await {
+        Ok(ended) => ended,
+        Err(_) if !greeted.load(Ordering::Relaxed) => return,
+        Err(_) => connection.await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error, "a connection ended early");
+    }
+}

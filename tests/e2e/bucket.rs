@@ -1,0 +1,284 @@
+//! An S3 server in this process: the real protocol over a real socket, objects in memory, every request counted, and faults
+//! where a test wants them. Conditional writes are exact.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use s3s::dto::{
+    ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, PutObjectInput,
+    PutObjectOutput, StreamingBlob, Timestamp,
+};
+use s3s::service::S3ServiceBuilder;
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use tokio::sync::watch;
+
+const NAME: &str = "pictures";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    Get,
+    Head,
+    Put,
+}
+
+/// What happens to requests in place of their answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// An error with this status.
+    Status(u16),
+    /// The right header, half of the body, and the connection is reset.
+    Truncate,
+}
+
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub bytes: Bytes,
+    pub content_type: String,
+    pub cache_control: Option<String>,
+    pub metadata: HashMap<String, String>,
+    etag: String,
+    last_modified: SystemTime,
+}
+
+/// A handle of the server; clones are of the same one. It runs as long as the runtime it was started on.
+#[derive(Clone)]
+pub struct Bucket {
+    state: Arc<State>,
+    address: SocketAddr,
+}
+
+#[derive(Default)]
+struct State {
+    objects: Mutex<BTreeMap<String, Stored>>,
+    requests: Mutex<Vec<(Operation, String)>>,
+    stored: Mutex<HashMap<String, usize>>,
+    faults: Mutex<Vec<(Operation, String, Fault)>>,
+    stalls: Mutex<Vec<(Operation, String, watch::Receiver<bool>)>>,
+}
+
+/// Requests wait before it until it is released or dropped.
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub fn release(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Bucket {
+    pub async fn start() -> Self {
+        let state = Arc::new(State::default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = S3ServiceBuilder::new(Server(state.clone())).build();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    // A connection that a test breaks ends with an error here.
+                    let _ =
+                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Self { state, address }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// Puts an object there by hand: not counted, no fault applies.
+    pub fn put_object(&self, key: &str, bytes: Vec<u8>, content_type: &str) {
+        let stored = Stored::new(bytes.into(), Some(content_type.to_owned()), None, HashMap::new());
+        self.state.objects.lock().unwrap().insert(key.to_owned(), stored);
+    }
+
+    pub fn object(&self, key: &str) -> Option<Stored> {
+        self.state.objects.lock().unwrap().get(key).cloned()
+    }
+
+    /// Requests so far for keys that begin with `prefix`, whatever came of them.
+    pub fn count(&self, operation: Operation, prefix: &str) -> usize {
+        let requests = self.state.requests.lock().unwrap();
+        requests.iter().filter(|(asked, key)| *asked == operation && key.starts_with(prefix)).count()
+    }
+
+    /// How often an object was written under `key`.
+    pub fn stored(&self, key: &str) -> usize {
+        self.state.stored.lock().unwrap().get(key).copied().unwrap_or_default()
+    }
+
+    /// From now on, until [`Bucket::heal`].
+    pub fn fail(&self, operation: Operation, prefix: &str, fault: Fault) {
+        self.state.faults.lock().unwrap().push((operation, prefix.to_owned(), fault));
+    }
+
+    pub fn heal(&self) {
+        self.state.faults.lock().unwrap().clear();
+    }
+
+    /// From now on such requests wait, after they are counted.
+    pub fn stall(&self, operation: Operation, prefix: &str) -> Gate {
+        let (gate, waits) = watch::channel(false);
+        self.state.stalls.lock().unwrap().push((operation, prefix.to_owned(), waits));
+        Gate(gate)
+    }
+}
+
+impl Stored {
+    fn new(
+        bytes: Bytes,
+        content_type: Option<String>,
+        cache_control: Option<String>,
+        metadata: HashMap<String, String>,
+    ) -> Self {
+        let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        let etag = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let content_type = content_type.unwrap_or_default();
+        Self { bytes, content_type, cache_control, metadata, etag, last_modified: SystemTime::now() }
+    }
+}
+
+impl State {
+    /// Counts a request, lets it wait, and says which fault it meets.
+    async fn enter(&self, operation: Operation, bucket: &str, key: &str) -> S3Result<Option<Fault>> {
+        if bucket != NAME {
+            return Err(s3_error!(NoSuchBucket));
+        }
+        self.requests.lock().unwrap().push((operation, key.to_owned()));
+        let applies = |asked: Operation, prefix: &str| asked == operation && key.starts_with(prefix);
+        let stalls: Vec<_> = {
+            let stalls = self.stalls.lock().unwrap();
+            stalls.iter().filter(|(asked, prefix, _)| applies(*asked, prefix)).map(|(.., gate)| gate.clone()).collect()
+        };
+        for mut gate in stalls {
+            // An error says that the gate was dropped.
+            let _ = gate.wait_for(|open| *open).await;
+        }
+        let fault = {
+            let faults = self.faults.lock().unwrap();
+            faults.iter().find(|(asked, prefix, _)| applies(*asked, prefix)).map(|(.., fault)| *fault)
+        };
+        match fault {
+            Some(Fault::Status(status)) => Err(failure(status)),
+            other => Ok(other),
+        }
+    }
+
+    fn find(&self, key: &str) -> S3Result<Stored> {
+        self.objects.lock().unwrap().get(key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
+    }
+}
+
+fn failure(status: u16) -> S3Error {
+    let code = match status {
+        403 => S3ErrorCode::AccessDenied,
+        409 => S3ErrorCode::OperationAborted,
+        503 => S3ErrorCode::SlowDown,
+        _ => S3ErrorCode::InternalError,
+    };
+    let mut error = S3Error::new(code);
+    error.set_status_code(status.try_into().unwrap());
+    error
+}
+
+struct Server(Arc<State>);
+
+#[async_trait::async_trait]
+impl S3 for Server {
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let GetObjectInput { bucket, key, range, .. } = request.input;
+        let fault = self.0.enter(Operation::Get, &bucket, &key).await?;
+        let stored = self.0.find(&key)?;
+        let whole = stored.bytes.len() as u64;
+        let mut bytes = stored.bytes;
+        let mut content_range = None;
+        if let Some(range) = range {
+            let Ok(part) = range.check(whole) else {
+                let mut error = s3_error!(InvalidRange);
+                error.set_headers(
+                    [("content-range".parse().unwrap(), format!("bytes */{whole}").parse().unwrap())]
+                        .into_iter()
+                        .collect(),
+                );
+                return Err(error);
+            };
+            content_range = Some(format!("bytes {}-{}/{whole}", part.start, part.end - 1));
+            bytes = bytes.slice(usize::try_from(part.start).unwrap()..usize::try_from(part.end).unwrap());
+        }
+        let promised = i64::try_from(bytes.len()).unwrap();
+        let body = match fault {
+            Some(Fault::Truncate) => {
+                let half = bytes.slice(..bytes.len() / 2);
+                let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                StreamingBlob::wrap(stream::iter([Ok(half), Err(reset)]))
+            }
+            _ => StreamingBlob::wrap(stream::iter([Ok::<_, std::io::Error>(bytes)])),
+        };
+        Ok(S3Response::new(GetObjectOutput {
+            body: Some(body),
+            content_length: Some(promised),
+            content_range,
+            content_type: Some(stored.content_type),
+            cache_control: stored.cache_control,
+            e_tag: Some(ETag::Strong(stored.etag)),
+            last_modified: Some(Timestamp::from(stored.last_modified)),
+            metadata: Some(stored.metadata),
+            ..Default::default()
+        }))
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let HeadObjectInput { bucket, key, .. } = request.input;
+        self.0.enter(Operation::Head, &bucket, &key).await?;
+        let stored = self.0.find(&key)?;
+        Ok(S3Response::new(HeadObjectOutput {
+            content_length: Some(i64::try_from(stored.bytes.len()).unwrap()),
+            content_type: Some(stored.content_type),
+            cache_control: stored.cache_control,
+            e_tag: Some(ETag::Strong(stored.etag)),
+            last_modified: Some(Timestamp::from(stored.last_modified)),
+            metadata: Some(stored.metadata),
+            ..Default::default()
+        }))
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = request.input;
+        let mut bytes = Vec::new();
+        let mut body = input.body.unwrap();
+        while let Some(chunk) = body.next().await {
+            bytes.extend_from_slice(&chunk.map_err(|error| S3Error::with_source(S3ErrorCode::IncompleteBody, error))?);
+        }
+        self.0.enter(Operation::Put, &input.bucket, &input.key).await?;
+        let metadata = input.metadata.unwrap_or_default();
+        let new = Stored::new(bytes.into(), input.content_type, input.cache_control, metadata);
+        let etag = new.etag.clone();
+        let mut objects = self.0.objects.lock().unwrap();
+        let there = objects.get(&input.key).map(|stored| stored.etag.as_str());
+        if input.if_none_match.is_some() && there.is_some() {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        match (&input.if_match, there) {
+            (Some(_), None) => return Err(s3_error!(NoSuchKey)),
+            (Some(ETagCondition::ETag(wanted)), Some(there)) if wanted.value() != there => {
+                return Err(s3_error!(PreconditionFailed));
+            }
+            _ => {}
+        }
+        *self.0.stored.lock().unwrap().entry(input.key.clone()).or_default() += 1;
+        objects.insert(input.key, new);
+        Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+    }
+}

@@ -1,0 +1,12 @@
+//! The whole, over real sockets and the real S3 protocol.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
+
+mod bucket;
+mod pictures;
+mod stage;
+
+mod answers;
+mod connections;
+mod flights;
+mod stores;

@@ -1,0 +1,127 @@
+//! A stage: a bucket, a proxy in front of it, and a client, each on a socket of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::{Client, Response, StatusCode};
+use resized::config::{Config, Mode};
+use resized::proxy::Proxy;
+use resized::server::Server;
+use resized::tasks::Tasks;
+use resized::telemetry::AccessLog;
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::Bucket;
+
+/// No test waits longer than this for anything.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running proxy and a client of it.
+pub struct Stage {
+    pub address: SocketAddr,
+    client: Client,
+    stop: CancellationToken,
+    server: Option<JoinHandle<bool>>,
+}
+
+/// The public base URL of variants in redirect mode.
+pub const PUBLIC_URL: &str = "https://pictures.example.com/v";
+
+/// Originals and variants in one bucket, each below a prefix of its own.
+pub fn settings(bucket: &Bucket) -> Config {
+    let mut config = Config::default();
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.server.threads = 1;
+    config.server.drain_timeout = PATIENCE;
+    config.log.access = false;
+    config.s3.endpoint = bucket.url();
+    config.s3.region = "us-east-1".into();
+    config.s3.path_style = true;
+    config.s3.anonymous = true;
+    config.s3.attempts = std::num::NonZeroU32::MIN;
+    config.originals.store = format!("s3://{}/originals", bucket.name());
+    config.variants.store = format!("s3://{}/variants", bucket.name());
+    config
+}
+
+/// As [`settings`], answering with redirects.
+pub fn redirecting(bucket: &Bucket) -> Config {
+    let mut config = settings(bucket);
+    config.answers.mode = Mode::Redirect;
+    config.variants.public_url = PUBLIC_URL.into();
+    config
+}
+
+impl Stage {
+    /// Starts a proxy as main does, on a free port.
+    pub async fn start(config: Config) -> Self {
+        let handle = tokio::runtime::Handle::current();
+        let proxy = Arc::new(Proxy::open(&config, Tasks::on(handle.clone())).await.unwrap());
+        let server = Server::bind(&config.server).unwrap();
+        let address = server.address();
+        let log = AccessLog::start(&config.log, std::io::sink()).unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let server = std::thread::spawn(move || {
+            server.run(&proxy, &log, &stopped).unwrap();
+            handle.block_on(proxy.drain(config.server.drain_timeout))
+        });
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
+        Self { address, client, stop, server: Some(server) }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), self.url(path))
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.request("GET", path).send().await.unwrap()
+    }
+
+    /// The same GET from so many clients at once, each on a connection of its own: statuses and `Cache-Status`.
+    pub async fn herd(&self, clients: usize, path: &str) -> Vec<(StatusCode, String, Vec<u8>)> {
+        join_all((0..clients).map(|_| async {
+            let response = self.get(path).await;
+            let cache = header(&response, "cache-status").to_owned();
+            (response.status(), cache, response.bytes().await.unwrap().to_vec())
+        }))
+        .await
+    }
+
+    /// Stops as SIGTERM does; `true` if everything under way was finished.
+    pub async fn stop(mut self) -> bool {
+        self.stop.cancel();
+        let server = self.server.take().unwrap();
+        tokio::task::spawn_blocking(move || server.join().unwrap()).await.unwrap()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A header's text, or "" if there is none.
+pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub fn until(what: &'static str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let start = Instant::now();
+    async move {
+        while !condition() {
+            assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
