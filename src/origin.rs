@@ -18,6 +18,7 @@ mod body;
 mod file;
 mod s3;
 mod address;
+mod walk;
 
 pub use address::OpenError;
 pub use body::Body;
@@ -88,6 +89,36 @@ pub enum Put {
     /// The precondition did not hold; what was there stands.
     PreconditionFailed,
 }
+
+/// How a deletion ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delete {
+    /// The object is not there, whether or not it was.
+    Gone,
+    /// The precondition did not hold: another object is there, or none.
+    PreconditionFailed,
+}
+
+/// An object as a listing names it: no attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub key: ObjectKey,
+    /// Length of the object.
+    pub bytes: u64,
+    pub etag: Box<str>,
+    pub last_modified: SystemTime,
+}
+
+/// Some of the objects of a store, in the order of their keys' bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    pub objects: Vec<Listed>,
+    /// Where the next page begins, to be given as `after`; `None` if this is the last one.
+    pub next: Option<String>,
+}
+
+/// The most that one page of a listing has: what S3 gives.
+pub const PAGE_OBJECTS_MAX: usize = 1000;
 
 /// Bytes of an object (RFC 9110 section 14.1.2). A last byte beyond the object's end means its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +226,32 @@ impl Store {
         match &self.backend {
             Backend::File(store) => store.put(key, bytes, attributes, precondition).await,
             Backend::S3(store) => store.put(key, bytes, attributes, precondition).await,
+        }
+    }
+
+    /// Deletes an object; one that is not there is no error. With `if_match` only the object that has this ETag. A server that
+    /// does not know conditional deletes ignores the condition: nothing may depend on it but thrift.
+    ///
+    /// # Errors
+    /// See [`StoreError`]. After an error the object may or may not have been deleted.
+    pub async fn delete(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Delete, StoreError> {
+        match &self.backend {
+            Backend::File(store) => store.delete(key, if_match).await,
+            Backend::S3(store) => store.delete(key, if_match).await,
+        }
+    }
+
+    /// One page of the objects whose keys begin with `prefix` (any text, not only whole segments) and come behind `after`:
+    /// at most `objects_max` of them, and never more than [`PAGE_OBJECTS_MAX`]. Objects whose names are no keys are passed
+    /// over. What is written or deleted meanwhile may be in it or not.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn list(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<Page, StoreError> {
+        let objects_max = objects_max.clamp(1, PAGE_OBJECTS_MAX);
+        match &self.backend {
+            Backend::File(store) => store.list(prefix, after, objects_max).await,
+            Backend::S3(store) => store.list(prefix, after, objects_max).await,
         }
     }
 

@@ -16,7 +16,10 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{Attributes, Body, ByteRange, Meta, Object, OpenError, Precondition, Put, StoreError, resolve};
+use super::walk::{self, Wanted};
+use super::{
+    Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
+};
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]
@@ -85,6 +88,25 @@ impl FileStore {
         self.blocking(key, move |store, key| store.write(key, &bytes, &sidecar, &precondition).map_err(failed)).await
     }
 
+    pub(super) async fn delete(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        if_match: Option<&str>,
+    ) -> Result<Delete, StoreError> {
+        let if_match = if_match.map(Box::<str>::from);
+        self.blocking(key, move |store, key| store.remove(key, if_match.as_deref()).map_err(failed)).await
+    }
+
+    pub(super) async fn list(
+        self: &Arc<Self>,
+        prefix: &str,
+        after: Option<&str>,
+        objects_max: usize,
+    ) -> Result<Page, StoreError> {
+        let (store, prefix, after) = (self.clone(), prefix.to_owned(), after.map(str::to_owned));
+        blocking(move || store.page(&prefix, after.as_deref(), objects_max)).await
+    }
+
     /// Runs `work` where it may block.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
@@ -92,8 +114,50 @@ impl FileStore {
         work: impl FnOnce(&Self, &ObjectKey) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (store, key) = (self.clone(), key.clone());
-        let done = tokio::task::spawn_blocking(move || work(&store, &key)).await;
-        done.unwrap_or_else(|panic| Err(StoreError::Other { source: panic.into() }))
+        blocking(move || work(&store, &key)).await
+    }
+
+    fn page(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<Page, StoreError> {
+        // One more than the page holds says whether there is another page.
+        let mut keys =
+            walk::keys(&self.root, OWN_FOLDER, Wanted { prefix, after, keys_max: objects_max + 1 }).map_err(failed)?;
+        let is_last = keys.len() <= objects_max;
+        keys.truncate(objects_max);
+        let next = if is_last { None } else { keys.last().map(ToString::to_string) };
+        let mut objects = Vec::with_capacity(keys.len());
+        for key in keys {
+            // One that has been deleted since, or is no regular file, is passed over.
+            if let Some((meta, _)) = self.find(&key)? {
+                let Meta { bytes, etag, last_modified, .. } = meta;
+                objects.push(Listed { key, bytes, etag, last_modified });
+            }
+        }
+        Ok(Page { objects, next })
+    }
+
+    /// Deletes what is there if it has the wanted ETag, and its attributes.
+    fn remove(&self, key: &ObjectKey, if_match: Option<&str>) -> io::Result<Delete> {
+        let absent = if if_match.is_some() { Delete::PreconditionFailed } else { Delete::Gone };
+        let _alone = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = match self.open_inside(key) {
+            Ok(Some(file)) => etag(&file.metadata()?)?,
+            Ok(None) => return Ok(absent),
+            Err(error) if is_absence(&error) => return Ok(absent),
+            Err(error) => return Err(error),
+        };
+        if if_match.is_some_and(|wanted| wanted != &*there) {
+            return Ok(Delete::PreconditionFailed);
+        }
+        let path = self.path(key);
+        match fs::remove_file(&path) {
+            // Another process was first.
+            Err(error) if is_absence(&error) => return Ok(absent),
+            removed => removed?,
+        }
+        // They name no object any more; to leave them behind would only waste room.
+        let _ = fs::remove_file(self.sidecar(key, &there));
+        File::open(path.parent().unwrap_or(&self.root))?.sync_all()?;
+        Ok(Delete::Gone)
     }
 
     /// An object's description and its open file. What is no regular file, or lies outside of the folder by way of a link,
@@ -228,6 +292,14 @@ impl FileStore {
         let name = format!("{hash}-{}.json", etag.trim_matches('"'));
         self.root.join(OWN_FOLDER).join("meta").join(&hash[..2]).join(name)
     }
+}
+
+/// Runs `work` where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| Err(StoreError::Other { source: panic.into() }))
 }
 
 /// Links `file` to `path` if nothing is there: atomic, and never in place of another.

@@ -1,6 +1,6 @@
 //! Objects in a bucket, through the AWS SDK.
 //!
-//! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` on the objects; `s3:ListBucket` on the bucket, without which S3
+//! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the bucket, without which S3
 //! answers 403 for what does not exist. A 403 is never taken for a miss.
 //!
 //! The SDK waits for ever by itself; here it has a timeout for each step. Checksums are sent and asked for only where S3
@@ -23,7 +23,9 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{Attributes, Body, ByteRange, Meta, Object, OpenError, Precondition, Put, StoreError, within};
+use super::{
+    Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
+};
 use crate::config;
 use crate::variant::ObjectKey;
 
@@ -126,6 +128,42 @@ impl S3Store {
         let request = request.content_type(&attributes.content_type).cache_control(&attributes.cache_control);
         let request = request.set_metadata(Some(attributes.metadata.iter().cloned().collect()));
         Ok(request.body(ByteStream::from(bytes)).send().await?.e_tag)
+    }
+
+    pub(super) async fn delete(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Delete, StoreError> {
+        let _permit = self.permit().await?;
+        let request = self.client.delete_object().bucket(&self.bucket).key(self.key(key));
+        match request.set_if_match(if_match.map(str::to_owned)).send().await {
+            Ok(_) => Ok(Delete::Gone),
+            Err(error) if if_match.is_some() && status(&error) == Some(412) => Ok(Delete::PreconditionFailed),
+            // Some servers say so of what is not there.
+            Err(error) => match absent_or::<(), _>(error)? {
+                None if if_match.is_some() => Ok(Delete::PreconditionFailed),
+                _ => Ok(Delete::Gone),
+            },
+        }
+    }
+
+    pub(super) async fn list(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<Page, StoreError> {
+        let _permit = self.permit().await?;
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(format!("{}{prefix}", self.prefix));
+        let request = request.set_start_after(after.map(|after| format!("{}{after}", self.prefix)));
+        let listing = request.max_keys(i32::try_from(objects_max).unwrap_or(i32::MAX)).send().await.map_err(failed)?;
+        let contents = listing.contents.unwrap_or_default();
+        let last = contents.last().and_then(|object| object.key()).and_then(|key| key.strip_prefix(&self.prefix));
+        let next = if listing.is_truncated == Some(true) { last.map(str::to_owned) } else { None };
+        let objects = contents.into_iter().filter_map(|object| self.listed(object)).collect();
+        Ok(Page { objects, next })
+    }
+
+    /// `None` for what is no key below our prefix, such as the empty objects that some tools keep in place of folders.
+    fn listed(&self, object: aws_sdk_s3::types::Object) -> Option<Listed> {
+        Some(Listed {
+            key: ObjectKey::new(object.key?.strip_prefix(&self.prefix)?).ok()?,
+            bytes: u64::try_from(object.size?).ok()?,
+            etag: object.e_tag?.into(),
+            last_modified: SystemTime::try_from(object.last_modified?).ok()?,
+        })
     }
 
     fn object(&self, object: GetObjectOutput) -> Result<Object, StoreError> {

@@ -11,8 +11,9 @@ use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::dto::{
-    ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, PutObjectInput,
-    PutObjectOutput, StreamingBlob, Timestamp,
+    DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
+    HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob,
+    Timestamp,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
@@ -25,6 +26,9 @@ pub enum Operation {
     Get,
     Head,
     Put,
+    Delete,
+    /// Counted, failed and stalled by its prefix.
+    List,
 }
 
 /// What happens to requests in place of their answer.
@@ -147,6 +151,18 @@ impl Stored {
         let etag = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let content_type = content_type.unwrap_or_default();
         Self { bytes, content_type, cache_control, metadata, etag, last_modified: SystemTime::now() }
+    }
+}
+
+impl Stored {
+    fn listed(&self, key: &str) -> Object {
+        Object {
+            key: Some(key.to_owned()),
+            size: Some(i64::try_from(self.bytes.len()).unwrap()),
+            e_tag: Some(ETag::Strong(self.etag.clone())),
+            last_modified: Some(Timestamp::from(self.last_modified)),
+            ..Default::default()
+        }
     }
 }
 
@@ -280,5 +296,37 @@ impl S3 for Server {
         *self.0.stored.lock().unwrap().entry(input.key.clone()).or_default() += 1;
         objects.insert(input.key, new);
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let DeleteObjectInput { bucket, key, if_match, .. } = request.input;
+        self.0.enter(Operation::Delete, &bucket, &key).await?;
+        let mut objects = self.0.objects.lock().unwrap();
+        let there = objects.get(&key).map(|stored| stored.etag.as_str());
+        if let Some(ETagCondition::ETag(wanted)) = if_match
+            && there != Some(wanted.value())
+        {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        objects.remove(&key);
+        Ok(S3Response::new(DeleteObjectOutput::default()))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let ListObjectsV2Input { bucket, prefix, start_after, max_keys, .. } = request.input;
+        let (prefix, after) = (prefix.unwrap_or_default(), start_after.unwrap_or_default());
+        self.0.enter(Operation::List, &bucket, &prefix).await?;
+        let objects = self.0.objects.lock().unwrap();
+        let mut wanted = objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after);
+        let keys_max = usize::try_from(max_keys.unwrap_or(1000)).unwrap().min(1000);
+        let contents: Vec<_> = wanted.by_ref().take(keys_max).map(|(key, stored)| stored.listed(key)).collect();
+        Ok(S3Response::new(ListObjectsV2Output {
+            is_truncated: Some(wanted.next().is_some()),
+            contents: Some(contents),
+            ..Default::default()
+        }))
     }
 }

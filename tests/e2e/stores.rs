@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use resized::config;
-use resized::origin::{Attributes, ByteRange, Precondition, Put, Store, StoreError};
+use resized::origin::{Attributes, ByteRange, Delete, Precondition, Put, Store, StoreError};
 use resized::variant::ObjectKey;
 use tempfile::TempDir;
 
@@ -71,6 +71,9 @@ every_store![
     an_object_over_the_bound_is_refused,
     keys_of_every_alphabet_are_kept_apart,
     an_object_of_many_chunks_comes_whole,
+    what_was_deleted_is_gone_and_deleting_it_again_is_no_error,
+    a_deletion_spares_what_is_no_longer_the_object_that_was_meant,
+    a_listing_names_what_is_below_a_prefix_page_by_page_in_order,
 ];
 
 fn key(text: &str) -> ObjectKey {
@@ -199,6 +202,49 @@ mod behaviour {
         store.put(&key("a.webp"), bytes.clone(), &attributes(), Precondition::None).await.unwrap();
         assert_eq!(whole(&store, "a.webp").await.unwrap(), bytes);
     }
+
+    pub async fn what_was_deleted_is_gone_and_deleting_it_again_is_no_error(store: Store) {
+        put(&store, "a/b.webp", b"one", Precondition::None).await;
+        put(&store, "a/c.webp", b"two", Precondition::None).await;
+        for _ in 0..2 {
+            assert_eq!(store.delete(&key("a/b.webp"), None).await.unwrap(), Delete::Gone);
+        }
+        assert!(whole(&store, "a/b.webp").await.is_none());
+        assert_eq!(whole(&store, "a/c.webp").await.unwrap(), "two");
+        assert!(matches!(put(&store, "a/b.webp", b"new", Precondition::Absent).await, Put::Stored(_)));
+    }
+
+    pub async fn a_deletion_spares_what_is_no_longer_the_object_that_was_meant(store: Store) {
+        let Put::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else { panic!("refused") };
+        let Put::Stored(second) = put(&store, "a.webp", b"three", Precondition::None).await else { panic!("refused") };
+        assert_eq!(store.delete(&key("a.webp"), Some(&first)).await.unwrap(), Delete::PreconditionFailed);
+        assert_eq!(whole(&store, "a.webp").await.unwrap(), "three");
+        assert_eq!(store.delete(&key("a.webp"), Some(&second)).await.unwrap(), Delete::Gone);
+        assert!(whole(&store, "a.webp").await.is_none());
+    }
+
+    pub async fn a_listing_names_what_is_below_a_prefix_page_by_page_in_order(store: Store) {
+        let inside = ["cat.jpg/100x.jpg", "cat.jpg/20 x+.jpg", "cat.jpg/a/b.jpg", "cat.jpg/ä.jpg"];
+        for name in inside.iter().chain(&["cat.jpg-2/1x.jpg", "cat/1x.jpg", "dog.jpg"]) {
+            put(&store, name, b"12345", Precondition::None).await;
+        }
+        let (mut names, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = store.list("cat.jpg/", after.as_deref(), 3).await.unwrap();
+            assert!(page.objects.len() <= 3, "{page:?}");
+            for listed in &page.objects {
+                let meta = store.head(&listed.key).await.unwrap().unwrap();
+                assert_eq!((listed.bytes, &listed.etag), (meta.bytes, &meta.etag));
+            }
+            names.extend(page.objects.iter().map(|listed| listed.key.to_string()));
+            pages += 1;
+            let Some(next) = page.next else { break };
+            after = Some(next);
+        }
+        assert_eq!((names, pages), (inside.map(String::from).to_vec(), 2));
+        assert_eq!(store.list("", None, 1000).await.unwrap().objects.len(), 7);
+        assert_eq!(store.list("bird", None, 1000).await.unwrap(), resized::origin::Page::default());
+    }
 }
 
 #[tokio::test]
@@ -246,6 +292,8 @@ async fn the_folder_keeps_one_file_of_attributes_an_object_and_no_leftovers() {
         put(&store, "a.webp", b"one", Precondition::Matches("\"wrong\"".into())).await;
     }
     assert_eq!(walk(&folder.path().join(".resized")).len(), 1);
+    store.delete(&key("a.webp"), None).await.unwrap();
+    assert!(walk(folder.path()).is_empty());
 }
 
 #[tokio::test]
