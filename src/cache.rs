@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,9 @@ pub trait Outcome<K>: Clone + Send + Sync + 'static {
 pub enum Keep {
     /// Until it is the least recently used and its room is needed.
     UntilEvicted,
+    /// As [`Keep::UntilEvicted`], but after this long it is answered no more: the next one who asks starts a flight, which
+    /// is given the stale outcome to renew it, replace it, or fall back on it.
+    Fresh(Duration),
     /// At most this long.
     For(Duration),
     /// Not at all: the next one who asks starts a new flight.
@@ -57,12 +61,30 @@ pub enum Source {
     Joined,
 }
 
+type Memory<K, V> = moka::sync::Cache<K, Remembered<V>, RandomState>;
 type Flight<V> = Shared<BoxFuture<'static, V>>;
-type Flights<K, V> = Mutex<HashMap<K, Flight<V>, RandomState>>;
+type Flights<K, V> = Mutex<HashMap<K, Listing<V>, RandomState>>;
+
+/// An outcome in memory.
+#[derive(Debug, Clone)]
+struct Remembered<V> {
+    outcome: V,
+    /// When it stops being an answer; `None` is never.
+    stale_at: Option<Instant>,
+}
+
+/// A flight in the map. The number tells it from a later one for the same key, which may start when it is disowned.
+struct Listing<V> {
+    number: u64,
+    flight: Flight<V>,
+}
+
+/// Numbers for flights.
+static FLIGHTS: AtomicU64 = AtomicU64::new(0);
 
 /// Outcomes by key. Cloning is cheap and gives the same cache.
 pub struct Cache<K, V> {
-    memory: moka::sync::Cache<K, V, RandomState>,
+    memory: Memory<K, V>,
     flights: Arc<Flights<K, V>>,
     flights_max: usize,
     tasks: Tasks,
@@ -91,21 +113,22 @@ where
     pub fn new(bytes_max: u64, flights_max: usize, tasks: Tasks) -> Self {
         let memory = moka::sync::Cache::builder()
             .max_capacity(bytes_max)
-            .weigher(|key: &K, outcome: &V| u32::try_from(outcome.weight(key)).unwrap_or(u32::MAX))
+            .weigher(|key: &K, kept: &Remembered<V>| u32::try_from(kept.outcome.weight(key)).unwrap_or(u32::MAX))
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .expire_after(KeepAsLong)
             .build_with_hasher(RandomState::default());
         Self { memory, flights: Arc::default(), flights_max, tasks }
     }
 
-    /// What memory holds for `key`.
+    /// What memory holds for `key`, if it is an answer still.
     #[must_use]
     pub fn find(&self, key: &K) -> Option<V> {
-        self.memory.get(key)
+        self.memory.get(key).filter(Remembered::is_fresh).map(|kept| kept.outcome)
     }
 
-    /// What memory holds for `key`, or else what its flight ends with; `make` is called only to start one.
-    pub async fn find_or_make<F>(&self, key: &K, make: impl FnOnce() -> F) -> (V, Source)
+    /// What memory holds for `key`, or else what its flight ends with; `make` is called only to start one, and is given
+    /// what memory holds that is no longer fresh.
+    pub async fn find_or_make<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> (V, Source)
     where
         F: Future<Output = V> + Send + 'static,
     {
@@ -121,47 +144,54 @@ where
     }
 
     /// Joins the flight for `key` or starts it.
-    fn board<F>(&self, key: &K, make: impl FnOnce() -> F) -> Boarded<V>
+    fn board<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> Boarded<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let (land, landed) = oneshot::channel();
-        let flight = {
+        let number = FLIGHTS.fetch_add(1, Ordering::Relaxed);
+        let (flight, stale) = {
             let mut flights = lock(&self.flights);
-            if let Some(flight) = flights.get(key) {
-                return Boarded::Flight(flight.clone(), Source::Joined);
+            if let Some(listing) = flights.get(key) {
+                return Boarded::Flight(listing.flight.clone(), Source::Joined);
             }
             // A flight is remembered before it leaves the map, so one that landed since the first look is found here.
-            if let Some(outcome) = self.find(key) {
-                return Boarded::Landed(outcome);
-            }
+            let stale = match self.memory.get(key) {
+                Some(kept) if kept.is_fresh() => return Boarded::Landed(kept.outcome),
+                kept => kept.map(|kept| kept.outcome),
+            };
             if flights.len() >= self.flights_max {
                 return Boarded::Full;
             }
             let flight = arrival::<K, V>(landed);
-            flights.insert(key.clone(), flight.clone());
-            flight
+            flights.insert(key.clone(), Listing { number, flight: flight.clone() });
+            (flight, stale)
         };
-        self.start(key.clone(), make(), land);
+        self.start(key.clone(), number, make(stale), land);
         Boarded::Flight(flight, Source::Led)
     }
 
-    fn start(&self, key: K, make: impl Future<Output = V> + Send + 'static, land: oneshot::Sender<V>) {
+    fn start(&self, key: K, number: u64, make: impl Future<Output = V> + Send + 'static, land: oneshot::Sender<V>) {
         // Made before the task is, so that the flight leaves the map even if the task is dropped without being polled.
-        let listed = Listed { flights: self.flights.clone(), key: key.clone() };
+        let listed = Listed { flights: self.flights.clone(), key, number };
         let memory = self.memory.clone();
         self.tasks.spawn(async move {
-            let listed = listed;
             let outcome = make.await;
-            if outcome.keep() != Keep::Never {
-                memory.insert(key, outcome.clone());
-                // Evict now: left to itself moka does it later, and would be over its limit until then.
-                memory.run_pending_tasks();
-            }
-            drop(listed);
+            listed.land(&memory, &outcome);
             // An error here says that nobody waits any more.
             let _ = land.send(outcome);
         });
+    }
+
+    /// Forgets every outcome whose key `concerns` says yes to, and disowns the flights under way for such keys: those who
+    /// wait for them get their outcomes, but nobody after them does. Looks at every key there is.
+    pub fn forget_all(&self, concerns: impl Fn(&K) -> bool) {
+        // First the flights: one that lands after this leaves nothing in memory, one that landed before is found there.
+        lock(&self.flights).retain(|key, _| !concerns(key));
+        let forgotten: Vec<_> = self.memory.iter().map(|(key, _)| key).filter(|key| concerns(key)).collect();
+        for key in forgotten {
+            self.memory.invalidate(&*key);
+        }
     }
 
     /// Forgets what memory holds for `key`.
@@ -188,15 +218,49 @@ fn arrival<K, V: Outcome<K>>(landed: oneshot::Receiver<V>) -> Flight<V> {
     landed.map(|outcome| outcome.unwrap_or_else(|_| V::aborted())).boxed().shared()
 }
 
+impl<V> Remembered<V> {
+    /// The clock is only asked where it matters.
+    fn is_fresh(&self) -> bool {
+        self.stale_at.is_none_or(|at| Instant::now() < at)
+    }
+}
+
 /// Takes a flight out of the map when its task ends, however it ends.
 struct Listed<K: Hash + Eq, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
+    number: u64,
+}
+
+impl<K, V> Listed<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Outcome<K>,
+{
+    /// Remembers the outcome, unless the flight has been disowned, and takes it out of the map.
+    fn land(self, memory: &Memory<K, V>, outcome: &V) {
+        let stale_at = match outcome.keep() {
+            Keep::Fresh(time) => Instant::now().checked_add(time),
+            Keep::UntilEvicted | Keep::For(_) | Keep::Never => None,
+        };
+        // The map is locked meanwhile: a flight cannot be disowned between the look and the memory.
+        let flights = lock(&self.flights);
+        let is_owned = flights.get(&self.key).is_some_and(|listing| listing.number == self.number);
+        if is_owned && outcome.keep() != Keep::Never {
+            memory.insert(self.key.clone(), Remembered { outcome: outcome.clone(), stale_at });
+        }
+        drop(flights);
+        // Evict now: left to itself moka does it later, and would be over its limit until then.
+        memory.run_pending_tasks();
+    }
 }
 
 impl<K: Hash + Eq, V> Drop for Listed<K, V> {
     fn drop(&mut self) {
-        lock(&self.flights).remove(&self.key);
+        let mut flights = lock(&self.flights);
+        if flights.get(&self.key).is_some_and(|listing| listing.number == self.number) {
+            flights.remove(&self.key);
+        }
     }
 }
 
@@ -208,16 +272,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Asks each outcome how long it keeps.
 struct KeepAsLong;
 
-impl<K, V: Outcome<K>> moka::Expiry<K, V> for KeepAsLong {
-    fn expire_after_create(&self, _: &K, outcome: &V, _: Instant) -> Option<Duration> {
-        match outcome.keep() {
-            Keep::UntilEvicted => None,
+impl<K, V: Outcome<K>> moka::Expiry<K, Remembered<V>> for KeepAsLong {
+    fn expire_after_create(&self, _: &K, kept: &Remembered<V>, _: Instant) -> Option<Duration> {
+        match kept.outcome.keep() {
+            Keep::UntilEvicted | Keep::Fresh(_) => None,
             Keep::For(time) => Some(time),
             Keep::Never => Some(Duration::ZERO),
         }
     }
 
-    fn expire_after_update(&self, key: &K, outcome: &V, now: Instant, _: Option<Duration>) -> Option<Duration> {
-        self.expire_after_create(key, outcome, now)
+    fn expire_after_update(
+        &self,
+        key: &K,
+        kept: &Remembered<V>,
+        now: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, kept, now)
     }
 }

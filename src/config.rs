@@ -130,11 +130,13 @@ pub struct Originals {
     /// Base URL under which clients can reach the originals' bucket; in redirect mode plain originals go there.
     pub public_url: String,
     pub serve: Serve,
+    /// Objects are never replaced under their key: variants are trusted for ever.
+    pub immutable: bool,
 }
 
 impl Default for Originals {
     fn default() -> Self {
-        Self { store: "file:samples".into(), public_url: String::new(), serve: Serve::Images }
+        Self { store: "file:samples".into(), public_url: String::new(), serve: Serve::Images, immutable: false }
     }
 }
 
@@ -259,11 +261,14 @@ pub struct Cache {
     /// How long a failure (404, undecodable) is answered from memory.
     #[serde(with = "humantime_serde")]
     pub failures: Duration,
+    /// How long a variant is answered from memory before its original is asked for its ETag again.
+    #[serde(with = "humantime_serde")]
+    pub revalidate_after: Duration,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { memory: ByteSize::mib(256), failures: Duration::from_secs(5) }
+        Self { memory: ByteSize::mib(256), failures: Duration::from_secs(5), revalidate_after: Duration::from_secs(60) }
     }
 }
 

@@ -29,6 +29,8 @@ mod negotiate;
 mod original;
 mod policy;
 mod problem;
+mod purge;
+mod purges;
 mod rendition;
 mod write_back;
 
@@ -38,6 +40,8 @@ use negotiate::negotiate;
 use original::Sight;
 use policy::Policy;
 use problem::Failure;
+pub use purge::PurgeError;
+use purges::Purges;
 use rendition::{Answer, Rendition};
 
 /// An answer's body: bytes from memory, or a stream from a store.
@@ -51,6 +55,8 @@ pub struct Proxy {
     sights: Cache<ObjectKey, Sight>,
     maker: Arc<Maker>,
     originals: Store,
+    variants: Store,
+    purges: Arc<Purges>,
     policy: Arc<Policy>,
     offers: Vec<Format>,
     side_max: u16,
@@ -88,8 +94,10 @@ impl Proxy {
         let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
         let variants = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
         let grammar = Grammar::new(config)?;
-        let policy = Arc::new(Policy::new(&config.answers)?);
-        let maker = Maker::new(config, originals.clone(), variants, policy.clone(), tasks.clone())?;
+        let policy = Arc::new(Policy::new(config)?);
+        let purges = Arc::new(Purges::default());
+        let maker =
+            Maker::new(config, originals.clone(), variants.clone(), policy.clone(), tasks.clone(), purges.clone())?;
         let flights = config.work.flights.get();
         Ok(Self {
             renditions: Cache::new(config.cache.memory.as_u64(), flights, tasks.clone()),
@@ -102,6 +110,8 @@ impl Proxy {
             remembered: config.cache.failures,
             grammar,
             originals,
+            variants,
+            purges,
             policy,
             tasks,
         })
@@ -135,7 +145,7 @@ impl Proxy {
         request: &HeaderMap,
     ) -> Result<Response<Body>, Failure> {
         let variant = &self.negotiated(addressed, request);
-        let make = || self.maker.clone().make(variant.clone());
+        let make = |stale| self.maker.clone().make(variant.clone(), stale);
         let (answer, source) = self.renditions.find_or_make(variant, make).await;
         let mut response = match &answer {
             Answer::Rendition(rendition) => self.whole_or_part(method, rendition, request)?,
@@ -203,7 +213,7 @@ impl Proxy {
         if self.serve == Serve::None {
             return Err(missing());
         }
-        let take = || Sight::take(self.originals.clone(), key.clone(), self.remembered);
+        let take = |_| Sight::take(self.originals.clone(), key.clone(), self.remembered);
         match self.sights.find_or_make(key, take).await.0 {
             Sight::Object { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
             Sight::Object { meta, media_type, .. } => Ok((meta, media_type)),

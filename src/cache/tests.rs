@@ -12,6 +12,7 @@ use super::*;
 enum Word {
     Good(&'static str),
     Brief,
+    Passing(Duration),
     Bad,
     Heavy(usize),
     Aborted,
@@ -30,6 +31,7 @@ impl Outcome<u32> for Word {
         match self {
             Self::Good(_) | Self::Heavy(_) => Keep::UntilEvicted,
             Self::Brief => Keep::For(Duration::from_millis(1)),
+            Self::Passing(time) => Keep::Fresh(*time),
             _ => Keep::Never,
         }
     }
@@ -55,7 +57,7 @@ async fn herd(word: Word) -> (Vec<(Word, Source)>, usize) {
     let asked = (0..1000).map(|_| {
         let (made, gate, word, cache) = (made.clone(), gate.clone(), word.clone(), cache.clone());
         async move {
-            let make = || async move {
+            let make = |_| async move {
                 made.fetch_add(1, Ordering::SeqCst);
                 gate.notified().await;
                 assert_ne!(word, Word::Aborted, "this flight is meant to panic");
@@ -107,17 +109,17 @@ async fn what_was_made_is_a_hit_afterwards_and_what_failed_is_made_again() {
         made.fetch_add(1, Ordering::SeqCst);
         std::future::ready(word)
     };
-    assert_eq!(cache.find_or_make(&1, || make(Word::Good("cat"))).await, (Word::Good("cat"), Source::Led));
-    assert_eq!(cache.find_or_make(&1, || make(Word::Good("dog"))).await, (Word::Good("cat"), Source::Hit));
-    assert_eq!(cache.find_or_make(&2, || make(Word::Bad)).await, (Word::Bad, Source::Led));
-    assert_eq!(cache.find_or_make(&2, || make(Word::Good("dog"))).await, (Word::Good("dog"), Source::Led));
+    assert_eq!(cache.find_or_make(&1, |_| make(Word::Good("cat"))).await, (Word::Good("cat"), Source::Led));
+    assert_eq!(cache.find_or_make(&1, |_| make(Word::Good("dog"))).await, (Word::Good("cat"), Source::Hit));
+    assert_eq!(cache.find_or_make(&2, |_| make(Word::Bad)).await, (Word::Bad, Source::Led));
+    assert_eq!(cache.find_or_make(&2, |_| make(Word::Good("dog"))).await, (Word::Good("dog"), Source::Led));
     assert_eq!(made.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]
 async fn an_outcome_kept_briefly_is_forgotten_after_its_time() {
     let cache = cache(100, 10);
-    cache.find_or_make(&1, || std::future::ready(Word::Brief)).await;
+    cache.find_or_make(&1, |_| std::future::ready(Word::Brief)).await;
     let start = Instant::now();
     while cache.find(&1).is_some() {
         assert!(start.elapsed() < Duration::from_secs(5), "still remembered");
@@ -129,7 +131,7 @@ async fn an_outcome_kept_briefly_is_forgotten_after_its_time() {
 async fn one_who_hangs_up_does_not_cancel_the_flight() {
     let cache = cache(100, 10);
     let (open, gate) = oneshot::channel::<()>();
-    let make = || async move {
+    let make = |_| async move {
         gate.await.unwrap();
         Word::Good("cat")
     };
@@ -142,7 +144,7 @@ async fn one_who_hangs_up_does_not_cancel_the_flight() {
     }
     leader.abort();
     assert!(leader.await.unwrap_err().is_cancelled());
-    let follower = cache.find_or_make(&1, || std::future::ready(Word::Bad));
+    let follower = cache.find_or_make(&1, |_| std::future::ready(Word::Bad));
     open.send(()).unwrap();
     assert_eq!(follower.await, (Word::Good("cat"), Source::Joined));
 }
@@ -151,7 +153,7 @@ async fn one_who_hangs_up_does_not_cancel_the_flight() {
 async fn memory_never_holds_more_than_its_limit_and_drops_the_least_recently_used() {
     let cache = cache(100, 10);
     for key in 0..50 {
-        cache.find_or_make(&key, || std::future::ready(Word::Heavy(30))).await;
+        cache.find_or_make(&key, |_| std::future::ready(Word::Heavy(30))).await;
         assert!(cache.weight() <= 100, "{} bytes", cache.weight());
         assert!(cache.find(&0).is_some(), "key 0 is used all the time");
     }
@@ -162,7 +164,7 @@ async fn memory_never_holds_more_than_its_limit_and_drops_the_least_recently_use
 async fn one_flight_too_many_is_refused() {
     let cache = cache(100, 1);
     let (open, gate) = oneshot::channel::<()>();
-    let first = cache.find_or_make(&1, || async move {
+    let first = cache.find_or_make(&1, |_| async move {
         gate.await.unwrap();
         Word::Good("cat")
     });
@@ -170,7 +172,7 @@ async fn one_flight_too_many_is_refused() {
         while lock(&cache.flights).is_empty() {
             tokio::task::yield_now().await;
         }
-        let refused = cache.find_or_make(&2, || std::future::ready(Word::Good("dog"))).await.0;
+        let refused = cache.find_or_make(&2, |_| std::future::ready(Word::Good("dog"))).await.0;
         open.send(()).unwrap();
         refused
     };
@@ -181,7 +183,7 @@ async fn one_flight_too_many_is_refused() {
 async fn shutdown_waits_for_flights_and_gives_up_when_told() {
     let cache = cache(100, 10);
     let (open, gate) = oneshot::channel::<()>();
-    let flight = cache.find_or_make(&1, || async move {
+    let flight = cache.find_or_make(&1, |_| async move {
         gate.await.unwrap();
         Word::Good("cat")
     });
@@ -194,4 +196,58 @@ async fn shutdown_waits_for_flights_and_gives_up_when_told() {
         assert!(cache.tasks.drain(Duration::from_secs(5)).await);
     };
     tokio::join!(flight, drain);
+}
+
+#[tokio::test]
+async fn a_stale_outcome_is_answered_no_more_but_given_to_the_flight_that_renews_it() {
+    let cache = cache(100, 10);
+    let (stale, fresh) = (Word::Passing(Duration::ZERO), Word::Passing(Duration::from_secs(600)));
+    cache.find_or_make(&1, |_| std::future::ready(stale.clone())).await;
+    assert!(cache.find(&1).is_none());
+    let renewed = cache.find_or_make(&1, |given| {
+        assert_eq!(given, Some(stale.clone()));
+        std::future::ready(fresh.clone())
+    });
+    assert_eq!(renewed.await, (fresh.clone(), Source::Led));
+    assert_eq!(cache.find(&1), Some(fresh));
+}
+
+#[tokio::test]
+async fn a_flight_that_fails_leaves_the_stale_outcome_to_the_next() {
+    let cache = cache(100, 10);
+    let stale = Word::Passing(Duration::ZERO);
+    cache.find_or_make(&1, |_| std::future::ready(stale.clone())).await;
+    for _ in 0..2 {
+        cache
+            .find_or_make(&1, |given| std::future::ready(if given.is_some() { Word::Bad } else { Word::Aborted }))
+            .await;
+    }
+    cache.find_or_make(&1, |given| std::future::ready(given.unwrap())).await;
+}
+
+#[tokio::test]
+async fn what_was_forgotten_is_made_anew_and_a_flight_from_before_leaves_nothing() {
+    let cache = cache(100, 10);
+    for key in [1, 2] {
+        cache.find_or_make(&key, |_| std::future::ready(Word::Good("old"))).await;
+    }
+    let (open, gate) = oneshot::channel::<()>();
+    let before = cache.find_or_make(&3, |_| async move {
+        gate.await.unwrap();
+        Word::Good("old")
+    });
+    let after = async {
+        while lock(&cache.flights).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        cache.forget_all(|key| *key != 2);
+        assert_eq!((cache.find(&1), cache.find(&2)), (None, Some(Word::Good("old"))));
+        let anew = cache.find_or_make(&3, |_| std::future::ready(Word::Good("new"))).await;
+        open.send(()).unwrap();
+        anew
+    };
+    let (before, after) = tokio::join!(before, after);
+    assert_eq!((before.0, after), (Word::Good("old"), (Word::Good("new"), Source::Led)));
+    assert!(cache.tasks.drain(Duration::from_secs(5)).await);
+    assert_eq!(cache.find(&3), Some(Word::Good("new")));
 }

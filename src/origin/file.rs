@@ -311,11 +311,12 @@ fn persisted_absent(file: NamedTempFile, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Strong as long as a file is not written twice within one tick of the file system's clock to the same length; we write
-/// each object to a new file. The same after every restart.
+/// Strong: two files that are there at once differ in their inode, and one that took a deleted file's inode in its time or
+/// length, unless it was put there by hand within the same tick of the file system's clock. The same after every restart.
 fn etag(stat: &fs::Metadata) -> io::Result<Box<str>> {
+    use std::os::unix::fs::MetadataExt;
     let modified = stat.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(format!("\"{:x}-{:x}\"", modified.as_nanos(), stat.len()).into())
+    Ok(format!("\"{:x}-{:x}-{:x}\"", modified.as_nanos(), stat.ino(), stat.len()).into())
 }
 
 /// The file's next chunks, read as they are asked for: one in memory at a time.

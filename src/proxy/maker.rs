@@ -6,15 +6,20 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
+mod look_up;
+
+use look_up::Lookup;
+
 use super::OpenError;
 use super::budget::{Budget, Refusal, Ticket};
 use super::policy::Policy;
 use super::problem::{Failure, chain};
+use super::purges::Purges;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
-use super::write_back::{Write, WriteBack};
+use super::write_back::{Write, WriteBack, Written};
 use crate::config::{Config, Mode};
-use crate::origin::{Attributes, Meta, Precondition, Store, StoreError};
-use crate::resize::{Header, Limits, PIPELINE, Resizer, sniff};
+use crate::origin::{Attributes, Store, StoreError};
+use crate::resize::{Header, Limits, PIPELINE, Resizer};
 use crate::tasks::Tasks;
 use crate::variant::{ObjectKey, Variant};
 
@@ -28,12 +33,14 @@ pub(super) struct Maker {
     downloads: Budget,
     pixels: Budget,
     policy: Arc<Policy>,
+    purges: Arc<Purges>,
     mode: Mode,
+    /// Whether originals never change under their keys, so that nothing need be looked at again.
+    immutable: bool,
     limits: Limits,
     original_bytes_max: u64,
     variant_bytes_max: u64,
     flight_time: Duration,
-    failures_remembered: Duration,
 }
 
 /// The metadata that a stored variant carries.
@@ -41,12 +48,8 @@ const META_ORIGINAL_ETAG: &str = "resized-original-etag";
 const META_PIPELINE: &str = "resized-pipeline";
 const META_FINGERPRINT: &str = "resized-fingerprint";
 
-/// What the variants' store says.
-enum Lookup {
-    Found(Answer),
-    /// Not there, or not usable; and on what condition the new one may be written.
-    Make(Precondition),
-}
+/// How often a variant is made anew whose original changes while it is made.
+const ATTEMPTS: usize = 3;
 
 /// A downloaded original and its right to the memory.
 struct Original {
@@ -62,29 +65,34 @@ impl Maker {
         variants: Store,
         policy: Arc<Policy>,
         tasks: Tasks,
+        purges: Arc<Purges>,
     ) -> Result<Self, OpenError> {
         let work = &config.work;
         let budget = |bytes: u64| Budget::new(bytes, work.queue_length.get(), work.queue_time);
         Ok(Self {
-            write_back: WriteBack::new(variants.clone(), work.write_back_memory.as_u64(), tasks),
+            write_back: WriteBack::new(variants.clone(), purges.clone(), work.write_back_memory.as_u64(), tasks),
             resizer: Resizer::start(work.threads, work.queue_length).map_err(OpenError::Threads)?,
             downloads: budget(work.download_memory.as_u64()),
             pixels: budget(work.pixel_memory.as_u64()),
+            purges,
             mode: config.answers.mode,
+            immutable: config.originals.immutable,
             limits: Limits::from(&config.limits),
             original_bytes_max: config.limits.original_bytes.as_u64(),
             variant_bytes_max: config.limits.variant_bytes.as_u64(),
             flight_time: work.flight_time,
-            failures_remembered: config.cache.failures,
             originals,
             variants,
             policy,
         })
     }
 
-    /// The whole flight, within its time.
-    pub(super) async fn make(self: Arc<Self>, variant: Variant) -> Answer {
-        let failure = match tokio::time::timeout(self.flight_time, self.find_or_make(&variant)).await {
+    /// The whole flight, within its time. `stale` is what memory has, if it has to be looked after; where the store fails, it
+    /// is the answer still.
+    pub(super) async fn make(self: Arc<Self>, variant: Variant, stale: Option<Answer>) -> Answer {
+        let mut steps = Steps::default();
+        let flight = self.renew_or_make(&variant, stale.as_ref(), &mut steps);
+        let failure = match tokio::time::timeout(self.flight_time, flight).await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(failure)) => failure,
             Err(_) => {
@@ -92,53 +100,54 @@ impl Maker {
                 Failure::StoreSlow
             }
         };
-        Answer::Failed { failure, remembered: self.failures_remembered }
+        match (failure, stale) {
+            (Failure::StoreFailed | Failure::StoreSlow, Some(stale)) if stale.original_etag().is_some() => {
+                stale.stale(&self.policy, steps)
+            }
+            (failure, _) => Answer::Failed { failure, remembered: self.policy.brief },
+        }
     }
 
-    async fn find_or_make(&self, variant: &Variant) -> Result<Answer, Failure> {
+    async fn renew_or_make(
+        &self,
+        variant: &Variant,
+        stale: Option<&Answer>,
+        steps: &mut Steps,
+    ) -> Result<Answer, Failure> {
         let key = variant.storage_key();
-        let mut steps = Steps::default();
-        let precondition = match self.look_up(&key, variant, &mut steps).await? {
+        if let Some(stale) = stale
+            && self.is_current(stale, &key, variant, steps).await?
+        {
+            return Ok(stale.renewed(&self.policy, steps.clone()));
+        }
+        let precondition = match self.look_up(&key, variant, steps).await? {
             Lookup::Found(answer) => return Ok(answer),
             Lookup::Make(precondition) => precondition,
         };
-        let original = steps.time("original", self.download(&variant.original)).await?;
-        let etag = original.etag.clone();
-        let bytes = self.render(original, variant, &mut steps).await?;
-        let attributes = self.attributes(variant, &etag, &bytes);
-        let write = Write { key, bytes: bytes.clone(), attributes, precondition };
-        self.finish(variant, bytes, write, steps).await
-    }
-
-    /// HEAD for a redirect, GET for the bytes. A store that fails here does not fail the request: the variant is made.
-    async fn look_up(&self, key: &ObjectKey, variant: &Variant, steps: &mut Steps) -> Result<Lookup, Failure> {
-        let found = match self.mode {
-            Mode::Redirect => {
-                steps.time("lookup", self.variants.head(key)).await.map(|meta| meta.map(|meta| (meta, None)))
-            }
-            Mode::Stream => {
-                let bytes = self.variants.get_bounded(key, self.variant_bytes_max);
-                steps.time("lookup", bytes).await.map(|object| object.map(|(meta, bytes)| (meta, Some(bytes))))
-            }
-        };
-        let origin = Provenance { detail: Detail::Stored, steps: steps.clone() };
-        match found {
-            Ok(None) => Ok(Lookup::Make(Precondition::Absent)),
-            Ok(Some((meta, None))) => Ok(Lookup::Found(self.location(key, &version(&meta), origin)?)),
-            Ok(Some((meta, Some(bytes)))) => {
-                let media_type = variant.encoding.format().media_type();
-                if sniff(&bytes) != Some(media_type) {
-                    tracing::warn!(%key, "what is stored under this key is no such variant; it is made again");
-                    return Ok(Lookup::Make(Precondition::Matches(meta.etag)));
+        for _ in 0..ATTEMPTS {
+            let as_of = self.purges.now();
+            let original = steps.time("original", self.download(&variant.original)).await?;
+            let etag = original.etag.clone();
+            let bytes = self.render(original, variant, steps).await?;
+            match self.has_changed(&variant.original, &etag, as_of, steps).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::debug!(%key, "the original changed while this variant was made; it is made again");
+                    continue;
                 }
-                let rendition = Rendition::new(&self.policy, media_type, bytes, meta.last_modified, origin)?;
-                Ok(Lookup::Found(Answer::Rendition(Arc::new(rendition))))
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(%key, error, "whether the original has changed is not known; the variant is not kept");
+                    return self.once(variant, bytes, etag, steps);
+                }
             }
-            Err(error) => {
-                tracing::warn!(%key, error = chain(&error), "the variants' store failed a lookup; the variant is made");
-                Ok(Lookup::Make(Precondition::Absent))
-            }
+            let attributes = self.attributes(variant, &etag, &bytes);
+            let original = variant.original.clone();
+            let write = Write { key, bytes: bytes.clone(), attributes, precondition, original, as_of };
+            return self.finish(variant, bytes, etag, write, steps).await;
         }
+        tracing::warn!(%key, "the original changes faster than a variant of it can be made");
+        Err(Failure::Overloaded)
     }
 
     /// The original's bytes, counted as they come; the ticket is taken when their number is known and before they are.
@@ -181,32 +190,44 @@ impl Maker {
     }
 
     /// Answers with the bytes and stores them behind the answer; or stores them and then says where they are.
-    async fn finish(&self, variant: &Variant, bytes: Bytes, write: Write, mut steps: Steps) -> Result<Answer, Failure> {
+    async fn finish(
+        &self,
+        variant: &Variant,
+        bytes: Bytes,
+        original_etag: Box<str>,
+        write: Write,
+        steps: &mut Steps,
+    ) -> Result<Answer, Failure> {
         let media_type = variant.encoding.format().media_type();
-        let rendition = |steps| Rendition::new(&self.policy, media_type, bytes.clone(), SystemTime::now(), made(steps));
-        match self.mode {
-            Mode::Stream => {
-                self.write_back.later(write);
-                Ok(Answer::Rendition(Arc::new(rendition(steps)?)))
-            }
-            Mode::Redirect => {
-                let key = write.key.clone();
-                match steps.time("store", self.write_back.now(write)).await {
-                    Ok(()) => self.location(&key, &fingerprint(&bytes), made(steps)),
-                    Err(error) => {
-                        tracing::error!(%key, error = chain(&error), "a variant could not be stored; its bytes are sent");
-                        Ok(Answer::Rendition(Arc::new(rendition(steps)?.passing(&self.policy))))
-                    }
-                }
+        if self.mode == Mode::Stream {
+            self.write_back.later(write);
+            let rendition =
+                Rendition::new(&self.policy, media_type, bytes, SystemTime::now(), made(original_etag, steps))?;
+            return Ok(Answer::Rendition(Arc::new(rendition)));
+        }
+        let key = write.key.clone();
+        match steps.time("store", self.write_back.now(write)).await {
+            Ok(Written::Stands) => return self.location(&key, &fingerprint(&bytes), made(original_etag, steps)),
+            Ok(Written::Void) => tracing::debug!(%key, "purged while it was made; its bytes are sent"),
+            Err(error) => {
+                tracing::error!(%key, error = chain(&error), "a variant could not be stored; its bytes are sent");
             }
         }
+        self.once(variant, bytes, original_etag, steps)
     }
 
-    /// The variant's public URL, stamped with its version: a copy of what it once was is never met under it.
+    /// An answer to those who wait and to nobody after them.
+    fn once(&self, variant: &Variant, bytes: Bytes, original_etag: Box<str>, steps: &Steps) -> Result<Answer, Failure> {
+        let media_type = variant.encoding.format().media_type();
+        let origin = made(original_etag, steps);
+        let rendition = Rendition::new(&self.policy, media_type, bytes, SystemTime::now(), origin)?;
+        Ok(Answer::Rendition(Arc::new(rendition.passing(&self.policy))))
+    }
+
+    /// The variant's public URL.
     fn location(&self, key: &ObjectKey, version: &str, origin: Provenance) -> Result<Answer, Failure> {
-        let url = self.variants.public_url(key).ok_or(Failure::Internal)?;
-        let location = Location::new(&self.policy, &format!("{url}?v={version}"), origin)?;
-        Ok(Answer::Location(Arc::new(location)))
+        let base = self.variants.public_url(key).ok_or(Failure::Internal)?;
+        Ok(Answer::Location(Arc::new(Location::new(&self.policy, &base, version, origin)?)))
     }
 
     fn attributes(&self, variant: &Variant, original_etag: &str, bytes: &[u8]) -> Attributes {
@@ -227,12 +248,6 @@ impl Maker {
     }
 }
 
-fn made(steps: Steps) -> Provenance {
-    Provenance { detail: Detail::Made, steps }
-}
-
-/// What tells a stored variant from what was there before: its fingerprint, or else its ETag's letters and digits.
-fn version(meta: &Meta) -> String {
-    let fingerprint = meta.metadata.iter().find(|(name, _)| name == META_FINGERPRINT).map(|(_, value)| value.as_str());
-    fingerprint.unwrap_or(&meta.etag).chars().filter(char::is_ascii_alphanumeric).take(32).collect()
+fn made(original_etag: Box<str>, steps: &Steps) -> Provenance {
+    Provenance { detail: Detail::Made, steps: steps.clone(), original_etag }
 }

@@ -1,10 +1,13 @@
-//! What config says about answers, as header values made once.
+//! What config says about answers, as header values made once, and how long they are good.
+
+use std::time::Duration;
 
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue};
 
 use super::OpenError;
-use crate::config;
+use crate::cache::Keep;
+use crate::config::Config;
 
 #[derive(Debug)]
 pub(super) struct Policy {
@@ -13,12 +16,18 @@ pub(super) struct Policy {
     pub(super) original_cache_control: HeaderValue,
     pub(super) error_cache_control: HeaderValue,
     allow_origin: Option<HeaderValue>,
+    /// How long a variant is good.
+    pub(super) keep: Keep,
+    /// How long a failure is, or a variant that could not be looked after.
+    pub(super) brief: Duration,
 }
 
 impl Policy {
     /// # Errors
     /// A value that cannot stand in a header, named by its key in config.
-    pub(super) fn new(answers: &config::Answers) -> Result<Self, OpenError> {
+    pub(super) fn new(config: &Config) -> Result<Self, OpenError> {
+        let answers = &config.answers;
+        let revalidate_after = config.cache.revalidate_after;
         Ok(Self {
             cache_control: value("answers.cache_control", &answers.cache_control)?,
             redirect_cache_control: value("answers.redirect_cache_control", &answers.redirect_cache_control)?,
@@ -28,6 +37,8 @@ impl Policy {
                 "" => None,
                 origin => Some(value("answers.allow_origin", origin)?),
             },
+            keep: if config.originals.immutable { Keep::UntilEvicted } else { Keep::Fresh(revalidate_after) },
+            brief: config.cache.failures,
         })
     }
 

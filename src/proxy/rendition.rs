@@ -28,22 +28,24 @@ pub(super) enum Answer {
 }
 
 /// Bytes and headers of a variant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Rendition {
     /// As a hit is answered: only what differs otherwise is set again.
     pub(super) headers: HeaderMap,
     pub(super) bytes: Bytes,
     pub(super) validators: Validators,
     origin: Provenance,
-    /// Not kept in memory for others: its write-back failed, so it must be tried again.
-    passing: bool,
+    keep: Keep,
 }
 
 /// Where a stored variant is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Location {
     pub(super) headers: HeaderMap,
+    /// The part of the URL that tells it from what was there before.
+    pub(super) version: Box<str>,
     origin: Provenance,
+    keep: Keep,
 }
 
 /// How a flight came to its answer.
@@ -51,6 +53,8 @@ pub(super) struct Location {
 pub(super) struct Provenance {
     pub(super) detail: Detail,
     pub(super) steps: Steps,
+    /// The ETag of the original that the variant was made of; empty if that is not known.
+    pub(super) original_etag: Box<str>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +63,10 @@ pub(super) enum Detail {
     Made,
     /// Found in the variants' store.
     Stored,
+    /// Found in memory, and its original has not changed.
+    Revalidated,
+    /// Found in memory, and the store that could say whether its original has changed fails.
+    Stale,
 }
 
 /// What took how long in a flight: the text of `Server-Timing`.
@@ -111,31 +119,76 @@ impl Rendition {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
         headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
-        Ok(Self { headers, bytes, validators: Validators { etag, last_modified }, origin, passing: false })
+        Ok(Self { headers, bytes, validators: Validators { etag, last_modified }, origin, keep: policy.keep })
     }
 
-    /// For an answer that could not be stored, though it had to be: good once, and not for long.
+    /// For an answer that could not be stored though it had to be, or whose original is changing: good once, and not for
+    /// long.
     pub(super) fn passing(mut self, policy: &Policy) -> Self {
         self.headers.insert(CACHE_CONTROL, policy.error_cache_control.clone());
-        self.passing = true;
+        self.keep = Keep::Never;
         self
     }
 }
 
 impl Location {
-    /// A redirect to `url`, which is where a variant is stored.
-    pub(super) fn new(policy: &Policy, url: &str, origin: Provenance) -> Result<Self, Failure> {
+    /// A redirect to `base`, which is where a variant is stored, stamped with its version: a copy of what it once was is never
+    /// met under that URL.
+    pub(super) fn new(policy: &Policy, base: &str, version: &str, origin: Provenance) -> Result<Self, Failure> {
+        let url = format!("{base}?v={version}");
         let mut headers = policy.image_headers();
         headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
         headers.insert(CACHE_CONTROL, policy.redirect_cache_control.clone());
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
         headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
-        Ok(Self { headers, origin })
+        Ok(Self { headers, version: version.into(), origin, keep: policy.keep })
     }
 }
 
 impl Answer {
+    /// The same, looked after just now.
+    pub(super) fn renewed(&self, policy: &Policy, steps: Steps) -> Self {
+        self.again(policy.keep, Detail::Revalidated, steps)
+    }
+
+    /// The same, in place of a failure of the store; good until the store is tried again.
+    pub(super) fn stale(&self, policy: &Policy, steps: Steps) -> Self {
+        self.again(Keep::Fresh(policy.brief), Detail::Stale, steps)
+    }
+
+    fn again(&self, keep: Keep, detail: Detail, steps: Steps) -> Self {
+        let hit = HeaderValue::from_static(match detail {
+            Detail::Stale => "resized; hit; detail=stale",
+            Detail::Made | Detail::Stored | Detail::Revalidated => "resized; hit",
+        });
+        let mut this = self.clone();
+        let (headers, origin, kept) = match &mut this {
+            Self::Rendition(rendition) => {
+                let Rendition { headers, origin, keep, .. } = Arc::make_mut(rendition);
+                (headers, origin, keep)
+            }
+            Self::Location(location) => {
+                let Location { headers, origin, keep, .. } = Arc::make_mut(location);
+                (headers, origin, keep)
+            }
+            Self::Failed { .. } => return this,
+        };
+        headers.insert(CACHE_STATUS, hit);
+        *kept = keep;
+        (origin.detail, origin.steps) = (detail, steps);
+        this
+    }
+
+    /// Of what original it was made; `None` for a failure.
+    pub(super) fn original_etag(&self) -> Option<&str> {
+        match self {
+            Self::Rendition(rendition) => Some(&rendition.origin.original_etag),
+            Self::Location(location) => Some(&location.origin.original_etag),
+            Self::Failed { .. } => None,
+        }
+    }
+
     /// Says in `headers` where this answer came from, when it was not memory.
     pub(super) fn describe(&self, source: Source, headers: &mut HeaderMap) {
         let origin = match self {
@@ -145,9 +198,12 @@ impl Answer {
         };
         let status = match (source, origin.detail) {
             (Source::Hit, _) => return,
-            (Source::Joined, _) => "resized; fwd=miss; collapsed; detail=joined",
+            (Source::Joined, Detail::Revalidated | Detail::Stale) => "resized; fwd=stale; collapsed; detail=joined",
+            (Source::Joined, Detail::Made | Detail::Stored) => "resized; fwd=miss; collapsed; detail=joined",
             (Source::Led, Detail::Made) => "resized; fwd=miss; detail=made",
             (Source::Led, Detail::Stored) => "resized; fwd=miss; detail=stored",
+            (Source::Led, Detail::Revalidated) => "resized; fwd=stale; fwd-status=304; detail=revalidated",
+            (Source::Led, Detail::Stale) => "resized; hit; detail=stale",
         };
         headers.insert(CACHE_STATUS, HeaderValue::from_static(status));
         if let Some(steps) = origin.steps.header() {
@@ -170,8 +226,8 @@ impl Outcome<Variant> for Answer {
 
     fn keep(&self) -> Keep {
         match self {
-            Self::Rendition(rendition) if rendition.passing => Keep::Never,
-            Self::Rendition(_) | Self::Location(_) => Keep::UntilEvicted,
+            Self::Rendition(rendition) => rendition.keep,
+            Self::Location(location) => location.keep,
             Self::Failed { failure, remembered } if failure.is_lasting() => Keep::For(*remembered),
             Self::Failed { .. } => Keep::Never,
         }

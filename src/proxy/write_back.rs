@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::budget::Budget;
 use super::problem::chain;
+use super::purges::{Moment, Purges};
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::variant::ObjectKey;
@@ -18,12 +19,26 @@ pub(super) struct Write {
     pub(super) bytes: Bytes,
     pub(super) attributes: Attributes,
     pub(super) precondition: Precondition,
+    /// What the object was made of.
+    pub(super) original: ObjectKey,
+    /// When that was read: a purge since then makes it void.
+    pub(super) as_of: Moment,
+}
+
+/// How a write ended that met no error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// This variant, or another node's, is in the store.
+    Stands,
+    /// Its original was purged meanwhile: it is not in the store.
+    Void,
 }
 
 /// The way into the variants' store: at once, or behind the answer.
 #[derive(Debug, Clone)]
 pub(super) struct WriteBack {
     variants: Store,
+    purges: Arc<Purges>,
     queue: Arc<Budget>,
     tasks: Tasks,
 }
@@ -33,17 +48,26 @@ const RETRIES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(
 
 impl WriteBack {
     /// At most `bytes_max` may be on their way behind answers.
-    pub(super) fn new(variants: Store, bytes_max: u64, tasks: Tasks) -> Self {
-        Self { variants, queue: Arc::new(Budget::new(bytes_max, 0, Duration::ZERO)), tasks }
+    pub(super) fn new(variants: Store, purges: Arc<Purges>, bytes_max: u64, tasks: Tasks) -> Self {
+        Self { variants, purges, queue: Arc::new(Budget::new(bytes_max, 0, Duration::ZERO)), tasks }
     }
 
     /// Writes and waits until the store has confirmed it. If another node was first, its bytes stand.
-    pub(super) async fn now(&self, write: Write) -> Result<(), StoreError> {
+    pub(super) async fn now(&self, write: Write) -> Result<Written, StoreError> {
+        let is_void = || self.purges.since(write.as_of, &write.original);
+        if is_void() {
+            return Ok(Written::Void);
+        }
         match self.variants.put(&write.key, write.bytes, &write.attributes, write.precondition).await? {
+            // A purge while it was written may have listed the variants before this one was there.
+            Put::Stored(etag) if is_void() => {
+                self.variants.delete(&write.key, Some(&etag)).await?;
+                return Ok(Written::Void);
+            }
             Put::Stored(_) => tracing::debug!(key = %write.key, "variant stored"),
             Put::PreconditionFailed => tracing::debug!(key = %write.key, "another node stored this variant first"),
         }
-        Ok(())
+        Ok(Written::Stands)
     }
 
     /// Writes behind the answer, on a task that shutdown waits for. What finds the queue full is dropped: the variant

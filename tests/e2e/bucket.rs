@@ -108,6 +108,11 @@ impl Bucket {
         self.state.objects.lock().unwrap().insert(key.to_owned(), stored);
     }
 
+    /// Takes an object away by hand.
+    pub fn remove_object(&self, key: &str) {
+        self.state.objects.lock().unwrap().remove(key);
+    }
+
     pub fn object(&self, key: &str) -> Option<Stored> {
         self.state.objects.lock().unwrap().get(key).cloned()
     }
@@ -116,6 +121,11 @@ impl Bucket {
     pub fn count(&self, operation: Operation, prefix: &str) -> usize {
         let requests = self.state.requests.lock().unwrap();
         requests.iter().filter(|(asked, key)| *asked == operation && key.starts_with(prefix)).count()
+    }
+
+    /// Every request so far.
+    pub fn requests(&self) -> Vec<(Operation, String)> {
+        self.state.requests.lock().unwrap().clone()
     }
 
     /// How often an object was written under `key`.

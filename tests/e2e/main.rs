@@ -9,4 +9,5 @@ mod stage;
 mod answers;
 mod connections;
 mod flights;
+mod fresh;
 mod stores;

@@ -22,6 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A running proxy and a client of it.
 pub struct Stage {
     pub address: SocketAddr,
+    pub proxy: Arc<Proxy>,
     client: Client,
     stop: CancellationToken,
     server: Option<JoinHandle<bool>>,
@@ -64,13 +65,13 @@ impl Stage {
         let address = server.address();
         let log = AccessLog::start(&config.log, std::io::sink()).unwrap();
         let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let (stopped, served) = (stop.clone(), proxy.clone());
         let server = std::thread::spawn(move || {
-            server.run(&proxy, &log, &stopped).unwrap();
-            handle.block_on(proxy.drain(config.server.drain_timeout))
+            server.run(&served, &log, &stopped).unwrap();
+            handle.block_on(served.drain(config.server.drain_timeout))
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
-        Self { address, client, stop, server: Some(server) }
+        Self { address, proxy, client, stop, server: Some(server) }
     }
 
     pub fn url(&self, path: &str) -> String {
