@@ -35,6 +35,7 @@ pub struct Config {
     pub limits: Limits,
     pub cache: Cache,
     pub work: Work,
+    pub fleet: Fleet,
     pub log: Log,
 }
 
@@ -182,6 +183,11 @@ pub struct S3 {
     pub attempts: NonZeroU32,
     /// Requests to S3 under way at once.
     pub concurrency: NonZeroUsize,
+    /// Requests in a row that fail before the store counts as gone.
+    pub circuit_failures: NonZeroU32,
+    /// How long all requests to a store that is gone fail at once, before one is sent to see.
+    #[serde(with = "humantime_serde")]
+    pub circuit_pause: Duration,
 }
 
 impl Default for S3 {
@@ -197,6 +203,8 @@ impl Default for S3 {
             operation_timeout: Duration::from_secs(25),
             attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
             concurrency: nonzero(256),
+            circuit_failures: NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN),
+            circuit_pause: Duration::from_secs(2),
         }
     }
 }
@@ -272,6 +280,16 @@ impl Default for Cache {
     }
 }
 
+/// What is done when there is more work than memory or queues for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overload {
+    /// 503 with `Retry-After`.
+    Refuse,
+    /// 307 to the original, where clients can reach that.
+    Original,
+}
+
 /// Work in progress: what making variants may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -294,6 +312,7 @@ pub struct Work {
     /// How long a flight may take in all before its waiters hear 504.
     #[serde(with = "humantime_serde")]
     pub flight_time: Duration,
+    pub overload: Overload,
 }
 
 impl Default for Work {
@@ -307,7 +326,25 @@ impl Default for Work {
             write_back_memory: ByteSize::mib(64),
             flights: nonzero(4096),
             flight_time: Duration::from_secs(60),
+            overload: Overload::Refuse,
         }
+    }
+}
+
+/// Many nodes on one bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fleet {
+    /// Of many nodes only one makes a variant; the others wait for it.
+    pub lease: bool,
+    /// How long the others wait before they take a lease over.
+    #[serde(with = "humantime_serde")]
+    pub lease_time: Duration,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self { lease: false, lease_time: Duration::from_secs(10) }
     }
 }
 

@@ -41,6 +41,9 @@ fn main() -> anyhow::Result<()> {
     let tasks = Tasks::on(runtime.handle().clone());
 
     let proxy = Arc::new(runtime.block_on(Proxy::open(&config, tasks))?);
+    // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
+    let probed = proxy.clone();
+    runtime.spawn(async move { probed.probe().await });
     let server = Server::bind(&config.server).with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let stop = stop_on_signal(&runtime)?;
     tracing::info!(

@@ -15,7 +15,9 @@ use crate::config;
 use crate::variant::ObjectKey;
 
 mod body;
+mod circuit;
 mod file;
+pub mod probe;
 mod s3;
 mod address;
 mod walk;
@@ -184,7 +186,7 @@ impl Store {
     pub async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
         match &self.backend {
             Backend::File(store) => store.head(key).await,
-            Backend::S3(store) => store.head(key).await,
+            Backend::S3(store) => store.guarded(Box::pin(store.head(key))).await,
         }
     }
 
@@ -195,7 +197,7 @@ impl Store {
     pub async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
         match &self.backend {
             Backend::File(store) => store.get(key, range).await,
-            Backend::S3(store) => store.get(key, range).await,
+            Backend::S3(store) => store.guarded(Box::pin(store.get(key, range))).await,
         }
     }
 
@@ -225,7 +227,7 @@ impl Store {
     ) -> Result<Put, StoreError> {
         match &self.backend {
             Backend::File(store) => store.put(key, bytes, attributes, precondition).await,
-            Backend::S3(store) => store.put(key, bytes, attributes, precondition).await,
+            Backend::S3(store) => store.guarded(Box::pin(store.put(key, bytes, attributes, precondition))).await,
         }
     }
 
@@ -237,7 +239,7 @@ impl Store {
     pub async fn delete(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Delete, StoreError> {
         match &self.backend {
             Backend::File(store) => store.delete(key, if_match).await,
-            Backend::S3(store) => store.delete(key, if_match).await,
+            Backend::S3(store) => store.guarded(Box::pin(store.delete(key, if_match))).await,
         }
     }
 
@@ -251,7 +253,7 @@ impl Store {
         let objects_max = objects_max.clamp(1, PAGE_OBJECTS_MAX);
         match &self.backend {
             Backend::File(store) => store.list(prefix, after, objects_max).await,
-            Backend::S3(store) => store.list(prefix, after, objects_max).await,
+            Backend::S3(store) => store.guarded(Box::pin(store.list(prefix, after, objects_max))).await,
         }
     }
 

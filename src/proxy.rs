@@ -17,13 +17,14 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
 use crate::cache::Cache;
-use crate::config::{Config, Mode, Serve};
+use crate::config::{Config, Mode, Overload, Serve};
 use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
 
 mod budget;
 mod conditional;
+mod lease;
 mod maker;
 mod negotiate;
 mod original;
@@ -62,6 +63,7 @@ pub struct Proxy {
     side_max: u16,
     serve: Serve,
     mode: Mode,
+    overload: Overload,
     remembered: Duration,
     tasks: Tasks,
 }
@@ -107,6 +109,7 @@ impl Proxy {
             side_max: config.limits.max_side.get(),
             serve: config.originals.serve,
             mode: config.answers.mode,
+            overload: config.work.overload,
             remembered: config.cache.failures,
             grammar,
             originals,
@@ -159,6 +162,9 @@ impl Proxy {
                     other => other,
                 });
             }
+            Answer::Failed { failure: Failure::Overloaded, .. } if self.overload == Overload::Original => {
+                return self.instead(&variant.original);
+            }
             Answer::Failed { failure, .. } => return Err(failure.clone()),
         };
         answer.describe(source, response.headers_mut());
@@ -205,6 +211,37 @@ impl Proxy {
             self.sights.forget(key);
         }
         Err(Failure::StoreFailed)
+    }
+
+    /// The way to the original, for once, when a variant cannot be made now.
+    fn instead(&self, original: &ObjectKey) -> Result<Response<Body>, Failure> {
+        let url = match self.originals.public_url(original) {
+            Some(url) => url,
+            None if self.serve == Serve::None => return Err(Failure::Overloaded),
+            None => original.url_path(),
+        };
+        let mut headers = self.policy.image_headers();
+        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        Ok(with_headers(StatusCode::TEMPORARY_REDIRECT, headers, empty()))
+    }
+
+    /// What the stores can do, found by trying; logged, with what to fix.
+    pub async fn probe(&self) {
+        let probes =
+            [("originals", self.originals.probe_reading().await), ("variants", self.variants.probe_writing().await)];
+        for (store, findings) in probes {
+            match findings {
+                Ok(findings) => {
+                    tracing::info!(store, %findings, "store probed");
+                    for advice in findings.advice() {
+                        tracing::warn!(store, advice, "the store lacks something");
+                    }
+                }
+                Err(error) => tracing::error!(store, error = problem::chain(&error), "the store could not be probed"),
+            }
+        }
     }
 
     /// What the original is, if it is served.

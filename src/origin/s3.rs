@@ -6,6 +6,7 @@
 //! The SDK waits for ever by itself; here it has a timeout for each step. Checksums are sent and asked for only where S3
 //! requires them, since servers of other makes do not know the newer ones.
 
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::circuit::{Circuit, Ending};
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
 };
@@ -36,6 +38,7 @@ pub(super) struct S3Store {
     prefix: String,
     /// One permit a request, until its answer's header.
     requests: Semaphore,
+    circuit: Circuit,
     operation_timeout: Duration,
     read_timeout: Duration,
 }
@@ -54,9 +57,28 @@ impl S3Store {
             bucket,
             prefix,
             requests: Semaphore::new(settings.concurrency.get()),
+            circuit: Circuit::new(settings.circuit_failures.get(), settings.circuit_pause),
             operation_timeout: settings.operation_timeout,
             read_timeout: settings.read_timeout,
         })
+    }
+
+    /// Sends a request, unless the circuit is open. The SDK's futures are large: it is given in a box, or those who await it
+    /// would be as large each.
+    pub(super) async fn guarded<T>(
+        &self,
+        request: Pin<Box<impl Future<Output = Result<T, StoreError>>>>,
+    ) -> Result<T, StoreError> {
+        let open = || StoreError::Unavailable { source: "it failed so often that it is not asked for a while".into() };
+        let pass = self.circuit.pass().ok_or_else(open)?;
+        let answer = request.await;
+        match &answer {
+            Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. }) => pass.ended(Ending::Failed),
+            // The request was not sent.
+            Err(StoreError::Busy) => drop(pass),
+            Ok(_) | Err(_) => pass.ended(Ending::Answered),
+        }
+        answer
     }
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {

@@ -12,6 +12,7 @@ use look_up::Lookup;
 
 use super::OpenError;
 use super::budget::{Budget, Refusal, Ticket};
+use super::lease::{Claim, Lease, Leases};
 use super::policy::Policy;
 use super::problem::{Failure, chain};
 use super::purges::Purges;
@@ -34,6 +35,7 @@ pub(super) struct Maker {
     pixels: Budget,
     policy: Arc<Policy>,
     purges: Arc<Purges>,
+    leases: Option<Leases>,
     mode: Mode,
     /// Whether originals never change under their keys, so that nothing need be looked at again.
     immutable: bool,
@@ -70,6 +72,7 @@ impl Maker {
         let work = &config.work;
         let budget = |bytes: u64| Budget::new(bytes, work.queue_length.get(), work.queue_time);
         Ok(Self {
+            leases: Leases::new(&config.fleet, variants.clone(), tasks.clone()),
             write_back: WriteBack::new(variants.clone(), purges.clone(), work.write_back_memory.as_u64(), tasks),
             resizer: Resizer::start(work.threads, work.queue_length).map_err(OpenError::Threads)?,
             downloads: budget(work.download_memory.as_u64()),
@@ -120,9 +123,9 @@ impl Maker {
         {
             return Ok(stale.renewed(&self.policy, steps.clone()));
         }
-        let precondition = match self.look_up(&key, variant, steps).await? {
-            Lookup::Found(answer) => return Ok(answer),
-            Lookup::Make(precondition) => precondition,
+        let (precondition, lease) = match self.find_or_claim(&key, variant, steps).await? {
+            (Lookup::Found(answer), _) => return Ok(answer),
+            (Lookup::Make(precondition), lease) => (precondition, lease),
         };
         for _ in 0..ATTEMPTS {
             let as_of = self.purges.now();
@@ -143,11 +146,33 @@ impl Maker {
             }
             let attributes = self.attributes(variant, &etag, &bytes);
             let original = variant.original.clone();
-            let write = Write { key, bytes: bytes.clone(), attributes, precondition, original, as_of };
+            let write = Write { key, bytes: bytes.clone(), attributes, precondition, original, as_of, lease };
             return self.finish(variant, bytes, etag, write, steps).await;
         }
         tracing::warn!(%key, "the original changes faster than a variant of it can be made");
         Err(Failure::Overloaded)
+    }
+
+    /// The variant if it is stored; else the right to make it, where nodes agree on that.
+    async fn find_or_claim(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        steps: &mut Steps,
+    ) -> Result<(Lookup, Option<Arc<Lease>>), Failure> {
+        let found = self.look_up(key, variant, steps).await?;
+        let wait = self.leases.as_ref().and_then(|leases| leases.wait(key));
+        let (Lookup::Make(_), Some(mut wait)) = (&found, wait) else { return Ok((found, None)) };
+        loop {
+            let claim = steps.time("lease", wait.claim()).await;
+            // Whether the wait is over or not, another node may have stored it meanwhile.
+            let found = self.look_up(key, variant, steps).await?;
+            match (&found, claim) {
+                (Lookup::Found(_), _) | (Lookup::Make(_), Claim::Forgone) => return Ok((found, None)),
+                (Lookup::Make(_), Claim::Held(lease)) => return Ok((found, Some(Arc::new(lease)))),
+                (Lookup::Make(_), Claim::Taken) => {}
+            }
+        }
     }
 
     /// The original's bytes, counted as they come; the ticket is taken when their number is known and before they are.

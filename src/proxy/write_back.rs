@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::budget::Budget;
+use super::lease::Lease;
 use super::problem::chain;
 use super::purges::{Moment, Purges};
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
@@ -23,6 +24,9 @@ pub(super) struct Write {
     pub(super) original: ObjectKey,
     /// When that was read: a purge since then makes it void.
     pub(super) as_of: Moment,
+    /// The right to make it, given up when it is written or given up on.
+    #[expect(dead_code, reason = "held for as long as the write is")]
+    pub(super) lease: Option<Arc<Lease>>,
 }
 
 /// How a write ended that met no error.

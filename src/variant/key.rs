@@ -12,6 +12,9 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(Arc<str>);
 
+const PATH: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
 /// Why a text is no object key. The messages are fit for the client: they say what to fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -67,6 +70,13 @@ impl ObjectKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The path under which the plain original is asked for: a slash, then the key with every byte percent-encoded but
+    /// RFC 3986's unreserved characters and slashes.
+    #[must_use]
+    pub fn url_path(&self) -> String {
+        format!("/{}", percent_encoding::utf8_percent_encode(&self.0, PATH))
     }
 
     /// The key of something kept below this one.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -63,6 +64,7 @@ struct State {
     requests: Mutex<Vec<(Operation, String)>>,
     stored: Mutex<HashMap<String, usize>>,
     faults: Mutex<Vec<(Operation, String, Fault)>>,
+    ignores_conditions: AtomicBool,
     stalls: Mutex<Vec<(Operation, String, watch::Receiver<bool>)>>,
 }
 
@@ -136,6 +138,11 @@ impl Bucket {
     /// From now on, until [`Bucket::heal`].
     pub fn fail(&self, operation: Operation, prefix: &str, fault: Fault) {
         self.state.faults.lock().unwrap().push((operation, prefix.to_owned(), fault));
+    }
+
+    /// From now on every write is done, as some servers do.
+    pub fn ignore_conditions(&self) {
+        self.state.ignores_conditions.store(true, Ordering::Relaxed);
     }
 
     pub fn heal(&self) {
@@ -281,7 +288,10 @@ impl S3 for Server {
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let input = request.input;
+        let mut input = request.input;
+        if self.0.ignores_conditions.load(Ordering::Relaxed) {
+            (input.if_match, input.if_none_match) = (None, None);
+        }
         let mut bytes = Vec::new();
         let mut body = input.body.unwrap();
         while let Some(chunk) = body.next().await {

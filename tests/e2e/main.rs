@@ -8,6 +8,8 @@ mod stage;
 
 mod answers;
 mod connections;
+mod faults;
+mod fleet;
 mod flights;
 mod fresh;
 mod stores;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use resized::config;
+use resized::origin::probe::Conditional;
 use resized::origin::{Attributes, ByteRange, Delete, Precondition, Put, Store, StoreError};
 use resized::variant::ObjectKey;
 use tempfile::TempDir;
@@ -74,6 +75,7 @@ every_store![
     what_was_deleted_is_gone_and_deleting_it_again_is_no_error,
     a_deletion_spares_what_is_no_longer_the_object_that_was_meant,
     a_listing_names_what_is_below_a_prefix_page_by_page_in_order,
+    a_probe_finds_that_all_is_well_and_leaves_nothing_behind,
 ];
 
 fn key(text: &str) -> ObjectKey {
@@ -244,6 +246,56 @@ mod behaviour {
         assert_eq!((names, pages), (inside.map(String::from).to_vec(), 2));
         assert_eq!(store.list("", None, 1000).await.unwrap().objects.len(), 7);
         assert_eq!(store.list("bird", None, 1000).await.unwrap(), resized::origin::Page::default());
+    }
+
+    pub async fn a_probe_finds_that_all_is_well_and_leaves_nothing_behind(store: Store) {
+        let findings = store.probe_writing().await.unwrap();
+        assert_eq!(findings.writing.unwrap().conditional, Conditional::Honoured);
+        assert!(findings.advice().is_empty(), "{findings}");
+        assert!(store.probe_reading().await.unwrap().advice().is_empty());
+        for _ in 0..3 {
+            assert_eq!(store.race(50).await.unwrap(), 1);
+        }
+        assert!(store.list("", None, 10).await.unwrap().objects.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_says_what_a_store_lacks_and_what_to_fix() {
+    let bucket = Bucket::start().await;
+    let store = open_s3(&bucket).await;
+    bucket.ignore_conditions();
+    bucket.fail(Operation::Head, "", Fault::Status(403));
+    bucket.fail(Operation::List, "", Fault::Status(403));
+    bucket.fail(Operation::Delete, "", Fault::Status(403));
+    let findings = store.probe_writing().await.unwrap();
+    assert_eq!(findings.writing.unwrap().conditional, Conditional::Ignored);
+    let advice = findings.advice().join("\n");
+    for hint in ["s3:ListBucket", "purge", "ignores If-None-Match", "s3:DeleteObject"] {
+        assert!(advice.contains(hint), "{hint}: {advice}");
+    }
+    bucket.heal();
+    bucket.fail(Operation::Put, "", Fault::Status(503));
+    assert!(matches!(store.probe_writing().await, Err(StoreError::Unavailable { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_gone_is_left_alone_and_found_again() {
+    let bucket = Bucket::start().await;
+    let (failures, pause) = (std::num::NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
+    let settings = config::S3 { circuit_failures: failures, circuit_pause: pause, ..s3(&bucket) };
+    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings).await.unwrap();
+    bucket.fail(Operation::Head, "", Fault::Status(503));
+    for _ in 0..10 {
+        let head = store.head(&key("a.webp")).await;
+        assert!(matches!(head, Err(StoreError::Unavailable { .. })), "{head:?}");
+    }
+    assert!(bucket.count(Operation::Head, "") < 10, "it was asked each time");
+    bucket.heal();
+    let start = std::time::Instant::now();
+    while store.head(&key("a.webp")).await.is_err() {
+        assert!(start.elapsed() < crate::stage::PATIENCE, "it is never found again");
+        tokio::task::yield_now().await;
     }
 }
 

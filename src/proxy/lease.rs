@@ -1,0 +1,154 @@
+//! The right to make a variant, so that of many nodes one does: an object beside the variant, taken by a conditional write.
+//!
+//! It saves work and nothing depends on it: a store that fails, or that ignores conditions, only lets more than one node
+//! make the variant. A lease that is not given up within `fleet.lease_time` is taken over: its holder crashed, or is slow.
+//! Time is measured by the one who waits, from when it first saw the lease, so clocks need not agree.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::config;
+use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
+use crate::tasks::Tasks;
+use crate::variant::ObjectKey;
+
+/// Leases in the variants' store.
+#[derive(Debug)]
+pub(super) struct Leases {
+    variants: Store,
+    time: Duration,
+    tasks: Tasks,
+}
+
+/// A lease that is held; given up when dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    variants: Store,
+    key: ObjectKey,
+    etag: Box<str>,
+    tasks: Tasks,
+}
+
+/// How a try to get a lease ended.
+#[derive(Debug)]
+pub(super) enum Claim {
+    Held(Lease),
+    /// Another node has it; a pause has been made.
+    Taken,
+    /// There is none to be had: the store fails, or it took too long.
+    Forgone,
+}
+
+/// One node's wait for one lease.
+#[derive(Debug)]
+pub(super) struct Wait<'a> {
+    leases: &'a Leases,
+    key: ObjectKey,
+    /// The lease as it was last seen, and since when.
+    seen: Option<(Box<str>, Instant)>,
+    begun: Instant,
+    tries: u32,
+}
+
+/// The first pause, the longest, and how many lease times one waits in all: holders may crash one after the other.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_millis(400);
+const PATIENCE_TIMES: u32 = 3;
+
+impl Leases {
+    /// `None` if config wants none.
+    pub(super) fn new(fleet: &config::Fleet, variants: Store, tasks: Tasks) -> Option<Self> {
+        fleet.lease.then(|| Self { variants, time: fleet.lease_time, tasks })
+    }
+
+    /// Begins to wait for the right to make the variant that is stored under `variant`; `None` if its key is too long for
+    /// another beside it.
+    pub(super) fn wait(&self, variant: &ObjectKey) -> Option<Wait<'_>> {
+        // No variant is called so: "lease" is no format.
+        let key = ObjectKey::new(&format!("{variant}.lease")).ok()?;
+        Some(Wait { leases: self, key, seen: None, begun: Instant::now(), tries: 0 })
+    }
+}
+
+impl Wait<'_> {
+    /// One try. Where another node has the lease it ends after a pause, and the variant may be there by then.
+    pub(super) async fn claim(&mut self) -> Claim {
+        match self.try_claim().await {
+            Ok(Some(etag)) => {
+                let Leases { variants, tasks, .. } = self.leases;
+                let lease = Lease { variants: variants.clone(), key: self.key.clone(), etag, tasks: tasks.clone() };
+                return Claim::Held(lease);
+            }
+            Ok(None) if self.begun.elapsed() < self.leases.time * PATIENCE_TIMES => {}
+            Ok(None) => return Claim::Forgone,
+            Err(error) => {
+                tracing::warn!(key = %self.key, error = super::problem::chain(&error), "a lease cannot be had; going on without");
+                return Claim::Forgone;
+            }
+        }
+        let pause = PAUSE.saturating_mul(2_u32.saturating_pow(self.tries)).min(PAUSE_MAX);
+        self.tries = self.tries.saturating_add(1);
+        // Full jitter above half: they who wait for one lease come one by one.
+        tokio::time::sleep(pause / 2 + pause.mul_f64(f64::from(random()[0]) / 512.0)).await;
+        Claim::Taken
+    }
+
+    /// The lease's ETag if it is ours.
+    async fn try_claim(&mut self) -> Result<Option<Box<str>>, StoreError> {
+        if self.tries == 0
+            && let Some(etag) = self.put(Precondition::Absent).await?
+        {
+            return Ok(Some(etag));
+        }
+        let Some(meta) = self.leases.variants.head(&self.key).await? else {
+            self.seen = None;
+            return self.put(Precondition::Absent).await;
+        };
+        match &self.seen {
+            Some((etag, since)) if *etag == meta.etag => {
+                if since.elapsed() < self.leases.time {
+                    return Ok(None);
+                }
+                tracing::warn!(key = %self.key, "a lease was not given up in its time; it is taken over");
+                self.put(Precondition::Matches(meta.etag)).await
+            }
+            _ => {
+                self.seen = Some((meta.etag, Instant::now()));
+                Ok(None)
+            }
+        }
+    }
+
+    async fn put(&self, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
+        let owner: String = random().iter().map(|byte| format!("{byte:02x}")).collect();
+        // Another body for each holder gives each lease an ETag of its own. The process is for whoever looks into the bucket.
+        let body = Bytes::from(format!("process {} of {owner}\n", std::process::id()));
+        let attributes =
+            Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() };
+        match self.leases.variants.put(&self.key, body, &attributes, precondition).await? {
+            Put::Stored(etag) => Ok(Some(etag)),
+            Put::PreconditionFailed => Ok(None),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let (variants, key, etag) = (self.variants.clone(), self.key.clone(), std::mem::take(&mut self.etag));
+        self.tasks.spawn(async move {
+            if let Err(error) = variants.delete(&key, Some(&etag)).await {
+                tracing::warn!(%key, error = super::problem::chain(&error), "a lease could not be given up; it will expire");
+            }
+        });
+    }
+}
+
+/// Random enough to tell nodes apart; should the system have no randomness, their process numbers and the store's
+/// condition still do.
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let _ = SystemRandom::new().fill(&mut bytes);
+    bytes
+}
