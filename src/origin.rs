@@ -257,6 +257,15 @@ impl Store {
         }
     }
 
+    /// What an object in a bucket is called here: `None` if it lies outside of this store, or the store is a folder.
+    #[must_use]
+    pub fn key_of(&self, bucket: &str, object: &str) -> Option<ObjectKey> {
+        match &self.backend {
+            Backend::File(_) => None,
+            Backend::S3(store) => store.key_of(bucket, object),
+        }
+    }
+
     /// Where clients can reach an object, if they can: percent-encoded, every byte but `A-Z a-z 0-9 - . _ ~ /`.
     #[must_use]
     pub fn public_url(&self, key: &ObjectKey) -> Option<String> {

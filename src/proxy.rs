@@ -24,6 +24,7 @@ use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, Obje
 
 mod budget;
 mod conditional;
+mod events;
 mod lease;
 mod maker;
 mod negotiate;
@@ -36,6 +37,7 @@ mod rendition;
 mod write_back;
 
 use conditional::{Wanted, content_range, wanted};
+pub use events::{Notified, NotifyError};
 use maker::Maker;
 use negotiate::negotiate;
 use original::Sight;

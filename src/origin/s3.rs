@@ -205,6 +205,11 @@ impl S3Store {
         Ok(Object { meta: described.meta()?, body })
     }
 
+    pub(super) fn key_of(&self, bucket: &str, object: &str) -> Option<ObjectKey> {
+        let key = object.strip_prefix(&self.prefix).filter(|_| bucket == self.bucket)?;
+        ObjectKey::new(key).ok()
+    }
+
     fn key(&self, key: &ObjectKey) -> String {
         format!("{}{key}", self.prefix)
     }

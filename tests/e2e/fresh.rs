@@ -5,6 +5,7 @@ use std::time::Duration;
 use image::ImageFormat;
 use reqwest::StatusCode;
 use resized::config::Config;
+use resized::proxy::Notified;
 use resized::variant::ObjectKey;
 
 use crate::bucket::{Bucket, Fault, Operation};
@@ -233,4 +234,27 @@ async fn an_answer_costs_as_many_requests_to_the_store_as_docs_say() {
 fn sorted(mut operations: Vec<Operation>) -> Vec<String> {
     operations.sort_by_key(|operation| format!("{operation:?}"));
     operations.into_iter().map(|operation| format!("{operation:?}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_the_bucket_purges_what_it_names_and_nothing_else() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(trusting(redirecting(&bucket))).await;
+    stage.get(CAT).await;
+    let event = |bucket: &str, key: &str| {
+        let s3 = serde_json::json!({"bucket": {"name": bucket}, "object": {"key": key}});
+        serde_json::json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]}).to_string()
+    };
+    for (name, key) in [("another", "originals/cat.png"), (bucket.name(), "variants/cat.png/40x40.png")] {
+        let notified = stage.proxy.notified(event(name, key).as_bytes()).await.unwrap();
+        assert_eq!(notified, Notified::Purged { originals: 0 }, "{name} {key}");
+    }
+    let confirm = br#"{"Type": "SubscriptionConfirmation", "SubscribeURL": "http://127.0.0.1:1/"}"#;
+    assert_eq!(stage.proxy.notified(confirm).await.unwrap(), Notified::ToBeConfirmed);
+    assert!(bucket.object(CAT_STORED).is_some());
+    put_cat(&bucket, 80);
+    let notified = stage.proxy.notified(event(bucket.name(), "originals/cat.png").as_bytes()).await.unwrap();
+    assert_eq!(notified, Notified::Purged { originals: 1 });
+    stage.get(CAT).await;
+    assert_eq!(see(&bucket.object(CAT_STORED).unwrap().bytes).height, 20);
 }
