@@ -18,6 +18,7 @@ mod frame;
 mod decode;
 mod scale;
 mod encode;
+mod planar;
 mod webp;
 mod gate;
 
@@ -30,9 +31,10 @@ pub use sniff::sniff;
 
 use frame::Frame;
 use gate::{Gate, GateError};
+use planar::Planar;
 
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
-pub const PIPELINE: &str = "1";
+pub const PIPELINE: &str = "2";
 
 /// What is refused before it is decoded.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +87,9 @@ pub fn render(
 ) -> Result<Vec<u8>, RenderError> {
     let frame = Frame::new(header.oriented_size(), geometry);
     encode::check_size(&frame, encoding, limits)?;
+    if let Some(planar) = Planar::plan(original, header, &frame, encoding, limits) {
+        return planar.render(original, &frame, header.orientation);
+    }
     let decoded = decode::decode(original, header)?;
     let scaled = scale::scale(decoded, header.orientation, &frame)?;
     let upright = scale::orient(scaled, header.orientation);

@@ -143,8 +143,9 @@ pub(super) fn decoder<'a>(codec: Codec, original: &'a [u8]) -> ImageResult<Box<d
 /// Bytes that a codec keeps for each pixel besides its output.
 fn codec_bytes(codec: Codec, original: &[u8], colour: ColorType) -> u8 {
     match codec {
-        // All coefficients of a progressive picture, 16 bits each, for as many planes as there are.
-        Codec::Jpeg if is_progressive(original) => 2 * colour.channel_count(),
+        // All coefficients of a progressive picture, 16 bits each, for as many planes as there are, and which of them are
+        // not zero.
+        Codec::Jpeg if is_progressive(original) => 2 * colour.channel_count() + 1,
         Codec::Jpeg | Codec::Png => 0,
         // Planes of 4:2:0, or the pixels of a lossless one.
         Codec::WebP => 4,

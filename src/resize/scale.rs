@@ -43,7 +43,12 @@ pub(super) fn scale(pixels: Pixels, orientation: Orientation, frame: &Frame) -> 
     resample(&pixels, window, width, height)
 }
 
-fn resample(pixels: &Pixels, window: Window, width: NonZeroU32, height: NonZeroU32) -> Result<Pixels, RenderError> {
+pub(super) fn resample(
+    pixels: &Pixels,
+    window: Window,
+    width: NonZeroU32,
+    height: NonZeroU32,
+) -> Result<Pixels, RenderError> {
     let failed = |reason: String| RenderError::Encode { reason };
     let pixel_type = match pixels.channels {
         1 => PixelType::U8,
