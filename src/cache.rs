@@ -19,6 +19,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
+use crate::metrics::Counter;
 use crate::tasks::Tasks;
 
 #[cfg(test)]
@@ -108,14 +109,20 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Outcome<K>,
 {
-    /// An empty cache of at most `bytes_max`, with at most `flights_max` flights at once, run as `tasks`.
+    /// An empty cache of at most `bytes_max`, with at most `flights_max` flights at once, run as `tasks`. What gives way
+    /// for room is counted in `evictions`.
     #[must_use]
-    pub fn new(bytes_max: u64, flights_max: usize, tasks: Tasks) -> Self {
+    pub fn new(bytes_max: u64, flights_max: usize, tasks: Tasks, evictions: Counter) -> Self {
         let memory = moka::sync::Cache::builder()
             .max_capacity(bytes_max)
             .weigher(|key: &K, kept: &Remembered<V>| u32::try_from(kept.outcome.weight(key)).unwrap_or(u32::MAX))
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .expire_after(KeepAsLong)
+            .eviction_listener(move |_, _, cause| {
+                if cause == moka::notification::RemovalCause::Size {
+                    evictions.inc();
+                }
+            })
             .build_with_hasher(RandomState::default());
         Self { memory, flights: Arc::default(), flights_max, tasks }
     }
@@ -204,6 +211,18 @@ where
     pub fn weight(&self) -> u64 {
         self.memory.run_pending_tasks();
         self.memory.weighted_size()
+    }
+
+    /// Outcomes remembered now.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.memory.entry_count()
+    }
+
+    /// Flights under way now.
+    #[must_use]
+    pub fn flights(&self) -> usize {
+        lock(&self.flights).len()
     }
 }
 

@@ -16,8 +16,13 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+mod optional;
+mod secret;
+
 #[cfg(test)]
 mod tests;
+
+pub use secret::Secret;
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -37,6 +42,7 @@ pub struct Config {
     pub work: Work,
     pub fleet: Fleet,
     pub log: Log,
+    pub admin: Admin,
 }
 
 /// The listening socket and its connections.
@@ -373,6 +379,23 @@ impl Default for Log {
     }
 }
 
+/// The second listener: health, numbers and the operator's commands. Never for clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// `None`, written `""`, is no such listener.
+    #[serde(with = "optional")]
+    pub listen: Option<SocketAddr>,
+    /// Required where `listen` is not a loopback address.
+    pub token: Secret,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8081))), token: Secret::default() }
+    }
+}
+
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -416,6 +439,12 @@ impl Config {
             return refuse(
                 "work.download_memory",
                 "must be at least limits.original_bytes, or the largest original could never be downloaded",
+            );
+        }
+        if self.admin.listen.is_some_and(|listen| !listen.ip().is_loopback()) && self.admin.token.is_empty() {
+            return refuse(
+                "admin.token",
+                "is needed when admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
             );
         }
         Ok(())

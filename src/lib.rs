@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod telemetry;
+pub mod operate;
+pub mod admin;
 pub mod server;
 pub mod proxy;
 pub mod variant;
@@ -9,3 +11,4 @@ pub mod tasks;
 pub mod cache;
 pub mod origin;
 pub mod resize;
+pub mod metrics;

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use resized::admin;
 use resized::config::Config;
+use resized::metrics::Metrics;
+use resized::operate;
 use resized::proxy::Proxy;
 use resized::server::Server;
 use resized::tasks::Tasks;
@@ -40,12 +43,19 @@ fn main() -> anyhow::Result<()> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let tasks = Tasks::on(runtime.handle().clone());
 
-    let proxy = Arc::new(runtime.block_on(Proxy::open(&config, tasks))?);
+    let metrics = Arc::new(Metrics::new());
+    let proxy = Arc::new(runtime.block_on(Proxy::open(&config, tasks, metrics.clone()))?);
     // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
     let probed = proxy.clone();
     runtime.spawn(async move { probed.probe().await });
     let server = Server::bind(&config.server).with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let stop = stop_on_signal(&runtime)?;
+    let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);
+    if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
+        let admin = operate::routes(&config.admin, proxy.clone(), metrics, stop.clone());
+        // Probes are answered until the end, so that what drains is seen to drain.
+        runtime.spawn(admin.run(listener, CancellationToken::new()));
+    }
     tracing::info!(
         address = %server.address(),
         originals = config.originals.store,

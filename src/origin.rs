@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use crate::config;
+use crate::metrics;
 use crate::variant::ObjectKey;
 
 mod body;
@@ -19,6 +20,7 @@ mod circuit;
 mod file;
 pub mod probe;
 mod s3;
+mod count;
 mod address;
 mod walk;
 
@@ -167,14 +169,20 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Store {
     /// Opens `address`: `file:directory` (made if it is missing) or `s3://bucket/prefix`. `public_url` is where clients reach
-    /// the same objects: the URL of what the address names, its prefix included; empty if they cannot.
+    /// the same objects: the URL of what the address names, its prefix included; empty if they cannot. Requests to S3 are
+    /// counted in `counts`.
     ///
     /// # Errors
     /// An address or URL that cannot be understood, a folder that cannot be used, or no credentials.
-    pub async fn open(address: &str, public_url: &str, s3: &config::S3) -> Result<Self, OpenError> {
+    pub async fn open(
+        address: &str,
+        public_url: &str,
+        s3: &config::S3,
+        counts: &metrics::S3,
+    ) -> Result<Self, OpenError> {
         let backend = match address.parse()? {
             Address::File { directory } => Backend::File(Arc::new(FileStore::open(directory).await?)),
-            Address::S3 { bucket, prefix } => Backend::S3(Arc::new(S3Store::open(bucket, prefix, s3).await?)),
+            Address::S3 { bucket, prefix } => Backend::S3(Arc::new(S3Store::open(bucket, prefix, s3, counts).await?)),
         };
         Ok(Self { backend, public_url: address::public_url(public_url)? })
     }

@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Either, Full, StreamBody};
 
 use crate::cache::Cache;
 use crate::config::{Config, Mode, Overload, Serve};
+use crate::metrics::{Counter, Metrics, Outcome, Reading};
 use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
@@ -42,7 +43,7 @@ use maker::Maker;
 use negotiate::negotiate;
 use original::Sight;
 use policy::Policy;
-use problem::Failure;
+use problem::{Failure, chain};
 pub use purge::PurgeError;
 use purges::Purges;
 use rendition::{Answer, Rendition};
@@ -68,6 +69,16 @@ pub struct Proxy {
     overload: Overload,
     remembered: Duration,
     tasks: Tasks,
+    metrics: Arc<Metrics>,
+}
+
+/// An answer, and what the log and the numbers say of it.
+#[derive(Debug)]
+pub struct Answered {
+    pub response: Response<Body>,
+    pub outcome: Outcome,
+    /// From the request's header to the answer's.
+    pub elapsed: Duration,
 }
 
 /// Why the proxy cannot start.
@@ -87,26 +98,31 @@ pub enum OpenError {
 const SIGHTS_BYTES: u64 = 4 << 20;
 
 impl Proxy {
-    /// Opens the stores and starts the resize threads. Flights and write-backs run on `tasks`.
+    /// Opens the stores and starts the resize threads. Flights and write-backs run on `tasks`; all is counted in `metrics`.
     ///
     /// # Errors
     /// A setting that cannot be used, or a store that cannot be opened, with the key in config.
-    pub async fn open(config: &Config, tasks: Tasks) -> Result<Self, OpenError> {
+    pub async fn open(config: &Config, tasks: Tasks, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         let open = async |key, text: &str, public_url: &str| {
-            Store::open(text, public_url, &config.s3).await.map_err(|source| OpenError::Store { key, source })
+            let store = Store::open(text, public_url, &config.s3, &metrics.s3).await;
+            store.map_err(|source| OpenError::Store { key, source })
         };
         let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
         let variants = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
         let grammar = Grammar::new(config)?;
         let policy = Arc::new(Policy::new(config)?);
         let purges = Arc::new(Purges::default());
-        let maker =
-            Maker::new(config, originals.clone(), variants.clone(), policy.clone(), tasks.clone(), purges.clone())?;
+        let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
+        let maker = Arc::new(Maker::new(config, o, v, policy.clone(), tasks.clone(), p, &metrics)?);
+        maker.watch(&metrics);
         let flights = config.work.flights.get();
+        let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
+        let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
+        watch(&renditions, &metrics);
         Ok(Self {
-            renditions: Cache::new(config.cache.memory.as_u64(), flights, tasks.clone()),
-            sights: Cache::new(SIGHTS_BYTES, flights, tasks.clone()),
-            maker: Arc::new(maker),
+            renditions,
+            sights,
+            maker,
             offers: grammar.negotiated().to_vec(),
             side_max: config.limits.max_side.get(),
             serve: config.originals.serve,
@@ -119,26 +135,39 @@ impl Proxy {
             purges,
             policy,
             tasks,
+            metrics,
         })
     }
 
     /// Answers a request; its body is not read.
-    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    pub async fn answer<B>(&self, request: &Request<B>) -> Answered {
+        let start = Instant::now();
         let (method, path) = (request.method(), request.uri().path());
-        let answer = match self.route(method, path, request.headers()).await {
+        let (answer, outcome) = match self.route(method, path, request.headers()).await {
             Ok(answer) => answer,
-            Err(failure) => self.problem(&failure),
+            Err(failure) => (self.problem(&failure), failure.outcome()),
         };
-        if *method == Method::HEAD { answer.map(|_| empty()) } else { answer }
+        let response = if *method == Method::HEAD { answer.map(|_| empty()) } else { answer };
+        let elapsed = start.elapsed();
+        self.metrics.answers.record(outcome, elapsed);
+        Answered { response, outcome, elapsed }
     }
 
-    async fn route(&self, method: &Method, path: &str, request: &HeaderMap) -> Result<Response<Body>, Failure> {
+    async fn route(
+        &self,
+        method: &Method,
+        path: &str,
+        request: &HeaderMap,
+    ) -> Result<(Response<Body>, Outcome), Failure> {
         if *method != Method::GET && *method != Method::HEAD {
             return Err(Failure::Method);
         }
         match self.grammar.parse(path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
             Named::Variant(addressed) => self.variant(method, &addressed, request).await,
-            Named::Object(key, hint) => self.original(method, &key, request).await.map_err(|f| self.hinted(f, hint)),
+            Named::Object(key, hint) => {
+                let original = self.original(method, &key, request).await.map_err(|f| self.hinted(f, hint))?;
+                Ok((original, Outcome::Original))
+            }
         }
     }
 
@@ -148,7 +177,7 @@ impl Proxy {
         method: &Method,
         addressed: &Addressed,
         request: &HeaderMap,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<(Response<Body>, Outcome), Failure> {
         let variant = &self.negotiated(addressed, request);
         let make = |stale| self.maker.clone().make(variant.clone(), stale);
         let (answer, source) = self.renditions.find_or_make(variant, make).await;
@@ -159,13 +188,13 @@ impl Proxy {
             }
             Answer::Failed { failure: missing @ Failure::NotFound(_), .. } => {
                 let literal = self.original(method, &addressed.literal, request).await;
-                return literal.map_err(|failure| match failure {
+                return literal.map(|response| (response, Outcome::Original)).map_err(|failure| match failure {
                     Failure::NotFound(_) => missing.clone(),
                     other => other,
                 });
             }
             Answer::Failed { failure: Failure::Overloaded, .. } if self.overload == Overload::Original => {
-                return self.instead(&variant.original);
+                return Ok((self.instead(&variant.original)?, Outcome::Overloaded));
             }
             Answer::Failed { failure, .. } => return Err(failure.clone()),
         };
@@ -173,7 +202,7 @@ impl Proxy {
         if addressed.negotiable {
             response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         }
-        Ok(response)
+        Ok((response, answer.outcome(source)))
     }
 
     fn whole_or_part(
@@ -300,6 +329,24 @@ impl Proxy {
         with_headers(status, headers, full(body.into()))
     }
 
+    /// Whether both stores answer.
+    ///
+    /// # Errors
+    /// Which does not, by its key in config; its cause is logged.
+    pub async fn ready(&self) -> Result<(), &'static str> {
+        // Nothing is ever stored under this key.
+        let key = ObjectKey::new("resized-ready").map_err(|_| "internal")?;
+        let look = async |name: &'static str, store: &Store| match store.head(&key).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(name, error = chain(&error), "a store does not answer");
+                Err(name)
+            }
+        };
+        tokio::try_join!(look("originals.store", &self.originals), look("variants.store", &self.variants))?;
+        Ok(())
+    }
+
     /// Waits until flights and write-backs have ended, at most `patience` long, and ends the resize threads; `false` if
     /// something was left undone.
     pub async fn drain(&self, patience: Duration) -> bool {
@@ -307,6 +354,18 @@ impl Proxy {
         self.maker.stop();
         drained
     }
+}
+
+/// Has memory and the flights shown among the numbers.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn watch(renditions: &Cache<Variant, Answer>, metrics: &Metrics) {
+    let read = |read: fn(&Cache<Variant, Answer>) -> u64| {
+        let renditions = renditions.clone();
+        vec![Reading::new(move || read(&renditions) as f64)]
+    };
+    metrics.watch("cache_bytes", "Memory that renditions occupy", read(Cache::weight));
+    metrics.watch("cache_entries", "Renditions in memory", read(Cache::entries));
+    metrics.watch("flights", "Variants that are being found or made", read(|cache| cache.flights() as u64));
 }
 
 /// 200, 206 or 304 with `headers`, of a picture of `bytes`.

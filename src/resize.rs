@@ -6,10 +6,12 @@
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::config;
+use crate::metrics::{Pixels, Wait};
 use crate::variant::{Encoding, Geometry};
 
 mod header;
@@ -100,15 +102,17 @@ pub fn render(
 #[derive(Debug)]
 pub struct Resizer {
     gate: Gate,
+    times: Pixels,
 }
 
 impl Resizer {
     /// Starts `threads` threads (0: one a core) at the lowest priority, with room for `queue_length` that wait.
+    /// Waits and work are noted in `times`.
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(threads: usize, queue_length: NonZeroUsize) -> io::Result<Self> {
-        Ok(Self { gate: Gate::start(threads, queue_length)? })
+    pub fn start(threads: usize, queue_length: NonZeroUsize, times: Pixels) -> io::Result<Self> {
+        Ok(Self { gate: Gate::start(threads, queue_length)?, times })
     }
 
     /// [`render`], on one of the threads. `tickets` are what the job holds while it runs; they are dropped when it ends,
@@ -125,10 +129,15 @@ impl Resizer {
         limits: Limits,
         tickets: T,
     ) -> Result<Bytes, RenderError> {
+        let (times, queued) = (self.times.clone(), Instant::now());
         let job = move || {
             let _tickets = tickets;
+            let start = Instant::now();
+            times.waited(Wait::Thread, start - queued);
+            let bytes = render(&original, &header, geometry, encoding, &limits);
+            times.worked("render", encoding.format().extension(), start.elapsed());
             // A box has no spare capacity: what memory weighs is what it uses.
-            render(&original, &header, geometry, encoding, &limits).map(|bytes| Bytes::from(bytes.into_boxed_slice()))
+            bytes.map(|bytes| Bytes::from(bytes.into_boxed_slice()))
         };
         self.gate.run(job).await.unwrap_or_else(|error| {
             Err(match error {
@@ -137,6 +146,12 @@ impl Resizer {
                 GateError::Panicked => RenderError::Panicked,
             })
         })
+    }
+
+    /// Jobs that wait for a thread now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.gate.waiting()
     }
 
     /// Finishes what waits and ends the threads. What comes later is refused.

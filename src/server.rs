@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -187,10 +187,9 @@ async fn connection(stream: TcpStream, limits: &ConnectionLimits, proxy: Arc<Pro
         greeted.store(true, Ordering::Relaxed);
         let (proxy, log) = (proxy.clone(), log.clone());
         async move {
-            let start = Instant::now();
-            let response = proxy.answer(&request).await;
-            log.write(&request, &response, start.elapsed());
-            Ok::<_, std::convert::Infallible>(response)
+            let answered = proxy.answer(&request).await;
+            log.write(&request, &answered.response, answered.elapsed);
+            Ok::<_, std::convert::Infallible>(answered.response)
         }
     });
     let stream = Box::pin(TokioIo::new(stream));

@@ -74,8 +74,8 @@ fn only_origin_names_the_s3_sdk() {
 }
 
 #[test]
-fn only_server_and_proxy_name_hyper() {
-    only(&["server", "proxy"], &["hyper", "hyper_util"]);
+fn only_server_proxy_and_admin_name_hyper() {
+    only(&["server", "proxy", "admin"], &["hyper", "hyper_util"]);
 }
 
 #[test]
@@ -87,13 +87,18 @@ fn only_resize_names_pixels() {
 }
 
 #[test]
+fn only_metrics_names_the_registry_of_numbers() {
+    only(&["metrics"], &["prometheus_client"]);
+}
+
+#[test]
 fn only_cache_names_the_memory() {
     only(&["cache"], &["moka"]);
 }
 
 #[test]
 fn cache_origin_and_resize_never_meet_but_in_proxy() {
-    let above = ["proxy", "server", "telemetry"];
+    let above = ["proxy", "server", "telemetry", "admin", "operate"];
     never("cache", &[&above[..], &["origin", "resize", "variant"]].concat());
     never("origin", &[&above[..], &["cache", "resize"]].concat());
     never("resize", &[&above[..], &["cache", "origin"]].concat());
@@ -103,7 +108,11 @@ fn cache_origin_and_resize_never_meet_but_in_proxy() {
 fn lower_layers_never_name_upper_ones() {
     never("variant", &["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks"]);
     never("config", &["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks", "variant"]);
-    never("proxy", &["server", "telemetry"]);
+    never("proxy", &["server", "telemetry", "admin", "operate"]);
+    never("server", &["admin", "operate"]);
+    let all = ["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks", "variant", "operate"];
+    never("admin", &all);
+    never("metrics", &[&all[..], &["admin", "config"]].concat());
 }
 
 #[test]

@@ -42,9 +42,24 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         ("[server]\nidle_timeout = \"soon\"", "idle_timeout"),
         ("[limits]\nmax_side = 70000", "max_side"),
         ("[cache]\nmemory = \"many\"", "memory"),
+        ("[admin]\nlisten = \"0.0.0.0:8081\"", "admin.token"),
+        ("[admin]\nlisten = \"nowhere\"", "listen"),
     ];
     for (toml, key) in table {
         let error = load(toml).unwrap_err().to_string();
         assert!(error.contains(key), "{toml}: {error}");
     }
+}
+
+#[test]
+fn the_admin_listener_can_be_left_out() {
+    assert_eq!(load("[admin]\nlisten = \"\"").unwrap().admin.listen, None);
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let config = load("[admin]\ntoken = \"hush-hush\"").unwrap();
+    assert!(config.admin.token.is(b"hush-hush") && !config.admin.token.is(b"hush"));
+    assert!(!format!("{config:?}").contains("hush"));
+    assert!(!serde_json::to_string(&config).unwrap().contains("hush"));
 }

@@ -25,10 +25,12 @@ use futures_util::{Stream, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::circuit::{Circuit, Ending};
+use super::count::Count;
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
 };
 use crate::config;
+use crate::metrics;
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]
@@ -50,8 +52,13 @@ const POOL_IDLE: Duration = Duration::from_secs(15);
 const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
 
 impl S3Store {
-    pub(super) async fn open(bucket: String, prefix: String, settings: &config::S3) -> Result<Self, OpenError> {
-        let client = Client::from_conf(client_config(settings).await);
+    pub(super) async fn open(
+        bucket: String,
+        prefix: String,
+        settings: &config::S3,
+        counts: &metrics::S3,
+    ) -> Result<Self, OpenError> {
+        let client = Client::from_conf(client_config(settings, counts).await);
         Ok(Self {
             client,
             bucket,
@@ -220,7 +227,7 @@ impl S3Store {
     }
 }
 
-async fn client_config(settings: &config::S3) -> aws_sdk_s3::Config {
+async fn client_config(settings: &config::S3, counts: &metrics::S3) -> aws_sdk_s3::Config {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.read_timeout)
@@ -246,6 +253,7 @@ async fn client_config(settings: &config::S3) -> aws_sdk_s3::Config {
     }
     let shared = shared.load().await;
     aws_sdk_s3::config::Builder::from(&shared)
+        .interceptor(Count(counts.clone()))
         .force_path_style(settings.path_style || is_address(&settings.endpoint))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)

@@ -59,6 +59,17 @@ impl Budget {
         Ok(Ticket { _permit: permit })
     }
 
+    /// Bytes in use now.
+    pub(super) fn used_bytes(&self) -> u64 {
+        let free = (self.free.available_permits() as u64).saturating_mul(UNIT_BYTES);
+        (self.bytes_max / UNIT_BYTES * UNIT_BYTES).saturating_sub(free)
+    }
+
+    /// How many wait now.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn units(&self, bytes: u64) -> Result<u32, Refusal> {
         let too_large = Refusal::TooLarge { bytes_max: self.bytes_max };
         if bytes > self.bytes_max / UNIT_BYTES * UNIT_BYTES {

@@ -1,7 +1,7 @@
 //! A flight: find the variant in its store, or make it and write it back.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -19,6 +19,7 @@ use super::purges::Purges;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
 use super::write_back::{Write, WriteBack, Written};
 use crate::config::{Config, Mode};
+use crate::metrics::{Metrics, Pixels, Reading, Wait};
 use crate::origin::{Attributes, Store, StoreError};
 use crate::resize::{Header, Limits, PIPELINE, Resizer};
 use crate::tasks::Tasks;
@@ -31,6 +32,7 @@ pub(super) struct Maker {
     variants: Store,
     write_back: WriteBack,
     resizer: Resizer,
+    times: Pixels,
     downloads: Budget,
     pixels: Budget,
     policy: Arc<Policy>,
@@ -68,13 +70,22 @@ impl Maker {
         policy: Arc<Policy>,
         tasks: Tasks,
         purges: Arc<Purges>,
+        metrics: &Metrics,
     ) -> Result<Self, OpenError> {
         let work = &config.work;
         let budget = |bytes: u64| Budget::new(bytes, work.queue_length.get(), work.queue_time);
         Ok(Self {
             leases: Leases::new(&config.fleet, variants.clone(), tasks.clone()),
-            write_back: WriteBack::new(variants.clone(), purges.clone(), work.write_back_memory.as_u64(), tasks),
-            resizer: Resizer::start(work.threads, work.queue_length).map_err(OpenError::Threads)?,
+            write_back: WriteBack::new(
+                variants.clone(),
+                purges.clone(),
+                work.write_back_memory.as_u64(),
+                tasks,
+                metrics.write_backs.clone(),
+            ),
+            resizer: Resizer::start(work.threads, work.queue_length, metrics.pixels.clone())
+                .map_err(OpenError::Threads)?,
+            times: metrics.pixels.clone(),
             downloads: budget(work.download_memory.as_u64()),
             pixels: budget(work.pixel_memory.as_u64()),
             purges,
@@ -185,7 +196,10 @@ impl Maker {
         if length > self.original_bytes_max {
             return Err(Failure::too_large(length, self.original_bytes_max));
         }
-        let ticket = self.downloads.ticket(length).await.map_err(|refusal| match refusal {
+        let start = Instant::now();
+        let ticket = self.downloads.ticket(length).await;
+        self.times.waited(Wait::Download, start.elapsed());
+        let ticket = ticket.map_err(|refusal| match refusal {
             Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
             Refusal::Overloaded => Failure::Overloaded,
         })?;
@@ -203,7 +217,10 @@ impl Maker {
         let Original { bytes, ticket: download, .. } = original;
         let header = Header::read(&bytes, &self.limits).map_err(failed)?;
         let working = self.pixels.ticket(header.working_bytes(variant.geometry));
-        let pixels = steps.time("queue", working).await.map_err(|refusal| match refusal {
+        let start = Instant::now();
+        let pixels = steps.time("queue", working).await;
+        self.times.waited(Wait::Pixels, start.elapsed());
+        let pixels = pixels.map_err(|refusal| match refusal {
             Refusal::TooLarge { bytes_max } => Failure::Unprocessable(
                 format!("the original needs more than the {bytes_max} bytes of work.pixel_memory").into(),
             ),
@@ -265,6 +282,27 @@ impl Maker {
                 (META_FINGERPRINT.to_owned(), fingerprint(bytes)),
             ],
         }
+    }
+
+    /// Has the queues and budgets of work in progress shown among the numbers.
+    pub(super) fn watch(self: &Arc<Self>, metrics: &Metrics) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        let read = |read: fn(&Self) -> u64| {
+            let this = Arc::downgrade(self);
+            Reading::new(move || this.upgrade().map_or(0, |this| read(&this)) as f64)
+        };
+        let waiting = vec![
+            read(|maker| maker.downloads.waiting() as u64).label("for", "download"),
+            read(|maker| maker.pixels.waiting() as u64).label("for", "pixels"),
+            read(|maker| maker.resizer.waiting() as u64).label("for", "thread"),
+        ];
+        metrics.watch("waiting", "Jobs that wait for memory or a resize thread", waiting);
+        let bytes = vec![
+            read(|maker| maker.downloads.used_bytes()).label("for", "download"),
+            read(|maker| maker.pixels.used_bytes()).label("for", "pixels"),
+            read(|maker| maker.write_back.queued_bytes()).label("for", "write_back"),
+        ];
+        metrics.watch("work_bytes", "Memory that work in progress has tickets for", bytes);
     }
 
     /// Finishes the resize jobs that have begun and ends the threads.

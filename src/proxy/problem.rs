@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::conditional::unsatisfied_range;
+use crate::metrics::Outcome;
 use crate::origin::StoreError;
 use crate::resize::RenderError;
 
@@ -115,6 +116,20 @@ impl Failure {
             Self::StoreFailed => StatusCode::BAD_GATEWAY,
             Self::StoreSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// How it is counted.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::BadPath(_) | Self::Method => Outcome::BadRequest,
+            Self::NotFound(_) => Outcome::NotFound,
+            Self::Unprocessable(_) => Outcome::Unprocessable,
+            Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } => Outcome::Precondition,
+            Self::Overloaded => Outcome::Overloaded,
+            Self::StoreFailed => Outcome::StoreFailed,
+            Self::StoreSlow => Outcome::StoreSlow,
+            Self::Internal => Outcome::Internal,
         }
     }
 

@@ -12,6 +12,7 @@ use super::conditional::Validators;
 use super::policy::Policy;
 use super::problem::Failure;
 use crate::cache::{Keep, Outcome, Source};
+use crate::metrics;
 use crate::variant::Variant;
 
 /// RFC 9211.
@@ -67,6 +68,17 @@ pub(super) enum Detail {
     Revalidated,
     /// Found in memory, and the store that could say whether its original has changed fails.
     Stale,
+}
+
+impl Detail {
+    const fn outcome(self) -> metrics::Outcome {
+        match self {
+            Self::Made => metrics::Outcome::Made,
+            Self::Stored => metrics::Outcome::Stored,
+            Self::Revalidated => metrics::Outcome::Revalidated,
+            Self::Stale => metrics::Outcome::Stale,
+        }
+    }
 }
 
 /// What took how long in a flight: the text of `Server-Timing`.
@@ -186,6 +198,21 @@ impl Answer {
             Self::Rendition(rendition) => Some(&rendition.origin.original_etag),
             Self::Location(location) => Some(&location.origin.original_etag),
             Self::Failed { .. } => None,
+        }
+    }
+
+    /// How an answer is counted.
+    pub(super) fn outcome(&self, source: Source) -> metrics::Outcome {
+        let detail = match self {
+            Self::Failed { failure, .. } => return failure.outcome(),
+            Self::Rendition(rendition) => rendition.origin.detail,
+            Self::Location(location) => location.origin.detail,
+        };
+        match (source, detail) {
+            (_, Detail::Stale) => metrics::Outcome::Stale,
+            (Source::Hit, _) => metrics::Outcome::Hit,
+            (Source::Joined, _) => metrics::Outcome::Joined,
+            (Source::Led, detail) => detail.outcome(),
         }
     }
 

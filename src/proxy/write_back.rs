@@ -9,6 +9,7 @@ use super::budget::Budget;
 use super::lease::Lease;
 use super::problem::chain;
 use super::purges::{Moment, Purges};
+use crate::metrics::WriteBacks;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::variant::ObjectKey;
@@ -45,6 +46,7 @@ pub(super) struct WriteBack {
     purges: Arc<Purges>,
     queue: Arc<Budget>,
     tasks: Tasks,
+    counts: WriteBacks,
 }
 
 /// How long to wait before each further try of a write that nobody waits for.
@@ -52,8 +54,8 @@ const RETRIES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(
 
 impl WriteBack {
     /// At most `bytes_max` may be on their way behind answers.
-    pub(super) fn new(variants: Store, purges: Arc<Purges>, bytes_max: u64, tasks: Tasks) -> Self {
-        Self { variants, purges, queue: Arc::new(Budget::new(bytes_max, 0, Duration::ZERO)), tasks }
+    pub(super) fn new(variants: Store, purges: Arc<Purges>, bytes_max: u64, tasks: Tasks, counts: WriteBacks) -> Self {
+        Self { variants, purges, queue: Arc::new(Budget::new(bytes_max, 0, Duration::ZERO)), tasks, counts }
     }
 
     /// Writes and waits until the store has confirmed it. If another node was first, its bytes stand.
@@ -68,8 +70,14 @@ impl WriteBack {
                 self.variants.delete(&write.key, Some(&etag)).await?;
                 return Ok(Written::Void);
             }
-            Put::Stored(_) => tracing::debug!(key = %write.key, "variant stored"),
-            Put::PreconditionFailed => tracing::debug!(key = %write.key, "another node stored this variant first"),
+            Put::Stored(_) => {
+                self.counts.stored.inc();
+                tracing::debug!(key = %write.key, "variant stored");
+            }
+            Put::PreconditionFailed => {
+                self.counts.preceded.inc();
+                tracing::debug!(key = %write.key, "another node stored this variant first");
+            }
         }
         Ok(Written::Stands)
     }
@@ -78,6 +86,7 @@ impl WriteBack {
     /// is made again when it is asked for after memory has forgotten it.
     pub(super) fn later(&self, write: Write) {
         let Ok(ticket) = self.queue.ticket_now(write.bytes.len() as u64) else {
+            self.counts.dropped.inc();
             tracing::warn!(key = %write.key, "write-back queue is full; the variant is not stored");
             return;
         };
@@ -88,12 +97,18 @@ impl WriteBack {
         });
     }
 
+    /// Bytes on their way behind answers.
+    pub(super) fn queued_bytes(&self) -> u64 {
+        self.queue.used_bytes()
+    }
+
     async fn now_with_retries(&self, write: Write) {
         let mut retries = RETRIES.iter();
         loop {
             let Err(error) = self.now(write.clone()).await else { return };
             let error = chain(&error);
             let Some(pause) = retries.next() else {
+                self.counts.failed.inc();
                 tracing::error!(key = %write.key, error, "a variant could not be stored");
                 return;
             };

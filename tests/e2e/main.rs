@@ -12,4 +12,5 @@ mod faults;
 mod fleet;
 mod flights;
 mod fresh;
+mod operating;
 mod stores;

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::{Client, Response, StatusCode};
+use resized::admin;
 use resized::config::{Config, Mode};
+use resized::metrics::Metrics;
+use resized::operate;
 use resized::proxy::Proxy;
 use resized::server::Server;
 use resized::tasks::Tasks;
@@ -23,9 +26,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Stage {
     pub address: SocketAddr,
     pub proxy: Arc<Proxy>,
+    pub metrics: Arc<Metrics>,
     client: Client,
     stop: CancellationToken,
     server: Option<JoinHandle<bool>>,
+    /// Where the admin listener is, if there is one.
+    pub admin: Option<SocketAddr>,
 }
 
 /// The public base URL of variants in redirect mode.
@@ -38,6 +44,7 @@ pub fn settings(bucket: &Bucket) -> Config {
     config.server.threads = 1;
     config.server.drain_timeout = PATIENCE;
     config.log.access = false;
+    config.admin.listen = None;
     config.s3.endpoint = bucket.url();
     config.s3.region = "us-east-1".into();
     config.s3.path_style = true;
@@ -60,18 +67,26 @@ impl Stage {
     /// Starts a proxy as main does, on a free port.
     pub async fn start(config: Config) -> Self {
         let handle = tokio::runtime::Handle::current();
-        let proxy = Arc::new(Proxy::open(&config, Tasks::on(handle.clone())).await.unwrap());
+        let metrics = Arc::new(Metrics::new());
+        let proxy = Proxy::open(&config, Tasks::on(handle.clone()), metrics.clone()).await.unwrap();
+        let proxy = Arc::new(proxy);
         let server = Server::bind(&config.server).unwrap();
         let address = server.address();
         let log = AccessLog::start(&config.log, std::io::sink()).unwrap();
         let stop = CancellationToken::new();
         let (stopped, served) = (stop.clone(), proxy.clone());
+        let admin = admin::bind(&config.admin).unwrap().map(|listener| {
+            let address = listener.local_addr().unwrap();
+            let routes = operate::routes(&config.admin, proxy.clone(), metrics.clone(), stop.clone());
+            handle.spawn(routes.run(listener, CancellationToken::new()));
+            address
+        });
         let server = std::thread::spawn(move || {
             server.run(&served, &log, &stopped).unwrap();
             handle.block_on(served.drain(config.server.drain_timeout))
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
-        Self { address, proxy, client, stop, server: Some(server) }
+        Self { address, proxy, metrics, client, stop, server: Some(server), admin }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -80,6 +95,12 @@ impl Stage {
 
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method.parse().unwrap(), self.url(path))
+    }
+
+    /// A request to the admin listener.
+    pub fn admin(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let address = self.admin.expect("settings with an admin.listen");
+        self.client.request(method.parse().unwrap(), format!("http://{address}{path}"))
     }
 
     pub async fn get(&self, path: &str) -> Response {
@@ -94,6 +115,11 @@ impl Stage {
             (response.status(), cache, response.bytes().await.unwrap().to_vec())
         }))
         .await
+    }
+
+    /// Begins to stop as SIGTERM does.
+    pub fn drain(&self) {
+        self.stop.cancel();
     }
 
     /// Stops as SIGTERM does; `true` if everything under way was finished.

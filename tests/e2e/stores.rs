@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use resized::config;
+use resized::metrics;
 use resized::origin::probe::Conditional;
 use resized::origin::{Attributes, ByteRange, Delete, Precondition, Put, Store, StoreError};
 use resized::variant::ObjectKey;
@@ -29,11 +30,13 @@ fn s3(bucket: &Bucket) -> config::S3 {
 }
 
 async fn open_file(folder: &TempDir) -> Store {
-    Store::open(&format!("file:{}", folder.path().display()), "", &config::S3::default()).await.unwrap()
+    Store::open(&format!("file:{}", folder.path().display()), "", &config::S3::default(), &metrics::S3::default())
+        .await
+        .unwrap()
 }
 
 async fn open_s3(bucket: &Bucket) -> Store {
-    Store::open(&format!("s3://{}/prefix", bucket.name()), "", &s3(bucket)).await.unwrap()
+    Store::open(&format!("s3://{}/prefix", bucket.name()), "", &s3(bucket), &metrics::S3::default()).await.unwrap()
 }
 
 /// The real server that the environment names, below a prefix that no other test uses.
@@ -43,7 +46,11 @@ async fn open_real() -> Option<Store> {
     let bucket = std::env::var("RESIZED_TEST_S3_BUCKET").unwrap();
     let (process, test) = (std::process::id(), TESTS.fetch_add(1, Ordering::Relaxed));
     let settings = config::S3 { endpoint, region: "us-east-1".into(), path_style: true, ..Default::default() };
-    Some(Store::open(&format!("s3://{bucket}/suite-{process}-{test}"), "", &settings).await.unwrap())
+    Some(
+        Store::open(&format!("s3://{bucket}/suite-{process}-{test}"), "", &settings, &metrics::S3::default())
+            .await
+            .unwrap(),
+    )
 }
 
 /// Runs a behaviour against every kind of store.
@@ -284,7 +291,7 @@ async fn a_store_that_is_gone_is_left_alone_and_found_again() {
     let bucket = Bucket::start().await;
     let (failures, pause) = (std::num::NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
     let settings = config::S3 { circuit_failures: failures, circuit_pause: pause, ..s3(&bucket) };
-    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings).await.unwrap();
+    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3::default()).await.unwrap();
     bucket.fail(Operation::Head, "", Fault::Status(503));
     for _ in 0..10 {
         let head = store.head(&key("a.webp")).await;
@@ -367,7 +374,7 @@ async fn a_refusal_is_never_a_miss() {
     let (head, get) = (store.head(&key("a.webp")).await, store.get(&key("a.webp"), None).await);
     assert!(matches!(head, Err(StoreError::Forbidden { .. })), "{head:?}");
     assert!(matches!(get, Err(StoreError::Forbidden { .. })), "{get:?}");
-    let nowhere = Store::open("s3://nowhere/prefix", "", &s3(&bucket)).await.unwrap();
+    let nowhere = Store::open("s3://nowhere/prefix", "", &s3(&bucket), &metrics::S3::default()).await.unwrap();
     bucket.heal();
     let get = nowhere.get(&key("a.webp"), None).await;
     assert!(matches!(get, Err(StoreError::Other { .. })), "a bucket that is not there: {get:?}");
@@ -378,7 +385,7 @@ async fn a_server_that_says_nothing_is_given_up_on() {
     let bucket = Bucket::start().await;
     let brief = Duration::from_millis(200);
     let settings = config::S3 { read_timeout: brief, attempt_timeout: brief, operation_timeout: brief, ..s3(&bucket) };
-    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings).await.unwrap();
+    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3::default()).await.unwrap();
     let _gate = bucket.stall(Operation::Get, "");
     let get = store.get(&key("a.webp"), None).await;
     assert!(matches!(get, Err(StoreError::Timeout { .. })), "{get:?}");
@@ -412,7 +419,7 @@ async fn a_conflict_of_two_writes_is_tried_again() {
 async fn a_failing_server_is_tried_as_often_as_config_says() {
     let bucket = Bucket::start().await;
     let settings = config::S3 { attempts: std::num::NonZeroU32::new(2).unwrap(), ..s3(&bucket) };
-    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings).await.unwrap();
+    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3::default()).await.unwrap();
     bucket.fail(Operation::Head, "", Fault::Status(503));
     let head = store.head(&key("a.webp")).await;
     assert!(matches!(head, Err(StoreError::Unavailable { .. })), "{head:?}");

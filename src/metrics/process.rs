@@ -1,0 +1,56 @@
+//! The process: its memory, descriptors, threads and processor time, as Linux tells them in /proc. Elsewhere these lack.
+
+use std::fmt;
+use std::fs;
+use std::time::SystemTime;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+#[derive(Debug)]
+struct Process {
+    started: SystemTime,
+}
+
+pub(super) fn register(registry: &mut Registry, started: SystemTime) {
+    registry.register_collector(Box::new(Process { started }));
+    registry.register("build", "Which version runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let mut gauge = |name, help, value: Option<f64>| match value {
+            Some(value) => encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value),
+            None => Ok(()),
+        };
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let bytes = |name| number(&status, name).map(|kib| kib * 1024.0);
+        gauge("process_resident_memory_bytes", "Memory in RAM", bytes("VmRSS:"))?;
+        gauge("process_resident_memory_peak_bytes", "The most memory there has been in RAM", bytes("VmHWM:"))?;
+        gauge("process_threads", "Threads", number(&status, "Threads:"))?;
+        gauge("process_open_fds", "Open descriptors", open_descriptors())?;
+        let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        gauge("process_start_time_seconds", "When the process began, since 1970", Some(started))?;
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        #[expect(clippy::cast_precision_loss, reason = "2^53 seconds are enough")]
+        let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+        let help = "Processor time that all threads have used";
+        let mut counter = encoder.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
+        counter.encode_counter::<NoLabelSet, _, f64>(&seconds, None)
+    }
+}
+
+/// The number after `name` in /proc/self/status.
+fn number(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn open_descriptors() -> Option<f64> {
+    // The one that reads the folder is not counted.
+    let count = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
+    Some(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
+}

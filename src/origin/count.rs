@@ -1,0 +1,85 @@
+//! Each try of a request to S3, counted as it is billed: the SDK's own retries are requests too.
+
+use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+
+use crate::metrics::{Kind, S3};
+
+#[derive(Debug)]
+pub(super) struct Count(pub(super) S3);
+
+/// What the try under way is billed as: the request itself is gone when its answer is there.
+#[derive(Debug)]
+struct Sent(Kind);
+
+impl Storable for Sent {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for Count {
+    fn name(&self) -> &'static str {
+        "count"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        state: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request();
+        let kind = kind(request.method(), request.uri());
+        self.0.pay(kind);
+        state.interceptor_state().store_put(Sent(kind));
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        state: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(Sent(kind)) = state.load::<Sent>() {
+            self.0.count(*kind, context.response().map(|response| response.status().as_u16()));
+        }
+        Ok(())
+    }
+}
+
+/// What a request is billed as: a listing is a GET whose query says so, and a batch of deletions is a POST.
+fn kind(method: &str, uri: &str) -> Kind {
+    let query = uri.split_once('?').map_or("", |(_, query)| query);
+    match method {
+        "GET" if query.split('&').any(|pair| pair.starts_with("list-type=")) => Kind::List,
+        "POST" if query.split('&').any(|pair| pair == "delete" || pair == "delete=") => Kind::Delete,
+        "GET" => Kind::Get,
+        "HEAD" => Kind::Head,
+        "PUT" => Kind::Put,
+        "DELETE" => Kind::Delete,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_counted_as_it_is_billed() {
+        let table = [
+            ("GET", "http://s3/bucket/key?x-id=GetObject", Kind::Get),
+            ("GET", "http://s3/bucket?list-type=2&prefix=a", Kind::List),
+            ("HEAD", "http://s3/bucket/key", Kind::Head),
+            ("PUT", "http://s3/bucket/key?x-id=PutObject", Kind::Put),
+            ("DELETE", "http://s3/bucket/key", Kind::Delete),
+            ("POST", "http://s3/bucket?delete", Kind::Delete),
+            ("POST", "http://s3/bucket/key?uploads", Kind::Other),
+        ];
+        for (method, uri, expected) in table {
+            assert_eq!(kind(method, uri), expected, "{method} {uri}");
+        }
+    }
+}

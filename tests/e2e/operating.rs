@@ -1,0 +1,124 @@
+//! The admin listener of a running proxy: health, numbers, and who may see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use reqwest::{Client, StatusCode};
+use resized::config::Config;
+
+use crate::bucket::{Bucket, Fault, Operation};
+use crate::pictures::jpeg;
+use crate::stage::{Stage, settings, until};
+
+fn operated(bucket: &Bucket) -> Config {
+    let mut config = settings(bucket);
+    config.admin.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    config
+}
+
+async fn bucket_with_a_cat() -> Bucket {
+    let bucket = Bucket::start().await;
+    bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
+    bucket
+}
+
+/// The numbers as they stand, by series.
+async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
+    let text = stage.admin("GET", "/metrics").send().await.unwrap().text().await.unwrap();
+    let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap());
+    series.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_numbers_tell_what_was_asked_made_and_paid() {
+    let bucket = bucket_with_a_cat().await;
+    let mut config = operated(&bucket);
+    // Else an original is looked after beside the lookup, and given up where that finds nothing: sent or not, who knows.
+    config.originals.immutable = true;
+    let stage = Stage::start(config).await;
+    for path in ["/cat_40x40.jpg", "/cat_40x40.jpg", "/cat_40x40.jpg", "/dog_40x40.jpg", "/cat.jpg", "/a//b"] {
+        stage.get(path).await.bytes().await.unwrap();
+    }
+    let stored = "resized_write_backs_total{outcome=\"stored\"} 1\n";
+    until("the variant is stored and counted", || stage.metrics.encode().contains(stored)).await;
+    let numbers = numbers(&stage).await;
+    let requests = |outcome: &str| numbers[&format!("resized_requests_total{{outcome=\"{outcome}\"}}")];
+    let outcomes = ["made", "hit", "not_found", "original", "bad_request", "internal"].map(requests);
+    assert_eq!(outcomes, [1.0, 2.0, 1.0, 1.0, 1.0, 0.0]);
+    let gets = bucket.count(Operation::Get, "");
+    let counted = numbers.iter().filter(|(series, _)| series.starts_with("resized_s3_requests_total{kind=\"get\""));
+    assert_eq!(counted.map(|(_, value)| value).sum::<f64>(), gets as f64);
+    let (reads, writes) = (gets + bucket.count(Operation::Head, ""), bucket.count(Operation::Put, ""));
+    let dollars = numbers["resized_s3_cost_dollars_total"];
+    assert!((dollars - (reads as f64 * 4e-7 + writes as f64 * 5e-6)).abs() < 1e-12, "{dollars}: {reads}, {writes}");
+    assert_eq!(numbers[r#"resized_resize_seconds_count{stage="render",format="jpg"}"#], 1.0);
+    assert_eq!(numbers[r#"resized_wait_seconds_count{for="pixels"}"#], 1.0);
+    // The picture, and the brief memory of the dog that is not there.
+    assert_eq!(numbers["resized_cache_entries"], 2.0);
+    assert!(numbers["resized_cache_bytes"] > 2048.0);
+    assert_eq!(numbers["resized_flights"], 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_numbers_in_the_docs_is_whole() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(operated(&bucket)).await;
+    stage.get("/cat_40x40.jpg").await;
+    let text = stage.metrics.encode();
+    let told: BTreeSet<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect();
+    let docs = include_str!("../../docs/METRICS.md");
+    let listed: BTreeSet<_> =
+        docs.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next()).map(str::to_owned).collect();
+    assert_eq!(told, listed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_ready_while_its_stores_answer_and_it_does_not_drain() {
+    let bucket = bucket_with_a_cat().await;
+    bucket.fail(Operation::Head, "variants/", Fault::Status(503));
+    let stage = Stage::start(operated(&bucket)).await;
+    let probe = async |path: &str| {
+        let response = stage.admin("GET", path).send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+    let (status, problem) = probe("/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(problem.contains("variants.store"), "{problem}");
+    bucket.heal();
+    while probe("/readyz").await.0 != StatusCode::OK {}
+    stage.drain();
+    assert_eq!(probe("/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()));
+    assert_eq!(probe("/healthz").await.0, StatusCode::OK, "it lives while it drains");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_asked_for_where_there_is_one_but_not_of_probes() {
+    let bucket = bucket_with_a_cat().await;
+    let mut config = operated(&bucket);
+    config.admin.token = "hush".into();
+    let stage = Stage::start(config).await;
+    assert_eq!(stage.admin("GET", "/healthz").send().await.unwrap().status(), StatusCode::OK);
+    let refused = stage.admin("GET", "/metrics").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert!(refused.headers().contains_key("www-authenticate"));
+    let shown = stage.admin("GET", "/metrics").bearer_auth("hush").send().await.unwrap();
+    assert_eq!(shown.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_listener_says_what_it_takes() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(operated(&bucket)).await;
+    assert_eq!(stage.admin("GET", "/nothing").send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    let refused = stage.admin("POST", "/metrics").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(refused.headers()["allow"], "GET");
+    let head = stage.admin("HEAD", "/metrics").send().await.unwrap();
+    assert_eq!((head.status(), &head.headers()["cache-control"]), (StatusCode::OK, &"no-store".parse().unwrap()));
+    assert_eq!(head.bytes().await.unwrap().len(), 0);
+    let url = format!("http://{}/metrics", stage.admin.unwrap());
+    let named = Client::new().get(url).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(named.status(), StatusCode::FORBIDDEN, "another name of this machine");
+    assert_eq!(stage.get("/metrics").await.status(), StatusCode::NOT_FOUND, "clients do not reach it");
+}
