@@ -9,6 +9,7 @@ mod stage;
 mod answers;
 mod connections;
 mod faults;
+mod first_day;
 mod fleet;
 mod flights;
 mod fresh;

@@ -1,6 +1,6 @@
 //! One suite that every kind of store must pass, and what only one kind can get wrong.
 //!
-//! With `RESIZED_TEST_S3_ENDPOINT` and `RESIZED_TEST_S3_BUCKET` set (and credentials where AWS looks for them) the suite
+//! With `TEST_S3_ENDPOINT` and `TEST_S3_BUCKET` set (and credentials where AWS looks for them) the suite
 //! also runs against that server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,8 +42,8 @@ async fn open_s3(bucket: &Bucket) -> Store {
 /// The real server that the environment names, below a prefix that no other test uses.
 async fn open_real() -> Option<Store> {
     static TESTS: AtomicUsize = AtomicUsize::new(0);
-    let endpoint = std::env::var("RESIZED_TEST_S3_ENDPOINT").ok()?;
-    let bucket = std::env::var("RESIZED_TEST_S3_BUCKET").unwrap();
+    let endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
+    let bucket = std::env::var("TEST_S3_BUCKET").unwrap();
     let (process, test) = (std::process::id(), TESTS.fetch_add(1, Ordering::Relaxed));
     let settings = config::S3 { endpoint, region: "us-east-1".into(), path_style: true, ..Default::default() };
     Some(
