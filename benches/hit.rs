@@ -1,0 +1,66 @@
+//! An answer from memory without sockets: from a request to a response, and the reading of the path in it.
+
+#![expect(clippy::unwrap_used, reason = "a bench fails by it")]
+
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::Request;
+use resized::config::{Config, Mode};
+use resized::metrics::Metrics;
+use resized::proxy::Proxy;
+use resized::tasks::Tasks;
+use resized::variant::Grammar;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const PATH: &str = "/cat_300x200.jpg";
+
+/// A proxy in front of the sample pictures, and the folder of its variants.
+fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.originals.store = concat!("file:", env!("CARGO_MANIFEST_DIR"), "/samples").to_owned();
+    config.variants.store = format!("file:{}", folder.path().display());
+    config.variants.public_url = "https://pictures.example.com".to_owned();
+    config.answers.mode = mode;
+    let proxy =
+        runtime.block_on(Proxy::open(&config, Tasks::on(runtime.handle().clone()), Arc::new(Metrics::new()))).unwrap();
+    (proxy, folder)
+}
+
+fn hits(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let ask = |headers: &[(&str, &str)]| {
+        headers
+            .iter()
+            .fold(Request::get(PATH), |request, (name, value)| request.header(*name, *value))
+            .body(())
+            .unwrap()
+    };
+    let mut group = criterion.benchmark_group("hit");
+    for (name, mode) in [("stream", Mode::Stream), ("redirect", Mode::Redirect)] {
+        let (proxy, _folder) = proxy(&runtime, mode);
+        let request = ask(&[("accept", "image/avif,image/webp,*/*"), ("user-agent", "bench")]);
+        let first = runtime.block_on(proxy.answer(&request)).response;
+        assert!(first.status().as_u16() < 400, "{first:?}");
+        group.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(proxy.answer(&request))));
+        if let Some(etag) = first.headers().get("etag") {
+            let request = ask(&[("if-none-match", etag.to_str().unwrap())]);
+            assert_eq!(runtime.block_on(proxy.answer(&request)).response.status(), 304);
+            group.bench_function("not modified", |bencher| bencher.iter(|| runtime.block_on(proxy.answer(&request))));
+        }
+    }
+    group.finish();
+}
+
+fn paths(criterion: &mut Criterion) {
+    let grammar = Grammar::new(&Config::default()).unwrap();
+    let mut group = criterion.benchmark_group("parse");
+    for path in [PATH, "/photos/2026/11/Caf%C3%A9_300x200_crop_top_left_q80@2x.png.webp", "/photos/plain.jpg"] {
+        group.bench_function(path, |bencher| bencher.iter(|| grammar.parse(path)));
+    }
+}
+
+criterion_group!(benches, hits, paths);
+criterion_main!(benches);

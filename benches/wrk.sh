@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# The release binary under wrk: hits, redirects, misses, and a mix of them, each on its own server and empty store.
+#
+#   benches/wrk.sh                    the pictures of samples/
+#   benches/wrk.sh FOLDER             your own
+#   SECONDS_EACH=30 CONNECTIONS=256 PICTURE=cat.jpg benches/wrk.sh
+#
+# Needs wrk (Debian: apt-get install wrk). For hits, server and wrk run on different cores; misses use all cores, as
+# resizing does.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v wrk >/dev/null || { echo "wrk is not installed: apt-get install wrk" >&2; exit 1; }
+
+photos=${1:-samples}
+seconds=${SECONDS_EACH:-10}
+connections=${CONNECTIONS:-64}
+picture=${PICTURE:-$(cd "$photos" && find . -iname '*.jpg' -size +200k | sort | head -n 1 | sed 's|^\./||')}
+stem=${picture%.*} extension=${picture##*.}
+public=https://pictures.example.com
+
+cargo build --release --locked --quiet
+work=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null; wait; rm -rf "$work"' EXIT
+
+cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) * 1000 / hz) }' "/proc/$server/stat"; }
+peak_mb() { awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$server/status"; }
+
+start() { # CORES [VARIABLE=VALUE...]
+    local cores=$1; shift
+    rm -rf "$work/variants"
+    env RESIZED_SERVER__LISTEN=127.0.0.1:0 RESIZED_ORIGINALS__STORE="file:$photos" \
+        RESIZED_VARIANTS__STORE="file:$work/variants" RESIZED_LOG__FORMAT=json RESIZED_ADMIN__LISTEN= "$@" \
+        taskset -c "$cores" target/release/resized >"$work/access.log" 2>"$work/events.log" &
+    server=$!
+    until url=http://$(grep -o '"address":"[^"]*"' "$work/events.log" | cut -d'"' -f4) && [ "$url" != http:// ]; do
+        kill -0 "$server" 2>/dev/null || { cat "$work/events.log" >&2; exit 1; }
+    done
+}
+
+stop() { kill "$server"; wait "$server" 2>/dev/null || true; server=; }
+
+measure() { # NAME CORES URL [WRK ARGUMENTS...]
+    local name=$1 cores=$2 target=$3; shift 3
+    local before; before=$(cpu_ms)
+    taskset -c "$cores" wrk -t1 -c"$connections" -d"${seconds}s" --latency "$@" "$target" >"$work/wrk"
+    awk -v name="$name" -v cpu="$(($(cpu_ms) - before))" -v peak="$(peak_mb)" '
+        $1 == "50%" { p50 = $2 } $1 == "99%" { p99 = $2 } /requests in/ { requests = $1 } /Requests\/sec/ { rate = $2 }
+        /Non-2xx/ { bad = "  NOT 2xx/3xx: " $NF } /Socket errors/ { socket = $0 }
+        END { printf "%-26s %9.0f /s  p50 %9s  p99 %9s  cpu %8.3f ms each  peak %4d MB%s%s\n", name, rate, p50, p99,
+              cpu / requests, peak, bad, socket }' "$work/wrk"
+}
+
+# Asks for a size that was not asked for before, every time `n` is a multiple of EVERY; else for one of ten.
+sizes() { # EVERY
+    cat <<LUA
+local n = 0
+request = function()
+    n = n + 1
+    if n % $1 ~= 0 then return wrk.format("GET", string.format("/${stem}_%dx.$extension", 300 + n % 10)) end
+    local k = n / $1
+    return wrk.format("GET", string.format("/${stem}_%dx%d.$extension", 200 + k % 100, 200 + math.floor(k / 100)))
+end
+LUA
+}
+sizes 1 >"$work/misses.lua"
+sizes 100 >"$work/mix.lua"
+
+last_core=$(($(nproc) - 1))
+all_cores=0-$last_core
+echo "$picture, $connections connections, ${seconds} s each, $(date -u +%F)," \
+    "$(nproc) x $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)"
+
+start 0
+curl -fsS -o "$work/small" "$url/${stem}_300x300.$extension"
+curl -fsS -o "$work/large" "$url/${stem}_800x800.$extension"
+measure "hit, $(($(stat -c %s "$work/small") / 1024)) KB" "$last_core" "$url/${stem}_300x300.$extension"
+measure "hit, $(($(stat -c %s "$work/large") / 1024)) KB" "$last_core" "$url/${stem}_800x800.$extension"
+stop
+
+start 0 RESIZED_ANSWERS__MODE=redirect RESIZED_VARIANTS__PUBLIC_URL=$public
+curl -fsS -o "$work/small" "$url/${stem}_300x300.$extension"
+measure "hit, redirect" "$last_core" "$url/${stem}_300x300.$extension"
+stop
+
+start "$all_cores"
+measure "miss, a new size each" "$all_cores" "$url" -s "$work/misses.lua"
+stop
+
+start "$all_cores" RESIZED_ANSWERS__MODE=redirect RESIZED_VARIANTS__PUBLIC_URL=$public
+measure "miss, redirect" "$all_cores" "$url" -s "$work/misses.lua"
+stop
+
+start "$all_cores"
+measure "99 % hits, 1 % misses" "$all_cores" "$url" -s "$work/mix.lua"
+stop
+
+start "$all_cores" RESIZED_CACHE__MEMORY=0
+curl -fsS -o "$work/small" "$url/${stem}_300x300.$extension"
+measure "stored, not in memory" "$all_cores" "$url/${stem}_300x300.$extension"
+stop
