@@ -1,0 +1,36 @@
+# Everyday commands. `just` alone lists them.
+
+default:
+    @just --list
+
+# Serve the sample pictures on http://127.0.0.1:8080
+serve *arguments:
+    cargo run --release -- {{arguments}}
+
+# What the README says: every test that needs nothing but Rust
+test *arguments:
+    cargo test {{arguments}}
+
+# Format, lints, documentation: what a reviewer would otherwise have to say
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Licences, sources and advisories of all dependencies
+deny:
+    cargo deny check
+
+# The tests of the stores and of the whole proxy against a real S3 server, started and stopped here
+s3:
+    tests/with-seaweedfs cargo test --test e2e --locked
+
+# The numbers of benches/README.md: pixels, hits, and the whole server under wrk
+bench:
+    cargo bench --bench render
+    cargo bench --bench hit
+    benches/wrk.sh
+
+# Everything that must pass before a change lands
+ci:
+    .ci/run
