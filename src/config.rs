@@ -18,11 +18,13 @@ use serde::{Deserialize, Serialize};
 
 mod optional;
 mod secret;
+mod upload;
 
 #[cfg(test)]
 mod tests;
 
 pub use secret::Secret;
+pub use upload::{Notify, Overwrite, Upload, UploadToken};
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Config {
     pub fleet: Fleet,
     pub log: Log,
     pub admin: Admin,
+    pub upload: Upload,
+    pub notify: Notify,
 }
 
 /// The listening socket and its connections.
@@ -128,7 +132,7 @@ pub enum Serve {
     None,
 }
 
-/// The store of uploaded pictures. Only read.
+/// The store of uploaded pictures. Only uploads write it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Originals {
@@ -413,6 +417,7 @@ impl Config {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
+            upload::refuse_secrets(&Figment::from(Toml::file_exact(file)))?;
             figment = figment.merge(Toml::file_exact(file));
         }
         let config: Self = figment.merge(Env::prefixed("RESIZED_").split("__")).extract().map_err(Box::new)?;
@@ -447,7 +452,7 @@ impl Config {
                 "is needed when admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
             );
         }
-        Ok(())
+        upload::check(self)
     }
 }
 

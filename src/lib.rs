@@ -12,3 +12,5 @@ pub mod cache;
 pub mod origin;
 pub mod resize;
 pub mod metrics;
+pub mod upload;
+pub mod notify;

@@ -56,6 +56,8 @@ fn main() -> anyhow::Result<()> {
         // Probes are answered until the end, so that what drains is seen to drain.
         runtime.spawn(admin.run(listener, CancellationToken::new()));
     }
+    let (notifying, stop_notifying) = (proxy.clone(), stop.clone());
+    runtime.spawn(async move { notifying.notify(stop_notifying).await });
     tracing::info!(
         address = %server.address(),
         originals = config.originals.store,

@@ -21,11 +21,14 @@ mod file;
 pub mod probe;
 mod s3;
 mod count;
+mod s3_parts;
 mod address;
 mod walk;
+mod spool;
 
 pub use address::OpenError;
 pub use body::Body;
+pub use spool::Spool;
 
 use address::Address;
 use file::FileStore;
@@ -271,6 +274,42 @@ impl Store {
         match &self.backend {
             Backend::File(_) => None,
             Backend::S3(store) => store.key_of(bucket, object),
+        }
+    }
+
+    /// A place for the bytes of an object that comes in by and by: for a folder in the folder, else among the system's
+    /// temporary files.
+    ///
+    /// # Errors
+    /// No file can be made there.
+    pub async fn spool(&self) -> Result<Spool, StoreError> {
+        match &self.backend {
+            Backend::File(store) => store.spool().await,
+            Backend::S3(_) => {
+                let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
+                let file = file.map_err(|panic| StoreError::Other { source: panic.into() })?;
+                Ok(Spool::unnamed(file.map_err(spool::failed)?))
+            }
+        }
+    }
+
+    /// As [`Store::put`], of any size up to what the store takes, with a bounded part of it in memory at a time. If it fails,
+    /// nothing of it stays behind; a part that could not be taken back is logged.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub async fn put_spooled(
+        &self,
+        key: &ObjectKey,
+        spool: Spool,
+        attributes: &Attributes,
+        precondition: Precondition,
+    ) -> Result<Put, StoreError> {
+        match &self.backend {
+            Backend::File(store) => store.put_spooled(key, spool, attributes, precondition).await,
+            Backend::S3(store) => {
+                store.guarded(Box::pin(store.put_spooled(key, &spool, attributes, precondition))).await
+            }
         }
     }
 

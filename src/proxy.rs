@@ -9,18 +9,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Frame;
+use http_body::{Body as HttpBody, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
+use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::config::{Config, Mode, Overload, Serve};
 use crate::metrics::{Counter, Metrics, Outcome, Reading};
+use crate::notify::Notifier;
 use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::tasks::Tasks;
+use crate::upload::Uploads;
 use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
 
 mod budget;
@@ -70,6 +73,8 @@ pub struct Proxy {
     remembered: Duration,
     tasks: Tasks,
     metrics: Arc<Metrics>,
+    uploads: Option<Uploads>,
+    notifier: Option<Notifier>,
 }
 
 /// An answer, and what the log and the numbers say of it.
@@ -90,6 +95,10 @@ pub enum OpenError {
     Store { key: &'static str, source: crate::origin::OpenError },
     #[error("{key}: cannot stand in a header")]
     Header { key: &'static str },
+    #[error(transparent)]
+    Notify(#[from] crate::notify::OpenError),
+    #[error(transparent)]
+    Template(#[from] crate::upload::TemplateError),
     #[error("the resize threads cannot be started")]
     Threads(#[source] std::io::Error),
 }
@@ -115,6 +124,15 @@ impl Proxy {
         let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
         let maker = Arc::new(Maker::new(config, o, v, policy.clone(), tasks.clone(), p, &metrics)?);
         maker.watch(&metrics);
+        let notifier = match (config.notify.url.as_str(), config.notify.outbox.as_str()) {
+            ("", _) => None,
+            (_, "") => Some(Notifier::open(&config.notify, variants.clone(), tasks.clone())?),
+            (_, outbox) => {
+                let outbox = open("notify.outbox", outbox, "").await?;
+                Some(Notifier::open(&config.notify, outbox, tasks.clone())?)
+            }
+        };
+        let uploads = Uploads::open(config, grammar.clone(), originals.clone(), notifier.clone(), tasks.clone())?;
         let flights = config.work.flights.get();
         let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
         let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
@@ -136,6 +154,8 @@ impl Proxy {
             policy,
             tasks,
             metrics,
+            uploads,
+            notifier,
         })
     }
 
@@ -151,6 +171,54 @@ impl Proxy {
         let elapsed = start.elapsed();
         self.metrics.answers.record(outcome, elapsed);
         Answered { response, outcome, elapsed }
+    }
+
+    /// Whether a request is an upload. Where they are not enabled none is.
+    #[must_use]
+    pub fn takes_upload(&self, method: &Method, path: &str) -> bool {
+        self.uploads.is_some() && Uploads::takes(method, path)
+    }
+
+    /// Answers an upload. A replaced original's variants are forgotten before anybody hears of it.
+    pub async fn upload<B>(self: &Arc<Self>, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let Some(uploads) = &self.uploads else { return self.problem(&Failure::Method) };
+        let this = self.clone();
+        let replaced = move |key: ObjectKey| {
+            let this = this.clone();
+            async move { this.replaced(&key).await }.boxed()
+        };
+        uploads.answer(request, Box::new(replaced)).await.map(Either::Left)
+    }
+
+    /// The purge of an original that was replaced. Where the variants' store fails, those there are found stale by their
+    /// original's ETag when it is next looked at.
+    async fn replaced(&self, key: &ObjectKey) {
+        for last in [false, false, true] {
+            match self.purge(key).await {
+                Ok(_) => return,
+                Err(error) if last => {
+                    tracing::error!(original = %key, error = problem::chain(&error), "old variants are still stored; purge it");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The way to the API that hears of uploads, if there is one.
+    #[must_use]
+    pub fn notifier(&self) -> Option<&Notifier> {
+        self.notifier.as_ref()
+    }
+
+    /// Delivers what waits in the outbox, until `stop`; it returns at once if no API is to hear of uploads.
+    pub async fn notify(&self, stop: CancellationToken) {
+        if let Some(notifier) = &self.notifier {
+            notifier.sweep(stop).await;
+        }
     }
 
     async fn route(

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -187,6 +187,14 @@ async fn connection(stream: TcpStream, limits: &ConnectionLimits, proxy: Arc<Pro
         greeted.store(true, Ordering::Relaxed);
         let (proxy, log) = (proxy.clone(), log.clone());
         async move {
+            let start = Instant::now();
+            if proxy.takes_upload(request.method(), request.uri().path()) {
+                let (head, body) = request.into_parts();
+                let asked = Request::from_parts(head.clone(), ());
+                let response = proxy.upload(Request::from_parts(head, body)).await;
+                log.write(&asked, &response, start.elapsed());
+                return Ok(response);
+            }
             let answered = proxy.answer(&request).await;
             log.write(&request, &answered.response, answered.elapsed);
             Ok::<_, std::convert::Infallible>(answered.response)

@@ -74,8 +74,8 @@ fn only_origin_names_the_s3_sdk() {
 }
 
 #[test]
-fn only_server_proxy_and_admin_name_hyper() {
-    only(&["server", "proxy", "admin"], &["hyper", "hyper_util"]);
+fn only_server_proxy_admin_and_notify_name_hyper() {
+    only(&["server", "proxy", "admin", "notify"], &["hyper", "hyper_util", "hyper_rustls"]);
 }
 
 #[test]
@@ -113,6 +113,8 @@ fn lower_layers_never_name_upper_ones() {
     let all = ["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks", "variant", "operate"];
     never("admin", &all);
     never("metrics", &[&all[..], &["admin", "config"]].concat());
+    never("upload", &["proxy", "server", "telemetry", "cache", "admin", "operate"]);
+    never("notify", &["proxy", "server", "telemetry", "cache", "resize", "upload", "admin", "operate"]);
 }
 
 #[test]

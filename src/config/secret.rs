@@ -25,6 +25,12 @@ impl Secret {
         self.0.as_bytes().ct_eq(text).into()
     }
 
+    /// The secret itself, for those who sign with it. Never for a log.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     fn shown(&self) -> &'static str {
         if self.is_empty() { "" } else { MASK }
     }

@@ -16,6 +16,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use super::spool::{Place, Spool};
 use super::walk::{self, Wanted};
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
@@ -37,6 +38,17 @@ struct Sidecar {
     content_type: String,
     cache_control: String,
     metadata: Vec<(String, String)>,
+}
+
+impl Sidecar {
+    fn new(key: &ObjectKey, attributes: &Attributes) -> Self {
+        Self {
+            key: key.as_str().to_owned(),
+            content_type: attributes.content_type.clone(),
+            cache_control: attributes.cache_control.clone(),
+            metadata: attributes.metadata.clone(),
+        }
+    }
 }
 
 const OWN_FOLDER: &str = ".resized";
@@ -79,13 +91,31 @@ impl FileStore {
         attributes: &Attributes,
         precondition: Precondition,
     ) -> Result<Put, StoreError> {
-        let sidecar = Sidecar {
-            key: key.as_str().to_owned(),
-            content_type: attributes.content_type.clone(),
-            cache_control: attributes.cache_control.clone(),
-            metadata: attributes.metadata.clone(),
-        };
+        let sidecar = Sidecar::new(key, attributes);
         self.blocking(key, move |store, key| store.write(key, &bytes, &sidecar, &precondition).map_err(failed)).await
+    }
+
+    pub(super) async fn spool(self: &Arc<Self>) -> Result<Spool, StoreError> {
+        let store = self.clone();
+        blocking(move || store.temporary().map(Spool::named).map_err(failed)).await
+    }
+
+    pub(super) async fn put_spooled(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        spool: Spool,
+        attributes: &Attributes,
+        precondition: Precondition,
+    ) -> Result<Put, StoreError> {
+        let Place::Named(file) = spool.place else {
+            return Err(StoreError::Other { source: "the spool is another store's".into() });
+        };
+        let sidecar = Sidecar::new(key, attributes);
+        self.blocking(key, move |store, key| {
+            let folder = store.folder_of(key).map_err(failed)?;
+            store.place(key, &folder, file, &sidecar, &precondition).map_err(failed)
+        })
+        .await
     }
 
     pub(super) async fn delete(
@@ -197,14 +227,33 @@ impl FileStore {
     }
 
     fn write(&self, key: &ObjectKey, bytes: &[u8], sidecar: &Sidecar, precondition: &Precondition) -> io::Result<Put> {
+        let folder = self.folder_of(key)?;
+        let mut file = self.temporary()?;
+        file.write_all(bytes)?;
+        self.place(key, &folder, file, sidecar, precondition)
+    }
+
+    /// The folder that `key` belongs into, made if it is missing.
+    fn folder_of(&self, key: &ObjectKey) -> io::Result<PathBuf> {
         let path = self.path(key);
         if self.is_own(&path) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "this folder is the store's own"));
         }
         let folder = path.parent().unwrap_or(&self.root);
         self.make_folder(folder)?;
-        let mut file = self.temporary()?;
-        file.write_all(bytes)?;
+        Ok(folder.to_owned())
+    }
+
+    /// Makes a whole temporary file durable, and then the object.
+    fn place(
+        &self,
+        key: &ObjectKey,
+        folder: &Path,
+        file: NamedTempFile,
+        sidecar: &Sidecar,
+        precondition: &Precondition,
+    ) -> io::Result<Put> {
+        let path = self.path(key);
         file.as_file().sync_all()?;
         let etag = etag(&file.as_file().metadata()?)?;
         let attributes = self.sidecar(key, &etag);

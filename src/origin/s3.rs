@@ -26,6 +26,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::circuit::{Circuit, Ending};
 use super::count::Count;
+use super::s3_parts::PARTS_MAX;
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
 };
@@ -35,13 +36,15 @@ use crate::variant::ObjectKey;
 
 #[derive(Debug)]
 pub(super) struct S3Store {
-    client: Client,
-    bucket: String,
+    pub(super) client: Client,
+    pub(super) bucket: String,
     prefix: String,
+    /// One permit a part of an upload that is in memory.
+    pub(super) parts: Semaphore,
     /// One permit a request, until its answer's header.
     requests: Semaphore,
     circuit: Circuit,
-    operation_timeout: Duration,
+    pub(super) operation_timeout: Duration,
     read_timeout: Duration,
 }
 
@@ -49,7 +52,7 @@ pub(super) struct S3Store {
 const POOL_IDLE: Duration = Duration::from_secs(15);
 
 /// A conditional write that met another one at the same time is answered 409 and is to be tried again.
-const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
+pub(super) const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
 
 impl S3Store {
     pub(super) async fn open(
@@ -63,6 +66,7 @@ impl S3Store {
             client,
             bucket,
             prefix,
+            parts: Semaphore::new(PARTS_MAX),
             requests: Semaphore::new(settings.concurrency.get()),
             circuit: Circuit::new(settings.circuit_failures.get(), settings.circuit_pause),
             operation_timeout: settings.operation_timeout,
@@ -217,11 +221,11 @@ impl S3Store {
         ObjectKey::new(key).ok()
     }
 
-    fn key(&self, key: &ObjectKey) -> String {
+    pub(super) fn key(&self, key: &ObjectKey) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    async fn permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+    pub(super) async fn permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         let permit = within(self.operation_timeout, self.requests.acquire()).await;
         permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)
     }
@@ -317,7 +321,7 @@ fn unsigned(length: Option<i64>) -> Result<u64, StoreError> {
 }
 
 /// The status of S3's answer, if there was one.
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
+pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
@@ -333,7 +337,7 @@ where
     Err(failed(error))
 }
 
-fn failed<E>(error: SdkError<E>) -> StoreError
+pub(super) fn failed<E>(error: SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -358,7 +362,7 @@ where
 }
 
 /// Up to as long again, by the clock's last digits: enough to part two nodes that met once.
-fn jitter(pause: Duration) -> Duration {
+pub(super) fn jitter(pause: Duration) -> Duration {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
     pause.mul_f64(f64::from(nanos % 1000) / 1000.0)
 }

@@ -42,9 +42,10 @@ impl Proxy {
         loop {
             let page = self.variants.list(&folder, after.as_deref(), PAGE_OBJECTS_MAX).await?;
             // Deeper ones are variants of other originals, below a folder that is called like this one.
-            let own = page.objects.iter().filter(|listed| !listed.key.as_str()[folder.len()..].contains('/'));
-            let mut deletions =
-                stream::iter(own).map(|listed| self.variants.delete(&listed.key, None)).buffer_unordered(DELETIONS);
+            let own = page.objects.into_iter().map(|listed| listed.key);
+            let own: Vec<ObjectKey> = own.filter(|key| !key.as_str()[folder.len()..].contains('/')).collect();
+            let delete = |key: ObjectKey| async move { self.variants.delete(&key, None).await };
+            let mut deletions = stream::iter(own).map(delete).buffer_unordered(DELETIONS);
             while deletions.try_next().await?.is_some() {
                 *deleted += 1;
             }

@@ -17,8 +17,6 @@ pub enum Region {
     TopRight,
     BottomLeft,
     BottomRight,
-    /// Where the picture is likely looked at first: the original's pixels decide.
-    Smart,
 }
 
 /// The shape that is asked for, in pixels. Nothing is ever enlarged.
@@ -33,7 +31,7 @@ pub enum Geometry {
 }
 
 impl Region {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Center,
         Self::Top,
         Self::Bottom,
@@ -43,7 +41,6 @@ impl Region {
         Self::TopRight,
         Self::BottomLeft,
         Self::BottomRight,
-        Self::Smart,
     ];
 
     /// The word for it in a URL, after `_crop_`.
@@ -59,7 +56,6 @@ impl Region {
             Self::TopRight => "top_right",
             Self::BottomLeft => "bottom_left",
             Self::BottomRight => "bottom_right",
-            Self::Smart => "smart",
         }
     }
 }

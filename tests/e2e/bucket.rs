@@ -12,9 +12,11 @@ use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::dto::{
-    DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
-    HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob,
-    Timestamp,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput, ETag,
+    ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
@@ -58,8 +60,13 @@ pub struct Bucket {
     address: SocketAddr,
 }
 
+/// How a multipart upload was begun, and its parts by number.
+type Unfinished = (CreateMultipartUploadInput, BTreeMap<i32, Bytes>);
+
 #[derive(Default)]
 struct State {
+    /// Multipart uploads that are neither completed nor aborted.
+    parts: Mutex<HashMap<String, Unfinished>>,
     objects: Mutex<BTreeMap<String, Stored>>,
     requests: Mutex<Vec<(Operation, String)>>,
     stored: Mutex<HashMap<String, usize>>,
@@ -117,6 +124,16 @@ impl Bucket {
 
     pub fn object(&self, key: &str) -> Option<Stored> {
         self.state.objects.lock().unwrap().get(key).cloned()
+    }
+
+    /// Multipart uploads that somebody has left there.
+    pub fn unfinished(&self) -> usize {
+        self.state.parts.lock().unwrap().len()
+    }
+
+    /// The keys of all objects that begin with `prefix`.
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        self.state.objects.lock().unwrap().keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
     /// Requests so far for keys that begin with `prefix`, whatever came of them.
@@ -285,6 +302,59 @@ impl S3 for Server {
             metadata: Some(stored.metadata),
             ..Default::default()
         }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let mut parts = self.0.parts.lock().unwrap();
+        let id = format!("upload-{}-{}", request.input.key, parts.len());
+        parts.insert(id.clone(), (request.input, BTreeMap::new()));
+        Ok(S3Response::new(CreateMultipartUploadOutput { upload_id: Some(id), ..Default::default() }))
+    }
+
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let input = request.input;
+        let mut bytes = Vec::new();
+        let mut body = input.body.unwrap();
+        while let Some(chunk) = body.next().await {
+            bytes.extend_from_slice(&chunk.map_err(|error| S3Error::with_source(S3ErrorCode::IncompleteBody, error))?);
+        }
+        self.0.enter(Operation::Put, &input.bucket, &input.key).await?;
+        let mut parts = self.0.parts.lock().unwrap();
+        let (_, upload) = parts.get_mut(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        upload.insert(input.part_number, bytes.into());
+        let etag = Some(ETag::Strong(format!("part-{}", input.part_number)));
+        Ok(S3Response::new(UploadPartOutput { e_tag: etag, ..Default::default() }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let input = request.input;
+        let mut objects = self.0.objects.lock().unwrap();
+        if input.if_none_match.is_some() && objects.contains_key(&input.key) {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        let mut parts = self.0.parts.lock().unwrap();
+        let (begun, upload) = parts.remove(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let bytes: Vec<u8> = upload.into_values().flatten().collect();
+        let new =
+            Stored::new(bytes.into(), begun.content_type, begun.cache_control, begun.metadata.unwrap_or_default());
+        let etag = Some(ETag::Strong(new.etag.clone()));
+        *self.0.stored.lock().unwrap().entry(input.key.clone()).or_default() += 1;
+        objects.insert(input.key, new);
+        Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag: etag, ..Default::default() }))
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.0.parts.lock().unwrap().remove(&request.input.upload_id);
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {

@@ -15,3 +15,6 @@ mod flights;
 mod fresh;
 mod operating;
 mod stores;
+mod receiver;
+mod uploads;
+mod killed;

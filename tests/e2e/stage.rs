@@ -81,6 +81,8 @@ impl Stage {
             handle.spawn(routes.run(listener, CancellationToken::new()));
             address
         });
+        let (notifying, stop_notifying) = (proxy.clone(), stop.clone());
+        handle.spawn(async move { notifying.notify(stop_notifying).await });
         let server = std::thread::spawn(move || {
             server.run(&served, &log, &stopped).unwrap();
             handle.block_on(served.drain(config.server.drain_timeout))

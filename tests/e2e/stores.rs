@@ -79,6 +79,7 @@ every_store![
     an_object_over_the_bound_is_refused,
     keys_of_every_alphabet_are_kept_apart,
     an_object_of_many_chunks_comes_whole,
+    what_was_spooled_is_stored_whole_or_not_at_all,
     what_was_deleted_is_gone_and_deleting_it_again_is_no_error,
     a_deletion_spares_what_is_no_longer_the_object_that_was_meant,
     a_listing_names_what_is_below_a_prefix_page_by_page_in_order,
@@ -203,6 +204,22 @@ mod behaviour {
         }
         for name in names {
             assert_eq!(whole(&store, name).await.unwrap(), name);
+        }
+    }
+
+    pub async fn what_was_spooled_is_stored_whole_or_not_at_all(store: Store) {
+        // One that is small, and one of three parts.
+        for (name, bytes) in [("small.webp", 10), ("large.webp", 20_000_000)] {
+            let piece = Bytes::from((0..=250_u8).cycle().take(bytes).collect::<Vec<_>>());
+            for expected in [true, false] {
+                let mut spool = store.spool().await.unwrap();
+                spool.write(&piece).unwrap();
+                let put = store.put_spooled(&key(name), spool, &attributes(), Precondition::Absent).await.unwrap();
+                assert_eq!(matches!(put, Put::Stored(_)), expected, "{name}");
+            }
+            let (meta, stored) = store.get_bounded(&key(name), 1 << 30).await.unwrap().unwrap();
+            assert!(stored == piece, "{name}");
+            assert_eq!(meta.metadata, attributes().metadata);
         }
     }
 
@@ -424,4 +441,16 @@ async fn a_failing_server_is_tried_as_often_as_config_says() {
     let head = store.head(&key("a.webp")).await;
     assert!(matches!(head, Err(StoreError::Unavailable { .. })), "{head:?}");
     assert_eq!(bucket.count(Operation::Head, ""), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_in_parts_that_fails_leaves_none_behind() {
+    let bucket = Bucket::start().await;
+    let store = open_s3(&bucket).await;
+    bucket.fail(Operation::Put, "", Fault::Status(500));
+    let mut spool = store.spool().await.unwrap();
+    spool.write(&Bytes::from(vec![7; 20_000_000])).unwrap();
+    let put = store.put_spooled(&key("a.webp"), spool, &attributes(), Precondition::None).await;
+    assert!(matches!(put, Err(StoreError::Unavailable { .. })), "{put:?}");
+    assert_eq!((bucket.unfinished(), bucket.keys("").len()), (0, 0));
 }

@@ -1,0 +1,109 @@
+//! One POST to the API, and what its answer means.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::OpenError;
+use super::signature::Signer;
+
+/// A client of one URL. It follows no redirect: what is signed for one address is not for another.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Uri,
+    signer: Signer,
+    timeout: Duration,
+}
+
+/// What the API made of a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// 2xx.
+    Delivered,
+    /// 410: it wants no more of them.
+    Gone,
+    /// Anything else, or no answer.
+    Failed { reason: String, retry_after: Option<Duration> },
+}
+
+/// As much of an answer is read so that its connection can be used again; a longer one costs the connection.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+const IDLE: Duration = Duration::from_secs(30);
+
+impl Client {
+    pub(super) fn new(url: &str, signer: Signer, timeout: Duration) -> Result<Self, OpenError> {
+        let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
+        let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+        let uri = uri.ok_or_else(|| OpenError::Url { url: url.to_owned() })?;
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(timeout));
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        let provider = rustls::crypto::ring::default_provider();
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(provider)
+            .map_err(OpenError::Roots)?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { http, url: uri, signer, timeout })
+    }
+
+    /// Sends `body` under `id`, within the timeout.
+    pub(super) async fn post(&self, id: &str, body: Bytes) -> Verdict {
+        let failed = |reason: String| Verdict::Failed { reason, retry_after: None };
+        match tokio::time::timeout(self.timeout, self.post_once(id, body)).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(reason)) => failed(reason),
+            Err(_) => failed("the API did not answer within notify.timeout".to_owned()),
+        }
+    }
+
+    async fn post_once(&self, id: &str, body: Bytes) -> Result<Verdict, String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let request = Request::post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("resized/", env!("CARGO_PKG_VERSION")))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", now)
+            .header("webhook-signature", self.signer.sign(id, now, &body))
+            .body(Full::new(body))
+            .map_err(|error| error.to_string())?;
+        let response = self.http.request(request).await.map_err(|error| chain(&error))?;
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        // The status alone decides; an answer too long or cut off changes nothing.
+        let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Ok(match status {
+            status if status.is_success() => Verdict::Delivered,
+            StatusCode::GONE => Verdict::Gone,
+            status => Verdict::Failed { reason: format!("the API answered {status}"), retry_after },
+        })
+    }
+}
+
+/// Seconds or a date (RFC 9110 section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

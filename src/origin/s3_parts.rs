@@ -1,0 +1,145 @@
+//! Objects that come in by and by: one PUT if they are small, else S3's multipart upload.
+//!
+//! Needs `s3:AbortMultipartUpload` besides what [`super::s3`] needs.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+
+use super::s3::{CONFLICT_PAUSES_MS, S3Store, failed, jitter, status};
+use super::spool::{self, Spool};
+use super::{Attributes, Precondition, Put, StoreError, within};
+use crate::variant::ObjectKey;
+
+/// Up to here one PUT. S3 takes no part below 5 MiB but the last.
+const PART_BYTES_MIN: u64 = 8 << 20;
+
+/// What S3 takes (Amazon S3 User Guide, "Amazon S3 multipart upload limits").
+const PARTS_A_UPLOAD_MAX: u64 = 10_000;
+
+/// Parts in memory at once, of all uploads together: 16 MiB as long as no object is larger than 80 GB.
+pub(super) const PARTS_MAX: usize = 2;
+
+impl S3Store {
+    pub(super) async fn put_spooled(
+        &self,
+        key: &ObjectKey,
+        spool: &Spool,
+        attributes: &Attributes,
+        precondition: Precondition,
+    ) -> Result<Put, StoreError> {
+        let bytes = spool.bytes();
+        let file = spool.reader()?;
+        if bytes <= PART_BYTES_MIN {
+            let _memory = self.parts.acquire().await.map_err(|_| StoreError::Busy)?;
+            let whole = read(file, 0, bytes).await?;
+            return self.put(key, whole, attributes, precondition).await;
+        }
+        let upload = self.begin(key, attributes).await?;
+        let done = match self.send_parts(key, &upload, file, bytes).await {
+            Ok(parts) => self.complete(key, &upload, parts, &precondition).await,
+            Err(error) => Err(error),
+        };
+        if !matches!(done, Ok(Put::Stored(_))) {
+            self.abort(key, &upload).await;
+        }
+        done
+    }
+
+    async fn begin(&self, key: &ObjectKey, attributes: &Attributes) -> Result<String, StoreError> {
+        let _permit = self.permit().await?;
+        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(self.key(key));
+        let request = request.content_type(&attributes.content_type).cache_control(&attributes.cache_control);
+        let request = request.set_metadata(Some(attributes.metadata.iter().cloned().collect()));
+        let upload = request.send().await.map_err(failed)?.upload_id;
+        upload.ok_or_else(|| StoreError::Other { source: "the answer has no upload id".into() })
+    }
+
+    async fn send_parts(
+        &self,
+        key: &ObjectKey,
+        upload: &str,
+        file: File,
+        bytes: u64,
+    ) -> Result<Vec<CompletedPart>, StoreError> {
+        let part_bytes = PART_BYTES_MIN.max(bytes.div_ceil(PARTS_A_UPLOAD_MAX));
+        let mut parts = Vec::new();
+        for (number, first) in (1_i32..).zip((0..bytes).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX))) {
+            let _memory = self.parts.acquire().await.map_err(|_| StoreError::Busy)?;
+            let file = file.try_clone().map_err(spool::failed)?;
+            let part = read(file, first, part_bytes.min(bytes - first)).await?;
+            let _permit = self.permit().await?;
+            let request = self.client.upload_part().bucket(&self.bucket).key(self.key(key)).upload_id(upload);
+            let sent = request.part_number(number).body(ByteStream::from(part)).send().await.map_err(failed)?;
+            parts.push(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build());
+        }
+        Ok(parts)
+    }
+
+    async fn complete(
+        &self,
+        key: &ObjectKey,
+        upload: &str,
+        parts: Vec<CompletedPart>,
+        precondition: &Precondition,
+    ) -> Result<Put, StoreError> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let mut pauses = CONFLICT_PAUSES_MS.into_iter().map(Duration::from_millis);
+        loop {
+            let _permit = self.permit().await?;
+            match self.complete_once(key, upload, parts.clone(), precondition).await {
+                Ok(etag) => return Ok(Put::Stored(etag.unwrap_or_default().into())),
+                Err(error) if status(&error) == Some(412) => return Ok(Put::PreconditionFailed),
+                Err(error) if status(&error) == Some(409) && *precondition != Precondition::None => {
+                    let Some(pause) = pauses.next() else { return Err(failed(error)) };
+                    tokio::time::sleep(pause + jitter(pause)).await;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    async fn complete_once(
+        &self,
+        key: &ObjectKey,
+        upload: &str,
+        parts: CompletedMultipartUpload,
+        precondition: &Precondition,
+    ) -> Result<Option<String>, SdkError<CompleteMultipartUploadError>> {
+        let (absent, matches) = match precondition {
+            Precondition::None => (None, None),
+            Precondition::Absent => (Some("*".to_owned()), None),
+            Precondition::Matches(etag) => (None, Some(etag.to_string())),
+        };
+        let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(self.key(key));
+        let request = request.upload_id(upload).multipart_upload(parts);
+        Ok(request.set_if_none_match(absent).set_if_match(matches).send().await?.e_tag)
+    }
+
+    async fn abort(&self, key: &ObjectKey, upload: &str) {
+        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(self.key(key)).upload_id(upload);
+        match within(self.operation_timeout, request.send()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                let error = DisplayErrorContext(&error).to_string();
+                tracing::error!(%key, error, "parts of an upload may be left in the bucket");
+            }
+            Err(error) => tracing::error!(%key, %error, "parts of an upload may be left in the bucket"),
+        }
+    }
+}
+
+/// Bytes of a file, read where it may block.
+async fn read(file: File, first: u64, bytes: u64) -> Result<Bytes, StoreError> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut part = vec![0; usize::try_from(bytes).unwrap_or_default()];
+        file.read_exact_at(&mut part, first).map(|()| Bytes::from(part))
+    });
+    read.await.map_err(|panic| StoreError::Other { source: panic.into() })?.map_err(spool::failed)
+}
