@@ -19,6 +19,9 @@ mod sniff;
 mod probe;
 mod frame;
 mod decode;
+mod ink;
+mod colour;
+mod attention;
 mod scale;
 mod encode;
 mod planar;
@@ -33,12 +36,13 @@ pub use header::{Codec, Header};
 pub use probe::{Probe, probe};
 pub use sniff::sniff;
 
+use decode::Decoded;
 use frame::Frame;
 use gate::{Gate, GateError};
 use planar::Planar;
 
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
-pub const PIPELINE: &str = "2";
+pub const PIPELINE: &str = "3";
 
 /// What is refused before it is decoded.
 #[derive(Debug, Clone, Copy)]
@@ -91,12 +95,13 @@ pub fn render(
 ) -> Result<Vec<u8>, RenderError> {
     let frame = Frame::new(header.oriented_size(), geometry);
     encode::check_size(&frame, encoding, limits)?;
-    if let Some(planar) = Planar::plan(original, header, &frame, encoding, limits) {
+    if let Some(planar) = Planar::plan(original, header, &frame, geometry, encoding, limits) {
         return planar.render(original, &frame, header.orientation);
     }
-    let decoded = decode::decode(original, header)?;
-    let scaled = scale::scale(decoded, header.orientation, &frame)?;
-    let upright = scale::orient(scaled, header.orientation);
+    let Decoded { pixels, conversion } = decode::decode(original, header)?;
+    let frame = scale::attend(frame, &pixels, &conversion, header.orientation, geometry)?;
+    let scaled = scale::scale(pixels, &conversion, header.orientation, &frame)?;
+    let upright = scale::orient(conversion.apply(scaled), header.orientation);
     encode::encode(upright, encoding)
 }
 

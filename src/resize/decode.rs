@@ -2,20 +2,34 @@
 
 use image::{DynamicImage, ImageDecoder, Limits as Allocation};
 
+use super::colour::Conversion;
 use super::header::{Header, decoder};
 use super::scale::Pixels;
-use super::{Codec, RenderError};
+use super::{Codec, RenderError, ink};
+
+/// The whole picture, and how its samples become sRGB.
+pub(super) struct Decoded {
+    pub(super) pixels: Pixels,
+    pub(super) conversion: Conversion,
+}
 
 /// Decodes the whole picture, or the first frame of an animation.
 ///
 /// # Errors
 /// The bytes are damaged, or of a kind that the codec does not know.
-pub(super) fn decode(original: &[u8], header: &Header) -> Result<Pixels, RenderError> {
+pub(super) fn decode(original: &[u8], header: &Header) -> Result<Decoded, RenderError> {
+    if header.is_ink {
+        let (pixels, profile) = ink::decode(original, &allocation(header))?;
+        return Ok(Decoded { pixels, conversion: Conversion::of_ink(profile.as_deref()) });
+    }
     let damaged = |error: image::ImageError| RenderError::Damaged { reason: error.to_string() };
     let mut decoder = decoder(header.codec, original).map_err(damaged)?;
     decoder.set_limits(allocation(header)).map_err(damaged)?;
-    let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    Ok(eight_bit(picture))
+    // A profile that cannot be read is none: the picture can.
+    let profile = decoder.icc_profile().ok().flatten();
+    let pixels = eight_bit(DynamicImage::from_decoder(decoder).map_err(damaged)?);
+    let conversion = Conversion::of_light(profile.as_deref(), pixels.channels);
+    Ok(Decoded { pixels, conversion })
 }
 
 /// What the codec may allocate: the header was checked, so this only catches one that contradicts its header.

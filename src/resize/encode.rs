@@ -2,7 +2,7 @@
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
 use super::frame::Frame;
 use super::scale::Pixels;
@@ -50,6 +50,8 @@ fn jpeg(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, RenderError> {
     let mut bytes = Vec::with_capacity(pixels.data.len() / 8 + 1024);
     let mut encoder = Encoder::new(&mut bytes, quality.get());
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+    // Its default takes the first sample of four, which moves colours by half a pixel.
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     let colour = if pixels.channels == 1 { ColorType::Luma } else { ColorType::Rgb };
     encoder.encode(&pixels.data, width, height, colour).map_err(|error| failed(&error))?;
     Ok(bytes)

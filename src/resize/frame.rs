@@ -63,6 +63,18 @@ impl Frame {
         Self { upright: (width, height), window, size }
     }
 
+    /// The same size of window, elsewhere: `begin` is told how much of the width and of the height the window keeps, and
+    /// says how far along its free way, from 0 to 1, it is to begin.
+    pub(super) fn attending(self, begin: impl FnOnce(f64, f64) -> f64) -> Self {
+        let Window { width, height, .. } = self.window;
+        let (whole_width, whole_height) = (f64::from(self.upright.0), f64::from(self.upright.1));
+        let begin = begin(width / whole_width, height / whole_height).clamp(0.0, 1.0);
+        // One of the ways is not free: its slack is zero.
+        let (x, y) = (exact((whole_width - width) * begin), exact((whole_height - height) * begin));
+        let window = Window { x, y, width, height };
+        Self { window, ..self }
+    }
+
     /// The variant's size in pixels, upright.
     pub(super) fn size(&self) -> (NonZeroU32, NonZeroU32) {
         self.size
@@ -97,12 +109,12 @@ fn cropped(whole: &Window, size: (NonZeroU32, NonZeroU32), region: Region) -> Wi
     let x = match region {
         Region::Left | Region::TopLeft | Region::BottomLeft => 0.0,
         Region::Right | Region::TopRight | Region::BottomRight => right,
-        Region::Center | Region::Top | Region::Bottom => right / 2.0,
+        Region::Center | Region::Top | Region::Bottom | Region::Smart => right / 2.0,
     };
     let y = match region {
         Region::Top | Region::TopLeft | Region::TopRight => 0.0,
         Region::Bottom | Region::BottomLeft | Region::BottomRight => bottom,
-        Region::Center | Region::Left | Region::Right => bottom / 2.0,
+        Region::Center | Region::Left | Region::Right | Region::Smart => bottom / 2.0,
     };
     Window { x, y, width, height }
 }

@@ -7,8 +7,9 @@ use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{ColorType, ImageDecoder, ImageResult};
+use image::{ImageDecoder, ImageResult};
 
+use super::colour::PROFILE_BYTES_MAX;
 use super::frame::Frame;
 use super::{Limits, RenderError, sniff};
 use crate::variant::Geometry;
@@ -31,6 +32,8 @@ pub struct Header {
     pub height: u32,
     /// How the stored pixels are to be turned (EXIF 2.32, tag 274).
     pub orientation: Orientation,
+    /// Whether it is a JPEG of four inks rather than of light.
+    pub(super) is_ink: bool,
     /// Bytes of a decoded pixel as the codec gives it.
     pixel_bytes: u8,
     /// Bytes that the codec itself keeps for each pixel while it decodes.
@@ -60,13 +63,16 @@ impl Header {
             return Err(RenderError::Damaged { reason: "it has no pixels".to_owned() });
         }
         check_pixels((width, height), limits)?;
+        let jpeg = if codec == Codec::Jpeg { jpeg_frame(original) } else { None };
+        let is_ink = jpeg.is_some_and(|(_, components)| components == 4);
         Ok(Self {
             codec,
             width,
             height,
             orientation,
-            pixel_bytes: colour.bytes_per_pixel(),
-            codec_bytes: codec_bytes(codec, original, colour),
+            is_ink,
+            pixel_bytes: if is_ink { 4 } else { colour.bytes_per_pixel() },
+            codec_bytes: codec_bytes(codec, jpeg),
             original_bytes: original.len() as u64,
         })
     }
@@ -95,9 +101,12 @@ impl Header {
         let eight_bit = if self.pixel_bytes > 4 { 4 * pixels } else { 0 };
         let decoded = pixels * u64::from(self.pixel_bytes) + eight_bit;
         // Scaled, oriented, and being encoded, with the encoder's own planes.
-        self.original_bytes + decoded + pixels * u64::from(self.codec_bytes) + narrowed + 16 * output
+        self.original_bytes + decoded + pixels * u64::from(self.codec_bytes) + narrowed + 16 * output + PROFILE_BYTES
     }
 }
+
+/// A profile as it is read, and the tables made of it.
+const PROFILE_BYTES: u64 = 2 * PROFILE_BYTES_MAX as u64;
 
 fn check_pixels((width, height): (u32, u32), limits: &Limits) -> Result<(), RenderError> {
     if u64::from(width) * u64::from(height) > limits.input_pixels {
@@ -141,12 +150,15 @@ pub(super) fn decoder<'a>(codec: Codec, original: &'a [u8]) -> ImageResult<Box<d
 }
 
 /// Bytes that a codec keeps for each pixel besides its output.
-fn codec_bytes(codec: Codec, original: &[u8], colour: ColorType) -> u8 {
+fn codec_bytes(codec: Codec, jpeg: Option<(u8, u8)>) -> u8 {
     match codec {
         // All coefficients of a progressive picture, 16 bits each, for as many planes as there are, and which of them are
         // not zero.
-        Codec::Jpeg if is_progressive(original) => 2 * colour.channel_count() + 1,
-        Codec::Jpeg | Codec::Png => 0,
+        Codec::Jpeg => match jpeg {
+            Some((0xC2 | 0xC6 | 0xCA | 0xCE, components)) => 2 * components.min(4) + 1,
+            _ => 0,
+        },
+        Codec::Png => 0,
         // Planes of 4:2:0, or the pixels of a lossless one.
         Codec::WebP => 4,
         // The frame before it is put on its canvas.
@@ -154,20 +166,22 @@ fn codec_bytes(codec: Codec, original: &[u8], colour: ColorType) -> u8 {
     }
 }
 
-/// Whether the frame header of a JPEG says so (ITU-T T.81, table B.1: SOF2).
-fn is_progressive(original: &[u8]) -> bool {
-    let mut rest = original.get(2..).unwrap_or_default();
+/// The marker of a JPEG's frame header, which says how it is coded, and the number of its components (ITU-T T.81, tables
+/// B.1 and B.2).
+fn jpeg_frame(original: &[u8]) -> Option<(u8, u8)> {
+    let mut rest = original.get(2..)?;
     while let [0xFF, marker, after @ ..] = rest {
         match marker {
-            0xC2 | 0xC6 | 0xCA | 0xCE => return true,
-            0xDA | 0xD9 => return false,
+            // SOF0 to SOF15 without DHT, JPG and DAC, which have numbers among them.
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => return Some((*marker, *after.get(7)?)),
+            0xDA | 0xD9 => return None,
             // Fill bytes (section B.1.1.2).
-            0xFF => rest = rest.get(1..).unwrap_or_default(),
+            0xFF => rest = rest.get(1..)?,
             _ => {
-                let Some(length) = after.first_chunk().map(|length| u16::from_be_bytes(*length)) else { return false };
-                rest = after.get(usize::from(length.max(2))..).unwrap_or_default();
+                let length = after.first_chunk().map(|length| u16::from_be_bytes(*length))?;
+                rest = after.get(usize::from(length.max(2))..)?;
             }
         }
     }
-    false
+    None
 }

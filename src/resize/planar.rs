@@ -8,11 +8,12 @@ use std::num::NonZeroU32;
 use image::metadata::Orientation;
 use jpeg_planes::{Colour, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Plane, PlaneRef, Scale};
 
+use super::colour::Conversion;
 use super::frame::Frame;
 use super::header::{Codec, Header};
-use super::scale::{Pixels, Window, orient, resample};
+use super::scale::{LANCZOS, Pixels, Window, orient, resample};
 use super::{Limits, RenderError};
-use crate::variant::{Encoding, Quality};
+use crate::variant::{Encoding, Geometry, Quality, Region};
 
 /// What the planar way needs to know, if it applies.
 #[derive(Debug)]
@@ -28,17 +29,20 @@ impl Planar {
         original: &[u8],
         header: &Header,
         frame: &Frame,
+        geometry: Geometry,
         encoding: Encoding,
         limits: &Limits,
     ) -> Option<Self> {
         let Encoding::Jpeg(quality) = encoding else { return None };
-        if header.codec != Codec::Jpeg {
+        // What catches the eye is looked for in pixels.
+        let looked_at = matches!(geometry, Geometry::Crop { region: Region::Smart, .. });
+        if header.codec != Codec::Jpeg || looked_at {
             return None;
         }
         let limits = JpegLimits { pixels: limits.input_pixels, ..JpegLimits::default() };
         let jpeg = JpegHeader::read(original, &limits).ok()?;
         if jpeg.colour == Colour::Rgb
-            || !jpeg.icc.is_empty()
+            || !is_srgb(original, &jpeg)
             || (jpeg.width, jpeg.height) != (header.width, header.height)
         {
             return None;
@@ -63,9 +67,8 @@ impl Planar {
         let mut upright = Vec::with_capacity(planes.len());
         for (n, plane) in planes.into_iter().enumerate() {
             let part = in_plane(&self.header, n, self.scales[n], &window, &plane);
-            let (width, height) = target(size, n);
             let pixels = Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data };
-            upright.push(orient(resample(&pixels, part, width, height)?, orientation));
+            upright.push(orient(resample(&pixels, part, target(size, n), LANCZOS, false)?, orientation));
         }
         let refs: Vec<_> =
             upright.iter().map(|p| PlaneRef { width: p.width, height: p.height, data: &p.data }).collect();
@@ -73,6 +76,13 @@ impl Planar {
         jpeg_planes::encode(&refs, subsampling, self.quality.get())
             .map_err(|error| RenderError::Encode { reason: error.to_string() })
     }
+}
+
+/// Whether the samples mean sRGB: no profile says otherwise.
+fn is_srgb(original: &[u8], jpeg: &JpegHeader) -> bool {
+    let profile: Vec<u8> = jpeg.icc.iter().filter_map(|part| original.get(part.clone())).flatten().copied().collect();
+    let channels = if jpeg.component_count() == 1 { 1 } else { 3 };
+    profile.is_empty() || matches!(Conversion::of_light(Some(&profile), channels), Conversion::None)
 }
 
 /// The size of the variant's plane `n`, which for chroma is half, rounded up.
@@ -114,14 +124,16 @@ mod tests {
     use image::DynamicImage;
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
+    use moxcms::ColorProfile;
+
+    use super::super::decode::Decoded;
     use super::super::{decode, encode, scale};
     use super::*;
-    use crate::variant::{Geometry, Region};
 
     const LIMITS: Limits = Limits { input_pixels: 1_000_000, output_pixels: 1_000_000 };
 
     /// Soft waves of colour: so slow that it hardly matters by which filter the other way halves its chroma.
-    fn file(sampling: SamplingFactor, progressive: bool, profile: bool) -> Vec<u8> {
+    fn file(sampling: SamplingFactor, progressive: bool, profile: Option<&ColorProfile>) -> Vec<u8> {
         let wave = |n: u16| (40.0 * (f32::from(n) / 30.0).sin()) as i32 + 100;
         let byte = |n: i32| u8::try_from(n.clamp(0, 255)).unwrap();
         let data: Vec<u8> = (0..301_u16)
@@ -131,8 +143,8 @@ mod tests {
         let mut encoder = Encoder::new(&mut bytes, 92);
         encoder.set_sampling_factor(sampling);
         encoder.set_progressive(progressive);
-        if profile {
-            encoder.add_icc_profile(&[7; 200]).unwrap();
+        if let Some(profile) = profile {
+            encoder.add_icc_profile(&profile.encode().unwrap()).unwrap();
         }
         encoder.encode(&data, 403, 301, ColorType::Rgb).unwrap();
         bytes
@@ -149,13 +161,13 @@ mod tests {
         let encoding = Encoding::Jpeg(Quality::new(92).unwrap());
         for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2, SamplingFactor::F_2_1, SamplingFactor::F_1_2] {
             for (progressive, geometry) in [false, true].into_iter().flat_map(|p| geometries().map(|g| (p, g))) {
-                let original = file(sampling, progressive, false);
+                let original = file(sampling, progressive, None);
                 let header = Header::read(&original, &LIMITS).unwrap();
                 let frame = Frame::new(header.oriented_size(), geometry);
-                let planar = Planar::plan(&original, &header, &frame, encoding, &LIMITS).expect("it applies");
+                let planar = Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS).expect("it applies");
                 let ours = planar.render(&original, &frame, header.orientation).unwrap();
-                let pixels = decode::decode(&original, &header).unwrap();
-                let pixels = scale::scale(pixels, header.orientation, &frame).unwrap();
+                let Decoded { pixels, conversion } = decode::decode(&original, &header).unwrap();
+                let pixels = scale::scale(pixels, &conversion, header.orientation, &frame).unwrap();
                 // As PNG: halving its chroma once more is the other encoder's affair.
                 let theirs = encode::encode(pixels, Encoding::Png).unwrap();
                 let [ours, theirs]: [DynamicImage; 2] = [ours, theirs].map(|b| image::load_from_memory(&b).unwrap());
@@ -171,15 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_or_another_format_goes_over_pixels() {
-        let plan = |original: &[u8], encoding| {
-            let header = Header::read(original, &LIMITS).unwrap();
-            let frame = Frame::new(header.oriented_size(), geometries()[0]);
-            Planar::plan(original, &header, &frame, encoding, &LIMITS).is_some()
+    fn another_profile_or_format_or_a_smart_crop_goes_over_pixels() {
+        let applies = |profile: Option<&ColorProfile>, geometry, encoding| {
+            let original = file(SamplingFactor::F_2_2, false, profile);
+            let header = Header::read(&original, &LIMITS).unwrap();
+            let frame = Frame::new(header.oriented_size(), geometry);
+            Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS).is_some()
         };
-        let jpeg = Encoding::Jpeg(Quality::new(80).unwrap());
-        assert!(plan(&file(SamplingFactor::F_2_2, false, false), jpeg));
-        assert!(!plan(&file(SamplingFactor::F_2_2, false, true), jpeg));
-        assert!(!plan(&file(SamplingFactor::F_2_2, false, false), Encoding::Png));
+        let (fit, jpeg) = (geometries()[0], Encoding::Jpeg(Quality::new(80).unwrap()));
+        assert!(applies(None, fit, jpeg));
+        assert!(applies(Some(&ColorProfile::new_srgb()), fit, jpeg));
+        assert!(!applies(Some(&ColorProfile::new_display_p3()), fit, jpeg));
+        assert!(!applies(None, fit, Encoding::Png));
+        let side = NonZeroU32::new(40).unwrap();
+        assert!(!applies(None, Geometry::Crop { width: side, height: side, region: Region::Smart }, jpeg));
     }
 }

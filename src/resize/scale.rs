@@ -7,8 +7,10 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
-use super::RenderError;
-use super::frame::Frame;
+use super::colour::Conversion;
+use super::frame::{Frame, output_size};
+use super::{RenderError, attention};
+use crate::variant::{Geometry, Region};
 
 /// Samples of eight bits, row by row without gaps: grey, grey and alpha, RGB, or RGBA (1 to 4 `channels`). Alpha is not
 /// premultiplied.
@@ -29,25 +31,55 @@ pub(super) struct Window {
     pub(super) height: f64,
 }
 
-/// The frame's window at the frame's size, still in the stored orientation.
-///
 /// Lanczos of three lobes, as libvips and Pillow use it to shrink: each output sample is a weighted mean of all input
-/// samples below its kernel (K. Turkowski, Filters for Common Resampling Tasks, 1990). Alpha is premultiplied across it,
-/// so that what cannot be seen does not bleed into what can.
-pub(super) fn scale(pixels: Pixels, orientation: Orientation, frame: &Frame) -> Result<Pixels, RenderError> {
+/// samples below its kernel (K. Turkowski, Filters for Common Resampling Tasks, 1990).
+pub(super) const LANCZOS: ResizeAlg = ResizeAlg::Convolution(FilterType::Lanczos3);
+
+/// The frame's window at the frame's size, still in the stored orientation. Alpha is premultiplied across it, so that
+/// what cannot be seen does not bleed into what can.
+pub(super) fn scale(
+    pixels: Pixels,
+    conversion: &Conversion,
+    orientation: Orientation,
+    frame: &Frame,
+) -> Result<Pixels, RenderError> {
     let (window, (width, height)) = frame.stored(orientation);
     let whole = window == Window { x: 0.0, y: 0.0, width: f64::from(pixels.width), height: f64::from(pixels.height) };
     if whole && (width.get(), height.get()) == (pixels.width, pixels.height) {
         return Ok(pixels);
     }
-    resample(&pixels, window, width, height)
+    resample(&pixels, window, (width, height), LANCZOS, conversion.has_alpha())
+}
+
+/// The frame with its crop where the picture is looked at, if the region is `smart`; else as it is.
+pub(super) fn attend(
+    frame: Frame,
+    pixels: &Pixels,
+    conversion: &Conversion,
+    orientation: Orientation,
+    geometry: Geometry,
+) -> Result<Frame, RenderError> {
+    if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
+        return Ok(frame);
+    }
+    let nonzero = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+    let side = NonZeroU32::new(attention::SIDE);
+    let (width, height) = (nonzero(pixels.width), nonzero(pixels.height));
+    let size = output_size(width, height, Geometry::Fit { width: side, height: side });
+    let whole = Window { x: 0.0, y: 0.0, width: f64::from(width.get()), height: f64::from(height.get()) };
+    // Each pixel the mean of a few, which is enough to guess by.
+    let sampled = ResizeAlg::SuperSampling(FilterType::Bilinear, 2);
+    let reduced = resample(pixels, whole, size, sampled, conversion.has_alpha())?;
+    let upright = orient(conversion.apply(reduced), orientation);
+    Ok(frame.attending(|across, down| attention::begin(&upright, across, down)))
 }
 
 pub(super) fn resample(
     pixels: &Pixels,
     window: Window,
-    width: NonZeroU32,
-    height: NonZeroU32,
+    (width, height): (NonZeroU32, NonZeroU32),
+    algorithm: ResizeAlg,
+    has_alpha: bool,
 ) -> Result<Pixels, RenderError> {
     let failed = |reason: String| RenderError::Encode { reason };
     let pixel_type = match pixels.channels {
@@ -59,7 +91,7 @@ pub(super) fn resample(
     let source = ImageRef::new(pixels.width, pixels.height, &pixels.data, pixel_type);
     let source = source.map_err(|error| failed(error.to_string()))?;
     let mut target = Image::new(width.get(), height.get(), pixel_type);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3)).crop(
+    let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(has_alpha).crop(
         window.x.max(0.0),
         window.y.max(0.0),
         window.width,

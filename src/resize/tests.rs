@@ -3,8 +3,11 @@
 use std::io::Cursor;
 use std::num::NonZeroU32;
 
+use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, ImageEncoder as _, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+
+use moxcms::ColorProfile;
 
 use super::*;
 use crate::variant::{Quality, Region};
@@ -266,4 +269,185 @@ fn a_png_cut_short_is_an_error_rather_than_half_a_picture() {
     let whole = bytes(&gradient(48, 32), ImageFormat::Png);
     let error = make(&whole[..whole.len() / 2], fit(20, 20), Encoding::Png).unwrap_err();
     assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+}
+
+/// A PNG with a colour profile.
+fn with_profile(picture: &DynamicImage, profile: &ColorProfile) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = PngEncoder::new(&mut bytes);
+    encoder.set_icc_profile(profile.encode().unwrap()).unwrap();
+    picture.write_with_encoder(encoder).unwrap();
+    bytes
+}
+
+fn one_colour(colour: [u8; 3]) -> DynamicImage {
+    RgbImage::from_pixel(16, 16, Rgb(colour)).into()
+}
+
+#[test]
+fn wide_gamuts_become_srgb_whose_numbers_are_known() {
+    // Computed from the primaries and curves of each space as its specification gives them, in 64 bits.
+    let table = [
+        (ColorProfile::new_display_p3(), [255, 0, 0], [255, 0, 0]),
+        (ColorProfile::new_display_p3(), [200, 100, 50], [215, 93, 31]),
+        (ColorProfile::new_display_p3(), [128, 128, 128], [128, 128, 128]),
+        (ColorProfile::new_adobe_rgb(), [200, 100, 50], [227, 100, 42]),
+        (ColorProfile::new_adobe_rgb(), [255, 255, 255], [255, 255, 255]),
+        (ColorProfile::new_pro_photo_rgb(), [128, 128, 128], [146, 146, 146]),
+    ];
+    for (profile, from, to) in table {
+        let original = with_profile(&one_colour(from), &profile);
+        for side in [16, 8] {
+            let made = make(&original, fit(side, side), Encoding::Png).unwrap().to_rgb8();
+            let got = made.get_pixel(3, 3).0;
+            let off = got.iter().zip(to).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+            assert!(off <= 2, "{from:?} should be {to:?} and is {got:?}");
+        }
+    }
+}
+
+#[test]
+fn variants_carry_no_profile_and_no_metadata() {
+    let original = with_profile(&gradient(64, 48), &ColorProfile::new_display_p3());
+    let header = Header::read(&original, &LIMITS).unwrap();
+    for encoding in [jpeg_q90(), Encoding::Png, webp_q90()] {
+        let made = render(&original, &header, fit(32, 32), encoding, &LIMITS).unwrap();
+        for name in [&b"ICC_PROFILE"[..], b"iCCP", b"ICCP", b"Exif", b"EXIF", b"eXIf", b"http://ns.adobe.com"] {
+            assert!(!made.windows(name.len()).any(|window| window == name), "{encoding:?} {}", name.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn srgb_by_any_name_keeps_its_samples() {
+    let mut profile = ColorProfile::new_srgb();
+    profile.description = None;
+    let picture = gradient(64, 48);
+    alike(&make(&with_profile(&picture, &profile), fit(64, 48), Encoding::Png).unwrap(), &picture, 0);
+}
+
+#[test]
+fn a_grey_profile_moves_greys_and_alpha_stays() {
+    let profile = ColorProfile::new_gray_with_gamma(1.0);
+    let grey: DynamicImage = GrayImage::from_pixel(16, 16, Luma([55])).into();
+    let made = make(&with_profile(&grey, &profile), fit(8, 8), Encoding::Png).unwrap();
+    assert_eq!(made.color(), image::ColorType::L8);
+    // 55/255 of the light is 128 on sRGB's curve (IEC 61966-2-1).
+    assert!(made.to_luma8().get_pixel(4, 4).0[0].abs_diff(128) <= 1, "{:?}", made.to_luma8().get_pixel(4, 4));
+
+    let clear: DynamicImage = RgbaImage::from_pixel(16, 16, Rgba([200, 100, 50, 77])).into();
+    let made = make(&with_profile(&clear, &ColorProfile::new_display_p3()), fit(8, 8), Encoding::Png).unwrap();
+    assert_eq!(made.to_rgba8().get_pixel(4, 4).0[3], 77);
+    assert!(made.to_rgba8().get_pixel(4, 4).0[0] > 208, "{:?}", made.to_rgba8().get_pixel(4, 4));
+}
+
+#[test]
+fn a_profile_that_is_damaged_or_of_other_channels_is_passed_over() {
+    let picture = gradient(64, 48);
+    let grey_profile = ColorProfile::new_gray_with_gamma(1.0);
+    alike(&make(&with_profile(&picture, &grey_profile), fit(64, 48), Encoding::Png).unwrap(), &picture, 0);
+    let mut bytes = Vec::new();
+    let mut encoder = PngEncoder::new(&mut bytes);
+    encoder.set_icc_profile(vec![0xAA; 400]).unwrap();
+    picture.write_with_encoder(encoder).unwrap();
+    alike(&make(&bytes, fit(64, 48), Encoding::Png).unwrap(), &picture, 0);
+}
+
+#[test]
+fn converting_after_scaling_keeps_the_light_at_least_as_well_as_converting_before() {
+    // Hard edges between colours far apart, where the two differ most.
+    let picture: DynamicImage =
+        RgbImage::from_fn(
+            128,
+            96,
+            |x, y| {
+                if (x / 16 + y / 16) % 2 == 0 { Rgb([200, 90, 80]) } else { Rgb([80, 150, 100]) }
+            },
+        )
+        .into();
+    // The mean light of each channel, by sRGB's curve (IEC 61966-2-1).
+    let light = |picture: &DynamicImage| -> [f64; 3] {
+        let linear = |sample: u8| {
+            let sample = f64::from(sample) / 255.0;
+            if sample <= 0.04045 { sample / 12.92 } else { ((sample + 0.055) / 1.055).powf(2.4) }
+        };
+        let picture = picture.to_rgb8();
+        [0, 1, 2].map(|n| {
+            picture.pixels().map(|p| linear(p.0[n])).sum::<f64>() / f64::from(picture.width() * picture.height())
+        })
+    };
+    for profile in [ColorProfile::new_display_p3(), ColorProfile::new_adobe_rgb(), ColorProfile::new_pro_photo_rgb()] {
+        let original = with_profile(&picture, &profile);
+        let converted = make(&original, fit(128, 96), Encoding::Png).unwrap();
+        let after = make(&original, fit(50, 50), Encoding::Png).unwrap();
+        let before = make(&bytes(&converted, ImageFormat::Png), fit(50, 50), Encoding::Png).unwrap();
+        let lost = |made: &DynamicImage| -> f64 {
+            light(made).iter().zip(light(&converted)).map(|(made, whole)| (made - whole).abs()).sum()
+        };
+        assert!(lost(&after) <= lost(&before) + 0.002, "{} against {}", lost(&after), lost(&before));
+    }
+}
+
+/// A JPEG of one colour of ink, as Adobe's programs write them; `colour` is CMYK or YCCK.
+fn inks(ink: [u8; 4], colour: jpeg_encoder::ColorType) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let pixels: Vec<u8> = (0..64 * 64).flat_map(|_| ink).collect();
+    jpeg_encoder::Encoder::new(&mut bytes, 95).encode(&pixels, 64, 64, colour).unwrap();
+    bytes
+}
+
+#[test]
+fn inks_without_a_profile_let_light_through() {
+    let table = [
+        ([0, 0, 0, 0], [255, 255, 255]),
+        ([0, 0, 0, 255], [0, 0, 0]),
+        ([255, 0, 0, 0], [0, 255, 255]),
+        ([0, 255, 0, 0], [255, 0, 255]),
+        ([0, 0, 255, 0], [255, 255, 0]),
+        ([100, 50, 0, 55], [122, 161, 200]),
+    ];
+    for (ink, light) in table {
+        for colour in [jpeg_encoder::ColorType::Cmyk, jpeg_encoder::ColorType::CmykAsYcck] {
+            let made = make(&inks(ink, colour), fit(20, 20), Encoding::Png).unwrap().to_rgb8();
+            let got = made.get_pixel(10, 10).0;
+            let off = got.iter().zip(light).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+            assert!(off <= 4, "{ink:?} {colour:?} should be {light:?} and is {got:?}");
+        }
+    }
+}
+
+#[test]
+fn a_smart_crop_keeps_what_stands_out_also_where_it_is_turned() {
+    // A chequered square at the right end of a flat picture.
+    let picture: DynamicImage = RgbImage::from_fn(240, 60, |x, y| {
+        let inside = (190..230).contains(&x) && (10..50).contains(&y);
+        if inside { Rgb([(if (x / 4 + y / 4) % 2 == 0 { 250 } else { 10 }); 3]) } else { Rgb([120, 125, 130]) }
+    })
+    .into();
+    let smart = Geometry::Crop { width: nonzero(60), height: nonzero(60), region: Region::Smart };
+    let detail = |made: &DynamicImage| made.to_luma8().pixels().filter(|pixel| pixel.0[0].abs_diff(124) > 60).count();
+    let upright = make(&bytes(&picture, ImageFormat::Png), smart, Encoding::Png).unwrap();
+    assert_eq!((upright.width(), upright.height()), (60, 60));
+    assert!(detail(&upright) > 1200, "{}", detail(&upright));
+    // Stored on its side: EXIF 6 turns it a quarter clockwise to be seen.
+    let original = with_orientation(&bytes(&picture.rotate270(), ImageFormat::Jpeg), 6);
+    let turned = make(&original, smart, Encoding::Png).unwrap();
+    assert!(detail(&turned) > 1200, "{}", detail(&turned));
+}
+
+#[test]
+fn an_animated_png_gives_its_first_picture() {
+    // acTL after the header makes it an animation; the picture itself is the first frame.
+    let still = bytes(&gradient(32, 32), ImageFormat::Png);
+    let chunk = |kind: &[u8; 4], data: &[u8]| {
+        let body = [&kind[..], data].concat();
+        [&u32::try_from(data.len()).unwrap().to_be_bytes()[..], &body, &crc32(&body).to_be_bytes()].concat()
+    };
+    let mut control = Vec::new();
+    for n in [0, 32, 32, 0, 0_u32] {
+        control.extend(n.to_be_bytes());
+    }
+    control.extend([0, 10, 0, 100, 0, 0]);
+    let original = [&still[..33], &chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]), &chunk(b"fcTL", &control), &still[33..]];
+    alike(&make(&original.concat(), fit(32, 32), Encoding::Png).unwrap(), &gradient(32, 32), 0);
 }

@@ -17,6 +17,8 @@ pub enum Region {
     TopRight,
     BottomLeft,
     BottomRight,
+    /// Where the picture is likely looked at first: the original's pixels decide.
+    Smart,
 }
 
 /// The shape that is asked for, in pixels. Nothing is ever enlarged.
@@ -31,7 +33,7 @@ pub enum Geometry {
 }
 
 impl Region {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Center,
         Self::Top,
         Self::Bottom,
@@ -41,6 +43,7 @@ impl Region {
         Self::TopRight,
         Self::BottomLeft,
         Self::BottomRight,
+        Self::Smart,
     ];
 
     /// The word for it in a URL, after `_crop_`.
@@ -56,6 +59,7 @@ impl Region {
             Self::TopRight => "top_right",
             Self::BottomLeft => "bottom_left",
             Self::BottomRight => "bottom_right",
+            Self::Smart => "smart",
         }
     }
 }

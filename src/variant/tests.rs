@@ -116,7 +116,7 @@ fn settings_that_cannot_be_used_are_named() {
         ("small", ""),
         ("small", "300"),
         ("small", "_300x300"),
-        ("small", "300x300_crop_smart"),
+        ("small", "300x300_crop_middle"),
         ("small", "a300x300"),
         ("small", "5000x"),
         ("small", "2000x@3x"),

@@ -1,0 +1,61 @@
+//! JPEGs of inks: CMYK, and YCCK, which is CMYK with three of its channels as luma and chroma.
+
+use image::Limits as Allocation;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::RenderError;
+use super::scale::Pixels;
+
+/// The picture as cyan, magenta, yellow and black, 255 being all of an ink; and its profile.
+///
+/// Samples are taken to be stored inverted, as Adobe's programs write them and as every browser reads them, with or
+/// without the Adobe marker that should say so.
+///
+/// # Errors
+/// The bytes are damaged, or of a kind that the codec does not know.
+pub(super) fn decode(original: &[u8], limits: &Allocation) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
+    let damaged = |error: &dyn ToString| RenderError::Damaged { reason: error.to_string() };
+    let side_max = |side: Option<u32>| side.and_then(|side| usize::try_from(side).ok()).unwrap_or(usize::MAX);
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(side_max(limits.max_image_width))
+        .set_max_height(side_max(limits.max_image_height));
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(original), options);
+    decoder.decode_headers().map_err(|error| damaged(&error))?;
+    let stored = decoder.input_colorspace().unwrap_or(ColorSpace::CMYK);
+    if !matches!(stored, ColorSpace::CMYK | ColorSpace::YCCK) {
+        return Err(damaged(&"four channels that are not CMYK"));
+    }
+    decoder.set_options(options.jpeg_set_out_colorspace(stored));
+    let mut data = decoder.decode().map_err(|error| damaged(&error))?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let side = |side: usize| u32::try_from(side).map_err(|error| damaged(&error));
+    let (width, height) = (side(width)?, side(height)?);
+    if data.len() as u64 != u64::from(width) * u64::from(height) * 4 {
+        return Err(damaged(&"it has fewer samples than its header says"));
+    }
+    for pixel in data.chunks_exact_mut(4) {
+        let [c, m, y, k] = [pixel[0], pixel[1], pixel[2], 255 - pixel[3]];
+        let inks = match stored {
+            ColorSpace::YCCK => from_luma(c, m, y),
+            _ => [255 - c, 255 - m, 255 - y],
+        };
+        pixel.copy_from_slice(&[inks[0], inks[1], inks[2], k]);
+    }
+    Ok((Pixels { width, height, channels: 4, data }, decoder.icc_profile()))
+}
+
+/// The inverse of JFIF's luma and chroma (ITU-T T.871 section 7), in 16 bits of fraction.
+fn from_luma(luma: u8, blue: u8, red: u8) -> [u8; 3] {
+    let (luma, blue, red) = (i32::from(luma) << 16, i32::from(blue) - 128, i32::from(red) - 128);
+    let sample = |sum: i32| u8::try_from(((sum + (1 << 15)) >> 16).clamp(0, 255)).unwrap_or(0);
+    [
+        // 1.402, 0.344136, 0.714136 and 1.772.
+        sample(luma + 91_881 * red),
+        sample(luma - 22_554 * blue - 46_802 * red),
+        sample(luma + 116_130 * blue),
+    ]
+}
