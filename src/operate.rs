@@ -5,6 +5,8 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Health, text, typed};
@@ -12,15 +14,20 @@ use crate::config;
 use crate::metrics::{self, Metrics};
 use crate::notify::Notifier;
 use crate::origin::StoreError;
-use crate::proxy::Proxy;
+use crate::proxy::{Notified, NotifyError, Proxy};
+use crate::variant::ObjectKey;
 
-/// The routes: `/healthz`, `/readyz` (503 once `draining`, or while a store does not answer), `/metrics`, and where an API
-/// hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
+/// Where an original to be purged is named: `POST /purge/photos/cat.jpg`, spelled as in its URL.
+const PURGE: &str = "/purge/";
+
+/// The routes: `/healthz`, `/readyz` (503 once `draining`, or while a store does not answer), `/metrics`, `POST /purge/KEY`,
+/// `POST /events`, and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
 #[must_use]
 pub fn routes(config: &config::Admin, proxy: Arc<Proxy>, metrics: Arc<Metrics>, draining: CancellationToken) -> Admin {
     let notifier = proxy.notifier().cloned();
+    let (looked_at, purged, notified) = (proxy.clone(), proxy.clone(), proxy);
     let stores = move || {
-        let proxy = proxy.clone();
+        let proxy = looked_at.clone();
         async move { proxy.ready().await.map_err(|store| format!("{store}: the store does not answer")) }
     };
     let numbers = move |_| {
@@ -28,7 +35,10 @@ pub fn routes(config: &config::Admin, proxy: Arc<Proxy>, metrics: Arc<Metrics>, 
         async move { typed(StatusCode::OK, metrics::CONTENT_TYPE, text) }
     };
     let admin = Admin::new(config.token.clone());
-    let admin = Health::mount(admin, draining, stores).route(Method::GET, "/metrics", Access::Operator, numbers);
+    let admin = Health::mount(admin, draining, stores)
+        .route(Method::GET, "/metrics", Access::Operator, numbers)
+        .route(Method::POST, "/purge/*", Access::Operator, move |request| purge(purged.clone(), request))
+        .route(Method::POST, "/events", Access::Operator, move |request| events(notified.clone(), request));
     match notifier {
         Some(notifier) => outbox(admin, notifier),
         None => admin,
@@ -72,4 +82,42 @@ fn outbox(admin: Admin, notifier: Notifier) -> Admin {
 fn broken(error: &StoreError) -> AdminResponse {
     tracing::error!(%error, "the outbox cannot be read or written");
     text(StatusCode::BAD_GATEWAY, "the outbox's store does not answer as it should; the log says more\n")
+}
+
+/// Drops every variant of one original, and says how many were stored.
+async fn purge(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
+    let path = request.uri().path();
+    let key = percent_decode_str(path.strip_prefix(PURGE).unwrap_or_default()).decode_utf8();
+    let key =
+        match key.map_err(|_| "the key is not UTF-8: percent-encode it".to_owned()).map(|key| ObjectKey::new(&key)) {
+            Ok(Ok(key)) => key,
+            Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+            Err(problem) => return text(StatusCode::BAD_REQUEST, format!("{problem}\n")),
+        };
+    match proxy.purge(&key).await {
+        Ok(variants) => json_answer(&json!({ "original": key.as_str(), "variants": variants })),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Takes an S3 event notification. What is none is 400, so that it is not sent again; a store that fails is 502, so that
+/// it is.
+async fn events(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
+    match proxy.notified(request.body()).await {
+        Ok(Notified::Purged { originals }) => json_answer(&json!({ "originals": originals })),
+        Ok(Notified::ToBeConfirmed) => {
+            text(StatusCode::OK, "open the message's SubscribeURL yourself; this server fetches no URL\n")
+        }
+        Err(error @ NotifyError::Unknown) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        Err(NotifyError::Purge(error)) => failed(&error),
+    }
+}
+
+fn json_answer(value: &serde_json::Value) -> AdminResponse {
+    typed(StatusCode::OK, "application/json", format!("{value}\n"))
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> AdminResponse {
+    tracing::error!(error, "a purge failed");
+    text(StatusCode::BAD_GATEWAY, "the variants' store failed; the purge may be partly done: send it again\n")
 }

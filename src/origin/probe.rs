@@ -134,7 +134,7 @@ impl Findings {
             ),
             Some(Conditional::Refused) => advice.push(
                 "The server refuses If-None-Match, so that no variant can be stored: use one that takes conditional writes \
-                 (AWS S3, R2, MinIO, SeaweedFS, Ceph), or a server in front of it that drops the header.",
+                 (AWS S3, R2, SeaweedFS, Ceph), or a server in front of it that drops the header.",
             ),
             Some(Conditional::Honoured) | None => {}
         }

@@ -7,7 +7,7 @@ use reqwest::{Client, StatusCode};
 use resized::config::Config;
 
 use crate::bucket::{Bucket, Fault, Operation};
-use crate::pictures::jpeg;
+use crate::pictures::{jpeg, see};
 use crate::stage::{Stage, settings, until};
 
 fn operated(bucket: &Bucket) -> Config {
@@ -121,4 +121,36 @@ async fn the_admin_listener_says_what_it_takes() {
     let named = Client::new().get(url).header("host", "evil.example").send().await.unwrap();
     assert_eq!(named.status(), StatusCode::FORBIDDEN, "another name of this machine");
     assert_eq!(stage.get("/metrics").await.status(), StatusCode::NOT_FOUND, "clients do not reach it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_or_an_event_makes_the_new_picture_from_the_new_original() {
+    let bucket = Bucket::start().await;
+    let mut config = operated(&bucket);
+    config.originals.immutable = true;
+    let stage = Stage::start(config).await;
+    let event = format!(
+        r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{}"}},
+            "object":{{"key":"originals/a+cat.jpg"}}}}}}]}}"#,
+        bucket.name()
+    );
+    let width = async || see(&stage.get("/a%20cat_200x.jpg").await.bytes().await.unwrap()).width;
+    let replace = |side| bucket.put_object("originals/a cat.jpg", jpeg(side, side), "image/jpeg");
+    replace(160);
+    assert_eq!(width().await, 160);
+    for (side, path, body) in [(120, "/purge/a%20cat.jpg", String::new()), (80, "/events", event)] {
+        let before = width().await;
+        replace(side);
+        assert_eq!(width().await, before, "an immutable original is believed");
+        let answer = stage.admin("POST", path).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert_eq!(width().await, side, "{path}");
+    }
+    for (path, body) in [("/purge/a//b", ""), ("/purge/%ff", ""), ("/events", "{}")] {
+        let answer = stage.admin("POST", path).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
+    }
+    bucket.fail(Operation::List, "", Fault::Status(500));
+    let failed = stage.admin("POST", "/purge/a%20cat.jpg").send().await.unwrap();
+    assert_eq!(failed.status(), StatusCode::BAD_GATEWAY, "to be sent again");
 }
