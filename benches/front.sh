@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Hits, beside nginx, varnish, haproxy and Apache Traffic Server: see front.py. As root on Debian:
+#
+#   benches/front.sh                     the whole table, as Markdown; some ten minutes
+#   ROUNDS=3 ONLY=10k benches/front.sh   less of it
+#   PLOT=benches/front.svg benches/front.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+needs() { for tool in "$@"; do PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || return 1; done; }
+if ! needs nginx varnishd haproxy traffic_server wrk h2load openssl; then
+    apt-get update -q >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -qy nginx varnish haproxy trafficserver wrk nghttp2-client openssl >&2
+fi
+cargo build --release --locked >&2
+exec python3 benches/front.py "$@"
