@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 mod optional;
@@ -68,6 +69,31 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// A request's line and header together; more is 431.
     pub header_bytes: ByteSize,
+    /// The URL under which clients reach this server, if redirects must be kept from it; empty is unknown.
+    pub public_url: String,
+    /// Networks whose `Forwarded`, `X-Forwarded-For` and PROXY protocol headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections from trusted networks begin with a PROXY protocol header, version 1 or 2.
+    pub proxy_protocol: bool,
+    pub tls: Tls,
+}
+
+/// HTTPS, when both files are named.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and those that it was signed by, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    /// Whether HTTPS is spoken, in place of HTTP.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
 }
 
 impl Default for Server {
@@ -80,6 +106,10 @@ impl Default for Server {
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             header_bytes: ByteSize::kib(16),
+            public_url: String::new(),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            tls: Tls::default(),
         }
     }
 }
@@ -103,8 +133,16 @@ pub struct Answers {
     pub redirect_cache_control: String,
     pub original_cache_control: String,
     pub error_cache_control: String,
+    /// 301, 302, 307 or 308.
+    pub redirect_status: u16,
     /// `Access-Control-Allow-Origin` on every image answer; empty sends none.
     pub allow_origin: String,
+    /// `Timing-Allow-Origin`; empty sends none.
+    pub timing_allow_origin: String,
+    /// `Cross-Origin-Resource-Policy`; empty sends none.
+    pub resource_policy: String,
+    /// Further headers of every image answer.
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Default for Answers {
@@ -115,7 +153,11 @@ impl Default for Answers {
             redirect_cache_control: "public, max-age=86400".into(),
             original_cache_control: "public, max-age=3600".into(),
             error_cache_control: "public, max-age=10".into(),
+            redirect_status: 301,
             allow_origin: "*".into(),
+            timing_allow_origin: "*".into(),
+            resource_policy: "cross-origin".into(),
+            headers: BTreeMap::new(),
         }
     }
 }
@@ -440,6 +482,21 @@ impl Config {
                 "is needed when answers.mode is \"redirect\": set the base URL that clients reach the variants' bucket under",
             );
         }
+        if ![301, 302, 307, 308].contains(&self.answers.redirect_status) {
+            return refuse("answers.redirect_status", "must be 301, 302, 307 or 308");
+        }
+        if self.answers.mode == Mode::Redirect {
+            self.check_redirects()?;
+        }
+        if self.server.tls.is_on() == self.server.tls.key.as_os_str().is_empty() {
+            return refuse("server.tls", "needs both certificate and key, or neither");
+        }
+        if self.server.proxy_protocol && self.server.trusted_proxies.is_empty() {
+            return refuse(
+                "server.trusted_proxies",
+                "is needed with server.proxy_protocol: list the proxies' networks",
+            );
+        }
         if self.limits.original_bytes > self.work.download_memory {
             return refuse(
                 "work.download_memory",
@@ -453,6 +510,35 @@ impl Config {
             );
         }
         upload::check(self)
+    }
+}
+
+impl Config {
+    /// Refuses redirects that would come back here.
+    fn check_redirects(&self) -> Result<(), ConfigError> {
+        let targets =
+            [("variants.public_url", &self.variants.public_url), ("originals.public_url", &self.originals.public_url)];
+        let own = [
+            format!("http://{}", self.server.listen),
+            format!("https://{}", self.server.listen),
+            format!("http://localhost:{}", self.server.listen.port()),
+            format!("https://localhost:{}", self.server.listen.port()),
+            self.server.public_url.trim_end_matches('/').to_owned(),
+        ];
+        let below = |url: &str, own: &str| {
+            let url = url.to_ascii_lowercase();
+            let rest = url.strip_prefix(&own.to_ascii_lowercase()).unwrap_or("no");
+            !own.is_empty() && (rest.is_empty() || rest.starts_with('/'))
+        };
+        for (key, url) in targets {
+            if own.iter().any(|own| below(url, own)) {
+                return refuse(
+                    key,
+                    "is this server's own: redirects would come back here; name the bucket's public URL",
+                );
+            }
+        }
+        Ok(())
     }
 }
 

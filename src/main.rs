@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
     // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
     let probed = proxy.clone();
     runtime.spawn(async move { probed.probe().await });
-    let server = Server::bind(&config.server).with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let server = Server::bind(&config.server)?;
     let stop = stop_on_signal(&runtime)?;
     let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);
     if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
@@ -67,6 +67,7 @@ fn main() -> anyhow::Result<()> {
     );
 
     server.run(&proxy, &log, &stop)?;
+    log.finish();
     if !runtime.block_on(proxy.drain(config.server.drain_timeout)) {
         tracing::warn!("variants were still being made or stored after server.drain_timeout");
     }

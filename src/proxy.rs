@@ -10,7 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, TryStreamExt};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, VARY};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, ORIGIN,
+    VARY,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -29,6 +33,7 @@ use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, Obje
 mod budget;
 mod conditional;
 mod events;
+mod framing;
 mod lease;
 mod maker;
 mod negotiate;
@@ -46,7 +51,7 @@ use maker::Maker;
 use negotiate::negotiate;
 use original::Sight;
 use policy::Policy;
-use problem::{Failure, chain};
+use problem::{ALLOWED, Failure, chain};
 pub use purge::PurgeError;
 use purges::Purges;
 use rendition::{Answer, Rendition};
@@ -93,7 +98,7 @@ pub enum OpenError {
     Grammar(#[from] GrammarError),
     #[error("{key}: the store cannot be opened")]
     Store { key: &'static str, source: crate::origin::OpenError },
-    #[error("{key}: cannot stand in a header")]
+    #[error("{key}: cannot stand in a header, or is set by the proxy itself")]
     Header { key: &'static str },
     #[error(transparent)]
     Notify(#[from] crate::notify::OpenError),
@@ -162,8 +167,8 @@ impl Proxy {
     /// Answers a request; its body is not read.
     pub async fn answer<B>(&self, request: &Request<B>) -> Answered {
         let start = Instant::now();
-        let (method, path) = (request.method(), request.uri().path());
-        let (answer, outcome) = match self.route(method, path, request.headers()).await {
+        let method = request.method();
+        let (answer, outcome) = match self.route(request).await {
             Ok(answer) => answer,
             Err(failure) => (self.problem(&failure), failure.outcome()),
         };
@@ -221,14 +226,13 @@ impl Proxy {
         }
     }
 
-    async fn route(
-        &self,
-        method: &Method,
-        path: &str,
-        request: &HeaderMap,
-    ) -> Result<(Response<Body>, Outcome), Failure> {
-        if *method != Method::GET && *method != Method::HEAD {
-            return Err(Failure::Method);
+    async fn route<B>(&self, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
+        framing::check(request)?;
+        let (method, path, request) = (request.method(), request.uri().path(), request.headers());
+        match *method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return Ok((self.options(request), Outcome::Options)),
+            _ => return Err(Failure::Method),
         }
         match self.grammar.parse(path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
             Named::Variant(addressed) => self.variant(method, &addressed, request).await,
@@ -251,9 +255,7 @@ impl Proxy {
         let (answer, source) = self.renditions.find_or_make(variant, make).await;
         let mut response = match &answer {
             Answer::Rendition(rendition) => self.whole_or_part(method, rendition, request)?,
-            Answer::Location(location) => {
-                with_headers(StatusCode::MOVED_PERMANENTLY, location.headers.clone(), empty())
-            }
+            Answer::Location(location) => with_headers(self.policy.redirect_status, location.headers.clone(), empty()),
             Answer::Failed { failure: missing @ Failure::NotFound(_), .. } => {
                 let literal = self.original(method, &addressed.literal, request).await;
                 return literal.map(|response| (response, Outcome::Original)).map_err(|failure| match failure {
@@ -373,7 +375,7 @@ impl Proxy {
         headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
         headers.insert(CACHE_CONTROL, self.policy.redirect_cache_control.clone());
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        Ok(with_headers(StatusCode::MOVED_PERMANENTLY, headers, empty()))
+        Ok(with_headers(self.policy.redirect_status, headers, empty()))
     }
 
     /// The variant in the best format that the client accepts, where the URL leaves that open.
@@ -390,6 +392,21 @@ impl Proxy {
             }
             _ => failure,
         }
+    }
+
+    /// What may be asked; and to a preflight, by whom (Fetch standard, "CORS-preflight request").
+    fn options(&self, request: &HeaderMap) -> Response<Body> {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let preflight = request.contains_key(ORIGIN) && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if let (true, Some(origin)) = (preflight, &self.policy.allow_origin) {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
+        }
+        with_headers(StatusCode::NO_CONTENT, headers, empty())
     }
 
     fn problem(&self, failure: &Failure) -> Response<Body> {

@@ -5,8 +5,9 @@
 //! nothing of what is asked.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -19,25 +20,42 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::proxy::Proxy;
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, AccessPage};
+
+mod client;
+mod strict;
+mod tls;
+
+use client::Trusted;
+use strict::Strict;
+pub use tls::TlsError;
 
 /// Listeners bound to one address, ready to serve.
-#[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
     address: SocketAddr,
     limits: Arc<ConnectionLimits>,
 }
 
-#[derive(Debug)]
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
 struct ConnectionLimits {
     /// One permit a connection.
     connections: Arc<Semaphore>,
@@ -45,6 +63,8 @@ struct ConnectionLimits {
     write_timeout: Duration,
     drain_timeout: Duration,
     header_bytes_max: usize,
+    trusted: Trusted,
+    tls: Option<TlsAcceptor>,
 }
 
 /// Connections that the kernel completes while we have not accepted them yet.
@@ -60,22 +80,25 @@ impl Server {
     /// Binds one listener a serving thread. Port 0 takes a free port; see [`Server::address`].
     ///
     /// # Errors
-    /// The address is in use or not ours.
-    pub fn bind(config: &config::Server) -> io::Result<Self> {
+    /// The address is in use or not ours, or TLS is configured and cannot be spoken.
+    pub fn bind(config: &config::Server) -> Result<Self, BindError> {
         let threads = match config.threads {
             0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
             threads => threads,
         };
-        let first = listen(config.listen)?;
-        let address = first.local_addr()?;
+        let failed = |source| BindError::Listen { address: config.listen, source };
+        let first = listen(config.listen).map_err(failed)?;
+        let address = first.local_addr().map_err(failed)?;
         let others = (1..threads).map(|_| listen(address));
-        let listeners = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>()?;
+        let listeners = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>().map_err(failed)?;
         let limits = ConnectionLimits {
             connections: Arc::new(Semaphore::new(config.connections.get())),
             idle_timeout: config.idle_timeout,
             write_timeout: config.write_timeout,
             drain_timeout: config.drain_timeout,
             header_bytes_max: usize::try_from(config.header_bytes.as_u64()).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN),
+            trusted: Trusted::new(&config.trusted_proxies, config.proxy_protocol),
+            tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },
         };
         Ok(Self { listeners, address, limits: Arc::new(limits) })
     }
@@ -92,7 +115,7 @@ impl Server {
     /// A serving thread cannot be started.
     pub fn run(self, proxy: &Arc<Proxy>, log: &AccessLog, stop: &CancellationToken) -> io::Result<()> {
         let threads = self.listeners.into_iter().enumerate().map(|(n, listener)| {
-            let (limits, proxy, log, stop) = (self.limits.clone(), proxy.clone(), log.clone(), stop.clone());
+            let (limits, proxy, log, stop) = (self.limits.clone(), proxy.clone(), log.page(), stop.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             thread::Builder::new()
                 .name(format!("serve-{n}"))
@@ -121,20 +144,27 @@ async fn serve(
     listener: TcpListener,
     limits: Arc<ConnectionLimits>,
     proxy: Arc<Proxy>,
-    log: AccessLog,
+    log: AccessPage,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let graceful = GracefulShutdown::new();
     loop {
-        let (permit, stream) = tokio::select! {
+        let (permit, stream, peer) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             accepted = accept(&listener, &limits) => accepted,
         };
         let (limits, proxy, log, watcher) = (limits.clone(), proxy.clone(), log.clone(), graceful.watcher());
         tokio::spawn(async move {
-            connection(stream, &limits, proxy, log, watcher).await;
+            // Nothing is lost if this fails but a little speed.
+            let _ = stream.set_nodelay(true);
+            let greeting = timeout(limits.idle_timeout, greet(stream, peer, &limits)).await;
+            match greeting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok((Greeted::Plain(stream), client)) => connection(stream, client, &limits, proxy, log, watcher).await,
+                Ok((Greeted::Tls(stream), client)) => connection(stream, client, &limits, proxy, log, watcher).await,
+                Err(error) => tracing::debug!(%error, %peer, "a connection ended before its first request"),
+            }
             drop(permit);
         });
     }
@@ -146,14 +176,17 @@ async fn serve(
 }
 
 /// The next connection. At the limit of connections the kernel's queue holds the others.
-async fn accept(listener: &tokio::net::TcpListener, limits: &ConnectionLimits) -> (impl Drop + use<>, TcpStream) {
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    limits: &ConnectionLimits,
+) -> (impl Drop + use<>, TcpStream, SocketAddr) {
     loop {
         let Ok(permit) = limits.connections.clone().acquire_owned().await else {
             std::future::pending::<()>().await;
             continue;
         };
         match listener.accept().await {
-            Ok((stream, _)) => return (permit, stream),
+            Ok((stream, peer)) => return (permit, stream, peer),
             Err(error) => {
                 // Out of descriptors, most likely: to try again at once would only burn the processor.
                 tracing::error!(%error, "a connection could not be accepted");
@@ -163,11 +196,35 @@ async fn accept(listener: &tokio::net::TcpListener, limits: &ConnectionLimits) -
     }
 }
 
-async fn connection(stream: TcpStream, limits: &ConnectionLimits, proxy: Arc<Proxy>, log: AccessLog, watcher: Watcher) {
-    // Nothing is lost if this fails but a little speed.
-    let _ = stream.set_nodelay(true);
+/// A connection over which HTTP can be spoken.
+enum Greeted {
+    Plain(Tcp),
+    Tls(Box<tokio_rustls::server::TlsStream<Tcp>>),
+}
+
+/// In a box, as its timers may not move and TLS and hyper move their streams.
+type Tcp = Pin<Box<TimeoutStream<TcpStream>>>;
+
+/// What comes before HTTP: the PROXY protocol and TLS, as configured. Says who the client is.
+async fn greet(mut stream: TcpStream, peer: SocketAddr, limits: &ConnectionLimits) -> io::Result<(Greeted, IpAddr)> {
+    let client = limits.trusted.client(&mut stream, peer).await?;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_timeout));
+    let stream = Box::pin(stream);
+    let Some(tls) = &limits.tls else { return Ok((Greeted::Plain(stream), client)) };
+    Ok((Greeted::Tls(Box::new(tls.accept(stream).await?)), client))
+}
+
+async fn connection<S>(
+    stream: S,
+    client: IpAddr,
+    limits: &ConnectionLimits,
+    proxy: Arc<Proxy>,
+    log: AccessPage,
+    watcher: Watcher,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -186,21 +243,22 @@ async fn connection(stream: TcpStream, limits: &ConnectionLimits, proxy: Arc<Pro
     let service = service_fn(|request: Request<Incoming>| {
         greeted.store(true, Ordering::Relaxed);
         let (proxy, log) = (proxy.clone(), log.clone());
+        let client = limits.trusted.forwarded(client, request.headers());
         async move {
             let start = Instant::now();
             if proxy.takes_upload(request.method(), request.uri().path()) {
                 let (head, body) = request.into_parts();
                 let asked = Request::from_parts(head.clone(), ());
                 let response = proxy.upload(Request::from_parts(head, body)).await;
-                log.write(&asked, &response, start.elapsed());
+                log.write(client, &asked, &response, start.elapsed());
                 return Ok(response);
             }
             let answered = proxy.answer(&request).await;
-            log.write(&request, &answered.response, answered.elapsed);
+            log.write(client, &request, &answered.response, answered.elapsed);
             Ok::<_, std::convert::Infallible>(answered.response)
         }
     });
-    let stream = Box::pin(TokioIo::new(stream));
+    let stream = TokioIo::new(Strict::new(stream));
     let mut connection = std::pin::pin!(watcher.watch(builder.serve_connection(stream, service)));
     // Which version of HTTP a client speaks is not known before its first bytes, and until then no timeout of HTTP's runs.
     let ended = match timeout(limits.idle_timeout, &mut connection).await {

@@ -1,18 +1,18 @@
 //! What the program says of itself: events on standard error, one line a request on standard output.
 //!
-//! A request's line is formatted by hand and on a thread of its own. A `tracing` event a request would cost more than
-//! the answer from memory does; everything else is a `tracing` event.
+//! A request's line is formatted by hand, and written on a thread of its own. A `tracing` event a request would cost more
+//! than the answer from memory does; everything else is a `tracing` event.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{CONTENT_LENGTH, HeaderName};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -30,27 +30,47 @@ pub fn start_events(log: &Log) -> Result<(), Box<dyn std::error::Error + Send + 
     }
 }
 
-/// The access log. Clones write to the same place.
-#[derive(Debug, Clone)]
-pub struct AccessLog {
-    lines: Option<SyncSender<Line>>,
-    lost: Arc<AtomicU64>,
-}
-
-/// Lines that may wait for the writing thread; more are lost, and counted.
-const QUEUE_LINES: usize = 16 * 1024;
-
-/// What is known of a request when its answer's header is.
+/// The access log: one line a request.
+///
+/// Each serving thread appends its lines to a page of its own, so that a line costs no other thread a wake-up; one thread
+/// collects the pages a few times a second and writes them.
 #[derive(Debug)]
-struct Line {
-    time: SystemTime,
-    method: Method,
-    uri: Uri,
-    status: StatusCode,
-    bytes: Option<HeaderValue>,
-    cache: Option<HeaderValue>,
-    elapsed: Duration,
+pub struct AccessLog {
+    format: LogFormat,
+    collector: Option<SyncSender<Arc<Page>>>,
+    /// Its other end is dropped by the writing thread when that ends.
+    ended: Receiver<()>,
 }
+
+/// Where one serving thread's lines wait. Clones write to the same place.
+#[derive(Debug, Clone)]
+pub struct AccessPage {
+    format: LogFormat,
+    page: Option<Arc<Page>>,
+    collector: Option<SyncSender<Arc<Page>>>,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    lines: Mutex<Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    /// Lines that found the page full since it was last collected.
+    lost: u64,
+    clock: Clock,
+}
+
+/// Bytes that may wait on one page; lines that would need more are lost, and counted.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Pages that may be announced at once. More than there are serving threads, as each is announced once until collected.
+const PAGES: usize = 1024;
+
+/// How long lines gather on a page before they are written.
+const GATHERING: Duration = Duration::from_millis(100);
 
 impl AccessLog {
     /// Starts the thread that writes lines to `out`, or nothing if `log.access` is off.
@@ -58,140 +78,270 @@ impl AccessLog {
     /// # Errors
     /// The thread cannot be started.
     pub fn start(log: &Log, out: impl io::Write + Send + 'static) -> io::Result<Self> {
-        let lost = Arc::new(AtomicU64::new(0));
+        let (end, ended) = sync_channel(0);
         if !log.access {
-            return Ok(Self { lines: None, lost });
+            return Ok(Self { format: log.format, collector: None, ended });
         }
-        let (lines, queue) = sync_channel(QUEUE_LINES);
-        let (format, lost_too) = (log.format, lost.clone());
-        thread::Builder::new().name("access-log".into()).spawn(move || write_lines(&queue, out, format, &lost_too))?;
-        Ok(Self { lines: Some(lines), lost })
+        let (collector, announced) = sync_channel(PAGES);
+        thread::Builder::new().name("access-log".into()).spawn(move || {
+            collect(&announced, out);
+            drop(end);
+        })?;
+        Ok(Self { format: log.format, collector: Some(collector), ended })
     }
 
-    /// Notes a request and its answer; `elapsed` is the time until the answer's header was ready.
-    pub fn write<B, C>(&self, request: &Request<B>, response: &Response<C>, elapsed: Duration) {
-        let Some(lines) = &self.lines else { return };
-        let header = |name: &HeaderName| response.headers().get(name).cloned();
+    /// A page for one more serving thread.
+    #[must_use]
+    pub fn page(&self) -> AccessPage {
+        let page = self.collector.is_some().then(Arc::default);
+        AccessPage { format: self.format, page, collector: self.collector.clone() }
+    }
+}
+
+impl AccessLog {
+    /// Waits until the lines of all pages, which are gone by now, are written; not long, as their reader may be stuck.
+    pub fn finish(self) {
+        drop(self.collector);
+        let _ = self.ended.recv_timeout(Duration::from_secs(1));
+    }
+}
+
+impl AccessPage {
+    /// Notes a request of `client` and its answer; `elapsed` is the time until the answer's header was ready.
+    pub fn write<B, C>(&self, client: IpAddr, request: &Request<B>, response: &Response<C>, elapsed: Duration) {
+        let (Some(page), Some(collector)) = (&self.page, &self.collector) else { return };
         let line = Line {
-            time: SystemTime::now(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
+            client,
+            method: request.method(),
+            uri: request.uri(),
             status: response.status(),
-            bytes: header(&CONTENT_LENGTH),
-            cache: header(&HeaderName::from_static("cache-status")),
+            headers: response.headers(),
             elapsed,
         };
-        if lines.try_send(line).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let mut lines = page.lines();
+        if lines.text.len() >= PAGE_BYTES {
+            lines.lost += 1;
+            return;
+        }
+        let first = lines.text.is_empty();
+        let Lines { text, clock, .. } = &mut *lines;
+        // Writing to a String cannot fail.
+        let _ = match self.format {
+            LogFormat::Text => line.text(clock.now(), text),
+            LogFormat::Json => line.json(clock.now(), text),
+        };
+        drop(lines);
+        if first {
+            // Full only if the collecting thread is gone.
+            let _ = collector.try_send(page.clone());
         }
     }
 }
 
-/// Writes lines until the last sender is gone; flushes whenever none is waiting.
-fn write_lines(queue: &Receiver<Line>, out: impl io::Write, format: LogFormat, lost: &AtomicU64) {
-    let mut out = io::BufWriter::with_capacity(64 * 1024, out);
-    let mut text = String::with_capacity(512);
-    while let Ok(first) = queue.recv() {
-        for line in std::iter::once(first).chain(queue.try_iter()) {
-            text.clear();
-            // Writing to a String cannot fail.
-            let _ = match format {
-                LogFormat::Text => line.text(&mut text),
-                LogFormat::Json => line.json(&mut text),
+impl Page {
+    /// Lines are whole at every unlock.
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes what gathers on the pages that are announced, until the last page is gone.
+fn collect(announced: &Receiver<Arc<Page>>, mut out: impl io::Write) {
+    let mut pages = Vec::new();
+    let mut text = String::new();
+    while let Ok(first) = announced.recv() {
+        pages.push(first);
+        let until = Instant::now() + GATHERING;
+        while let Ok(page) = announced.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            pages.push(page);
+        }
+        for page in pages.drain(..) {
+            let lost = {
+                let mut lines = page.lines();
+                std::mem::swap(&mut lines.text, &mut text);
+                std::mem::take(&mut lines.lost)
             };
             // Nobody can be told that the log cannot be written.
             let _ = out.write_all(text.as_bytes());
+            text.clear();
+            if lost > 0 {
+                tracing::warn!(lost, "access log lines were lost: the log is written too slowly");
+            }
         }
         let _ = out.flush();
-        let lost = lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            tracing::warn!(lost, "access log lines were lost: the log is written too slowly");
-        }
     }
 }
 
-impl Line {
-    /// `time method uri status bytes ms "cache status"`.
-    fn text(&self, out: &mut String) -> fmt::Result {
-        let time = humantime::format_rfc3339_millis(self.time);
-        let (bytes, cache) = (header(self.bytes.as_ref()).unwrap_or("-"), header(self.cache.as_ref()).unwrap_or("-"));
-        let ms = self.elapsed.as_secs_f64() * 1000.0;
-        writeln!(out, "{time} {} {} {} {bytes} {ms:.3} \"{cache}\"", self.method, self.uri, self.status.as_u16())
+/// The time of day as RFC 3339 text, of which only the milliseconds change from line to line.
+#[derive(Debug, Default)]
+struct Clock {
+    second: u64,
+    text: String,
+}
+
+impl Clock {
+    fn now(&mut self) -> &str {
+        self.at(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     }
 
-    fn json(&self, out: &mut String) -> fmt::Result {
-        let time = humantime::format_rfc3339_millis(self.time);
-        write!(out, r#"{{"time":"{time}","method":"{}","uri":"#, self.method)?;
-        out.push_str(&serde_json::to_string(&self.uri.to_string()).map_err(|_| fmt::Error)?);
+    fn at(&mut self, since_epoch: Duration) -> &str {
+        if self.second != since_epoch.as_secs() || self.text.is_empty() {
+            self.second = since_epoch.as_secs();
+            self.text.clear();
+            let second = SystemTime::UNIX_EPOCH + Duration::from_secs(self.second);
+            let _ = write!(self.text, "{}", humantime::format_rfc3339_millis(second));
+        }
+        self.text.truncate(self.text.len() - "000Z".len());
+        let millis = since_epoch.subsec_millis();
+        let digit = |n: u32| char::from_digit(n % 10, 10).unwrap_or('0');
+        self.text.extend([digit(millis / 100), digit(millis / 10), digit(millis), 'Z']);
+        &self.text
+    }
+}
+
+/// What is known of a request when its answer's header is.
+#[derive(Debug)]
+struct Line<'a> {
+    client: IpAddr,
+    method: &'a Method,
+    uri: &'a Uri,
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    elapsed: Duration,
+}
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+impl Line<'_> {
+    /// `time client method target status bytes ms "cache status"`, pushed piece by piece: formatting machinery would cost
+    /// more than all the rest.
+    fn text(&self, time: &str, out: &mut String) -> fmt::Result {
+        out.push_str(time);
+        out.push(' ');
+        write!(out, "{}", self.client)?;
+        for part in [self.method.as_str(), self.target(), self.status.as_str()] {
+            out.push(' ');
+            out.push_str(part);
+        }
+        out.push(' ');
+        out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
+        out.push(' ');
+        self.push_ms(out)?;
+        out.push_str(" \"");
+        out.push_str(self.header(&CACHE_STATUS).unwrap_or("-"));
+        out.push_str("\"\n");
+        Ok(())
+    }
+
+    fn json(&self, time: &str, out: &mut String) -> fmt::Result {
+        write!(out, r#"{{"time":"{time}","client":"{}","method":"{}","uri":"#, self.client, self.method)?;
+        out.push_str(&serde_json::to_string(self.target()).map_err(|_| fmt::Error)?);
         write!(out, r#","status":{}"#, self.status.as_u16())?;
-        if let Some(bytes) = header(self.bytes.as_ref()) {
+        if let Some(bytes) = self.header(&CONTENT_LENGTH) {
             write!(out, r#","bytes":{bytes}"#)?;
         }
-        write!(out, r#","ms":{:.3}"#, self.elapsed.as_secs_f64() * 1000.0)?;
-        if let Some(cache) = header(self.cache.as_ref()) {
+        out.push_str(r#","ms":"#);
+        self.push_ms(out)?;
+        if let Some(cache) = self.header(&CACHE_STATUS) {
             // Made by us: nothing in it needs escaping.
             write!(out, r#","cache":"{cache}""#)?;
         }
         writeln!(out, "}}")
     }
-}
 
-fn header(value: Option<&HeaderValue>) -> Option<&str> {
-    value.and_then(|value| value.to_str().ok())
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("-", http::uri::PathAndQuery::as_str)
+    }
+
+    fn push_ms(&self, out: &mut String) -> fmt::Result {
+        let micros = self.elapsed.as_micros();
+        write!(out, "{}.{:03}", micros / 1000, micros % 1000)
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line() -> Line {
-        Line {
-            time: SystemTime::UNIX_EPOCH,
-            method: Method::GET,
-            uri: Uri::from_static("/a\"b_300x200.jpg?v=1"),
+    fn lines_of(show: impl Fn(&Line<'_>, &mut String)) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, 1234.into());
+        headers.insert(CACHE_STATUS, "resized; hit".parse().unwrap());
+        let uri = Uri::from_static("/a\"b_300x200.jpg?v=1");
+        let line = Line {
+            client: IpAddr::from([192, 0, 2, 1]),
+            method: &Method::GET,
+            uri: &uri,
             status: StatusCode::OK,
-            bytes: Some(HeaderValue::from_static("1234")),
-            cache: Some(HeaderValue::from_static("resized; hit")),
+            headers: &headers,
             elapsed: Duration::from_micros(1500),
-        }
+        };
+        let mut text = String::new();
+        show(&line, &mut text);
+        text
     }
 
     #[test]
     fn a_line_of_json_is_json_whatever_the_path() {
-        let mut text = String::new();
-        line().json(&mut text).unwrap();
+        let text = lines_of(|line, text| line.json("1970-01-01T00:00:00.000Z", text).unwrap());
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["uri"], "/a\"b_300x200.jpg?v=1");
+        assert_eq!((&value["uri"], &value["client"]), (&"/a\"b_300x200.jpg?v=1".into(), &"192.0.2.1".into()));
         assert_eq!((&value["status"], &value["bytes"], &value["ms"]), (&200.into(), &1234.into(), &1.5.into()));
         assert_eq!(value["cache"], "resized; hit");
     }
 
     #[test]
     fn a_line_of_text_has_its_fields_in_order() {
-        let mut text = String::new();
-        line().text(&mut text).unwrap();
-        assert_eq!(text, "1970-01-01T00:00:00.000Z GET /a\"b_300x200.jpg?v=1 200 1234 1.500 \"resized; hit\"\n");
+        let text = lines_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text).unwrap());
+        let expected = "1970-01-01T00:00:00.000Z 192.0.2.1 GET /a\"b_300x200.jpg?v=1 200 1234 1.500 \"resized; hit\"\n";
+        assert_eq!(text, expected);
     }
 
     #[test]
-    fn lines_that_find_the_queue_full_are_lost_without_waiting() {
-        struct Stuck(Receiver<()>);
-        impl io::Write for Stuck {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let _ = self.0.recv();
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
+    fn the_clock_tells_every_millisecond_of_every_second() {
+        let mut clock = Clock::default();
+        for millis in [0, 7, 999, 1000, 1_700_000_000_123, 1_700_000_000_124, 1_700_000_059_999] {
+            let time = Duration::from_millis(millis);
+            let expected = humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + time).to_string();
+            assert_eq!(clock.at(time), expected);
         }
+    }
+
+    /// Takes nothing until told, then passes on what it is given.
+    struct Slow(Receiver<()>, std::sync::mpsc::Sender<Vec<u8>>);
+
+    impl io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            let _ = self.1.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_find_the_page_full_are_lost_without_waiting_and_the_others_are_written_once() {
         let (free, stuck) = std::sync::mpsc::channel();
-        let log = AccessLog::start(&Log::default(), Stuck(stuck)).unwrap();
+        let (sent, written) = std::sync::mpsc::channel();
+        let log = AccessLog::start(&Log::default(), Slow(stuck, sent)).unwrap();
+        let (first, second) = (log.page(), log.page());
         let (request, response) = (Request::new(()), Response::new(()));
-        for _ in 0..3 * QUEUE_LINES {
-            log.write(&request, &response, Duration::ZERO);
+        let mut lines = 0;
+        while first.page.as_ref().unwrap().lines().lost == 0 {
+            first.write(IpAddr::from([192, 0, 2, 1]), &request, &response, Duration::ZERO);
+            lines += 1;
         }
-        assert!(log.lost.load(Ordering::Relaxed) > 0);
-        drop(free);
+        second.write(IpAddr::from([192, 0, 2, 2]), &request, &response, Duration::ZERO);
+        drop((free, log, first, second));
+        let text = written.into_iter().flatten().collect::<Vec<u8>>();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text.lines().filter(|line| line.contains("192.0.2.1 ")).count(), lines - 1);
+        assert_eq!(text.lines().filter(|line| line.contains("192.0.2.2 ")).count(), 1);
     }
 }

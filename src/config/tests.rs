@@ -37,6 +37,11 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         ("[formats]\njpeg_quality = 0", "formats.jpeg_quality"),
         ("[formats]\nwebp_quality = 101", "formats.webp_quality"),
         ("[answers]\nmode = \"redirect\"", "variants.public_url"),
+        ("[answers]\nredirect_status = 303", "answers.redirect_status"),
+        ("[server]\nproxy_protocol = true", "server.trusted_proxies"),
+        ("[server]\ntrusted_proxies = [\"10.0.0.0/33\"]", "trusted_proxies"),
+        ("[server.tls]\ncertificate = \"cert.pem\"", "server.tls"),
+        ("[server.tls]\nkey = \"key.pem\"", "server.tls"),
         ("[limits]\noriginal_bytes = \"1GiB\"", "work.download_memory"),
         ("[server]\nconnections = 0", "connections"),
         ("[server]\nidle_timeout = \"soon\"", "idle_timeout"),
@@ -62,4 +67,23 @@ fn a_secret_is_never_shown() {
     assert!(config.admin.token.is(b"hush-hush") && !config.admin.token.is(b"hush"));
     assert!(!format!("{config:?}").contains("hush"));
     assert!(!serde_json::to_string(&config).unwrap().contains("hush"));
+}
+
+#[test]
+fn redirects_that_would_come_back_here_are_refused() {
+    let load_with = |variants: &str| {
+        load(&format!(
+            "[server]\nlisten = \"127.0.0.1:8080\"\npublic_url = \"https://img.example.com/\"\n\
+             [answers]\nmode = \"redirect\"\n[variants]\npublic_url = \"{variants}\""
+        ))
+    };
+    for own in
+        ["http://127.0.0.1:8080/v", "http://localhost:8080", "https://IMG.example.com", "https://img.example.com/v"]
+    {
+        let error = load_with(own).unwrap_err().to_string();
+        assert!(error.contains("variants.public_url"), "{own}: {error}");
+    }
+    for other in ["http://127.0.0.1:80801/v", "https://img.example.com.cdn.example/v", "https://v.example.com"] {
+        load_with(other).unwrap();
+    }
 }

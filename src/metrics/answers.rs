@@ -33,6 +33,8 @@ pub enum Outcome {
     Made,
     /// A plain original.
     Original,
+    /// What may be asked, and by whom: `OPTIONS`.
+    Options,
     /// A path or method that asks for nothing.
     BadRequest,
     /// No such original, or none that is served.
@@ -53,7 +55,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Hit,
         Self::Joined,
         Self::Stored,
@@ -61,6 +63,7 @@ impl Outcome {
         Self::Stale,
         Self::Made,
         Self::Original,
+        Self::Options,
         Self::BadRequest,
         Self::NotFound,
         Self::Precondition,
@@ -82,6 +85,7 @@ impl Outcome {
             Self::Stale => "stale",
             Self::Made => "made",
             Self::Original => "original",
+            Self::Options => "options",
             Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
             Self::Precondition => "precondition",

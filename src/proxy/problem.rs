@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -22,6 +22,8 @@ use crate::resize::RenderError;
 pub(super) enum Failure {
     /// The path cannot name an object.
     BadPath(Arc<str>),
+    /// Where the request ends or whom it is for is ambiguous; the connection is closed after the answer.
+    BadRequest(&'static str),
     /// Neither GET nor HEAD.
     Method,
     /// No such original, or one that is not served.
@@ -106,7 +108,7 @@ impl Failure {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::BadPath(_) => StatusCode::BAD_REQUEST,
+            Self::BadPath(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -122,7 +124,7 @@ impl Failure {
     /// How it is counted.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::BadPath(_) | Self::Method => Outcome::BadRequest,
+            Self::BadPath(_) | Self::BadRequest(_) | Self::Method => Outcome::BadRequest,
             Self::NotFound(_) => Outcome::NotFound,
             Self::Unprocessable(_) => Outcome::Unprocessable,
             Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } => Outcome::Precondition,
@@ -137,6 +139,7 @@ impl Failure {
     fn name(&self) -> &'static str {
         match self {
             Self::BadPath(_) => "bad-path",
+            Self::BadRequest(_) => "bad-request",
             Self::Method => "method-not-allowed",
             Self::NotFound(_) => "not-found",
             Self::Unprocessable(_) => "unprocessable-original",
@@ -152,6 +155,7 @@ impl Failure {
     fn detail(&self) -> &str {
         match self {
             Self::BadPath(detail) | Self::NotFound(detail) | Self::Unprocessable(detail) => detail,
+            Self::BadRequest(detail) => detail,
             Self::Method => "pictures are asked for with GET or HEAD",
             Self::PreconditionFailed => "the picture is not the one that If-Match or If-Unmodified-Since asks for",
             Self::RangeNotSatisfiable { .. } => "the range lies outside of the picture; Content-Range has its length",
@@ -179,7 +183,8 @@ impl Failure {
         let brief = if self.is_lasting() { cache_control.clone() } else { HeaderValue::from_static("no-store") };
         headers.insert(CACHE_CONTROL, brief);
         match self {
-            Self::Method => headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Self::Method => headers.insert(ALLOW, HeaderValue::from_static(ALLOWED)),
+            Self::BadRequest(_) => headers.insert(CONNECTION, HeaderValue::from_static("close")),
             Self::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from(RETRY.as_secs())),
             Self::RangeNotSatisfiable { bytes } => headers.insert(CONTENT_RANGE, unsatisfied_range(*bytes)),
             _ => None,
@@ -187,6 +192,9 @@ impl Failure {
         (status, headers, body)
     }
 }
+
+/// What may be asked of a picture.
+pub(super) const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// When a client that met an overload may come again.
 const RETRY: Duration = Duration::from_secs(1);

@@ -56,6 +56,8 @@ async fn a_variant_says_all_that_a_cache_needs_and_head_says_the_same() {
         ("cache-control", "public, max-age=86400"),
         ("x-content-type-options", "nosniff"),
         ("access-control-allow-origin", "*"),
+        ("timing-allow-origin", "*"),
+        ("cross-origin-resource-policy", "cross-origin"),
         ("cache-status", "resized; hit"),
     ] {
         assert_eq!(header(&get, name), value, "{name}");
@@ -117,7 +119,7 @@ async fn problems_say_what_to_fix_and_are_cached_only_if_they_last() {
         assert_eq!(response.status(), status, "{method} {path}");
         assert_eq!(header(&response, "content-type"), "application/problem+json", "{path}");
         assert_eq!(header(&response, "cache-control"), cache_control, "{path}");
-        assert_eq!(header(&response, "allow"), if status == 405 { "GET, HEAD" } else { "" }, "{path}");
+        assert_eq!(header(&response, "allow"), if status == 405 { "GET, HEAD, OPTIONS" } else { "" }, "{path}");
         let problem: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
         assert_eq!(problem["type"], format!("urn:resized:problem:{name}"), "{path}");
         assert_eq!(problem["status"], status, "{path}");
@@ -262,6 +264,56 @@ async fn a_redirect_names_the_stored_variant_by_its_version() {
     assert_eq!(header(&found, "location"), location, "the same from every node");
     assert_eq!(header(&found, "cache-status"), "resized; fwd=miss; detail=stored");
     assert_eq!(bucket.count(Operation::Get, "variants/"), 0, "HEAD is enough");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_have_the_status_and_pictures_the_headers_that_config_says() {
+    let (bucket, _) = stage_with_a_cat().await;
+    for status in [302, 307, 308] {
+        let mut config = redirecting(&bucket);
+        config.answers.redirect_status = status;
+        config.answers.headers.insert("x-served-by".into(), "images-1".into());
+        config.answers.resource_policy = String::new();
+        let stage = Stage::start(config).await;
+        for method in ["GET", "HEAD"] {
+            let response = stage.request(method, "/photos/cat_40x40.jpg").send().await.unwrap();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(header(&response, "x-served-by"), "images-1");
+            assert_eq!(header(&response, "cross-origin-resource-policy"), "");
+            assert!(header(&response, "location").starts_with(PUBLIC_URL));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_the_proxy_computes_is_not_taken_from_config() {
+    let (bucket, _) = stage_with_a_cat().await;
+    for name in ["content-length", "ETag", "no header"] {
+        let mut config = settings(&bucket);
+        config.answers.headers.insert(name.into(), "7".into());
+        let tasks = resized::tasks::Tasks::on(tokio::runtime::Handle::current());
+        let error = resized::proxy::Proxy::open(&config, tasks, std::sync::Arc::default())
+            .await
+            .err()
+            .map(|error| error.to_string());
+        assert!(error.is_some_and(|error| error.contains("answers.headers")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_gets_leave_where_config_gives_it() {
+    let (bucket, _) = stage_with_a_cat().await;
+    for (allow_origin, expected) in [("*", "*"), ("https://a.example", "https://a.example"), ("", "")] {
+        let mut config = settings(&bucket);
+        config.answers.allow_origin = allow_origin.into();
+        let stage = Stage::start(config).await;
+        let request = stage.request("OPTIONS", "/photos/cat_40x40.jpg").header("origin", "https://a.example");
+        let preflight = request.header("access-control-request-method", "GET").send().await.unwrap();
+        assert_eq!((preflight.status(), header(&preflight, "allow")), (StatusCode::NO_CONTENT, "GET, HEAD, OPTIONS"));
+        assert_eq!(header(&preflight, "access-control-allow-origin"), expected);
+        let plain = stage.request("OPTIONS", "/photos/cat_40x40.jpg").send().await.unwrap();
+        assert_eq!(header(&plain, "access-control-allow-origin"), "", "no preflight");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use crate::bucket::{Bucket, Operation};
 use crate::pictures::jpeg;
 use crate::stage::{PATIENCE, Stage, settings, until};
 
-async fn stage_with_a_cat() -> (Bucket, Stage) {
+pub async fn stage_with_a_cat() -> (Bucket, Stage) {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     let stage = Stage::start(settings(&bucket)).await;
@@ -18,7 +18,7 @@ async fn stage_with_a_cat() -> (Bucket, Stage) {
 }
 
 /// Sends `request` and reads until the server closes the connection.
-async fn talk(stage: &Stage, request: &str) -> String {
+pub async fn talk(stage: &Stage, request: &str) -> String {
     let mut stream = TcpStream::connect(stage.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

@@ -18,3 +18,5 @@ mod stores;
 mod receiver;
 mod uploads;
 mod killed;
+mod tls;
+mod wire;

@@ -1,0 +1,42 @@
+//! TLS by rustls, with the version of HTTP agreed on by ALPN. Knows nothing of HTTP.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config;
+
+/// Why TLS cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("{key}: {path} is not readable as PEM")]
+    Pem { key: &'static str, path: PathBuf, source: pem::Error },
+    #[error("server.tls: the certificate and the key cannot be used together")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// Accepts TLS 1.2 and 1.3 with the certificate and key that `tls` names.
+///
+/// # Errors
+/// A file that cannot be read, or a key that is not the certificate's.
+pub(super) fn acceptor(tls: &config::Tls) -> Result<TlsAcceptor, TlsError> {
+    let unreadable = |key, path: &PathBuf| {
+        let path = path.clone();
+        move |source| TlsError::Pem { key, path, source }
+    };
+    let chain = CertificateDer::pem_file_iter(&tls.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unreadable("server.tls.certificate", &tls.certificate))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(unreadable("server.tls.key", &tls.key))?;
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = ring::Ticketer::new()?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
