@@ -28,12 +28,12 @@ peak_mb() { awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$server/status"; }
 
 start() { # CORES [VARIABLE=VALUE...]
     local cores=$1; shift
-    rm -rf "$work/variants"
+    rm -rf "$work/variants" "$work/events.log"
     env RESIZED_SERVER__LISTEN=127.0.0.1:0 RESIZED_ORIGINALS__STORE="file:$photos" \
         RESIZED_VARIANTS__STORE="file:$work/variants" RESIZED_LOG__FORMAT=json RESIZED_ADMIN__LISTEN= "$@" \
         taskset -c "$cores" target/release/resized >"$work/access.log" 2>"$work/events.log" &
     server=$!
-    until url=http://$(grep -o '"address":"[^"]*"' "$work/events.log" | cut -d'"' -f4) && [ "$url" != http:// ]; do
+    until url=http://$(grep -o '"address":"[^"]*"' "$work/events.log" 2>/dev/null | cut -d'"' -f4) && [ "$url" != http:// ]; do
         kill -0 "$server" 2>/dev/null || { cat "$work/events.log" >&2; exit 1; }
     done
 }
