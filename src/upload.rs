@@ -61,6 +61,8 @@ struct Inner {
     limits: Limits,
     receiver: Receiver,
     slots: Semaphore,
+    /// One permit a header that is being read.
+    probes: Semaphore,
     tasks: Tasks,
 }
 
@@ -115,6 +117,9 @@ struct Order {
     replaced: Replaced,
 }
 
+/// Headers that are read at once: each takes a few MiB at most, for a few milliseconds.
+const PROBES_MAX: usize = 4;
+
 /// Of the original's metadata: what a repeated upload is known by.
 const META_SHA256: &str = "resized-sha256";
 
@@ -155,6 +160,7 @@ impl Uploads {
             limits: Limits::from(&config.limits),
             receiver: Receiver { originals, read_timeout: upload.read_timeout, time: upload.time },
             slots: Semaphore::new(upload.concurrency.get()),
+            probes: Semaphore::new(PROBES_MAX),
             tasks,
         }))))
     }
@@ -266,6 +272,7 @@ impl Inner {
     /// Type, size and key, from the bytes.
     async fn describe(&self, order: &Order, received: &Received) -> Result<Stored, Refusal> {
         let (file, limits) = (received.spool.reader().map_err(|e| Refusal::of_store(&e))?, self.limits);
+        let _probing = self.probes.acquire().await.map_err(|_| Refusal::Internal)?;
         let probed = tokio::task::spawn_blocking(move || probe(file, &limits)).await;
         let probed = probed.map_err(|_| Refusal::Unprocessable("its header cannot be read".into()))?;
         let probed = probed.map_err(|error| Refusal::of_picture(&error))?;

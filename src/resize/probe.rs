@@ -1,7 +1,7 @@
 //! What an upload is, by its bytes: read from a file, as far as its header goes, before any pixel is decoded.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::jpeg::JpegDecoder;
@@ -19,6 +19,10 @@ pub struct Probe {
     /// Width and height in pixels; `None` for types that are not decoded here.
     pub size: Option<(u32, u32)>,
 }
+
+/// What may come before the frame header of a JPEG: profiles, previews and other application segments. With more of these
+/// it counts as damaged.
+const JPEG_HEADER_BYTES_MAX: u64 = 2 << 20;
 
 /// Reads the header of a picture and holds its size against `limits.input_pixels`. To be called where it may block.
 ///
@@ -44,7 +48,12 @@ pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, RenderError> {
 
 fn size(media_type: &str, file: BufReader<File>) -> ImageResult<Option<(u32, u32)>> {
     match media_type {
-        "image/jpeg" => oriented(JpegDecoder::new(file)?),
+        "image/jpeg" => {
+            // Its decoder reads all it is given into memory.
+            let mut head = Vec::new();
+            file.take(JPEG_HEADER_BYTES_MAX).read_to_end(&mut head)?;
+            oriented(JpegDecoder::new(Cursor::new(head))?)
+        }
         "image/png" => oriented(PngDecoder::new(file)?),
         "image/webp" => oriented(WebPDecoder::new(file)?),
         "image/gif" => oriented(GifDecoder::new(file)?),

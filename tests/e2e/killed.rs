@@ -1,4 +1,4 @@
-//! The whole binary, killed again and again in the middle of uploads.
+//! The whole binary: killed again and again in the middle of uploads, and how much memory a large one takes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -103,6 +103,48 @@ async fn every_upload_that_was_answered_is_stored_and_heard_of_whatever_is_kille
         let stored = std::fs::read(originals.join(format!("picture-{n}.jpg"))).unwrap();
         assert!(stored == [picture.as_slice(), format!("{n}").as_bytes()].concat(), "picture-{n}.jpg");
     }
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+/// The most memory that a process has had, in bytes (proc(5), "VmHWM").
+fn peak(process: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_of_200_mb_takes_less_than_32_mb_of_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (originals, variants) = (folder.path().join("originals"), folder.path().join("variants"));
+    let config = format!(
+        "[server]\nthreads = 1\n[admin]\nlisten = \"\"\n[limits]\noriginal_bytes = \"256MiB\"\n\
+         [originals]\nstore = \"file:{}\"\n[variants]\nstore = \"file:{}\"\n\
+         [upload]\nenabled = true\nbytes = \"256MiB\"\nbase_url = \"http://images.test\"\n",
+        originals.display(),
+        variants.display()
+    );
+    std::fs::write(folder.path().join("config.toml"), config).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = start(folder.path(), port);
+    let client = reqwest::Client::new();
+    let put = async |name: &str, body: Vec<u8>| {
+        let url = format!("http://127.0.0.1:{port}/upload/{name}");
+        client.put(url).bearer_auth(TOKEN).body(body).send().await
+    };
+    let begun = Instant::now();
+    while put("small.jpg", jpeg(16, 16)).await.is_err() {
+        assert!(begun.elapsed() < crate::stage::PATIENCE, "it does not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let idle = peak(&server);
+    let mut large = jpeg(160, 120);
+    large.resize(200_000_000, 0);
+    assert_eq!(put("large.jpg", large).await.unwrap().status().as_u16(), 201);
+    let more = peak(&server) - idle;
+    assert!(more < 32_000_000, "{more} bytes");
+    assert_eq!(std::fs::metadata(originals.join("large.jpg")).unwrap().len(), 200_000_000);
     server.kill().unwrap();
     server.wait().unwrap();
 }
