@@ -1,103 +1,15 @@
-//! Reads the command line and config, builds the parts, runs them.
+//! The program: one command line, one command.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
-use resized::admin;
-use resized::config::Config;
-use resized::metrics::Metrics;
-use resized::operate;
-use resized::proxy::Proxy;
-use resized::server::Server;
-use resized::tasks::Tasks;
-use resized::telemetry::{self, AccessLog};
-use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+
+mod cli;
 
 /// It gives the memory of finished work back, where glibc's keeps growing, and is a little faster.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A caching image proxy in front of a bucket: any size by URL, each made once.
-///
-/// Ask for photos/cat_300x200.jpg, and photos/cat.jpg is made to fit 300x200, stored, and remembered.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// Settings; without it, config.toml in the working directory if there is one, else the defaults
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Address to listen on, in place of server.listen
-    #[arg(short, long, value_name = "IP:PORT")]
-    listen: Option<SocketAddr>,
-}
-
-fn main() -> anyhow::Result<()> {
-    let config = configure(Arguments::parse())?;
-    telemetry::start_events(&config.log).map_err(anyhow::Error::from_boxed).context("log.level")?;
-    let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
-    let runtime = Runtime::new().context("cannot start the runtime")?;
-    let tasks = Tasks::on(runtime.handle().clone());
-
-    let metrics = Arc::new(Metrics::new());
-    let proxy = Arc::new(runtime.block_on(Proxy::open(&config, tasks, metrics.clone()))?);
-    // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
-    let probed = proxy.clone();
-    runtime.spawn(async move { probed.probe().await });
-    let server = Server::bind(&config.server)?;
-    let stop = stop_on_signal(&runtime)?;
-    let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);
-    if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
-        let admin = operate::routes(&config.admin, proxy.clone(), metrics, stop.clone());
-        // Probes are answered until the end, so that what drains is seen to drain.
-        runtime.spawn(admin.run(listener, CancellationToken::new()));
-    }
-    let (notifying, stop_notifying) = (proxy.clone(), stop.clone());
-    runtime.spawn(async move { notifying.notify(stop_notifying).await });
-    tracing::info!(
-        address = %server.address(),
-        originals = config.originals.store,
-        variants = config.variants.store,
-        mode = ?config.answers.mode,
-        "listening"
-    );
-
-    server.run(&proxy, &log, &stop)?;
-    log.finish();
-    if !runtime.block_on(proxy.drain(config.server.drain_timeout)) {
-        tracing::warn!("variants were still being made or stored after server.drain_timeout");
-    }
-    tracing::info!("stopped");
-    Ok(())
-}
-
-fn configure(arguments: Arguments) -> anyhow::Result<Config> {
-    let beside = PathBuf::from("config.toml");
-    let file = arguments.config.or_else(|| beside.exists().then_some(beside));
-    let mut config = Config::load(file.as_deref())?;
-    if let Some(listen) = arguments.listen {
-        config.server.listen = listen;
-    }
-    Ok(config)
-}
-
-/// Cancelled by SIGTERM or SIGINT.
-fn stop_on_signal(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (stopped, _context) = (stop.clone(), runtime.enter());
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    runtime.spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping: finishing what is under way");
-        stopped.cancel();
-    });
-    Ok(stop)
+fn main() -> anyhow::Result<ExitCode> {
+    cli::Cli::parse().run()
 }

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::origin::probe::Findings;
 use crate::origin::{Store, StoreError};
 use crate::tasks::Tasks;
 
@@ -99,6 +100,22 @@ impl Notifier {
             breaker: Breaker::default(),
             tasks,
         })))
+    }
+
+    /// Whether the API answers at all: the status of a HEAD, or why there is none.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn reach(&self) -> Result<u16, String> {
+        self.0.client.reach().await
+    }
+
+    /// Tries what is needed of the outbox's store.
+    ///
+    /// # Errors
+    /// It cannot be reached or written at all.
+    pub async fn probe_outbox(&self) -> Result<Findings, StoreError> {
+        self.0.outbox.probe().await
     }
 
     /// Writes a notification's marker. Once this returns, the notification will be delivered or become a dead letter.

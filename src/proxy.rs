@@ -39,6 +39,7 @@ mod maker;
 mod negotiate;
 mod original;
 mod policy;
+mod probe;
 mod problem;
 mod purge;
 mod purges;
@@ -326,23 +327,6 @@ impl Proxy {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         Ok(with_headers(StatusCode::TEMPORARY_REDIRECT, headers, empty()))
-    }
-
-    /// What the stores can do, found by trying; logged, with what to fix.
-    pub async fn probe(&self) {
-        let probes =
-            [("originals", self.originals.probe_reading().await), ("variants", self.variants.probe_writing().await)];
-        for (store, findings) in probes {
-            match findings {
-                Ok(findings) => {
-                    tracing::info!(store, %findings, "store probed");
-                    for advice in findings.advice() {
-                        tracing::warn!(store, advice, "the store lacks something");
-                    }
-                }
-                Err(error) => tracing::error!(store, error = problem::chain(&error), "the store could not be probed"),
-            }
-        }
     }
 
     /// What the original is, if it is served.

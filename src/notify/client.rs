@@ -37,6 +37,9 @@ pub enum Verdict {
 /// As much of an answer is read so that its connection can be used again; a longer one costs the connection.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
+/// What these requests call themselves.
+const AGENT: &str = concat!("resized/", env!("CARGO_PKG_VERSION"));
+
 const IDLE: Duration = Duration::from_secs(30);
 
 impl Client {
@@ -72,11 +75,22 @@ impl Client {
         }
     }
 
+    /// Whether the API answers at all: the status of a HEAD, which tells it nothing.
+    pub(super) async fn reach(&self) -> Result<u16, String> {
+        let request = Request::head(self.url.clone())
+            .header(USER_AGENT, AGENT)
+            .body(Full::default())
+            .map_err(|error| error.to_string())?;
+        let answer = tokio::time::timeout(self.timeout, self.http.request(request)).await;
+        let answer = answer.map_err(|_| "no answer within notify.timeout".to_owned())?;
+        Ok(answer.map_err(|error| chain(&error))?.status().as_u16())
+    }
+
     async fn post_once(&self, id: &str, body: Bytes) -> Result<Verdict, String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("resized/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, AGENT)
             .header("webhook-id", id)
             .header("webhook-timestamp", now)
             .header("webhook-signature", self.signer.sign(id, now, &body))

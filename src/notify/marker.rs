@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::origin::probe::Findings;
 use crate::origin::{Attributes, PAGE_OBJECTS_MAX, Precondition, Put, Store, StoreError};
 use crate::variant::ObjectKey;
 
@@ -43,6 +44,10 @@ const MARKER_BYTES_MAX: u64 = 256 * 1024;
 impl Outbox {
     pub(super) fn new(store: Store) -> Self {
         Self { store }
+    }
+
+    pub(super) async fn probe(&self) -> Result<Findings, StoreError> {
+        self.store.probe_writing().await
     }
 
     pub(super) async fn add(&self, due: u64, marker: Marker) -> Result<Letter, StoreError> {

@@ -51,6 +51,21 @@ pub enum Conditional {
     Refused,
 }
 
+/// What is lacking, what comes of it, and what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advice {
+    pub severity: Severity,
+    pub text: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Pictures are served, but less well.
+    Lacking,
+    /// None are until it is fixed.
+    Broken,
+}
+
 impl Store {
     /// Tries what the proxy needs of its originals' store: nothing is written.
     ///
@@ -114,47 +129,67 @@ impl Store {
 impl Findings {
     /// What to fix, a sentence each; nothing if all is well.
     #[must_use]
-    pub fn advice(&self) -> Vec<&'static str> {
-        let mut advice = Vec::new();
-        if self.missing == Missing::Forbidden {
-            advice.push(
-                "A missing object is answered 403, which is never taken for a miss, so that nothing can be made: grant \
-                 s3:ListBucket on the bucket.",
-            );
-        }
-        if self.listing == Right::Denied && self.writing.is_some() {
-            advice.push(
-                "Listing is denied, so that a purge cannot find what to delete: grant s3:ListBucket on the bucket.",
-            );
-        }
-        match self.writing.map(|writing| writing.conditional) {
-            Some(Conditional::Ignored) => advice.push(
-                "The server ignores If-None-Match: two nodes that make one variant at the same time both write it. Nothing \
-                 breaks, but run one node, or a server that honours it, where each variant is to be written once.",
-            ),
-            Some(Conditional::Refused) => advice.push(
-                "The server refuses If-None-Match, so that no variant can be stored: use one that takes conditional writes \
-                 (AWS S3, R2, SeaweedFS, Ceph), or a server in front of it that drops the header.",
-            ),
-            Some(Conditional::Honoured) | None => {}
-        }
-        if self.writing.is_some_and(|writing| writing.deleting == Right::Denied) {
-            advice.push(
-                "Deleting is denied, so that a purge leaves old variants: grant s3:DeleteObject below the prefix.",
-            );
-        }
-        advice
+    pub fn advice(&self) -> Vec<Advice> {
+        let writing = self.writing.as_ref();
+        let conditional = writing.map(|writing| writing.conditional);
+        let lacks = [
+            (self.missing == Missing::Forbidden, MISSING_IS_FORBIDDEN),
+            (conditional == Some(Conditional::Refused), CONDITIONS_REFUSED),
+            (conditional == Some(Conditional::Ignored), CONDITIONS_IGNORED),
+            (self.listing == Right::Denied && writing.is_some(), NO_LISTING),
+            (writing.is_some_and(|writing| writing.deleting == Right::Denied), NO_DELETING),
+        ];
+        lacks.into_iter().filter_map(|(lacks, advice)| lacks.then_some(advice)).collect()
     }
 }
 
+const MISSING_IS_FORBIDDEN: Advice = Advice {
+    severity: Severity::Broken,
+    text: "A missing object is answered 403, which is never taken for a miss, so that nothing can be made: grant \
+           s3:ListBucket on the bucket.",
+};
+const CONDITIONS_REFUSED: Advice = Advice {
+    severity: Severity::Broken,
+    text: "The server refuses If-None-Match, so that no variant can be stored: use one that takes conditional writes (AWS \
+           S3, R2, SeaweedFS, Ceph), or a server in front of it that drops the header.",
+};
+const CONDITIONS_IGNORED: Advice = Advice {
+    severity: Severity::Lacking,
+    text: "The server ignores If-None-Match: two nodes that make one variant at the same time both write it. Nothing \
+           breaks, but run one node, or a server that honours it, where each variant is to be written once.",
+};
+const NO_LISTING: Advice = Advice {
+    severity: Severity::Lacking,
+    text: "Listing is denied, so that a purge cannot find what to delete: grant s3:ListBucket on the bucket.",
+};
+const NO_DELETING: Advice = Advice {
+    severity: Severity::Lacking,
+    text: "Deleting is denied, so that a purge leaves old variants: grant s3:DeleteObject below the prefix.",
+};
+
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { missing, listing, writing } = self;
-        write!(f, "a missing object is {missing:?}, listing {listing:?}")?;
-        if let Some(Writing { conditional, deleting }) = writing {
-            write!(f, ", conditional writes {conditional:?}, deleting {deleting:?}")?;
-        }
-        Ok(())
+        f.write_str(match self.missing {
+            Missing::Told => "a missing object is told as missing",
+            Missing::Forbidden => "a missing object is told as forbidden",
+        })?;
+        write!(f, ", listing is {}", self.listing)?;
+        let Some(Writing { conditional, deleting }) = self.writing else { return Ok(()) };
+        f.write_str(match conditional {
+            Conditional::Honoured => ", conditional writes are honoured",
+            Conditional::Ignored => ", conditional writes are done without regard to the condition",
+            Conditional::Refused => ", conditional writes are refused",
+        })?;
+        write!(f, ", deleting is {deleting}")
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod pictures;
 mod stage;
 
 mod answers;
+mod check;
 mod connections;
 mod faults;
 mod first_day;

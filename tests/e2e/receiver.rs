@@ -92,6 +92,9 @@ impl Receiver {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Empty<bytes::Bytes>>, std::io::Error> {
+        if request.method() == hyper::Method::HEAD {
+            return Ok(Response::builder().status(405).body(Empty::new()).unwrap());
+        }
         let text = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
         let (id, timestamp, signature) = (text("webhook-id"), text("webhook-timestamp"), text("webhook-signature"));
         let Ok(body) = request.into_body().collect().await else { return Err(std::io::Error::other("cut off")) };

@@ -1,0 +1,177 @@
+//! `resized check`: tries what serving needs, and says in plain words what to fix.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use resized::metrics::Metrics;
+use resized::origin::StoreError;
+use resized::origin::probe::{Findings, Severity};
+use resized::proxy::Proxy;
+use resized::tasks::Tasks;
+use tokio::runtime::Runtime;
+
+use super::Settings;
+
+/// Try the settings and the stores, and say what to fix.
+///
+/// Reads what serving would read: every setting is understood, both stores answer, a missing object is told from a forbidden
+/// one, objects can be listed, and in the variants' store one is written twice and deleted, below resized-probe/. If an API
+/// is to hear of uploads, a HEAD asks whether it answers at all.
+///
+/// Exit status 1 if anything must be fixed before pictures can be served. A warning is no error: it is served, but less well.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Also let 50 writers write one object at the same time, three times: one alone may succeed
+    #[arg(long)]
+    race: bool,
+}
+
+const WRITERS: usize = 50;
+const RACES: usize = 3;
+
+pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let config = &settings.config;
+    let mut report = Report::default();
+    let file = settings.file.as_ref().map_or("defaults and environment".into(), |file| file.display().to_string());
+    let runtime = Runtime::new()?;
+    runtime.block_on(async {
+        let proxy = Proxy::open(config, Tasks::on(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
+        report.line(Verdict::Well, "settings", &file);
+        for (role, store, findings) in [
+            ("originals", &config.originals.store, proxy.probe_originals().await),
+            ("variants", &config.variants.store, proxy.probe_variants().await),
+        ] {
+            report.store(role, store, &findings);
+        }
+        if arguments.race {
+            report.races(&proxy).await;
+        }
+        if let Some(notifier) = proxy.notifier() {
+            if !config.notify.outbox.is_empty() {
+                report.store("outbox", &config.notify.outbox, &notifier.probe_outbox().await);
+            }
+            report.api(&config.notify.url, notifier.reach().await);
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(report.end())
+}
+
+/// What is said of one thing that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    Warning,
+    Broken,
+}
+
+#[derive(Debug, Default)]
+struct Report {
+    warnings: usize,
+    broken: usize,
+}
+
+impl Report {
+    fn line(&mut self, verdict: Verdict, what: &str, text: &str) {
+        let word = match verdict {
+            Verdict::Well => "ok",
+            Verdict::Warning => "warn",
+            Verdict::Broken => "BROKEN",
+        };
+        println!("{what:<10} {word:<7} {text}");
+        self.warnings += usize::from(verdict == Verdict::Warning);
+        self.broken += usize::from(verdict == Verdict::Broken);
+    }
+
+    fn more(text: &str) {
+        println!("{:<18} {text}", "");
+    }
+
+    fn store(&mut self, role: &str, address: &str, findings: &Result<Findings, StoreError>) {
+        let findings = match findings {
+            Ok(findings) => findings,
+            Err(error) => {
+                self.line(Verdict::Broken, role, address);
+                Self::more(&format!("{}: {}", error, causes(error)));
+                return Self::more(&format!("fix: {}", what_to_fix(error)));
+            }
+        };
+        let advice = findings.advice();
+        let verdict = match advice.iter().map(|advice| advice.severity).max() {
+            None => Verdict::Well,
+            Some(Severity::Lacking) => Verdict::Warning,
+            Some(Severity::Broken) => Verdict::Broken,
+        };
+        self.line(verdict, role, address);
+        Self::more(&findings.to_string());
+        advice.iter().for_each(|advice| Self::more(&format!("fix: {}", advice.text)));
+    }
+
+    async fn races(&mut self, proxy: &Proxy) {
+        for _ in 0..RACES {
+            let (verdict, text) = match proxy.race(WRITERS).await {
+                Ok(1) => (Verdict::Well, format!("{WRITERS} writers at once, 1 stored: each variant is written once")),
+                Ok(stored) => (
+                    Verdict::Warning,
+                    format!(
+                        "{WRITERS} writers at once, {stored} were told that they stored: several nodes may write one variant"
+                    ),
+                ),
+                Err(error) => (Verdict::Broken, format!("{error}: {}", causes(&error))),
+            };
+            self.line(verdict, "race", &text);
+        }
+    }
+
+    fn api(&mut self, url: &str, reached: Result<u16, String>) {
+        match reached {
+            Ok(status) => {
+                self.line(Verdict::Well, "notify", url);
+                Self::more(&format!("it answers ({status} to a HEAD); whether it believes the signature is not tried"));
+            }
+            Err(reason) => {
+                self.line(Verdict::Warning, "notify", url);
+                Self::more(&format!("it does not answer: {reason}"));
+                Self::more("fix: start the API, or correct notify.url; until then notifications wait in the outbox");
+            }
+        }
+    }
+
+    fn end(self) -> ExitCode {
+        match (self.broken, self.warnings) {
+            (0, 0) => println!("\nAll is well."),
+            (0, warnings) => println!("\nIt can be served; {warnings} could be better."),
+            (broken, _) => {
+                println!("\n{broken} must be fixed.");
+                return ExitCode::FAILURE;
+            }
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+/// What an operator can do about a store that did not let itself be probed.
+fn what_to_fix(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Forbidden { .. } => {
+            "the credentials are not believed or have no right to this: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or \
+             the machine's role), and copy the policy of docs/S3.md"
+        }
+        StoreError::Unavailable { .. } | StoreError::Timeout { .. } | StoreError::Busy => {
+            "see that s3.endpoint and s3.region are right and that this machine reaches it"
+        }
+        StoreError::Other { .. }
+        | StoreError::TooLarge { .. }
+        | StoreError::Truncated { .. }
+        | StoreError::RangeNotSatisfiable { .. } => {
+            "see that the bucket exists, and that s3.region and s3.path_style fit"
+        }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes: Vec<_> =
+        std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
+    causes.join(": ")
+}

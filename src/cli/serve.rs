@@ -1,0 +1,91 @@
+//! `resized serve`: builds the parts, runs them, and stops them in order.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use resized::admin;
+use resized::config::Config;
+use resized::metrics::Metrics;
+use resized::operate;
+use resized::proxy::Proxy;
+use resized::server::Server;
+use resized::tasks::Tasks;
+use resized::telemetry::{self, AccessLog};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Address to listen on, in place of server.listen
+    #[arg(short, long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+impl Arguments {
+    /// These, or what was written before the command.
+    pub(super) fn or(self, before: Self) -> Self {
+        Self { listen: self.listen.or(before.listen) }
+    }
+}
+
+pub(super) fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
+    config.server.listen = arguments.listen.unwrap_or(config.server.listen);
+    telemetry::start_events(&config.log).map_err(anyhow::Error::from_boxed).context("log.level")?;
+    let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let tasks = Tasks::on(runtime.handle().clone());
+
+    let metrics = Arc::new(Metrics::new());
+    let proxy = Arc::new(runtime.block_on(Proxy::open(&config, tasks, metrics.clone()))?);
+    // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
+    let probed = proxy.clone();
+    runtime.spawn(async move { probed.log_probes().await });
+    let server = Server::bind(&config.server)?;
+    let stop = stop_on_signal(&runtime)?;
+    let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);
+    if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
+        let address = listener.local_addr()?;
+        let admin = operate::routes(&config.admin, proxy.clone(), metrics, stop.clone());
+        // Probes are answered until the end, so that what drains is seen to drain.
+        runtime.spawn(admin.run(listener, CancellationToken::new()));
+        tracing::info!(%address, "admin listening");
+    }
+    let (notifying, stop_notifying) = (proxy.clone(), stop.clone());
+    runtime.spawn(async move { notifying.notify(stop_notifying).await });
+    tracing::info!(
+        address = %server.address(),
+        originals = config.originals.store,
+        variants = config.variants.store,
+        mode = ?config.answers.mode,
+        "listening"
+    );
+
+    server.run(&proxy, &log, &stop)?;
+    log.finish();
+    if !runtime.block_on(proxy.drain(config.server.drain_timeout)) {
+        tracing::warn!("variants were still being made or stored after server.drain_timeout");
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+fn stop_on_signal(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (stopped, _context) = (stop.clone(), runtime.enter());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: finishing what is under way");
+        stopped.cancel();
+    });
+    Ok(stop)
+}
