@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use resized::config::Config;
 
 mod check;
+mod outbox;
 mod serve;
 
 /// A caching image proxy in front of a bucket: any size by URL, each made once.
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   resized                                    serve ./samples on http://127.0.0.1:8080, or what config.toml says
   resized serve --config /etc/resized.toml   the same with other settings
+  resized outbox redeliver --all             send once more what the API never took
   resized check --race                       does the bucket do what is needed? what is to be fixed?
 
 Every setting can also come from the environment, which wins: RESIZED_CACHE__MEMORY=1GiB sets memory in [cache].
@@ -42,6 +44,7 @@ enum Command {
     /// Serve pictures until SIGTERM; what happens without a command
     Serve(serve::Arguments),
     Check(check::Arguments),
+    Outbox(outbox::Arguments),
 }
 
 impl Cli {
@@ -55,6 +58,7 @@ impl Cli {
             None => serve::run(self.serve, settings.config),
             Some(Command::Serve(arguments)) => serve::run(arguments.or(self.serve), settings.config),
             Some(Command::Check(arguments)) => check::run(&arguments, &settings),
+            Some(Command::Outbox(arguments)) => outbox::run(arguments, &settings),
         }
     }
 }

@@ -21,16 +21,20 @@ use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
 mod answers;
+mod notices;
 mod pixels;
 mod process;
 mod s3;
+mod uploads;
 mod watched;
 mod write_backs;
 
 pub use answers::{Answers, Outcome};
+pub use notices::Notices;
 pub use pixels::{Pixels, Wait};
 pub use prometheus_client::metrics::counter::Counter;
 pub use s3::{Kind, S3};
+pub use uploads::Uploads;
 pub use watched::Reading;
 pub use write_backs::WriteBacks;
 
@@ -50,6 +54,10 @@ pub struct Metrics {
     pub pixels: Pixels,
     /// Variants on their way into the store.
     pub write_backs: WriteBacks,
+    /// Originals on their way in.
+    pub uploads: Uploads,
+    /// Notifications on their way to the API.
+    pub notices: Notices,
 }
 
 /// Of what [`Metrics::encode`] writes: the Prometheus text format.
@@ -65,9 +73,11 @@ impl Metrics {
         let s3 = S3::register(&mut registry);
         let pixels = Pixels::register(&mut registry);
         let write_backs = WriteBacks::register(&mut registry);
+        let uploads = Uploads::register(&mut registry);
+        let notices = Notices::register(&mut registry);
         let watched = Watched::register(&mut registry);
         process::register(&mut registry, SystemTime::now());
-        Self { registry, watched, answers, evictions, s3, pixels, write_backs }
+        Self { registry, watched, answers, evictions, s3, pixels, write_backs, uploads, notices }
     }
 
     /// Has `readings` read whenever the numbers are asked for, as the gauge `resized_{name}`. A name that is already

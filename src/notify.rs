@@ -6,7 +6,6 @@
 //! This module knows no pictures and no uploads, only texts to be delivered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -15,10 +14,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::metrics::{self, Metrics};
 use crate::origin::probe::Findings;
 use crate::origin::{Store, StoreError};
 use crate::tasks::Tasks;
 
+mod backlog;
+mod breaker;
 mod client;
 mod marker;
 mod signature;
@@ -27,8 +29,10 @@ pub use client::Verdict;
 pub use marker::Letter;
 pub use signature::SecretError;
 
+use backlog::Backlog;
+use breaker::Breaker;
 use client::Client;
-use marker::{Marker, Outbox};
+use marker::{Marker, Outbox, Waiting};
 use signature::Signer;
 
 /// The way to the API. Clones share it.
@@ -47,17 +51,9 @@ struct Inner {
     sending: Semaphore,
     concurrency: usize,
     breaker: Breaker,
+    backlog: Arc<Backlog>,
+    counts: metrics::Notices,
     tasks: Tasks,
-}
-
-/// Whether the API is worth asking right now.
-#[derive(Debug, Default)]
-struct Breaker {
-    failures: AtomicU32,
-    /// Milliseconds since 1970.
-    closed_from: AtomicU64,
-    /// The API said that it is gone (410): nothing is sent until the next start.
-    gone: AtomicBool,
 }
 
 /// Why notifications cannot be sent.
@@ -71,9 +67,6 @@ pub enum OpenError {
     Roots(#[source] std::io::Error),
 }
 
-/// Failures in a row after which the API gets a pause.
-const FAILURES_MAX: u32 = 5;
-
 /// What a sender may take besides the API's answer: two writes to the store.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
@@ -81,15 +74,17 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Notifier {
-    /// Nothing is sent before it is asked for; see [`Notifier::sweep`].
+    /// Tries are counted in `metrics`, and what waits is watched there. Nothing is sent before it is asked for; see [`Notifier::sweep`].
     ///
     /// # Errors
     /// A URL or secret that cannot be used.
-    pub fn open(settings: &config::Notify, store: Store, tasks: Tasks) -> Result<Self, OpenError> {
+    pub fn open(settings: &config::Notify, store: Store, metrics: &Metrics, tasks: Tasks) -> Result<Self, OpenError> {
         let signer = Signer::new(settings)?;
         let concurrency = settings.concurrency.get();
+        let backlog = Arc::new(Backlog::default());
+        backlog.watch(metrics);
         Ok(Self(Arc::new(Inner {
-            client: Client::new(&settings.url, signer, settings.timeout)?,
+            client: Client::new(&settings.url, signer, settings.timeout, metrics.notices.clone())?,
             outbox: Outbox::new(store),
             retries: settings.retries.iter().map(|pause| **pause).collect(),
             wait: settings.wait,
@@ -98,6 +93,8 @@ impl Notifier {
             sending: Semaphore::new(concurrency),
             concurrency,
             breaker: Breaker::default(),
+            backlog,
+            counts: metrics.notices.clone(),
             tasks,
         })))
     }
@@ -150,9 +147,7 @@ impl Notifier {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(jittered(self.0.poll)) => {}
             }
-            if !self.0.breaker.is_open()
-                && let Err(error) = self.0.sweep_once(&stop).await
-            {
+            if let Err(error) = self.0.sweep_once(&stop).await {
                 tracing::error!(%error, "the outbox cannot be read");
             }
         }
@@ -177,7 +172,8 @@ impl Notifier {
 
 impl Inner {
     async fn sweep_once(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), StoreError> {
-        let mut due = self.outbox.due(millis()).await?;
+        let Waiting { pending, first_due, mut due } = self.outbox.look(millis()).await?;
+        self.backlog.saw(pending, first_due);
         // Nodes that look at the same time begin at different letters.
         let start = usize::try_from(millis()).unwrap_or_default() % due.len().max(1);
         due.rotate_left(start);
@@ -232,6 +228,7 @@ impl Inner {
         letter.marker.attempts += 1;
         let Some(pause) = pause else {
             tracing::error!(id = letter.marker.id, "a notification is given up on; it is a dead letter now");
+            self.counts.dead.inc();
             if let Err(error) = self.outbox.bury(&letter).await {
                 tracing::error!(id = letter.marker.id, %error, "a dead letter could not be put away");
             }
@@ -246,28 +243,6 @@ impl Inner {
         if let Err(error) = self.outbox.reschedule(letter, millis() + as_millis(pause)).await {
             // It is still there as it was, and due when its lease ends.
             tracing::error!(id, %error, "a notification could not be rescheduled");
-        }
-    }
-}
-
-impl Breaker {
-    fn is_open(&self) -> bool {
-        self.gone.load(Ordering::Relaxed) || millis() < self.closed_from.load(Ordering::Relaxed)
-    }
-
-    fn heed(&self, verdict: &Verdict, pause: Duration) {
-        match verdict {
-            Verdict::Delivered => self.failures.store(0, Ordering::Relaxed),
-            Verdict::Gone => self.gone.store(true, Ordering::Relaxed),
-            Verdict::Failed { retry_after, .. } => {
-                let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-                let pause = match retry_after {
-                    Some(after) => (*after).min(RETRY_AFTER_MAX),
-                    None if failures.is_multiple_of(FAILURES_MAX) => jittered(pause),
-                    None => return,
-                };
-                self.closed_from.fetch_max(millis() + as_millis(pause), Ordering::Relaxed);
-            }
         }
     }
 }

@@ -25,9 +25,11 @@ mod s3_parts;
 mod address;
 mod walk;
 mod spool;
+mod presign;
 
 pub use address::OpenError;
 pub use body::Body;
+pub use presign::Presigner;
 pub use spool::Spool;
 
 use address::Address;
@@ -310,6 +312,16 @@ impl Store {
             Backend::S3(store) => {
                 store.guarded(Box::pin(store.put_spooled(key, &spool, attributes, precondition))).await
             }
+        }
+    }
+
+    /// Who signs URLs to write to this store by, at `endpoint` or, if that is empty, where the store itself is reached; `None`
+    /// for a folder.
+    #[must_use]
+    pub fn presigner(&self, endpoint: &str) -> Option<Presigner> {
+        match &self.backend {
+            Backend::File(_) => None,
+            Backend::S3(store) => Some(Presigner::new(store.clone(), endpoint)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! many ask. An original streams through. What fails becomes a status. This is where the parts meet that know nothing of
 //! one another: [`crate::cache`], [`crate::origin`] and [`crate::resize`].
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ use crate::metrics::{Counter, Metrics, Outcome, Reading};
 use crate::notify::Notifier;
 use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::tasks::Tasks;
-use crate::upload::Uploads;
+use crate::upload::{Uploads, Written};
 use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
 
 mod budget;
@@ -132,13 +133,14 @@ impl Proxy {
         maker.watch(&metrics);
         let notifier = match (config.notify.url.as_str(), config.notify.outbox.as_str()) {
             ("", _) => None,
-            (_, "") => Some(Notifier::open(&config.notify, variants.clone(), tasks.clone())?),
+            (_, "") => Some(Notifier::open(&config.notify, variants.clone(), &metrics, tasks.clone())?),
             (_, outbox) => {
                 let outbox = open("notify.outbox", outbox, "").await?;
-                Some(Notifier::open(&config.notify, outbox, tasks.clone())?)
+                Some(Notifier::open(&config.notify, outbox, &metrics, tasks.clone())?)
             }
         };
-        let uploads = Uploads::open(config, grammar.clone(), originals.clone(), notifier.clone(), tasks.clone())?;
+        let (g, o, n) = (grammar.clone(), originals.clone(), notifier.clone());
+        let uploads = Uploads::open(config, g, o, n, metrics.uploads.clone(), tasks.clone())?;
         let flights = config.work.flights.get();
         let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
         let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
@@ -185,19 +187,25 @@ impl Proxy {
         self.uploads.is_some() && Uploads::takes(method, path)
     }
 
-    /// Answers an upload. A replaced original's variants are forgotten before anybody hears of it.
-    pub async fn upload<B>(self: &Arc<Self>, request: Request<B>) -> Response<Body>
+    /// Answers an upload of `client`. What is remembered of the original's key is forgotten before anybody hears of it.
+    pub async fn upload<B>(self: &Arc<Self>, client: IpAddr, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let Some(uploads) = &self.uploads else { return self.problem(&Failure::Method) };
         let this = self.clone();
-        let replaced = move |key: ObjectKey| {
+        let on_write = move |key: ObjectKey, written| {
             let this = this.clone();
-            async move { this.replaced(&key).await }.boxed()
+            async move {
+                match written {
+                    Written::Anew => this.forget(&key),
+                    Written::Over => this.replaced(&key).await,
+                }
+            }
+            .boxed()
         };
-        uploads.answer(request, Box::new(replaced)).await.map(Either::Left)
+        uploads.answer(client, request, Box::new(on_write)).await.map(Either::Left)
     }
 
     /// The purge of an original that was replaced. Where the variants' store fails, those there are found stale by their

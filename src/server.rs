@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::{Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -248,8 +248,10 @@ async fn connection<S>(
             let start = Instant::now();
             if proxy.takes_upload(request.method(), request.uri().path()) {
                 let (head, body) = request.into_parts();
-                let asked = Request::from_parts(head.clone(), ());
-                let response = proxy.upload(Request::from_parts(head, body)).await;
+                let mut asked = Request::from_parts(head.clone(), ());
+                // The query of a completion lets whoever reads the log complete it.
+                *asked.uri_mut() = Uri::builder().path_and_query(head.uri.path()).build().unwrap_or_default();
+                let response = proxy.upload(client, Request::from_parts(head, body)).await;
                 log.write(client, &asked, &response, start.elapsed());
                 return Ok(response);
             }

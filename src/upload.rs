@@ -4,44 +4,50 @@
 //! marker, and only then does the client hear 201. A client that hears nothing may send the same again. Nothing is resized
 //! here.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyStream, Full};
-use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Overwrite};
+use crate::metrics;
 use crate::notify::Notifier;
-use crate::origin::{Attributes, Put, Store};
-use crate::resize::{Limits, probe};
+use crate::origin::Store;
 use crate::tasks::Tasks;
-use crate::variant::{Grammar, Named, ObjectKey};
+use crate::variant::Grammar;
 
 mod conditions;
 mod cors;
+mod direct;
+mod forged;
 mod form;
+mod keeper;
 mod receive;
 mod refusal;
+mod stored;
 mod template;
+mod ticket;
 mod token;
 
+pub use keeper::{OnWrite, Written};
 pub use template::TemplateError;
 
 use conditions::{Conditions, Digests};
 use cors::Cors;
-use receive::{Received, Receiver};
+use direct::Direct;
+use form::Fields;
+use keeper::{Keeper, Order, Target};
+use receive::Receiver;
 use refusal::Refusal;
-use template::Template;
-use token::{Caller, Tokens};
+use stored::Stamp;
+use token::Tokens;
 
 /// The upload endpoint. Clones share it.
 #[derive(Debug, Clone)]
@@ -49,79 +55,25 @@ pub struct Uploads(Arc<Inner>);
 
 struct Inner {
     tokens: Tokens,
-    template: Template,
-    grammar: Grammar,
-    originals: Store,
-    notifier: Option<Notifier>,
-    types: Vec<String>,
-    overwrite: Overwrite,
-    base_url: String,
-    cache_control: String,
     cors: Cors,
-    limits: Limits,
     receiver: Receiver,
+    keeper: Keeper,
+    /// Or what is to be configured first.
+    direct: Result<Direct, &'static str>,
+    overwrite: Overwrite,
+    /// Of a form's other fields, those that are kept.
+    fields: Arc<[String]>,
     slots: Semaphore,
-    /// One permit a header that is being read.
-    probes: Semaphore,
+    counts: metrics::Uploads,
     tasks: Tasks,
 }
-
-/// Called with the key of an original that was replaced, before anybody hears of it: its variants are to be forgotten.
-pub type Replaced = Box<dyn Fn(ObjectKey) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Bytes on their way in.
 type Source = BoxStream<'static, Result<Bytes, Refusal>>;
 
-/// What the API hears and the client is answered.
-#[derive(Debug, Clone, Serialize)]
-struct Stored {
-    key: String,
-    url: String,
-    content_type: String,
-    bytes: u64,
-    width: Option<u32>,
-    height: Option<u32>,
-    sha256: String,
-    etag: String,
-    time: String,
-}
-
-#[derive(Serialize)]
-struct Event<'a> {
-    r#type: &'static str,
-    timestamp: &'a str,
-    data: &'a Stored,
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    id: &'a str,
-    #[serde(flatten)]
-    stored: &'a Stored,
-    notified: bool,
-}
-
-/// Where an upload is to go.
-#[derive(Debug, Clone)]
-enum Target {
-    Key(ObjectKey),
-    Template,
-}
-
-/// What one request asks for, known before any of its body is read.
-struct Order {
-    caller: Caller,
-    target: Target,
-    conditions: Conditions,
-    digests: Digests,
-    replaced: Replaced,
-}
-
-/// Headers that are read at once: each takes a few MiB at most, for a few milliseconds.
-const PROBES_MAX: usize = 4;
-
-/// Of the original's metadata: what a repeated upload is known by.
-const META_SHA256: &str = "resized-sha256";
+/// What stands for itself in a URL's path and in a header (RFC 3986 section 2.3).
+const PLAIN: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -130,7 +82,7 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Uploads {
-    /// `None` if they are not enabled. Each upload runs on `tasks`.
+    /// `None` if they are not enabled. Each upload runs on `tasks` and is counted in `counts`.
     ///
     /// # Errors
     /// A template that cannot make keys.
@@ -139,28 +91,23 @@ impl Uploads {
         grammar: Grammar,
         originals: Store,
         notifier: Option<Notifier>,
+        counts: metrics::Uploads,
         tasks: Tasks,
     ) -> Result<Option<Self>, TemplateError> {
         let upload = &config.upload;
         if !upload.enabled {
             return Ok(None);
         }
-        let base_url = if upload.base_url.is_empty() { &config.originals.public_url } else { &upload.base_url };
         Ok(Some(Self(Arc::new(Inner {
             tokens: Tokens::new(upload),
-            template: Template::new(&upload.key)?,
-            grammar,
-            originals: originals.clone(),
-            notifier,
-            types: upload.types.clone(),
-            overwrite: upload.overwrite,
-            base_url: base_url.trim_end_matches('/').to_owned(),
-            cache_control: config.answers.original_cache_control.clone(),
             cors: Cors::new(&upload.allow_origins),
-            limits: Limits::from(&config.limits),
+            direct: Direct::open(config, &originals),
+            keeper: Keeper::open(config, grammar, originals.clone(), notifier, counts.clone())?,
             receiver: Receiver { originals, read_timeout: upload.read_timeout, time: upload.time },
+            overwrite: upload.overwrite,
+            fields: upload.fields.clone().into(),
             slots: Semaphore::new(upload.concurrency.get()),
-            probes: Semaphore::new(PROBES_MAX),
+            counts,
             tasks,
         }))))
     }
@@ -172,18 +119,21 @@ impl Uploads {
         path && !matches!(*method, Method::GET | Method::HEAD)
     }
 
-    /// Answers a request. The work goes on if the client hangs up after its last byte.
-    pub async fn answer<B>(&self, request: Request<B>, replaced: Replaced) -> Response<Full<Bytes>>
+    /// Answers a request of `client`. The work goes on if the client hangs up after its last byte.
+    pub async fn answer<B>(&self, client: IpAddr, request: Request<B>, on_write: OnWrite) -> Response<Full<Bytes>>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let cors = self.0.cors.headers(request.headers());
         let this = self.0.clone();
-        let answer = self.0.tasks.spawn(async move { this.route(request, replaced).await }).await;
+        let answer = self.0.tasks.spawn(async move { this.route(client, request, on_write).await }).await;
         let mut response = match answer.unwrap_or(Err(Refusal::Internal)) {
             Ok(response) => response,
-            Err(refusal) => refusal.answer(),
+            Err(refusal) => {
+                self.0.counts.refused(refusal.name());
+                refusal.answer()
+            }
         };
         response.headers_mut().extend(cors);
         response
@@ -191,179 +141,105 @@ impl Uploads {
 }
 
 impl Inner {
-    async fn route<B>(&self, request: Request<B>, replaced: Replaced) -> Result<Response<Full<Bytes>>, Refusal>
+    async fn route<B>(
+        &self,
+        client: IpAddr,
+        request: Request<B>,
+        on_write: OnWrite,
+    ) -> Result<Response<Full<Bytes>>, Refusal>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let (head, body) = request.into_parts();
         let path = head.uri.path().strip_prefix("/upload").unwrap_or_default();
-        if head.method == Method::OPTIONS {
-            return Ok(with_status(StatusCode::NO_CONTENT, Bytes::new()));
+        match (&head.method, path) {
+            (&Method::OPTIONS, _) => Ok(with_status(StatusCode::NO_CONTENT, Bytes::new())),
+            (&Method::POST, "/sign") => self.sign(client, &head, source(body)).await,
+            (&Method::POST, "/complete") => self.complete(client, &head, on_write).await,
+            (&Method::POST, "") => self.upload(client, &head, None, source(body), on_write).await,
+            (&Method::PUT, path) if path.len() > 1 => {
+                self.upload(client, &head, Some(path), source(body), on_write).await
+            }
+            _ => Err(Refusal::Method),
         }
-        let is_upload = match head.method {
-            Method::POST => path.is_empty(),
-            Method::PUT => path.len() > 1,
-            _ => false,
-        };
-        if !is_upload {
-            return Err(Refusal::Method);
-        }
-        let caller = self.tokens.check(&head.headers)?;
-        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
-        let target = match path {
-            "" => Target::Template,
-            path => Target::Key(self.chosen(&caller, path)?),
-        };
-        self.upload(caller, target, &head.headers, source(body), replaced).await
     }
 
     /// The whole story: what may be refused by the header, the bytes, the store, the API, the answer.
     async fn upload(
         &self,
-        caller: Caller,
-        target: Target,
-        headers: &HeaderMap,
+        client: IpAddr,
+        head: &http::request::Parts,
+        path: Option<&str>,
         body: Source,
-        replaced: Replaced,
+        on_write: OnWrite,
     ) -> Result<Response<Full<Bytes>>, Refusal> {
+        let caller = self.tokens.check(client, &head.headers)?;
+        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let target = match path {
+            None => Target::Template,
+            Some(path) => Target::Key(self.keeper.chosen(&caller, path)?),
+        };
+        let bytes_max = caller.bytes_max;
         let order = Order {
-            conditions: Conditions::read(headers, self.overwrite)?,
-            digests: Digests::read(headers)?,
+            conditions: Conditions::read(&head.headers, self.overwrite)?,
+            digests: Digests::read(&head.headers)?,
+            content_type: None,
+            stamp: Stamp::now(),
             caller,
             target,
-            replaced,
+            on_write,
         };
-        conditions::check_header(headers, order.caller.bytes_max)?;
-        let received = match form::boundary(headers) {
-            Some(boundary) => {
-                let file = form::file(body, boundary, order.caller.bytes_max);
-                self.receiver.receive(file, order.caller.bytes_max).await?
-            }
-            None => self.receiver.receive(body, order.caller.bytes_max).await?,
+        conditions::check_header(&head.headers, bytes_max)?;
+        let fields = Fields::wanted(&self.fields);
+        let file = match form::boundary(&head.headers) {
+            Some(boundary) => form::file(body, boundary, bytes_max, fields.clone()),
+            None => body,
         };
-        self.keep(order, received).await
+        let received = self.receiver.receive(file, bytes_max).await?;
+        self.keeper.keep(order, received, fields).await
     }
 
-    /// Stores what was received and tells of it.
-    async fn keep(&self, order: Order, received: Received) -> Result<Response<Full<Bytes>>, Refusal> {
-        order.digests.check(&received.hashes)?;
-        let stored = self.describe(&order, &received).await?;
-        let key = ObjectKey::new(&stored.key).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-        let (status, stored) = self.store(&order, &key, received, stored).await?;
-        let id = match self.template.is_by_content() && matches!(order.target, Target::Template) {
-            // The same bytes have the same key and the same id for ever: to send them again tells nothing new.
-            true => format!("msg_{}", &stored.sha256[..32]),
-            false => format!("msg_{}", uuid::Uuid::new_v4().simple()),
-        };
-        let notified = self.tell(&id, &stored).await?;
-        tracing::info!(key = stored.key, bytes = stored.bytes, token = order.caller.name, notified, "original stored");
-        let body = serde_json::to_vec(&Answer { id: &id, stored: &stored, notified }).map_err(|_| Refusal::Internal)?;
-        let mut response = with_status(status, body.into());
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(LOCATION, HeaderValue::try_from(&stored.url).map_err(|_| Refusal::Internal)?);
-        if let Ok(etag) = HeaderValue::try_from(&stored.etag) {
-            headers.insert(ETAG, etag);
-        }
-        Ok(response)
-    }
-
-    /// Type, size and key, from the bytes.
-    async fn describe(&self, order: &Order, received: &Received) -> Result<Stored, Refusal> {
-        let (file, limits) = (received.spool.reader().map_err(|e| Refusal::of_store(&e))?, self.limits);
-        let _probing = self.probes.acquire().await.map_err(|_| Refusal::Internal)?;
-        let probed = tokio::task::spawn_blocking(move || probe(file, &limits)).await;
-        let probed = probed.map_err(|_| Refusal::Unprocessable("its header cannot be read".into()))?;
-        let probed = probed.map_err(|error| Refusal::of_picture(&error))?;
-        if !self.types.iter().any(|taken| taken == probed.media_type) {
-            return Err(Refusal::Type(format!(
-                "{} is not taken here; send {}",
-                probed.media_type,
-                self.types.join(", ")
-            )));
-        }
-        let sha256 = hex(&received.hashes.sha256);
-        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let key = match &order.target {
-            Target::Key(key) => key.to_string(),
-            Target::Template => {
-                let made = self.template.make(&now, &sha256, extension(probed.media_type));
-                self.chosen(&order.caller, &format!("/{}{made}", order.caller.prefix))?.to_string()
-            }
-        };
-        let path: Vec<_> =
-            key.split('/').map(|part| percent_encoding::utf8_percent_encode(part, PATH).to_string()).collect();
-        Ok(Stored {
-            url: format!("{}/{}", self.base_url, path.join("/")),
-            key,
-            content_type: probed.media_type.to_owned(),
-            bytes: received.spool.bytes(),
-            width: probed.size.map(|(width, _)| width),
-            height: probed.size.map(|(_, height)| height),
-            sha256,
-            etag: String::new(),
-            time: now,
-        })
-    }
-
-    /// The key that a path chooses, if the caller may write it and the server could ever serve it.
-    fn chosen(&self, caller: &Caller, path: &str) -> Result<ObjectKey, Refusal> {
-        let named = self.grammar.parse(path).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-        let key = match named {
-            Named::Object(key, _) => key,
-            // It reads as a size of another picture; where there is no such picture, it is this one.
-            Named::Variant(addressed) => addressed.literal,
-        };
-        if !key.as_str().starts_with(&caller.prefix) {
-            return Err(Refusal::Forbidden(format!("this token writes only keys that begin with {:?}", caller.prefix)));
-        }
-        Ok(key)
-    }
-
-    /// Stores the original: 201, or 200 if these very bytes are already there.
-    async fn store(
+    /// Lets a client put a file into the bucket itself.
+    async fn sign(
         &self,
-        order: &Order,
-        key: &ObjectKey,
-        received: Received,
-        mut stored: Stored,
-    ) -> Result<(StatusCode, Stored), Refusal> {
-        let attributes = Attributes {
-            content_type: stored.content_type.clone(),
-            cache_control: self.cache_control.clone(),
-            metadata: vec![(META_SHA256.to_owned(), stored.sha256.clone())],
-        };
-        let condition = order.conditions.precondition(matches!(order.target, Target::Template));
-        let replaces = condition != crate::origin::Precondition::Absent;
-        let failed = |error| Refusal::of_store(&error);
-        let put = self.originals.put_spooled(key, received.spool, &attributes, condition).await.map_err(failed)?;
-        if let Put::Stored(etag) = put {
-            stored.etag = etag.into();
-            if replaces {
-                (order.replaced)(key.clone()).await;
-            }
-            return Ok((StatusCode::CREATED, stored));
-        }
-        if order.conditions.are_the_clients() {
-            return Err(Refusal::PreconditionFailed);
-        }
-        let there = self.originals.head(key).await.map_err(failed)?.ok_or(Refusal::Conflict)?;
-        let same = there.metadata.iter().any(|(name, value)| name == META_SHA256 && *value == stored.sha256);
-        if !same {
-            return Err(Refusal::Conflict);
-        }
-        stored.etag = there.etag.into();
-        Ok((StatusCode::OK, stored))
+        client: IpAddr,
+        head: &http::request::Parts,
+        body: Source,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        let caller = self.tokens.check(client, &head.headers)?;
+        let direct = self.direct.as_ref().map_err(|what| Refusal::NotConfigured(what))?;
+        let wish = self.receiver.receive_text(body).await?;
+        let wish = serde_json::from_slice(&wish).map_err(|error| {
+            let form = r#"{"content_type": "image/jpeg", "bytes": 4711}, and if you like "key" and "sha256""#;
+            Refusal::BadRequest(format!("send JSON as in {form}: {error}"))
+        })?;
+        direct.sign(&self.keeper, caller, wish).await
     }
 
-    /// Puts the notification where nothing loses it, and sends it; `true` if the API has it already.
-    async fn tell(&self, id: &str, stored: &Stored) -> Result<bool, Refusal> {
-        let Some(notifier) = &self.notifier else { return Ok(false) };
-        let event = Event { r#type: "original.stored", timestamp: &stored.time, data: stored };
-        let body = serde_json::to_string(&event).map_err(|_| Refusal::Internal)?;
-        let letter = notifier.accept(id, body).await.map_err(|error| Refusal::of_store(&error))?;
-        Ok(notifier.deliver(letter).await)
+    /// Takes such a file. The ticket is all that is asked for: whoever sent the file may have no token.
+    async fn complete(
+        &self,
+        client: IpAddr,
+        head: &http::request::Parts,
+        on_write: OnWrite,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        let direct = self.direct.as_ref().map_err(|what| Refusal::NotConfigured(what))?;
+        let ticket = direct.ticket(head.uri.query()).map_err(|refusal| match refusal {
+            Refusal::Ticket => self.tokens.forged(client, refusal),
+            refusal => refusal,
+        })?;
+        let _slot = self.slots.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let order = Order {
+            conditions: Conditions::read(&head.headers, self.overwrite)?,
+            digests: Digests::of_sha256(ticket.sha256.as_deref()),
+            content_type: Some(ticket.content_type.clone()),
+            stamp: ticket.stamp(),
+            caller: ticket.caller(),
+            target: ticket.target()?,
+            on_write,
+        };
+        direct.complete(&self.keeper, &self.receiver, &ticket, order).await
     }
 }
 
@@ -383,27 +259,9 @@ where
     frames.boxed()
 }
 
-/// What stands for itself in a URL's path.
-const PATH: &percent_encoding::AsciiSet =
-    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-fn extension(media_type: &str) -> &'static str {
-    match media_type {
-        "image/jpeg" => "jpg",
-        "image/png" => "png",
-        "image/webp" => "webp",
-        "image/gif" => "gif",
-        "image/avif" => "avif",
-        "image/heic" => "heic",
-        "image/jxl" => "jxl",
-        "image/tiff" => "tiff",
-        "image/bmp" => "bmp",
-        _ => "bin",
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The path of a key in a URL, percent-encoded.
+fn path_of(key: &str) -> String {
+    key.split('/').map(|part| format!("/{}", percent_encoding::utf8_percent_encode(part, PLAIN))).collect()
 }
 
 fn with_status(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {

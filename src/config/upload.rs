@@ -46,8 +46,17 @@ pub struct Upload {
     /// One upload in all.
     #[serde(with = "humantime_serde")]
     pub time: Duration,
-    /// Requests without a right token that are answered 401 in a minute; more are 429.
+    /// Requests of one client without a right token that are answered 401 in a minute; more are 429.
     pub forged_per_minute: u32,
+    /// Of a form's other fields, those that are kept.
+    pub fields: Vec<String>,
+    /// Signs completions; only from the environment.
+    pub secret: Secret,
+    /// The S3 endpoint as clients reach it; empty is `s3.endpoint`.
+    pub sign_endpoint: String,
+    /// How long a signed URL can be used.
+    #[serde(with = "humantime_serde")]
+    pub sign_time: Duration,
 }
 
 impl Default for Upload {
@@ -66,6 +75,10 @@ impl Default for Upload {
             read_timeout: Duration::from_secs(30),
             time: Duration::from_secs(600),
             forged_per_minute: 60,
+            fields: Vec::new(),
+            secret: Secret::default(),
+            sign_endpoint: String::new(),
+            sign_time: Duration::from_secs(900),
         }
     }
 }
@@ -132,9 +145,17 @@ impl Default for Notify {
 /// A token shorter than this could be guessed.
 const TOKEN_CHARACTERS_MIN: usize = 32;
 
+/// What S3 signs for at most (Signature Version 4, `X-Amz-Expires`).
+const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Secrets that stand in the file itself, where backups and repositories would spread them.
 pub(super) fn refuse_secrets(file: &Figment) -> Result<(), ConfigError> {
-    for (key, variable) in [("upload.token", "RESIZED_UPLOAD__TOKEN"), ("notify.secret", "RESIZED_NOTIFY__SECRET")] {
+    let secrets = [
+        ("upload.token", "RESIZED_UPLOAD__TOKEN"),
+        ("upload.secret", "RESIZED_UPLOAD__SECRET"),
+        ("notify.secret", "RESIZED_NOTIFY__SECRET"),
+    ];
+    for (key, variable) in secrets {
         if file.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {
             return refuse(key, &format!("is a secret and does not belong into the file: set {variable}"));
         }
@@ -151,11 +172,19 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if upload.token.is_empty() && upload.tokens.is_empty() {
         return refuse("upload.tokens", "is needed when uploads are enabled, or RESIZED_UPLOAD__TOKEN");
     }
-    if !upload.token.is_empty() && upload.token.reveal().len() < TOKEN_CHARACTERS_MIN {
-        return refuse(
-            "upload.token",
-            "could be guessed: take at least 32 characters, such as of `openssl rand -hex 32`",
-        );
+    for (key, secret) in [("upload.token", &upload.token), ("upload.secret", &upload.secret)] {
+        if !secret.is_empty() && secret.reveal().len() < TOKEN_CHARACTERS_MIN {
+            return refuse(key, "could be guessed: take at least 32 characters, such as of `openssl rand -hex 32`");
+        }
+    }
+    if upload.sign_time > SIGN_TIME_MAX || upload.sign_time.is_zero() {
+        return refuse("upload.sign_time", "must be more than nothing and at most seven days, as S3 has it");
+    }
+    let is_name = |name: &String| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if !upload.fields.iter().all(is_name) {
+        return refuse("upload.fields", "must be names of lower-case letters, digits and hyphens, as S3 keeps them");
     }
     for token in &upload.tokens {
         if token.sha256.len() != 64 || !token.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {

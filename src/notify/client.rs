@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::OpenError;
 use super::signature::Signer;
+use crate::metrics;
 
 /// A client of one URL. It follows no redirect: what is signed for one address is not for another.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(super) struct Client {
     url: Uri,
     signer: Signer,
     timeout: Duration,
+    counts: metrics::Notices,
 }
 
 /// What the API made of a notification.
@@ -43,7 +45,12 @@ const AGENT: &str = concat!("resized/", env!("CARGO_PKG_VERSION"));
 const IDLE: Duration = Duration::from_secs(30);
 
 impl Client {
-    pub(super) fn new(url: &str, signer: Signer, timeout: Duration) -> Result<Self, OpenError> {
+    pub(super) fn new(
+        url: &str,
+        signer: Signer,
+        timeout: Duration,
+        counts: metrics::Notices,
+    ) -> Result<Self, OpenError> {
         let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
         let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
         let uri = uri.ok_or_else(|| OpenError::Url { url: url.to_owned() })?;
@@ -62,14 +69,17 @@ impl Client {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { http, url: uri, signer, timeout })
+        Ok(Self { http, url: uri, signer, timeout, counts })
     }
 
     /// Sends `body` under `id`, within the timeout.
     pub(super) async fn post(&self, id: &str, body: Bytes) -> Verdict {
         let failed = |reason: String| Verdict::Failed { reason, retry_after: None };
-        match tokio::time::timeout(self.timeout, self.post_once(id, body)).await {
-            Ok(Ok(verdict)) => verdict,
+        let answer = tokio::time::timeout(self.timeout, self.post_once(id, body)).await;
+        self.counts
+            .tried(answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|(status, _)| status.as_u16()));
+        match answer {
+            Ok(Ok((_, verdict))) => verdict,
             Ok(Err(reason)) => failed(reason),
             Err(_) => failed("the API did not answer within notify.timeout".to_owned()),
         }
@@ -86,7 +96,7 @@ impl Client {
         Ok(answer.map_err(|error| chain(&error))?.status().as_u16())
     }
 
-    async fn post_once(&self, id: &str, body: Bytes) -> Result<Verdict, String> {
+    async fn post_once(&self, id: &str, body: Bytes) -> Result<(StatusCode, Verdict), String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -100,11 +110,12 @@ impl Client {
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         // The status alone decides; an answer too long or cut off changes nothing.
         let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok(match status {
+        let verdict = match status {
             status if status.is_success() => Verdict::Delivered,
             StatusCode::GONE => Verdict::Gone,
             status => Verdict::Failed { reason: format!("the API answered {status}"), retry_after },
-        })
+        };
+        Ok((status, verdict))
     }
 }
 

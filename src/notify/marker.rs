@@ -35,6 +35,16 @@ pub struct Letter {
     pub(super) marker: Marker,
 }
 
+/// What waits, of one page.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) pending: usize,
+    /// In milliseconds since 1970.
+    pub(super) first_due: Option<u64>,
+    /// The keys of what is due, first ones first.
+    pub(super) due: Vec<ObjectKey>,
+}
+
 const PENDING: &str = ".resized-outbox/pending/";
 const DEAD: &str = ".resized-outbox/dead/";
 
@@ -56,11 +66,13 @@ impl Outbox {
         Ok(Letter { key, marker })
     }
 
-    /// The keys of what is due `now`, of one page.
-    pub(super) async fn due(&self, now: u64) -> Result<Vec<ObjectKey>, StoreError> {
+    /// Looks through one page of what waits.
+    pub(super) async fn look(&self, now: u64) -> Result<Waiting, StoreError> {
         let page = self.store.list(PENDING, None, PAGE_OBJECTS_MAX).await?;
+        let (pending, first_due) = (page.objects.len(), page.objects.first().and_then(|object| due(&object.key)));
         let keys = page.objects.into_iter().map(|object| object.key);
-        Ok(keys.take_while(|key| due(key).is_none_or(|due| due <= now)).collect())
+        let due = keys.take_while(|key| due(key).is_none_or(|due| due <= now)).collect();
+        Ok(Waiting { pending, first_due, due })
     }
 
     /// Takes a marker until `until`; `None` if another has it or has sent it.

@@ -28,12 +28,17 @@ impl Proxy {
     pub async fn purge(&self, original: &ObjectKey) -> Result<usize, PurgeError> {
         // In this order: what is being made looks at the record, before it is stored and after.
         self.purges.record(original);
-        self.renditions.forget_all(|variant| variant.original == *original);
-        self.sights.forget_all(|key| key == original);
+        self.forget(original);
         let mut deleted = 0;
         self.delete_stored(original, &mut deleted).await.map_err(|source| PurgeError { deleted, source })?;
         tracing::info!(%original, deleted, "purged");
         Ok(deleted)
+    }
+
+    /// Forgets what memory holds of `original`, failures too.
+    pub(super) fn forget(&self, original: &ObjectKey) {
+        self.renditions.forget_all(|variant| variant.original == *original);
+        self.sights.forget_all(|key| key == original);
     }
 
     async fn delete_stored(&self, original: &ObjectKey, deleted: &mut usize) -> Result<(), StoreError> {

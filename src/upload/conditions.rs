@@ -75,7 +75,12 @@ pub(super) fn check_header(headers: &HeaderMap, bytes_max: u64) -> Result<(), Re
 }
 
 impl Digests {
-    /// `Content-MD5` (RFC 1864), `Digest` (RFC 3230) and `Content-Digest` (RFC 9530); algorithms not known here are passed over.
+    /// The one that a ticket has.
+    pub(super) fn of_sha256(sha256: Option<&str>) -> Self {
+        Self { sha256: sha256.and_then(unhex_sha256), md5: None }
+    }
+
+    /// `Content-MD5` (RFC 1864), `Digest` (RFC 3230), `Content-Digest` and `Repr-Digest` (RFC 9530); algorithms not known here are passed over.
     ///
     /// # Errors
     /// A value that is not Base64, or that is not as long as its algorithm makes it.
@@ -85,7 +90,7 @@ impl Digests {
         if let Some(md5) = text("content-md5") {
             digests.md5 = Some(decode(&md5, 16)?);
         }
-        let lists = ["digest", "content-digest"].into_iter().filter_map(text);
+        let lists = ["digest", "content-digest", "repr-digest"].into_iter().filter_map(text);
         for member in lists.flat_map(|list| list.split(',').map(|member| member.trim().to_owned()).collect::<Vec<_>>())
         {
             let Some((algorithm, value)) = member.split_once('=') else {
@@ -111,6 +116,13 @@ impl Digests {
         }
         Err(Refusal::BadRequest("the bytes that came have another digest than the header says; send them again".into()))
     }
+}
+
+/// A SHA-256 in hexadecimal digits.
+pub(super) fn unhex_sha256(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|n| u8::try_from(n).ok())).collect();
+    let digits = digits.filter(|digits| digits.len() == 64)?;
+    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 fn decode(value: &str, bytes: usize) -> Result<Vec<u8>, Refusal> {

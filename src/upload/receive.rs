@@ -43,9 +43,24 @@ struct Intake {
 /// Chunks are written and hashed in pieces of about this many bytes: what an upload has in memory.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// A key has at most 1024 bytes; this is room for it in JSON, and all else.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
 impl Receiver {
     pub(super) async fn receive(&self, body: Source, bytes_max: u64) -> Result<Received, Refusal> {
         tokio::time::timeout(self.time, self.receive_all(body, bytes_max)).await.map_err(|_| Refusal::Slow)?
+    }
+
+    /// A short body, in memory.
+    pub(super) async fn receive_text(&self, mut body: Source) -> Result<Vec<u8>, Refusal> {
+        let mut text = Vec::new();
+        while let Some(chunk) = tokio::time::timeout(self.read_timeout, body.next()).await.map_err(|_| Refusal::Slow)? {
+            text.extend_from_slice(&chunk?);
+            if text.len() > TEXT_BYTES_MAX {
+                return Err(Refusal::TooLarge { bytes_max: TEXT_BYTES_MAX as u64 });
+            }
+        }
+        Ok(text)
     }
 
     async fn receive_all(&self, mut body: Source, bytes_max: u64) -> Result<Received, Refusal> {

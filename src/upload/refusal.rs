@@ -20,6 +20,12 @@ pub(super) enum Refusal {
     TooManyForged,
     #[error("{0}")]
     Forbidden(String),
+    #[error("this is no completion URL of this server: use it as it was given, to its last character")]
+    Ticket,
+    #[error("nothing was put under the signed URL, or it was completed already: put the file there first")]
+    NothingThere,
+    #[error("{0}")]
+    NotConfigured(&'static str),
     #[error("upload with POST /upload or PUT /upload/key")]
     Method,
     #[error("the upload took too long")]
@@ -69,7 +75,9 @@ impl Refusal {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-upload"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::TooManyForged => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Forbidden(_) | Self::Ticket => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NothingThere => (StatusCode::NOT_FOUND, "nothing-uploaded"),
+            Self::NotConfigured(_) => (StatusCode::NOT_IMPLEMENTED, "not-configured"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "upload-slow"),
             Self::Conflict => (StatusCode::CONFLICT, "key-is-taken"),
@@ -81,6 +89,35 @@ impl Refusal {
             Self::StoreFailed => (StatusCode::BAD_GATEWAY, "store-failed"),
             Self::StoreSlow => (StatusCode::GATEWAY_TIMEOUT, "store-slow"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    /// What it is called in its problem's type and in the numbers.
+    pub(super) fn name(&self) -> &'static str {
+        self.status_and_name().1
+    }
+
+    /// Whether nothing would change if the same was sent again.
+    pub(super) fn is_settled(&self) -> bool {
+        match self {
+            Self::BadRequest(_)
+            | Self::Forbidden(_)
+            | Self::Conflict
+            | Self::PreconditionFailed
+            | Self::TooLarge { .. }
+            | Self::Type(_)
+            | Self::Unprocessable(_) => true,
+            Self::Unauthorized
+            | Self::TooManyForged
+            | Self::Ticket
+            | Self::NothingThere
+            | Self::NotConfigured(_)
+            | Self::Method
+            | Self::Slow
+            | Self::Overloaded
+            | Self::StoreFailed
+            | Self::StoreSlow
+            | Self::Internal => false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Keys that nobody chose.
 
+use uuid::Uuid;
+
 /// A template such as `{yyyy}/{mm}/{uuid}.{ext}`.
 #[derive(Debug, Clone)]
 pub(super) struct Template(String);
@@ -33,8 +35,8 @@ impl Template {
     }
 
     /// `time` as in RFC 3339, in UTC.
-    pub(super) fn make(&self, time: &str, sha256: &str, extension: &str) -> String {
-        let uuid = uuid::Uuid::new_v4().to_string();
+    pub(super) fn make(&self, time: &str, id: Uuid, sha256: &str, extension: &str) -> String {
+        let uuid = id.to_string();
         let part = |from: usize, to: usize| time.get(from..to).unwrap_or_default();
         let values = [part(0, 4), part(5, 7), part(8, 10), &uuid, sha256, extension];
         NAMES.iter().zip(values).fold(self.0.clone(), |key, (name, value)| key.replace(name, value))
@@ -47,7 +49,8 @@ mod tests {
 
     #[test]
     fn templates_make_keys_of_time_content_and_chance() {
-        let made = |text: &str| Template::new(text).unwrap().make("2026-11-24T23:00:00.000Z", "abc", "png");
+        let made =
+            |text: &str| Template::new(text).unwrap().make("2026-11-24T23:00:00.000Z", Uuid::new_v4(), "abc", "png");
         assert_eq!(made("{sha256}.{ext}"), "abc.png");
         assert!(made("{yyyy}/{mm}/{dd}/{uuid}.{ext}").starts_with("2026/11/24/"));
         assert_ne!(made("{uuid}"), made("{uuid}"));

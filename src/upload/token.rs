@@ -1,21 +1,21 @@
 //! Who may upload, and what.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
+use super::conditions::unhex_sha256;
+use super::forged::Forged;
 use super::refusal::Refusal;
 use crate::config;
 
 /// The tokens of the configuration, as hashes.
 pub(super) struct Tokens {
     known: Vec<(Vec<u8>, Caller)>,
-    forged: Mutex<Forged>,
-    forged_max: u32,
+    forged: Forged,
 }
 
 /// Whoever showed a right token.
@@ -27,14 +27,6 @@ pub(super) struct Caller {
     pub(super) bytes_max: u64,
 }
 
-/// Requests without a right token since the minute began.
-struct Forged {
-    since: Instant,
-    count: u32,
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
-
 impl Tokens {
     pub(super) fn new(upload: &config::Upload) -> Self {
         let bytes_max = upload.bytes.as_u64();
@@ -44,23 +36,27 @@ impl Tokens {
             .map(|token| {
                 let bytes_max = token.bytes.map_or(bytes_max, |bytes| bytes.as_u64().min(bytes_max));
                 let caller = Caller { name: token.name.clone(), prefix: token.prefix.clone(), bytes_max };
-                (unhex(&token.sha256), caller)
+                (unhex_sha256(&token.sha256).unwrap_or_default(), caller)
             })
             .collect();
         if !upload.token.is_empty() {
             let caller = Caller { name: "environment".into(), prefix: String::new(), bytes_max };
             known.push((digest(&SHA256, upload.token.reveal().as_bytes()).as_ref().to_vec(), caller));
         }
-        let forged = Mutex::new(Forged { since: Instant::now(), count: 0 });
-        Self { known, forged, forged_max: upload.forged_per_minute }
+        Self { known, forged: Forged::new(upload.forged_per_minute) }
     }
 
     /// # Errors
-    /// 401, or 429 when there were too many of these. A right token is never refused for the wrong ones of others.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    /// 401, or 429 when `client` had too many of these. A right token is never refused for wrong ones.
+    pub(super) fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
         let found = shown.and_then(|token| self.find(token));
-        found.ok_or_else(|| self.forged())
+        found.ok_or_else(|| self.forged(client, Refusal::Unauthorized))
+    }
+
+    /// Counts something forged: `refusal`, or 429 when `client` had too many.
+    pub(super) fn forged(&self, client: IpAddr, refusal: Refusal) -> Refusal {
+        if self.forged.is_one_too_many(client) { Refusal::TooManyForged } else { refusal }
     }
 
     /// Compares with all of them, each in constant time.
@@ -74,15 +70,6 @@ impl Tokens {
         }
         found.cloned()
     }
-
-    fn forged(&self) -> Refusal {
-        let mut forged = self.forged.lock().unwrap_or_else(PoisonError::into_inner);
-        if forged.since.elapsed() > MINUTE {
-            *forged = Forged { since: Instant::now(), count: 0 };
-        }
-        forged.count = forged.count.saturating_add(1);
-        if forged.count > self.forged_max { Refusal::TooManyForged } else { Refusal::Unauthorized }
-    }
 }
 
 impl std::fmt::Debug for Tokens {
@@ -95,10 +82,4 @@ impl std::fmt::Debug for Tokens {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Of hexadecimal digits, which config has checked.
-fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).filter_map(|n| u8::try_from(n).ok()).collect();
-    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

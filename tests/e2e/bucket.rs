@@ -11,6 +11,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::SimpleAuth;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
     CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput, ETag,
@@ -23,6 +25,9 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::sync::watch;
 
 const NAME: &str = "pictures";
+/// Signatures by these are verified; requests without one may do the same.
+pub const ACCESS_KEY: &str = "test-access-key";
+pub const SECRET_KEY: &str = "test-secret-key";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -89,7 +94,10 @@ impl Bucket {
         let state = Arc::new(State::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = S3ServiceBuilder::new(Server(state.clone())).build();
+        let mut service = S3ServiceBuilder::new(Server(state.clone()));
+        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        service.set_access(Anyone);
+        let service = service.build();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
@@ -241,6 +249,15 @@ fn failure(status: u16) -> S3Error {
     let mut error = S3Error::new(code);
     error.set_status_code(status.try_into().unwrap());
     error
+}
+
+struct Anyone;
+
+#[async_trait::async_trait]
+impl S3Access for Anyone {
+    async fn check(&self, _: &mut S3AccessContext<'_>) -> S3Result<()> {
+        Ok(())
+    }
 }
 
 struct Server(Arc<State>);

@@ -6,7 +6,7 @@ use crate::bucket::{Bucket, Fault, Operation};
 use crate::receiver::{Receiver, SECRET};
 
 /// What the program prints with these arguments and this environment, and its exit status.
-fn resized(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, i32) {
+pub fn resized(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, i32) {
     let output = Command::new(env!("CARGO_BIN_EXE_resized"))
         // Beside no config.toml.
         .current_dir(std::env::temp_dir())

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
 
 mod bucket;
+mod node;
 mod pictures;
 mod stage;
 
@@ -18,6 +19,7 @@ mod operating;
 mod stores;
 mod receiver;
 mod uploads;
+mod direct;
 mod killed;
 mod tls;
 mod wire;

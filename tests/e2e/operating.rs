@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use resized::config::Config;
 
 use crate::bucket::{Bucket, Fault, Operation};
+use crate::node::TOKEN;
 use crate::pictures::{jpeg, see};
+use crate::receiver::{Mood, Receiver, SECRET};
 use crate::stage::{Stage, settings, until};
 
 fn operated(bucket: &Bucket) -> Config {
@@ -62,7 +65,10 @@ async fn the_numbers_tell_what_was_asked_made_and_paid() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_numbers_in_the_docs_is_whole() {
     let bucket = bucket_with_a_cat().await;
-    let stage = Stage::start(operated(&bucket)).await;
+    let mut config = operated(&bucket);
+    config.notify.url = "http://127.0.0.1:9/".into();
+    config.notify.secret = SECRET.into();
+    let stage = Stage::start(config).await;
     stage.get("/cat_40x40.jpg").await;
     let text = stage.metrics.encode();
     let told: BTreeSet<_> =
@@ -153,4 +159,40 @@ async fn a_purge_or_an_event_makes_the_new_picture_from_the_new_original() {
     bucket.fail(Operation::List, "", Fault::Status(500));
     let failed = stage.admin("POST", "/purge/a%20cat.jpg").send().await.unwrap();
     assert_eq!(failed.status(), StatusCode::BAD_GATEWAY, "to be sent again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_numbers_tell_of_uploads_and_of_what_waits_for_the_api() {
+    let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
+    let mut config = operated(&bucket);
+    config.upload.enabled = true;
+    config.upload.token = TOKEN.into();
+    config.upload.base_url = "http://images.test".into();
+    config.notify.url = receiver.url();
+    config.notify.secret = SECRET.into();
+    config.notify.poll = Duration::from_millis(20);
+    config.notify.retries = vec![Duration::from_millis(20).into(), Duration::from_secs(3600).into()];
+    let stage = Stage::start(config).await;
+    let put = async |path: &str, body| {
+        let request = stage.request("PUT", path).bearer_auth(TOKEN).body(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let picture = jpeg(16, 16);
+    assert_eq!(put("/upload/a.jpg", picture.clone()).await, 201);
+    assert_eq!(put("/upload/a.jpg", picture.clone()).await, 200);
+    assert_eq!(put("/upload/b.jpg", b"text".to_vec()).await, 415);
+    receiver.set(Mood::Status(500));
+    assert_eq!(put("/upload/c.jpg", picture.clone()).await, 201);
+    until("it waits for its second retry", || {
+        let text = stage.metrics.encode();
+        let waits = ["tries_total{status=\"500\"} 2\n", "outbox_pending 1", "outbox_overdue_seconds 0.0\n"];
+        waits.iter().all(|line| text.contains(line))
+    })
+    .await;
+    let numbers = numbers(&stage).await;
+    let uploads = |outcome: &str| numbers[&format!("resized_uploads_total{{outcome=\"{outcome}\"}}")];
+    assert_eq!(["stored", "known", "unsupported-type"].map(uploads), [2.0, 1.0, 1.0]);
+    assert_eq!(numbers["resized_upload_bytes_total"], 2.0 * picture.len() as f64);
+    assert_eq!(numbers[r#"resized_notification_tries_total{status="204"}"#], 2.0);
+    assert_eq!(numbers["resized_notifications_dead_total"], 0.0);
 }

@@ -38,8 +38,8 @@ pub struct Receiver {
 
 struct State {
     mood: Mood,
-    /// Keys by the ids of their events.
-    events: BTreeMap<String, String>,
+    /// By their ids.
+    events: BTreeMap<String, serde_json::Value>,
     requests: usize,
 }
 
@@ -73,7 +73,13 @@ impl Receiver {
     /// The ids of all events, and the keys they tell of.
     pub fn ids_and_keys(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let state = self.state.lock().unwrap();
-        (state.events.keys().cloned().collect(), state.events.values().cloned().collect())
+        let key = |event: &serde_json::Value| event["data"]["key"].as_str().unwrap().to_owned();
+        (state.events.keys().cloned().collect(), state.events.values().map(key).collect())
+    }
+
+    /// What it has heard.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        self.state.lock().unwrap().events.values().cloned().collect()
     }
 
     async fn connection(self, mut stream: TcpStream) {
@@ -109,7 +115,7 @@ impl Receiver {
             let mut state = self.state.lock().unwrap();
             state.requests += 1;
             if matches!(state.mood, Mood::Slow | Mood::Status(200..=299)) {
-                state.events.insert(id, event["data"]["key"].as_str().unwrap().to_owned());
+                state.events.insert(id, event);
             }
             state.mood
         };

@@ -7,6 +7,8 @@ use resized::config::{Config, Overwrite, UploadToken};
 use serde_json::Value;
 
 use crate::bucket::{Bucket, Fault, Operation};
+use crate::check::resized;
+use crate::node::{self, on_bucket};
 use crate::pictures::jpeg;
 use crate::receiver::{Mood, Receiver, SECRET};
 use crate::stage::{Stage, header, settings, until};
@@ -120,7 +122,9 @@ async fn a_body_that_is_cut_off_stores_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_forged_tokens_are_limited_and_hinder_nobody() {
     let bucket = Bucket::start().await;
-    let stage = Stage::start(uploading(&bucket)).await;
+    let mut config = uploading(&bucket);
+    config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let stage = Stage::start(config).await;
     let (mut unauthorized, mut limited) = (0, 0);
     for n in 0..10_000 {
         let request = stage.request("POST", "/upload").bearer_auth(format!("forged-{n}"));
@@ -132,6 +136,8 @@ async fn ten_thousand_forged_tokens_are_limited_and_hinder_nobody() {
     }
     assert!(unauthorized <= 2 * 60 && unauthorized + limited == 10_000, "{unauthorized} {limited}");
     assert_eq!(send(&stage, "POST", "/upload", jpeg(16, 16), &[]).await.status(), StatusCode::CREATED);
+    let other = stage.request("POST", "/upload").bearer_auth("forged").header("x-forwarded-for", "192.0.2.7");
+    assert_eq!(other.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "each client has tries of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,6 +227,44 @@ async fn a_form_has_its_file_in_any_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fields_that_config_names_are_kept_and_nothing_in_them_becomes_a_header() {
+    let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
+    let mut config = notifying(&bucket, &receiver);
+    config.upload.fields = vec!["title".into(), "alt".into()];
+    let stage = Stage::start(config).await;
+    let field = |name: &str, value: &str| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").into_bytes()
+    };
+    let head = b"--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.jpg\"\r\n\r\n";
+    let file = [&head[..], &jpeg(16, 16), b"\r\n"].concat();
+    let form = |parts: &[&[u8]]| [parts.concat().as_slice(), b"--x--\r\n"].concat();
+    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    let title = "A cat\r\nX-Amz-Acl: public-read\r\n\r\n<script> é";
+    let body = form(&[&field("title", title), &file, &field("alt", "Tom"), &field("token", "hush")]);
+    let response = send(&stage, "POST", "/upload", body, &kind).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["fields"], serde_json::json!({ "title": title, "alt": "Tom" }), "and none but these");
+    assert_eq!(receiver.events()[0]["data"]["fields"], answer["fields"]);
+    let stored = bucket.object(&format!("originals/{}", answer["key"].as_str().unwrap())).unwrap();
+    let encoded = "A%20cat%0D%0AX-Amz-Acl%3A%20public-read%0D%0A%0D%0A%3Cscript%3E%20%C3%A9";
+    assert_eq!(
+        (&stored.metadata["resized-field-title"][..], &stored.metadata["resized-field-alt"][..]),
+        (encoded, "Tom")
+    );
+    assert_eq!(stored.metadata.len(), 3, "{:?}", stored.metadata);
+    for wrong in [
+        form(&[&field("title", "a"), &field("title", "b"), &file]),
+        form(&[&field("title", &"é".repeat(300)), &file]),
+        form(&[&file, &field("title", &"a".repeat(1600))]),
+        form(&[b"--x\r\nContent-Disposition: form-data; name=\"alt\"\r\n\r\n\xFF\r\n", &file]),
+    ] {
+        assert_eq!(send(&stage, "POST", "/upload", wrong, &kind).await.status(), StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(bucket.keys("originals/").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_allowed_origins_may_upload_and_no_others() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
@@ -265,6 +309,27 @@ async fn a_notification_that_nobody_takes_becomes_a_dead_letter() {
     assert_eq!(answer.text().await.unwrap(), format!("{} is due\n../x is no dead letter\n", ids.trim()));
     until("it is delivered", || receiver.ids_and_keys().0.contains(ids.trim())).await;
     until("none is left", || bucket.keys("variants/.resized-outbox").is_empty()).await;
+
+    // The same from the command line, beside the node that serves.
+    receiver.set(Mood::Status(500));
+    send(&stage, "PUT", "/upload/b.jpg", jpeg(16, 16), &[]).await;
+    until("it is dead", || bucket.keys("variants/.resized-outbox/dead/").len() == 1).await;
+    receiver.set(Mood::Status(204));
+    let environment = [on_bucket(&bucket), node::notifying(&receiver)].concat();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let outbox = |arguments: &[&str]| {
+        let (out, _, status) = resized(&[&["outbox"], arguments].concat(), &environment);
+        (out, status)
+    };
+    let (ids, status) = tokio::task::block_in_place(|| outbox(&[]));
+    assert_eq!((ids.lines().count(), status), (1, 0), "{ids}");
+    let unknown = tokio::task::block_in_place(|| outbox(&["redeliver", "msg_0"]));
+    assert_eq!(unknown, ("msg_0 is no dead letter\n".to_owned(), 1));
+    assert_eq!(
+        tokio::task::block_in_place(|| outbox(&["redeliver", "--all"])),
+        (format!("{} is due\n", ids.trim()), 0)
+    );
+    until("it is delivered", || receiver.ids_and_keys().0.contains(ids.trim())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,54 @@
+//! URLs by which whoever has them may write one object, and only that one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::presigning::PresigningConfig;
+
+use super::StoreError;
+use super::s3::{S3Store, failed};
+use crate::variant::ObjectKey;
+
+/// Signs such URLs (Signature Version 4 in the query). Nothing is sent for it.
+#[derive(Clone)]
+pub struct Presigner {
+    store: Arc<S3Store>,
+    client: Client,
+}
+
+impl Presigner {
+    pub(super) fn new(store: Arc<S3Store>, endpoint: &str) -> Self {
+        let client = match endpoint {
+            "" => store.client.clone(),
+            // The host is signed with the rest: it has to be the one that the client will use.
+            endpoint => Client::from_conf(store.client.config().to_builder().endpoint_url(endpoint).build()),
+        };
+        Self { store, client }
+    }
+
+    /// A URL to PUT exactly `bytes` of `content_type` to, within `time` from now: the store refuses all else.
+    ///
+    /// # Errors
+    /// No credentials.
+    pub async fn put(
+        &self,
+        key: &ObjectKey,
+        content_type: &str,
+        bytes: u64,
+        time: Duration,
+    ) -> Result<String, StoreError> {
+        let time = PresigningConfig::expires_in(time).map_err(|error| StoreError::Other { source: error.into() })?;
+        let bytes = i64::try_from(bytes).map_err(|error| StoreError::Other { source: error.into() })?;
+        let request = self.client.put_object().bucket(&self.store.bucket).key(self.store.key(key));
+        let request = request.content_type(content_type).content_length(bytes);
+        Ok(request.presigned(time).await.map_err(failed)?.uri().to_owned())
+    }
+}
+
+impl fmt::Debug for Presigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presigner").field("bucket", &self.store.bucket).finish_non_exhaustive()
+    }
+}
