@@ -295,6 +295,16 @@ pub struct Limits {
     pub input_pixels: u64,
     /// Width times height of a variant.
     pub output_pixels: u64,
+    /// Frames of an animation.
+    pub frames: NonZeroU32,
+    /// Width times height times frames of an animation.
+    pub animation_pixels: u64,
+    /// Scans of a JPEG.
+    pub scans: NonZeroU32,
+    /// Processor time that one variant may take.
+    #[serde(with = "humantime_serde")]
+    pub render_time: Duration,
+    pub incomplete: Incomplete,
     pub original_bytes: ByteSize,
     /// Of a variant as it is found in the store; a larger one is not ours.
     pub variant_bytes: ByteSize,
@@ -306,10 +316,24 @@ impl Default for Limits {
             max_side: NonZeroU16::new(4096).unwrap_or(NonZeroU16::MAX),
             input_pixels: 100_000_000,
             output_pixels: 20_000_000,
+            frames: NonZeroU32::new(1000).unwrap_or(NonZeroU32::MAX),
+            animation_pixels: 400_000_000,
+            scans: NonZeroU32::new(64).unwrap_or(NonZeroU32::MAX),
+            render_time: Duration::from_secs(30),
+            incomplete: Incomplete::Refuse,
             original_bytes: ByteSize::mib(64),
             variant_bytes: ByteSize::mib(32),
         }
     }
+}
+
+/// What becomes of originals that are cut short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Incomplete {
+    Refuse,
+    /// What can be decoded is the picture.
+    Keep,
 }
 
 /// What is remembered in memory.

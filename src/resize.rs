@@ -6,11 +6,12 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::config;
+pub use crate::config::Incomplete;
 use crate::metrics::{Pixels, Wait};
 use crate::variant::{Encoding, Geometry};
 
@@ -18,6 +19,12 @@ mod header;
 mod sniff;
 mod probe;
 mod frame;
+mod deadline;
+mod jpeg;
+mod png;
+mod gif;
+mod riff;
+mod animation;
 mod decode;
 mod ink;
 mod colour;
@@ -36,7 +43,7 @@ pub use header::{Codec, Header};
 pub use probe::{Probe, probe};
 pub use sniff::sniff;
 
-use decode::Decoded;
+use decode::{Decoded, Job};
 use frame::Frame;
 use gate::{Gate, GateError};
 use planar::Planar;
@@ -44,18 +51,43 @@ use planar::Planar;
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
 pub const PIPELINE: &str = "3";
 
-/// What is refused before it is decoded.
+/// What is refused, most of it before it is decoded.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Width times height of an original.
     pub input_pixels: u64,
     /// Width times height of a variant.
     pub output_pixels: u64,
+    /// Frames of an animation.
+    pub frames: u32,
+    /// Width times height times frames of an animation.
+    pub animation_pixels: u64,
+    /// Scans of a JPEG.
+    pub scans: u32,
+    /// Processor time that one variant may take.
+    pub render_time: Duration,
+    /// What becomes of files that are cut short.
+    pub incomplete: Incomplete,
 }
 
 impl From<&config::Limits> for Limits {
     fn from(limits: &config::Limits) -> Self {
-        Self { input_pixels: limits.input_pixels, output_pixels: limits.output_pixels }
+        Self {
+            input_pixels: limits.input_pixels,
+            output_pixels: limits.output_pixels,
+            frames: limits.frames.get(),
+            animation_pixels: limits.animation_pixels,
+            scans: limits.scans.get(),
+            render_time: limits.render_time,
+            incomplete: limits.incomplete,
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Those of the default settings.
+    fn default() -> Self {
+        Self::from(&config::Limits::default())
     }
 }
 
@@ -70,6 +102,10 @@ pub enum RenderError {
     Damaged { reason: String },
     #[error("the original has {width}x{height} pixels; at most {pixels_max} in all are taken (limits.input_pixels)")]
     TooManyPixels { width: u32, height: u32, pixels_max: u64 },
+    #[error("the original moves in {frames} frames of {width}x{height}; at most {what}")]
+    TooManyFrames { frames: u32, width: u32, height: u32, what: String },
+    #[error("the original takes more than {} to be made a variant of (limits.render_time)", humantime::format_duration(*limit))]
+    TooSlow { limit: Duration },
     #[error("the variant would have {width}x{height} pixels, more than {what}")]
     OutputTooLarge { width: u32, height: u32, what: String },
     #[error("the encoder failed: {reason}")]
@@ -80,6 +116,21 @@ pub enum RenderError {
     Overloaded,
     #[error("the resize threads have been stopped")]
     Stopped,
+}
+
+impl RenderError {
+    /// The word for it among the metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::UnsupportedFormat { .. } | Self::NotAnImage => "format",
+            Self::Damaged { .. } => "damaged",
+            Self::TooManyPixels { .. } | Self::TooManyFrames { .. } | Self::OutputTooLarge { .. } => "too_large",
+            Self::TooSlow { .. } => "too_slow",
+            Self::Encode { .. } => "encode",
+            Self::Panicked => "panic",
+            Self::Overloaded | Self::Stopped => "overloaded",
+        }
+    }
 }
 
 /// Makes a variant's bytes. The same input gives the same bytes on every machine.
@@ -93,12 +144,13 @@ pub fn render(
     encoding: Encoding,
     limits: &Limits,
 ) -> Result<Vec<u8>, RenderError> {
+    let job = Job::new(limits);
     let frame = Frame::new(header.oriented_size(), geometry);
     encode::check_size(&frame, encoding, limits)?;
     if let Some(planar) = Planar::plan(original, header, &frame, geometry, encoding, limits) {
-        return planar.render(original, &frame, header.orientation);
+        return planar.render(original, &frame, header.orientation, &job);
     }
-    let Decoded { pixels, conversion } = decode::decode(original, header)?;
+    let Decoded { pixels, conversion } = decode::decode(original, header, &job)?;
     let frame = scale::attend(frame, &pixels, &conversion, header.orientation, geometry)?;
     let scaled = scale::scale(pixels, &conversion, header.orientation, &frame)?;
     let upright = scale::orient(conversion.apply(scaled), header.orientation);
@@ -146,13 +198,17 @@ impl Resizer {
             // A box has no spare capacity: what memory weighs is what it uses.
             bytes.map(|bytes| Bytes::from(bytes.into_boxed_slice()))
         };
-        self.gate.run(job).await.unwrap_or_else(|error| {
+        let made = self.gate.run(job).await.unwrap_or_else(|error| {
             Err(match error {
                 GateError::Full => RenderError::Overloaded,
                 GateError::Closed => RenderError::Stopped,
                 GateError::Panicked => RenderError::Panicked,
             })
-        })
+        });
+        if let Err(error) = &made {
+            self.times.failed(error.reason());
+        }
+        made
     }
 
     /// Jobs that wait for a thread now.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -39,11 +40,17 @@ struct WorkLabels {
     format: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    reason: &'static str,
+}
+
 /// Waits and work of the resize jobs.
 #[derive(Debug, Clone)]
 pub struct Pixels {
     waits: Family<WaitLabels, Histogram, fn() -> Histogram>,
     work: Family<WorkLabels, Histogram, fn() -> Histogram>,
+    failures: Family<FailureLabels, Counter>,
 }
 
 const BOUNDS_S: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -59,12 +66,21 @@ impl Pixels {
         let work = Family::new_with_constructor(constructor);
         registry.register("wait_seconds", "Time that jobs waited for memory or a resize thread", waits.clone());
         registry.register("resize_seconds", "Time that jobs took on the resize threads", work.clone());
-        Self { waits, work }
+        let failures = Family::<FailureLabels, Counter>::default();
+        registry.register("resize_failures", "Jobs that ended without a variant, by why", failures.clone());
+        // Told from the start, so that its first rise is one.
+        failures.get_or_create(&FailureLabels { reason: "panic" }).inc_by(0);
+        Self { waits, work, failures }
     }
 
     /// Notes that a job waited.
     pub fn waited(&self, r#for: Wait, time: Duration) {
         self.waits.get_or_create(&WaitLabels { r#for: r#for.as_str() }).observe(time.as_secs_f64());
+    }
+
+    /// Notes that a job has ended without a variant.
+    pub fn failed(&self, reason: &'static str) {
+        self.failures.get_or_create(&FailureLabels { reason }).inc();
     }
 
     /// Notes that a `stage` of a job took `time`: `"render"` is the whole of it, other stages are parts of that. `format`

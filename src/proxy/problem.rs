@@ -81,6 +81,8 @@ impl Failure {
             | RenderError::NotAnImage
             | RenderError::Damaged { .. }
             | RenderError::TooManyPixels { .. }
+            | RenderError::TooManyFrames { .. }
+            | RenderError::TooSlow { .. }
             | RenderError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
             RenderError::Overloaded | RenderError::Stopped => Self::Overloaded,
             // A codec that panics on an original would do so again: it is the original's fault to those who ask.

@@ -1,11 +1,50 @@
 //! From bytes to pixels: eight bits a sample, in the stored orientation.
 
-use image::{DynamicImage, ImageDecoder, Limits as Allocation};
+use image::metadata::Orientation;
 
 use super::colour::Conversion;
-use super::header::{Header, decoder};
+use super::deadline::Deadline;
+use super::header::Header;
 use super::scale::Pixels;
-use super::{Codec, RenderError, ink};
+use super::{Codec, Incomplete, Limits, RenderError, gif, ink, jpeg, png, riff};
+
+/// What a codec says of a picture before it is decoded.
+pub(super) struct Facts {
+    /// As stored.
+    pub(super) size: (u32, u32),
+    pub(super) orientation: Orientation,
+    /// Bytes of a decoded pixel.
+    pub(super) pixel_bytes: u8,
+    /// Bytes that the codec keeps for each pixel besides.
+    pub(super) codec_bytes: u8,
+    /// One, or those of an animation.
+    pub(super) frames: u32,
+}
+
+/// What holds for the making of one variant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job {
+    pub(super) deadline: Deadline,
+    pub(super) incomplete: Incomplete,
+    pub(super) pixels_max: u64,
+    pub(super) scans_max: u32,
+}
+
+impl Job {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            deadline: Deadline::after(limits.render_time),
+            incomplete: limits.incomplete,
+            pixels_max: limits.input_pixels,
+            scans_max: limits.scans,
+        }
+    }
+
+    /// Whether what can be decoded of a file that is cut short is a picture.
+    pub(super) fn keeps_incomplete(&self) -> bool {
+        self.incomplete == Incomplete::Keep
+    }
+}
 
 /// The whole picture, and how its samples become sRGB.
 pub(super) struct Decoded {
@@ -16,48 +55,22 @@ pub(super) struct Decoded {
 /// Decodes the whole picture, or the first frame of an animation.
 ///
 /// # Errors
-/// The bytes are damaged, or of a kind that the codec does not know.
-pub(super) fn decode(original: &[u8], header: &Header) -> Result<Decoded, RenderError> {
+/// The bytes are damaged, of a kind that the codec does not know, or take too long.
+pub(super) fn decode(original: &[u8], header: &Header, job: &Job) -> Result<Decoded, RenderError> {
     if header.is_ink {
-        let (pixels, profile) = ink::decode(original, &allocation(header))?;
+        let (pixels, profile) = ink::decode(original, job)?;
         return Ok(Decoded { pixels, conversion: Conversion::of_ink(profile.as_deref()) });
     }
-    let damaged = |error: image::ImageError| RenderError::Damaged { reason: error.to_string() };
-    let mut decoder = decoder(header.codec, original).map_err(damaged)?;
-    decoder.set_limits(allocation(header)).map_err(damaged)?;
-    // A profile that cannot be read is none: the picture can.
-    let profile = decoder.icc_profile().ok().flatten();
-    let pixels = eight_bit(DynamicImage::from_decoder(decoder).map_err(damaged)?);
+    let (pixels, profile) = match header.codec {
+        Codec::Jpeg => jpeg::decode(original, job)?,
+        Codec::Png => png::decode(original, job)?,
+        Codec::WebP => riff::decode(original, job)?,
+        Codec::Gif => (gif::decode(original, job)?, None),
+    };
+    job.deadline.check()?;
+    if (pixels.width, pixels.height) != (header.width, header.height) {
+        return Err(RenderError::Damaged { reason: "its size is not what its header says".to_owned() });
+    }
     let conversion = Conversion::of_light(profile.as_deref(), pixels.channels);
     Ok(Decoded { pixels, conversion })
-}
-
-/// What the codec may allocate: the header was checked, so this only catches one that contradicts its header.
-fn allocation(header: &Header) -> Allocation {
-    let mut limits = Allocation::default();
-    limits.max_image_width = Some(header.width);
-    limits.max_image_height = Some(header.height);
-    let pixels = u64::from(header.width) * u64::from(header.height);
-    let bytes_a_pixel = match header.codec {
-        Codec::Jpeg => 16,
-        Codec::Png | Codec::WebP | Codec::Gif => 24,
-    };
-    limits.max_alloc = Some(pixels * bytes_a_pixel + (64 << 20));
-    limits
-}
-
-/// 16-bit samples become 8-bit ones, rounded; what has colours gets three channels, what is grey stays so.
-fn eight_bit(picture: DynamicImage) -> Pixels {
-    let (width, height) = (picture.width(), picture.height());
-    let (channels, data) = match picture {
-        DynamicImage::ImageLuma8(picture) => (1, picture.into_raw()),
-        DynamicImage::ImageLumaA8(picture) => (2, picture.into_raw()),
-        DynamicImage::ImageRgb8(picture) => (3, picture.into_raw()),
-        DynamicImage::ImageRgba8(picture) => (4, picture.into_raw()),
-        DynamicImage::ImageLuma16(_) => (1, picture.into_luma8().into_raw()),
-        DynamicImage::ImageLumaA16(_) => (2, picture.into_luma_alpha8().into_raw()),
-        picture if picture.color().has_alpha() => (4, picture.into_rgba8().into_raw()),
-        picture => (3, picture.into_rgb8().into_raw()),
-    };
-    Pixels { width, height, channels, data }
 }

@@ -1,12 +1,10 @@
 //! JPEGs of inks: CMYK, and YCCK, which is CMYK with three of its channels as luma and chroma.
 
-use image::Limits as Allocation;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::RenderError;
+use super::decode::Job;
+use super::jpeg;
 use super::scale::Pixels;
 
 /// The picture as cyan, magenta, yellow and black, 255 being all of an ink; and its profile.
@@ -16,28 +14,14 @@ use super::scale::Pixels;
 ///
 /// # Errors
 /// The bytes are damaged, or of a kind that the codec does not know.
-pub(super) fn decode(original: &[u8], limits: &Allocation) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
-    let damaged = |error: &dyn ToString| RenderError::Damaged { reason: error.to_string() };
-    let side_max = |side: Option<u32>| side.and_then(|side| usize::try_from(side).ok()).unwrap_or(usize::MAX);
-    let options = DecoderOptions::default()
-        .set_strict_mode(false)
-        .set_max_width(side_max(limits.max_image_width))
-        .set_max_height(side_max(limits.max_image_height));
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(original), options);
-    decoder.decode_headers().map_err(|error| damaged(&error))?;
+pub(super) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
+    let mut decoder = jpeg::open(original, jpeg::options(original, job))?;
     let stored = decoder.input_colorspace().unwrap_or(ColorSpace::CMYK);
     if !matches!(stored, ColorSpace::CMYK | ColorSpace::YCCK) {
-        return Err(damaged(&"four channels that are not CMYK"));
+        return Err(RenderError::Damaged { reason: "four channels that are not CMYK".to_owned() });
     }
-    decoder.set_options(options.jpeg_set_out_colorspace(stored));
-    let mut data = decoder.decode().map_err(|error| damaged(&error))?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
-    let side = |side: usize| u32::try_from(side).map_err(|error| damaged(&error));
-    let (width, height) = (side(width)?, side(height)?);
-    if data.len() as u64 != u64::from(width) * u64::from(height) * 4 {
-        return Err(damaged(&"it has fewer samples than its header says"));
-    }
-    for pixel in data.chunks_exact_mut(4) {
+    let (mut pixels, profile) = jpeg::decode_as(&mut decoder, stored, 4)?;
+    for pixel in pixels.data.chunks_exact_mut(4) {
         let [c, m, y, k] = [pixel[0], pixel[1], pixel[2], 255 - pixel[3]];
         let inks = match stored {
             ColorSpace::YCCK => from_luma(c, m, y),
@@ -45,7 +29,7 @@ pub(super) fn decode(original: &[u8], limits: &Allocation) -> Result<(Pixels, Op
         };
         pixel.copy_from_slice(&[inks[0], inks[1], inks[2], k]);
     }
-    Ok((Pixels { width, height, channels: 4, data }, decoder.icc_profile()))
+    Ok((pixels, profile))
 }
 
 /// The inverse of JFIF's luma and chroma (ITU-T T.871 section 7), in 16 bits of fraction.

@@ -9,6 +9,7 @@ use image::metadata::Orientation;
 use jpeg_planes::{Colour, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Plane, PlaneRef, Scale};
 
 use super::colour::Conversion;
+use super::decode::Job;
 use super::frame::Frame;
 use super::header::{Codec, Header};
 use super::scale::{LANCZOS, Pixels, Window, orient, resample};
@@ -59,10 +60,16 @@ impl Planar {
         original: &[u8],
         frame: &Frame,
         orientation: Orientation,
+        job: &Job,
     ) -> Result<Vec<u8>, RenderError> {
-        let options = Options { scales: self.scales, incomplete: Incomplete::Refuse, ..Options::default() };
-        let planes = jpeg_planes::decode(original, &self.header, &options)
-            .map_err(|error| RenderError::Damaged { reason: error.to_string() })?;
+        let incomplete = if job.keeps_incomplete() { Incomplete::Keep } else { Incomplete::Refuse };
+        let limits = JpegLimits { pixels: job.pixels_max, scans: job.scans_max, ..JpegLimits::default() };
+        let proceed = || job.deadline.is_ahead();
+        let options = Options { scales: self.scales, incomplete, limits, proceed: &proceed, ..Options::default() };
+        let planes = jpeg_planes::decode(original, &self.header, &options).map_err(|error| match error {
+            jpeg_planes::Error::Cancelled => job.deadline.error(),
+            error => RenderError::Damaged { reason: error.to_string() },
+        })?;
         let (window, size) = frame.stored(orientation);
         let mut upright = Vec::with_capacity(planes.len());
         for (n, plane) in planes.into_iter().enumerate() {
@@ -130,7 +137,7 @@ mod tests {
     use super::super::{decode, encode, scale};
     use super::*;
 
-    const LIMITS: Limits = Limits { input_pixels: 1_000_000, output_pixels: 1_000_000 };
+    const LIMITS: fn() -> Limits = Limits::default;
 
     /// Soft waves of colour: so slow that it hardly matters by which filter the other way halves its chroma.
     fn file(sampling: SamplingFactor, progressive: bool, profile: Option<&ColorProfile>) -> Vec<u8> {
@@ -162,11 +169,12 @@ mod tests {
         for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2, SamplingFactor::F_2_1, SamplingFactor::F_1_2] {
             for (progressive, geometry) in [false, true].into_iter().flat_map(|p| geometries().map(|g| (p, g))) {
                 let original = file(sampling, progressive, None);
-                let header = Header::read(&original, &LIMITS).unwrap();
+                let header = Header::read(&original, &LIMITS()).unwrap();
                 let frame = Frame::new(header.oriented_size(), geometry);
-                let planar = Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS).expect("it applies");
-                let ours = planar.render(&original, &frame, header.orientation).unwrap();
-                let Decoded { pixels, conversion } = decode::decode(&original, &header).unwrap();
+                let planar =
+                    Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS()).expect("it applies");
+                let ours = planar.render(&original, &frame, header.orientation, &Job::new(&LIMITS())).unwrap();
+                let Decoded { pixels, conversion } = decode::decode(&original, &header, &Job::new(&LIMITS())).unwrap();
                 let pixels = scale::scale(pixels, &conversion, header.orientation, &frame).unwrap();
                 // As PNG: halving its chroma once more is the other encoder's affair.
                 let theirs = encode::encode(pixels, Encoding::Png).unwrap();
@@ -186,9 +194,9 @@ mod tests {
     fn another_profile_or_format_or_a_smart_crop_goes_over_pixels() {
         let applies = |profile: Option<&ColorProfile>, geometry, encoding| {
             let original = file(SamplingFactor::F_2_2, false, profile);
-            let header = Header::read(&original, &LIMITS).unwrap();
+            let header = Header::read(&original, &LIMITS()).unwrap();
             let frame = Frame::new(header.oriented_size(), geometry);
-            Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS).is_some()
+            Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS()).is_some()
         };
         let (fit, jpeg) = (geometries()[0], Encoding::Jpeg(Quality::new(80).unwrap()));
         assert!(applies(None, fit, jpeg));

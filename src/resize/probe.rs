@@ -6,11 +6,11 @@ use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use image::codecs::gif::GifDecoder;
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
-use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{ImageDecoder, ImageError, ImageResult};
+use image::{ImageDecoder, ImageError, ImageResult, Limits as Allocation};
+use image_webp::WebPDecoder;
 
-use super::{Limits, RenderError, sniff};
+use super::{Limits, RenderError, png, riff, sniff};
 
 /// A picture's type and its size as it is meant to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,7 @@ pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, RenderError> {
     let media_type = sniff(&head).ok_or(RenderError::NotAnImage)?;
     if media_type == "image/png" {
         // Its decoder allocates a row as soon as it has the header (PNG, third edition, section 11.2.1).
-        let at = |at: usize| head.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |n| u32::from_be_bytes(*n));
-        check((at(16), at(20)), limits)?;
+        check(png::size(&head), limits)?;
     }
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     let size = size(media_type, BufReader::new(file)).map_err(damaged)?;
@@ -54,22 +53,44 @@ fn size(media_type: &str, file: BufReader<File>) -> ImageResult<Option<(u32, u32
             file.take(JPEG_HEADER_BYTES_MAX).read_to_end(&mut head)?;
             oriented(JpegDecoder::new(Cursor::new(head))?)
         }
-        "image/png" => oriented(PngDecoder::new(file)?),
-        "image/webp" => oriented(WebPDecoder::new(file)?),
+        "image/png" => oriented(PngDecoder::with_limits(file, allocation())?),
+        "image/webp" => webp(file),
         "image/gif" => oriented(GifDecoder::new(file)?),
         _ => return Ok(None),
     }
     .map(Some)
 }
 
+fn webp(file: BufReader<File>) -> ImageResult<(u32, u32)> {
+    let failed = |error: image_webp::DecodingError| ImageError::IoError(std::io::Error::other(error));
+    let mut decoder = WebPDecoder::new(file).map_err(failed)?;
+    decoder.set_memory_limit(CHUNK_BYTES_MAX);
+    let exif = decoder.exif_metadata().ok().flatten();
+    let orientation = exif.and_then(|exif| riff::orientation(&exif)).unwrap_or(Orientation::NoTransforms);
+    Ok(turned(decoder.dimensions(), orientation))
+}
+
+/// What a chunk may have that is read whole, and what becomes of it: a profile, metadata. Longer ones of WebP are passed over.
+const CHUNK_BYTES_MAX: usize = 8 << 20;
+
+fn allocation() -> Allocation {
+    let mut limits = Allocation::no_limits();
+    limits.max_alloc = Some(2 * CHUNK_BYTES_MAX as u64);
+    limits
+}
+
 fn oriented(mut decoder: impl ImageDecoder) -> ImageResult<(u32, u32)> {
-    let (width, height) = decoder.dimensions();
-    Ok(match decoder.orientation().unwrap_or(Orientation::NoTransforms) {
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok(turned(decoder.dimensions(), orientation))
+}
+
+fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
         Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
             (height, width)
         }
         _ => (width, height),
-    })
+    }
 }
 
 fn check((width, height): (u32, u32), limits: &Limits) -> Result<(), RenderError> {

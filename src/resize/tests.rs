@@ -12,7 +12,15 @@ use moxcms::ColorProfile;
 use super::*;
 use crate::variant::{Quality, Region};
 
-const LIMITS: Limits = Limits { input_pixels: 1_000_000, output_pixels: 1_000_000 };
+const LIMITS: Limits = Limits {
+    input_pixels: 1_000_000,
+    output_pixels: 1_000_000,
+    frames: 100,
+    animation_pixels: 10_000_000,
+    scans: 64,
+    render_time: Duration::from_secs(30),
+    incomplete: Incomplete::Refuse,
+};
 
 fn nonzero(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()

@@ -1,0 +1,135 @@
+//! What has to hold for any bytes at all: the fuzz targets' bodies, which `cargo test` runs too, on the corpus.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use resized::resize::{Header, Incomplete, Limits, output_size, render, sniff};
+use resized::variant::{Encoding, Geometry, Quality, Region};
+
+/// The system's allocator, which notes how much is in use at once.
+pub struct Counting;
+
+static USED: AtomicU64 = AtomicU64::new(0);
+static PEAK: AtomicU64 = AtomicU64::new(0);
+
+fn took(bytes: usize) {
+    PEAK.fetch_max(USED.fetch_add(bytes as u64, Relaxed) + bytes as u64, Relaxed);
+}
+
+// SAFETY: everything is the system allocator's; beside it, numbers are counted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as asked.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as asked.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        USED.fetch_sub(layout.size() as u64, Relaxed);
+        // SAFETY: as asked.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Does `work` and says how many bytes it had in use at once, beyond what was in use before. Nothing else may run.
+pub fn peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = USED.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let result = work();
+    (result, PEAK.load(Relaxed).saturating_sub(before))
+}
+
+/// What an allocation may take that has nothing to do with the picture: tables, names, errors.
+pub const SLACK_BYTES: u64 = 1 << 20;
+
+pub fn limits() -> Limits {
+    Limits {
+        input_pixels: 1 << 18,
+        output_pixels: 1 << 16,
+        frames: 20,
+        animation_pixels: 1 << 20,
+        scans: 20,
+        render_time: Duration::from_secs(5),
+        incomplete: Incomplete::Refuse,
+    }
+}
+
+/// Any bytes as an original's header: an error, or a size within the limits, for little memory.
+pub fn header(bytes: &[u8]) -> Option<Header> {
+    let limits = limits();
+    let (header, bytes_used) = peak(|| Header::read(bytes, &limits));
+    // A colour profile may be read with the header; it is no larger than this.
+    assert!(bytes_used < (16 << 20) + 4 * bytes.len() as u64, "a header took {bytes_used} bytes");
+    let header = header.ok()?;
+    let (width, height) = header.oriented_size();
+    assert!(width > 0 && height > 0 && u64::from(width) * u64::from(height) <= limits.input_pixels);
+    Some(header)
+}
+
+/// Any bytes as an original, for the variant that the first four say: an error, or a picture of the promised size, within
+/// the memory that the header promised.
+pub fn variant(bytes: &[u8]) {
+    let Some((&[width, height, shape, format], bytes)) = bytes.split_first_chunk() else { return };
+    let Some(header) = header(bytes) else { return };
+    let incomplete = if shape & 32 == 0 { Incomplete::Refuse } else { Incomplete::Keep };
+    let limits = Limits { incomplete, ..limits() };
+    let (geometry, encoding) = (geometry(width, height, shape), encoding(format));
+    let promised = header.working_bytes(geometry);
+    let (made, used) = peak(|| render(bytes, &header, geometry, encoding, &limits));
+    assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
+    let Ok(made) = made else { return };
+    assert_eq!(sniff(&made), Some(encoding.format().media_type()));
+    let (width, height) = header.oriented_size();
+    let nonzero = |n| NonZeroU32::new(n).expect("a header's sides are not zero");
+    let (width, height) = output_size(nonzero(width), nonzero(height), geometry);
+    let made = Header::read(&made, &limits).expect("what we write, we read");
+    assert_eq!((made.width, made.height), (width.get(), height.get()));
+}
+
+fn geometry(width: u8, height: u8, shape: u8) -> Geometry {
+    let side = |n: u8| NonZeroU32::new(2 * u32::from(n));
+    let one = NonZeroU32::MIN;
+    match Region::ALL.get(usize::from(shape % 16)) {
+        Some(&region) => {
+            Geometry::Crop { width: side(width).unwrap_or(one), height: side(height).unwrap_or(one), region }
+        }
+        None => Geometry::Fit { width: side(width).or((height == 0).then_some(one)), height: side(height) },
+    }
+}
+
+fn encoding(format: u8) -> Encoding {
+    let quality = Quality::new(format / 4 + 1).expect("1 to 64");
+    match format % 4 {
+        0 => Encoding::Jpeg(quality),
+        1 => Encoding::Png,
+        _ => Encoding::WebP(quality),
+    }
+}
+
+/// Any bytes as a JPEG, at the scales that the first byte says: an error, or planes of the promised sizes.
+pub fn planes(bytes: &[u8]) {
+    use jpeg_planes::{Header, Incomplete, Limits, Options, Scale, decode};
+    let Some((&choice, bytes)) = bytes.split_first() else { return };
+    let limits = Limits { pixels: 1 << 18, scans: 32, segments: 256 };
+    let Ok(header) = Header::read(bytes, &limits) else { return };
+    let scale = |n: u8| Scale::ALL[usize::from(choice >> n & 3)];
+    let scales = [scale(0), scale(2), scale(4)];
+    let incomplete = if choice & 64 == 0 { Incomplete::Keep } else { Incomplete::Refuse };
+    let tolerance = if choice & 128 == 0 { 0.0 } else { 4.0 };
+    let options = Options { scales, incomplete, limits, tolerance, proceed: &|| true };
+    let (planes, used) = peak(|| decode(bytes, &header, &options));
+    let promised = header.working_bytes(scales);
+    assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
+    let Ok(planes) = planes else { return };
+    for (n, (plane, scale)) in planes.iter().zip(scales).enumerate() {
+        assert_eq!(Some((plane.width, plane.height)), header.plane_size(n, scale));
+    }
+}

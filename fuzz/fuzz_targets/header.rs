@@ -1,0 +1,13 @@
+//! `checks::header`, on any bytes.
+#![no_main]
+
+#[path = "../checks.rs"]
+#[allow(dead_code)]
+mod checks;
+
+#[global_allocator]
+static ALLOCATOR: checks::Counting = checks::Counting;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = checks::header(bytes);
+});

@@ -1,0 +1,60 @@
+//! How much processor time one picture may take: a file of a few bytes can ask for hours.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::RenderError;
+
+/// A time of this thread's own clock, which runs while the thread does; what else the machine is busy with costs a picture
+/// nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    end: Duration,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// `limit` of work from now on.
+    pub(super) fn after(limit: Duration) -> Self {
+        Self { end: worked().saturating_add(limit), limit }
+    }
+
+    /// Whether there is time left.
+    pub(super) fn is_ahead(&self) -> bool {
+        worked() < self.end
+    }
+
+    /// # Errors
+    /// There is no time left.
+    pub(super) fn check(&self) -> Result<(), RenderError> {
+        if self.is_ahead() { Ok(()) } else { Err(self.error()) }
+    }
+
+    pub(super) fn error(&self) -> RenderError {
+        RenderError::TooSlow { limit: self.limit }
+    }
+}
+
+/// The processor time of this thread.
+fn worked() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_over_when_the_thread_has_worked_that_long() {
+        assert!(Deadline::after(Duration::MAX).check().is_ok());
+        let deadline = Deadline::after(Duration::from_millis(2));
+        let mut n = 0_u64;
+        while deadline.is_ahead() {
+            n = std::hint::black_box(n + 1);
+        }
+        assert!(n > 0);
+        assert!(deadline.check().unwrap_err().to_string().contains("limits.render_time"));
+    }
+}

@@ -1,0 +1,188 @@
+//! WebP as it is read: its chunks (RFC 9649), and its pixels by a decoder that is told none of them but the right ones.
+//!
+//! The chunks are walked before anything is decoded, since a picture inside may be larger than the canvas says.
+
+use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+
+use image::metadata::Orientation;
+use image_webp::{DecodingError, WebPDecoder};
+
+use super::RenderError;
+use super::colour::PROFILE_BYTES_MAX;
+use super::deadline::Deadline;
+use super::decode::{Facts, Job};
+use super::scale::Pixels;
+
+/// What the chunks say; no pixel is decoded.
+pub(super) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
+    let mut chunks = Chunks(original.get(12..).unwrap_or_default());
+    let first = chunks.next().ok_or_else(|| damaged("it ends before its first chunk"))?;
+    let mut facts = Facts {
+        size: (0, 0),
+        orientation: Orientation::NoTransforms,
+        pixel_bytes: 4,
+        // Planes of 4:2:0, or the pixels of a lossless one before alpha is taken off.
+        codec_bytes: 4,
+        frames: 1,
+    };
+    match first.name {
+        b"VP8X" => {
+            facts.size = canvas_size(first.data).ok_or_else(|| damaged("a short header"))?;
+            facts.frames = extended(chunks, facts.size)?;
+            if facts.frames > 1 {
+                // A frame, and the canvas that it is laid on.
+                facts.codec_bytes += 4 + 4;
+            }
+            let exif = Chunks(original.get(12..).unwrap_or_default()).find(|chunk| chunk.name == b"EXIF");
+            facts.orientation = exif.and_then(|chunk| orientation(chunk.data)).unwrap_or(Orientation::NoTransforms);
+        }
+        b"VP8 " | b"VP8L" => facts.size = first.picture_size().ok_or_else(|| damaged("a short header"))?,
+        _ => return Err(damaged("it begins with an unknown chunk")),
+    }
+    Ok(facts)
+}
+
+/// The picture, or an animation's first frame; and the profile.
+pub(super) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
+    let mut decoder = open(original, job)?;
+    let (width, height) = decoder.dimensions();
+    let mut data = vec![0; decoder.output_buffer_size().unwrap_or_default()];
+    decoder.read_image(&mut data).map_err(|error| failed(&error, job))?;
+    let channels = if decoder.has_alpha() { 4 } else { 3 };
+    let profile = profile(original).map(<[u8]>::to_vec);
+    Ok((Pixels { width, height, channels, data }, profile))
+}
+
+/// The colour profile, if there is one of a size that profiles have.
+pub(super) fn profile(original: &[u8]) -> Option<&[u8]> {
+    let mut chunks = Chunks(original.get(12..).unwrap_or_default());
+    let profile = chunks.find(|chunk| chunk.name == b"ICCP")?;
+    (profile.data.len() <= PROFILE_BYTES_MAX).then_some(profile.data)
+}
+
+fn open<'a>(original: &'a [u8], job: &Job) -> Result<WebPDecoder<Watched<'a>>, RenderError> {
+    let bytes = Watched { bytes: Cursor::new(original), deadline: job.deadline };
+    WebPDecoder::new(bytes).map_err(|error| failed(&error, job))
+}
+
+/// A chunk; its data are cut off where the file is.
+struct Chunk<'a> {
+    name: &'a [u8; 4],
+    data: &'a [u8],
+}
+
+/// Chunk after chunk, to the end of what there is.
+struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let (name, rest) = self.0.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let data = rest.get(..length).unwrap_or(rest);
+        // Chunks begin at even places.
+        self.0 = rest.get(length.saturating_add(length % 2)..).unwrap_or_default();
+        Some(Chunk { name, data })
+    }
+}
+
+impl Chunk<'_> {
+    /// The size that a picture itself says (RFC 6386 section 9.1; RFC 9649 section 3.4), if this is one.
+    fn picture_size(&self) -> Option<(u32, u32)> {
+        match self.name {
+            b"VP8 " => {
+                let side = |at: usize| {
+                    let side = self.data.get(at..)?.first_chunk::<2>()?;
+                    Some(u32::from(u16::from_le_bytes(*side) & 0x3FFF))
+                };
+                Some((side(6)?, side(8)?))
+            }
+            b"VP8L" => {
+                let bits = u32::from_le_bytes(*self.data.get(1..)?.first_chunk()?);
+                Some((1 + (bits & 0x3FFF), 1 + ((bits >> 14) & 0x3FFF)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Three bytes, the lowest first, and one more (RFC 9649 section 2.3).
+fn plus_one(data: &[u8], at: usize) -> Option<u32> {
+    let &[low, middle, high] = data.get(at..)?.first_chunk()?;
+    Some(1 + u32::from_le_bytes([low, middle, high, 0]))
+}
+
+fn canvas_size(header: &[u8]) -> Option<(u32, u32)> {
+    Some((plus_one(header, 4)?, plus_one(header, 7)?))
+}
+
+/// How many pictures an extended file has, each of which has to have the size that it is announced with.
+fn extended(chunks: Chunks<'_>, canvas: (u32, u32)) -> Result<u32, RenderError> {
+    let same = |chunk: &Chunk<'_>, size| match chunk.picture_size() {
+        Some(own) if own != size => Err(damaged("a picture of another size than is announced")),
+        _ => Ok(()),
+    };
+    let mut frames: u32 = 0;
+    for chunk in chunks {
+        same(&chunk, canvas)?;
+        if chunk.name != b"ANMF" {
+            continue;
+        }
+        frames = frames.saturating_add(1);
+        let size = (plus_one(chunk.data, 6), plus_one(chunk.data, 9));
+        let (Some(width), Some(height)) = size else { return Err(damaged("a short frame")) };
+        for inner in Chunks(chunk.data.get(16..).unwrap_or_default()) {
+            same(&inner, (width, height))?;
+        }
+    }
+    Ok(frames.max(1))
+}
+
+/// What EXIF says, with or without the header that it has in a JPEG.
+pub(super) fn orientation(exif: &[u8]) -> Option<Orientation> {
+    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+}
+
+fn damaged(reason: &str) -> RenderError {
+    RenderError::Damaged { reason: reason.to_owned() }
+}
+
+fn failed(error: &DecodingError, job: &Job) -> RenderError {
+    if job.deadline.is_ahead() { damaged(&error.to_string()) } else { job.deadline.error() }
+}
+
+/// Bytes that end in an error when time is over; they are given in pieces small enough for that.
+struct Watched<'a> {
+    bytes: Cursor<&'a [u8]>,
+    deadline: Deadline,
+}
+
+const PIECE_BYTES: usize = 4096;
+
+impl BufRead for Watched<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if !self.deadline.is_ahead() {
+            return Err(io::Error::other("out of time"));
+        }
+        let rest = self.bytes.fill_buf()?;
+        Ok(&rest[..rest.len().min(PIECE_BYTES)])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.bytes.consume(bytes);
+    }
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read(buffer)
+    }
+}
+
+impl Seek for Watched<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.bytes.seek(to)
+    }
+}
