@@ -4,6 +4,7 @@
 //! many ask. An original streams through. What fails becomes a status. This is where the parts meet that know nothing of
 //! one another: [`crate::cache`], [`crate::origin`] and [`crate::resize`].
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ mod probe;
 mod problem;
 mod purge;
 mod purges;
+mod readings;
 mod rendition;
 mod write_back;
 
@@ -56,6 +58,7 @@ use policy::Policy;
 use problem::{ALLOWED, Failure, chain};
 pub use purge::PurgeError;
 use purges::Purges;
+use readings::Readings;
 use rendition::{Answer, Rendition};
 
 /// An answer's body: bytes from memory, or a stream from a store.
@@ -65,6 +68,7 @@ pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
 #[derive(Debug)]
 pub struct Proxy {
     grammar: Grammar,
+    readings: Readings,
     renditions: Cache<Variant, Answer>,
     sights: Cache<ObjectKey, Sight>,
     maker: Arc<Maker>,
@@ -155,6 +159,7 @@ impl Proxy {
             mode: config.answers.mode,
             overload: config.work.overload,
             remembered: config.cache.failures,
+            readings: Readings::new(grammar.clone()),
             grammar,
             originals,
             variants,
@@ -243,10 +248,10 @@ impl Proxy {
             Method::OPTIONS => return Ok((self.options(request), Outcome::Options)),
             _ => return Err(Failure::Method),
         }
-        match self.grammar.parse(path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
-            Named::Variant(addressed) => self.variant(method, &addressed, request).await,
+        match &*self.readings.parse(path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
+            Named::Variant(addressed) => self.variant(method, addressed, request).await,
             Named::Object(key, hint) => {
-                let original = self.original(method, &key, request).await.map_err(|f| self.hinted(f, hint))?;
+                let original = self.original(method, key, request).await.map_err(|f| self.hinted(f, *hint))?;
                 Ok((original, Outcome::Original))
             }
         }
@@ -259,9 +264,9 @@ impl Proxy {
         addressed: &Addressed,
         request: &HeaderMap,
     ) -> Result<(Response<Body>, Outcome), Failure> {
-        let variant = &self.negotiated(addressed, request);
-        let make = |stale| self.maker.clone().make(variant.clone(), stale);
-        let (answer, source) = self.renditions.find_or_make(variant, make).await;
+        let variant = self.negotiated(addressed, request);
+        let make = |stale| self.maker.clone().make(variant.clone().into_owned(), stale);
+        let (answer, source) = self.renditions.find_or_make(&variant, make).await;
         let mut response = match &answer {
             Answer::Rendition(rendition) => self.whole_or_part(method, rendition, request)?,
             Answer::Location(location) => with_headers(self.policy.redirect_status, location.headers.clone(), empty()),
@@ -371,9 +376,12 @@ impl Proxy {
     }
 
     /// The variant in the best format that the client accepts, where the URL leaves that open.
-    fn negotiated(&self, addressed: &Addressed, request: &HeaderMap) -> Variant {
+    fn negotiated<'a>(&self, addressed: &'a Addressed, request: &HeaderMap) -> Cow<'a, Variant> {
         let format = if addressed.negotiable { negotiate(request, &self.offers) } else { None };
-        format.map_or_else(|| addressed.variant.clone(), |format| addressed.variant.with_format(format, &self.grammar))
+        match format {
+            Some(format) => Cow::Owned(addressed.variant.with_format(format, &self.grammar)),
+            None => Cow::Borrowed(&addressed.variant),
+        }
     }
 
     fn hinted(&self, failure: Failure, hint: Hint) -> Failure {
@@ -445,13 +453,10 @@ fn watch(renditions: &Cache<Variant, Answer>, metrics: &Metrics) {
     metrics.watch("flights", "Variants that are being found or made", read(|cache| cache.flights() as u64));
 }
 
-/// 200, 206 or 304 with `headers`, of a picture of `bytes`.
+/// 200, 206 or 304, of a picture of `bytes` whose whole has `headers`.
 fn respond(mut headers: HeaderMap, wanted: &Wanted, bytes: u64, body: impl FnOnce() -> Body) -> Response<Body> {
     match wanted {
-        Wanted::Whole => {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
-            with_headers(StatusCode::OK, headers, body())
-        }
+        Wanted::Whole => with_headers(StatusCode::OK, headers, body()),
         Wanted::Part(part) => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end() - part.start() + 1));
             headers.insert(CONTENT_RANGE, content_range(part, bytes));

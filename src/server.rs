@@ -245,8 +245,8 @@ async fn connection<S>(
         let (proxy, log) = (proxy.clone(), log.clone());
         let client = limits.trusted.forwarded(client, request.headers());
         async move {
-            let start = Instant::now();
             if proxy.takes_upload(request.method(), request.uri().path()) {
+                let start = Instant::now();
                 let (head, body) = request.into_parts();
                 let mut asked = Request::from_parts(head.clone(), ());
                 // The query of a completion lets whoever reads the log complete it.

@@ -3,7 +3,7 @@
 //! A request's line is formatted by hand, and written on a thread of its own. A `tracing` event a request would cost more
 //! than the answer from memory does; everything else is a `tracing` event.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -125,11 +125,10 @@ impl AccessPage {
         }
         let first = lines.text.is_empty();
         let Lines { text, clock, .. } = &mut *lines;
-        // Writing to a String cannot fail.
-        let _ = match self.format {
+        match self.format {
             LogFormat::Text => line.text(clock.now(), text),
             LogFormat::Json => line.json(clock.now(), text),
-        };
+        }
         drop(lines);
         if first {
             // Full only if the collecting thread is gone.
@@ -192,9 +191,8 @@ impl Clock {
             let _ = write!(self.text, "{}", humantime::format_rfc3339_millis(second));
         }
         self.text.truncate(self.text.len() - "000Z".len());
-        let millis = since_epoch.subsec_millis();
-        let digit = |n: u32| char::from_digit(n % 10, 10).unwrap_or('0');
-        self.text.extend([digit(millis / 100), digit(millis / 10), digit(millis), 'Z']);
+        push_thousandths(since_epoch.subsec_millis(), &mut self.text);
+        self.text.push('Z');
         &self.text
     }
 }
@@ -212,13 +210,13 @@ struct Line<'a> {
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// Pushed piece by piece: the machinery of `write!` would cost more than all the rest of a line.
 impl Line<'_> {
-    /// `time client method target status bytes ms "cache status"`, pushed piece by piece: formatting machinery would cost
-    /// more than all the rest.
-    fn text(&self, time: &str, out: &mut String) -> fmt::Result {
+    /// `time client method target status bytes ms "cache status"`.
+    fn text(&self, time: &str, out: &mut String) {
         out.push_str(time);
         out.push(' ');
-        write!(out, "{}", self.client)?;
+        push_address(self.client, out);
         for part in [self.method.as_str(), self.target(), self.status.as_str()] {
             out.push(' ');
             out.push_str(part);
@@ -226,41 +224,89 @@ impl Line<'_> {
         out.push(' ');
         out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
         out.push(' ');
-        self.push_ms(out)?;
+        self.push_ms(out);
         out.push_str(" \"");
         out.push_str(self.header(&CACHE_STATUS).unwrap_or("-"));
         out.push_str("\"\n");
-        Ok(())
     }
 
-    fn json(&self, time: &str, out: &mut String) -> fmt::Result {
-        write!(out, r#"{{"time":"{time}","client":"{}","method":"{}","uri":"#, self.client, self.method)?;
-        out.push_str(&serde_json::to_string(self.target()).map_err(|_| fmt::Error)?);
-        write!(out, r#","status":{}"#, self.status.as_u16())?;
+    fn json(&self, time: &str, out: &mut String) {
+        // Of these, only what the client has written may need escaping.
+        for (name, value) in [(r#"{"time":""#, time), (r#"","method":""#, self.method.as_str())] {
+            out.push_str(name);
+            out.push_str(value);
+        }
+        out.push_str(r#"","client":""#);
+        push_address(self.client, out);
+        out.push_str(r#"","uri":"#);
+        push_json(self.target(), out);
+        out.push_str(r#","status":"#);
+        out.push_str(self.status.as_str());
         if let Some(bytes) = self.header(&CONTENT_LENGTH) {
-            write!(out, r#","bytes":{bytes}"#)?;
+            out.push_str(r#","bytes":"#);
+            out.push_str(bytes);
         }
         out.push_str(r#","ms":"#);
-        self.push_ms(out)?;
+        self.push_ms(out);
         if let Some(cache) = self.header(&CACHE_STATUS) {
-            // Made by us: nothing in it needs escaping.
-            write!(out, r#","cache":"{cache}""#)?;
+            out.push_str(r#","cache":""#);
+            out.push_str(cache);
+            out.push('"');
         }
-        writeln!(out, "}}")
+        out.push_str("}\n");
     }
 
     fn target(&self) -> &str {
         self.uri.path_and_query().map_or("-", http::uri::PathAndQuery::as_str)
     }
 
-    fn push_ms(&self, out: &mut String) -> fmt::Result {
+    fn push_ms(&self, out: &mut String) {
         let micros = self.elapsed.as_micros();
-        write!(out, "{}.{:03}", micros / 1000, micros % 1000)
+        push_number(u64::try_from(micros / 1000).unwrap_or(u64::MAX), out);
+        out.push('.');
+        push_thousandths(self.elapsed.subsec_micros() % 1000, out);
     }
 
     fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+}
+
+fn push_address(address: IpAddr, out: &mut String) {
+    match address {
+        IpAddr::V4(address) => {
+            for (n, octet) in address.octets().into_iter().enumerate() {
+                if n > 0 {
+                    out.push('.');
+                }
+                push_number(octet.into(), out);
+            }
+        }
+        // RFC 5952 is not worth writing again.
+        IpAddr::V6(address) => out.push_str(&address.to_string()),
+    }
+}
+
+/// A JSON string (RFC 8259 section 7).
+fn push_json(text: &str, out: &mut String) {
+    let plain = |byte: u8| (b' '..0x7F).contains(&byte) && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    }
+}
+
+fn push_number(number: u64, out: &mut String) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Three digits.
+fn push_thousandths(number: u32, out: &mut String) {
+    let digit = |n: u32| char::from_digit(n % 10, 10).unwrap_or('0');
+    out.extend([digit(number / 100), digit(number / 10), digit(number)]);
 }
 
 #[cfg(test)]
@@ -287,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_line_of_json_is_json_whatever_the_path() {
-        let text = lines_of(|line, text| line.json("1970-01-01T00:00:00.000Z", text).unwrap());
+        let text = lines_of(|line, text| line.json("1970-01-01T00:00:00.000Z", text));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&value["uri"], &value["client"]), (&"/a\"b_300x200.jpg?v=1".into(), &"192.0.2.1".into()));
         assert_eq!((&value["status"], &value["bytes"], &value["ms"]), (&200.into(), &1234.into(), &1.5.into()));
@@ -296,9 +342,18 @@ mod tests {
 
     #[test]
     fn a_line_of_text_has_its_fields_in_order() {
-        let text = lines_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text).unwrap());
+        let text = lines_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text));
         let expected = "1970-01-01T00:00:00.000Z 192.0.2.1 GET /a\"b_300x200.jpg?v=1 200 1234 1.500 \"resized; hit\"\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_address_is_written_as_the_standard_library_writes_it() {
+        for address in ["0.0.0.0", "192.0.2.1", "255.255.255.255", "::1", "2001:db8::a:1"] {
+            let mut text = String::new();
+            push_address(address.parse().unwrap(), &mut text);
+            assert_eq!(text, address);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use headers::{HeaderMapExt, LastModified};
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue};
 
 use super::conditional::Validators;
@@ -90,6 +90,7 @@ pub(super) fn describe(
     headers.insert(ETAG, HeaderValue::try_from(&*meta.etag).map_err(|_| Failure::Internal)?);
     headers.typed_insert(LastModified::from(meta.last_modified));
     headers.insert(CACHE_CONTROL, policy.original_cache_control.clone());
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(meta.bytes));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; fwd=bypass; detail=original"));
     Ok((headers, Validators { etag, last_modified: meta.last_modified }))
