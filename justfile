@@ -25,11 +25,16 @@ deny:
 s3:
     tests/with-seaweedfs cargo test --test e2e --locked
 
+# Real clients: curl, boto3, an API that verifies by the Standard Webhooks library, Chromium with Uppy and Dropzone
+clients:
+    tests/clients/run --browsers
+
 # The numbers of benches/README.md: pixels, hits, and the whole server under wrk
 bench:
     cargo bench --bench render
     cargo bench --bench hit
     benches/wrk.sh
+    benches/uploads.py
 
 # Everything that must pass before a change lands
 ci:

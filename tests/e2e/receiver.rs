@@ -1,9 +1,10 @@
-//! An API that hears of uploads: it verifies signatures, keeps each id once, and behaves as badly as a test wants.
+//! An API that hears of uploads: it verifies signatures, keeps each id once, and behaves as badly as a test wants. It can also
+//! stand in front of a real one, and spoil its answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,14 +41,37 @@ struct State {
     mood: Mood,
     /// By their ids.
     events: BTreeMap<String, serde_json::Value>,
-    requests: usize,
+    /// When each request came.
+    times: Vec<Instant>,
+    /// How many of them were told that theirs is kept.
+    accepted: usize,
+    /// Where events go that are heard, if there is a real API.
+    real: Option<String>,
+}
+
+impl Mood {
+    fn status(self) -> u16 {
+        if let Self::Status(status) = self { status } else { 204 }
+    }
+}
+
+/// What the real API answers; 502 if it does not.
+async fn tell(real: &str, (id, timestamp, signature): (&str, &str, &str), body: bytes::Bytes) -> u16 {
+    let request = reqwest::Client::new().post(real).header("webhook-id", id).header("webhook-timestamp", timestamp);
+    let answer = request.header("webhook-signature", signature).body(body).send().await;
+    answer.map_or(502, |answer| answer.status().as_u16())
 }
 
 impl Receiver {
     pub async fn start() -> Self {
+        Self::in_front_of(None).await
+    }
+
+    /// What is heard is told to `real`, and its answer passed on.
+    pub async fn in_front_of(real: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = State { mood: Mood::Status(204), events: BTreeMap::new(), requests: 0 };
+        let state = State { mood: Mood::Status(204), events: BTreeMap::new(), times: Vec::new(), accepted: 0, real };
         let this = Self { address, state: Arc::new(Mutex::new(state)) };
         let serving = this.clone();
         tokio::spawn(async move {
@@ -67,7 +91,17 @@ impl Receiver {
     }
 
     pub fn requests(&self) -> usize {
-        self.state.lock().unwrap().requests
+        self.state.lock().unwrap().times.len()
+    }
+
+    /// When each request came.
+    pub fn times(&self) -> Vec<Instant> {
+        self.state.lock().unwrap().times.clone()
+    }
+
+    /// How many events it has answered to have kept, the same one again counted again.
+    pub fn accepted(&self) -> usize {
+        self.state.lock().unwrap().accepted
     }
 
     /// The ids of all events, and the keys they tell of.
@@ -111,15 +145,25 @@ impl Receiver {
         let sent = STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap();
         ring::hmac::verify(&key, &signed, &sent).expect("the signature is right");
         let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let mood = {
+        let (mood, real) = {
             let mut state = self.state.lock().unwrap();
-            state.requests += 1;
-            if matches!(state.mood, Mood::Slow | Mood::Status(200..=299)) {
+            state.times.push(Instant::now());
+            (state.mood, state.real.clone())
+        };
+        let mut heard = 204;
+        if matches!(mood, Mood::Slow | Mood::Status(200..=299)) {
+            heard = match real {
+                None => mood.status(),
+                Some(real) => tell(&real, (&id, &timestamp, &signature), body).await,
+            };
+            if heard < 300 {
+                let mut state = self.state.lock().unwrap();
+                state.accepted += 1;
                 state.events.insert(id, event);
             }
-            state.mood
-        };
+        }
         let status = match mood {
+            Mood::Status(200..=299) => heard,
             Mood::Status(status) => status,
             Mood::Slow => {
                 tokio::time::sleep(Duration::from_secs(3)).await;
@@ -128,7 +172,11 @@ impl Receiver {
             Mood::Garbage | Mood::Dead => return Err(std::io::Error::other("its mood has changed")),
         };
         let response = Response::builder().status(status);
-        let response = if status == 429 { response.header("retry-after", "1") } else { response };
+        let response = match status {
+            429 => response.header("retry-after", "1"),
+            301..=308 => response.header("location", "/elsewhere"),
+            _ => response,
+        };
         Ok(response.body(Empty::new()).unwrap())
     }
 }

@@ -8,17 +8,15 @@ use serde_json::Value;
 
 use crate::bucket::{Bucket, Fault, Operation};
 use crate::check::resized;
-use crate::node::{self, on_bucket};
+use crate::node::{self, TOKEN, on_bucket};
 use crate::pictures::jpeg;
 use crate::receiver::{Mood, Receiver, SECRET};
 use crate::stage::{Stage, header, settings, until};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
 /// Method, path, body, headers, and the status that refuses them.
 type Refused<'t> = (&'t str, &'t str, Vec<u8>, &'t [(&'t str, &'t str)], u16);
 
-fn uploading(bucket: &Bucket) -> Config {
+pub fn uploading(bucket: &Bucket) -> Config {
     let mut config = settings(bucket);
     config.upload.enabled = true;
     config.upload.token = TOKEN.into();
@@ -27,7 +25,7 @@ fn uploading(bucket: &Bucket) -> Config {
     config
 }
 
-fn notifying(bucket: &Bucket, receiver: &Receiver) -> Config {
+pub fn notifying(bucket: &Bucket, receiver: &Receiver) -> Config {
     let mut config = uploading(bucket);
     config.notify.url = receiver.url();
     config.notify.secret = SECRET.into();
@@ -36,7 +34,7 @@ fn notifying(bucket: &Bucket, receiver: &Receiver) -> Config {
     config
 }
 
-async fn send(stage: &Stage, method: &str, path: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> Response {
+pub async fn send(stage: &Stage, method: &str, path: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> Response {
     let request =
         headers.iter().fold(stage.request(method, path), |request, (name, value)| request.header(*name, *value));
     request.bearer_auth(TOKEN).body(body).send().await.unwrap()

@@ -1,0 +1,121 @@
+//! Hears of uploads to resized, and keeps their URLs in SQLite.
+//!
+//! `POST /hook` is the `notify.url`. Three things make it safe: it believes nothing that is not signed, it answers 2xx only
+//! once the event is in the database, and the event's id is a primary key, since an event may come twice.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+use standardwebhooks::Webhook;
+use tokio::net::TcpListener;
+
+/// What is sent.
+#[derive(Debug, Deserialize)]
+struct Event {
+    r#type: String,
+    data: Original,
+}
+
+/// An original, as it is sent and as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct Original {
+    key: String,
+    url: String,
+    content_type: String,
+    bytes: i64,
+    width: Option<i64>,
+    height: Option<i64>,
+    sha256: String,
+    time: String,
+}
+
+#[derive(Clone)]
+struct Api {
+    webhook: Arc<Webhook>,
+    database: Arc<Mutex<Connection>>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).with_context(|| format!("set {name}; see README.md"));
+    let webhook =
+        Webhook::new(&variable("WEBHOOK_SECRET")?).context("WEBHOOK_SECRET is not of the form whsec_BASE64")?;
+    let database = open(&variable("DATABASE")?).context("the database cannot be opened")?;
+    let listener = TcpListener::bind(variable("LISTEN")?).await.context("cannot listen on LISTEN")?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let api = Api { webhook: Arc::new(webhook), database: Arc::new(Mutex::new(database)) };
+    let router = axum::Router::new().route("/hook", post(hear)).route("/originals", get(list)).with_state(api);
+    Ok(axum::serve(listener, router).await?)
+}
+
+fn open(path: &str) -> rusqlite::Result<Connection> {
+    let database = Connection::open(path)?;
+    // What was committed is on the disk: no crash takes back what was answered.
+    database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")?;
+    database.execute_batch(include_str!("../schema.sql"))?;
+    Ok(database)
+}
+
+/// An event: 204 once it is kept. Anything but 2xx has it sent again later.
+async fn hear(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    // Over the very bytes that came, and before anything else is done with them.
+    if api.webhook.verify(&body, &headers).is_err() {
+        return StatusCode::UNAUTHORIZED;
+    }
+    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let Ok(event) = serde_json::from_slice::<Event>(&body) else { return StatusCode::BAD_REQUEST };
+    if event.r#type != "original.stored" {
+        // Of a type that is newer than this program: it is no use to send it again.
+        return StatusCode::NO_CONTENT;
+    }
+    match tokio::task::spawn_blocking(move || api.keep(&id, &event.data)).await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT,
+        Ok(Err(error)) => {
+            eprintln!("an event could not be kept: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Everything that was heard of, with the events' ids.
+async fn list(State(api): State<Api>) -> Result<Json<Vec<(String, Original)>>, StatusCode> {
+    let listed = tokio::task::spawn_blocking(move || api.all()).await;
+    listed.ok().and_then(Result::ok).map(Json).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+impl Api {
+    fn keep(&self, id: &str, original: &Original) -> rusqlite::Result<()> {
+        let Original { key, url, content_type, bytes, width, height, sha256, time } = original;
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let insert =
+            "INSERT INTO originals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (event_id) DO NOTHING";
+        database.execute(insert, params![id, key, url, content_type, bytes, width, height, sha256, time]).map(drop)
+    }
+
+    fn all(&self) -> rusqlite::Result<Vec<(String, Original)>> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select = database.prepare("SELECT * FROM originals ORDER BY stored_at, event_id")?;
+        let rows = select.query_map([], |row| {
+            let original = Original {
+                key: row.get("key")?,
+                url: row.get("url")?,
+                content_type: row.get("content_type")?,
+                bytes: row.get("bytes")?,
+                width: row.get("width")?,
+                height: row.get("height")?,
+                sha256: row.get("sha256")?,
+                time: row.get("stored_at")?,
+            };
+            Ok((row.get("event_id")?, original))
+        })?;
+        rows.collect()
+    }
+}

@@ -1,0 +1,162 @@
+"""Runs the clients; see `run`. Prints a line for each thing that works, and ends at the first one that does not."""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import boto3
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.httpsession import URLLib3Session
+from standardwebhooks import Webhook
+
+ROOT = Path(__file__).resolve().parents[2]
+CAT = ROOT / "samples" / "cat.jpg"
+TOKEN, UPLOAD_SECRET = secrets.token_hex(32), secrets.token_hex(32)
+HOOK_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+BUCKET = os.environ["TEST_S3_BUCKET"]
+events: dict[str, dict] = {}
+refused: list[str] = []
+
+
+class Api(BaseHTTPRequestHandler):
+    """Believes what the library believes."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        try:
+            event = Webhook(HOOK_SECRET).verify(body, dict(self.headers))
+            events[self.headers["webhook-id"]] = event["data"]
+            self.send_response(204)
+        except Exception as error:  # whatever it is, it is shown
+            refused.append(repr(error))
+            self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start(hook: int, port: int, page: int) -> subprocess.Popen:
+    settings = {
+        "SERVER__LISTEN": f"127.0.0.1:{port}",
+        "ADMIN__LISTEN": "",
+        "ORIGINALS__STORE": f"s3://{BUCKET}/clients/originals",
+        "VARIANTS__STORE": f"s3://{BUCKET}/clients/variants",
+        "S3__ENDPOINT": os.environ["TEST_S3_ENDPOINT"],
+        "S3__REGION": "us-east-1",
+        "S3__PATH_STYLE": "true",
+        "UPLOAD__ENABLED": "true",
+        "UPLOAD__TOKEN": TOKEN,
+        "UPLOAD__SECRET": UPLOAD_SECRET,
+        "UPLOAD__BASE_URL": f"http://127.0.0.1:{port}",
+        "UPLOAD__FIELDS": '["title"]',
+        "UPLOAD__ALLOW_ORIGINS": f'["http://127.0.0.1:{page}"]',
+        "NOTIFY__URL": f"http://127.0.0.1:{hook}/hook",
+        "NOTIFY__SECRET": HOOK_SECRET,
+    }
+    environment = os.environ | {f"RESIZED_{name}": value for name, value in settings.items()}
+    log = open(ROOT / "target" / "clients" / "resized.log", "w")
+    program = os.environ.get("RESIZED", ROOT / "target" / "debug" / "resized")
+    server = subprocess.Popen([program], env=environment, stdout=log, stderr=log, cwd=ROOT / "target" / "clients")
+    for _ in range(300):
+        assert server.poll() is None, "resized has ended; see target/clients/resized.log"
+        try:
+            urlopen(f"http://127.0.0.1:{port}/nothing.jpg")
+        except URLError as error:
+            if hasattr(error, "code"):
+                return server
+        time.sleep(0.1)
+    raise SystemExit("resized does not answer")
+
+
+def curl(*arguments: str) -> dict:
+    command = ["curl", "--silent", "--show-error", "--fail-with-body", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return json.loads(done.stdout) if done.stdout else {}
+
+
+def told(what: str, answer: dict) -> None:
+    """The answer is right, the API has heard the same, and the original is what was sent."""
+    assert answer["notified"] and not refused, (answer, refused)
+    heard = events.pop(answer["id"])
+    assert heard == {name: value for name, value in answer.items() if name not in ("id", "notified")}, (heard, answer)
+    assert answer["sha256"] == hashlib.sha256(CAT.read_bytes()).hexdigest(), answer
+    with urlopen(answer["url"]) as original:
+        assert original.read() == CAT.read_bytes()
+    print(f"ok  {what}", flush=True)
+
+
+def programs(base: str) -> None:
+    token = ["-H", f"Authorization: Bearer {TOKEN}"]
+    told("curl, the picture itself", curl(*token, "--data-binary", f"@{CAT}", f"{base}/upload"))
+    told("curl, a key of one's own", curl(*token, "-T", str(CAT), f"{base}/upload/cats/tom.jpg"))
+    answer = curl(*token, "-F", "title=A cat", "-F", f"file=@{CAT}", "-F", "more=x", f"{base}/upload")
+    assert answer["fields"] == {"title": "A cat"}, answer
+    told("curl, a form", answer)
+
+    wish = json.dumps({"content_type": "image/jpeg", "bytes": CAT.stat().st_size})
+    signed = curl(*token, "--data", wish, f"{base}/upload/sign")
+    curl("-T", str(CAT), "-H", "Content-Type: image/jpeg", signed["url"])
+    told("curl, straight to the bucket", curl("-X", "POST", signed["complete"]))
+
+    wish = json.dumps({"key": "cats/boto.jpg", "content_type": "image/jpeg", "bytes": CAT.stat().st_size})
+    signed = curl(*token, "--data", wish, f"{base}/upload/sign")
+    headers = signed["headers"] | {"content-length": str(CAT.stat().st_size)}
+    request = AWSPreparedRequest("PUT", signed["url"], headers, CAT.read_bytes(), False)
+    assert URLLib3Session().send(request).status_code == 200
+    told("boto3's HTTP, straight to the bucket", curl("-X", "POST", signed["complete"]))
+    s3 = boto3.client("s3", endpoint_url=os.environ["TEST_S3_ENDPOINT"], region_name="us-east-1")
+    stored = s3.get_object(Bucket=BUCKET, Key="clients/originals/cats/boto.jpg")
+    assert stored["Body"].read() == CAT.read_bytes() and stored["ContentType"] == "image/jpeg", stored
+    left = s3.list_objects_v2(Bucket=BUCKET, Prefix="clients/originals/.resized-incoming/").get("Contents", [])
+    assert not left, left
+    print("ok  boto3 finds the original, its type, and nothing left over", flush=True)
+
+
+def browsers(base: str, page: int) -> None:
+    s3 = boto3.client("s3", endpoint_url=os.environ["TEST_S3_ENDPOINT"], region_name="us-east-1")
+    rule = {"AllowedOrigins": [f"http://127.0.0.1:{page}"], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"]}
+    s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [rule]})
+    environment = os.environ | {"BASE": base, "PAGE_PORT": str(page), "TOKEN": TOKEN, "CAT": str(CAT)}
+    script = ROOT / "target" / "clients" / "browsers.mjs"
+    node = subprocess.Popen(["node", script], env=environment, stdout=subprocess.PIPE, text=True)
+    for line in node.stdout:
+        told(*json.loads(line))
+    assert node.wait(timeout=60) == 0, "browsers.mjs"
+
+
+def main() -> None:
+    api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    threading.Thread(target=api.serve_forever, daemon=True).start()
+    port, page = free_port(), free_port()
+    server = start(api.server_port, port, page)
+    try:
+        programs(f"http://127.0.0.1:{port}")
+        if "--browsers" in sys.argv:
+            browsers(f"http://127.0.0.1:{port}", page)
+        assert not events and not refused, (events, refused)
+        print("ok  every signature was right by the Standard Webhooks library of Python", flush=True)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+main()
