@@ -219,12 +219,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]. [`StoreError::TooLarge`] before any of it is read.
     pub async fn get_bounded(&self, key: &ObjectKey, bytes_max: u64) -> Result<Option<(Meta, Bytes)>, StoreError> {
-        let Some(object) = self.get(key, None).await? else { return Ok(None) };
-        if object.meta.bytes > bytes_max {
-            return Err(StoreError::TooLarge { bytes: object.meta.bytes, bytes_max });
+        match self.get(key, None).await? {
+            Some(object) => object.collect(bytes_max).await.map(Some),
+            None => Ok(None),
         }
-        let bytes = object.body.collect(object.meta.bytes).await?;
-        Ok(Some((object.meta, bytes)))
     }
 
     /// Writes an object. It is there whole, with its attributes, or not at all.
@@ -330,6 +328,21 @@ impl Store {
     pub fn public_url(&self, key: &ObjectKey) -> Option<String> {
         let base = self.public_url.as_deref()?;
         Some(format!("{base}/{}", percent_encoding::utf8_percent_encode(key.as_str(), address::PATH)))
+    }
+}
+
+impl Object {
+    /// All that was asked for in memory, if the object has at most `bytes_max`.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] before any of it is read; else as the stream.
+    pub async fn collect(self, bytes_max: u64) -> Result<(Meta, Bytes), StoreError> {
+        let Self { meta, body } = self;
+        if meta.bytes > bytes_max {
+            return Err(StoreError::TooLarge { bytes: meta.bytes, bytes_max });
+        }
+        let bytes = body.collect(meta.bytes).await?;
+        Ok((meta, bytes))
     }
 }
 

@@ -20,7 +20,7 @@ use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, f
 use super::write_back::{Write, WriteBack, Written};
 use crate::config::{Config, Mode};
 use crate::metrics::{Metrics, Pixels, Reading, Wait};
-use crate::origin::{Attributes, Store, StoreError};
+use crate::origin::{Attributes, Precondition, Store, StoreError};
 use crate::resize::{Header, Limits, PIPELINE, Resizer};
 use crate::tasks::Tasks;
 use crate::variant::{ObjectKey, Variant};
@@ -52,7 +52,7 @@ const META_ORIGINAL_ETAG: &str = "resized-original-etag";
 const META_PIPELINE: &str = "resized-pipeline";
 const META_FINGERPRINT: &str = "resized-fingerprint";
 
-/// How often a variant is made anew whose original changes while it is made.
+/// How often a variant is looked for and made while other nodes are first each time, with what is not to be used.
 const ATTEMPTS: usize = 3;
 
 /// A downloaded original and its right to the memory.
@@ -129,39 +129,48 @@ impl Maker {
         steps: &mut Steps,
     ) -> Result<Answer, Failure> {
         let key = variant.storage_key();
-        if let Some(stale) = stale
-            && self.is_current(stale, &key, variant, steps).await?
-        {
-            return Ok(stale.renewed(&self.policy, steps.clone()));
-        }
-        let (precondition, lease) = match self.find_or_claim(&key, variant, steps).await? {
-            (Lookup::Found(answer), _) => return Ok(answer),
-            (Lookup::Make(precondition), lease) => (precondition, lease),
-        };
-        for _ in 0..ATTEMPTS {
-            let as_of = self.purges.now();
-            let original = steps.time("original", self.download(&variant.original)).await?;
-            let etag = original.etag.clone();
-            let bytes = self.render(original, variant, steps).await?;
-            match self.has_changed(&variant.original, &etag, as_of, steps).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    tracing::debug!(%key, "the original changed while this variant was made; it is made again");
-                    continue;
-                }
-                Err(error) => {
-                    let error = chain(&error);
-                    tracing::warn!(%key, error, "whether the original has changed is not known; the variant is not kept");
-                    return self.once(variant, bytes, etag, steps);
-                }
+        if let Some(stale) = stale {
+            let as_of = Instant::now();
+            if self.is_current(stale, &key, variant, steps).await? {
+                return Ok(stale.renewed(&self.policy, as_of, steps.clone()));
             }
-            let attributes = self.attributes(variant, &etag, &bytes);
-            let original = variant.original.clone();
-            let write = Write { key, bytes: bytes.clone(), attributes, precondition, original, as_of, lease };
-            return self.finish(variant, bytes, etag, write, steps).await;
         }
-        tracing::warn!(%key, "the original changes faster than a variant of it can be made");
+        for _ in 0..ATTEMPTS {
+            let (precondition, lease) = match self.find_or_claim(&key, variant, steps).await? {
+                (Lookup::Found(answer), _) => return Ok(answer),
+                (Lookup::Make(precondition), lease) => (precondition, lease),
+            };
+            if let Some(answer) = self.make_and_store(&key, variant, precondition, lease, steps).await? {
+                return Ok(answer);
+            }
+        }
+        tracing::warn!(%key, "other nodes store it of other originals each time it is made");
         Err(Failure::Overloaded)
+    }
+
+    /// Makes the variant and answers with it. `None` where the answer is what is stored and another node was first: that has
+    /// to be looked at.
+    ///
+    /// The original may be replaced meanwhile. What was made then is of the former one, says so by its ETag, and is no
+    /// answer to whoever looks after it: memory does after `cache.revalidate_after`, reckoned from when the original was read,
+    /// and a lookup always. So nothing is asked between reading it and storing what was made of it.
+    async fn make_and_store(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        precondition: Precondition,
+        lease: Option<Arc<Lease>>,
+        steps: &mut Steps,
+    ) -> Result<Option<Answer>, Failure> {
+        let (as_of, began) = (self.purges.now(), Instant::now());
+        let original = steps.time("original", self.download(&variant.original)).await?;
+        let original_etag = original.etag.clone();
+        let bytes = self.render(original, variant, steps).await?;
+        let origin = Provenance { detail: Detail::Made, steps: steps.clone(), original_etag, as_of: began };
+        let attributes = self.attributes(variant, &origin.original_etag, &bytes);
+        let original = variant.original.clone();
+        let write = Write { key: key.clone(), bytes: bytes.clone(), attributes, precondition, original, as_of, lease };
+        self.finish(variant, bytes, origin, write, steps).await
     }
 
     /// The variant if it is stored; else the right to make it, where nodes agree on that.
@@ -231,39 +240,37 @@ impl Maker {
         steps.time("render", job).await.map_err(failed)
     }
 
-    /// Answers with the bytes and stores them behind the answer; or stores them and then says where they are.
+    /// Answers with the bytes and stores them behind the answer; or stores them and then says where they are. `None` if
+    /// what is there is another node's.
     async fn finish(
         &self,
         variant: &Variant,
         bytes: Bytes,
-        original_etag: Box<str>,
+        mut origin: Provenance,
         write: Write,
         steps: &mut Steps,
-    ) -> Result<Answer, Failure> {
-        let media_type = variant.encoding.format().media_type();
+    ) -> Result<Option<Answer>, Failure> {
+        let rendition = |bytes, origin| {
+            let media_type = variant.encoding.format().media_type();
+            Rendition::new(&self.policy, media_type, bytes, SystemTime::now(), origin)
+        };
         if self.mode == Mode::Stream {
             self.write_back.later(write);
-            let rendition =
-                Rendition::new(&self.policy, media_type, bytes, SystemTime::now(), made(original_etag, steps))?;
-            return Ok(Answer::Rendition(Arc::new(rendition)));
+            return Ok(Some(Answer::Rendition(Arc::new(rendition(bytes, origin)?))));
         }
         let key = write.key.clone();
-        match steps.time("store", self.write_back.now(write)).await {
-            Ok(Written::Stands) => return self.location(&key, &fingerprint(&bytes), made(original_etag, steps)),
+        let written = steps.time("store", self.write_back.now(write)).await;
+        origin.steps = steps.clone();
+        match written {
+            Ok(Written::Stored) => return self.location(&key, &fingerprint(&bytes), origin).map(Some),
+            Ok(Written::Preceded) => return Ok(None),
             Ok(Written::Void) => tracing::debug!(%key, "purged while it was made; its bytes are sent"),
             Err(error) => {
                 tracing::error!(%key, error = chain(&error), "a variant could not be stored; its bytes are sent");
             }
         }
-        self.once(variant, bytes, original_etag, steps)
-    }
-
-    /// An answer to those who wait and to nobody after them.
-    fn once(&self, variant: &Variant, bytes: Bytes, original_etag: Box<str>, steps: &Steps) -> Result<Answer, Failure> {
-        let media_type = variant.encoding.format().media_type();
-        let origin = made(original_etag, steps);
-        let rendition = Rendition::new(&self.policy, media_type, bytes, SystemTime::now(), origin)?;
-        Ok(Answer::Rendition(Arc::new(rendition.passing(&self.policy))))
+        // An answer to those who wait and to nobody after them.
+        Ok(Some(Answer::Rendition(Arc::new(rendition(bytes, origin)?.passing(&self.policy)))))
     }
 
     /// The variant's public URL.
@@ -309,8 +316,4 @@ impl Maker {
     pub(super) fn stop(&self) {
         self.resizer.shutdown();
     }
-}
-
-fn made(original_etag: Box<str>, steps: &Steps) -> Provenance {
-    Provenance { detail: Detail::Made, steps: steps.clone(), original_etag }
 }

@@ -1,6 +1,6 @@
 //! What config says about answers, as header values made once, and how long they are good.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
@@ -24,7 +24,7 @@ pub(super) struct Policy {
     /// What every image answer has.
     image: HeaderMap,
     /// How long a variant is good.
-    pub(super) keep: Keep,
+    keep: Keep,
     /// How long a failure is, or a variant that could not be looked after.
     pub(super) brief: Duration,
 }
@@ -48,6 +48,14 @@ impl Policy {
             keep: if config.originals.immutable { Keep::UntilEvicted } else { Keep::Fresh(revalidate_after) },
             brief: config.cache.failures,
         })
+    }
+
+    /// How long a variant is good still whose original was looked at at `as_of`: what took longer since then leaves less.
+    pub(super) fn keep_since(&self, as_of: Instant) -> Keep {
+        match self.keep {
+            Keep::Fresh(time) => Keep::Fresh(time.saturating_sub(as_of.elapsed())),
+            keep => keep,
+        }
     }
 
     /// The headers that every image answer has, with room for the rest.

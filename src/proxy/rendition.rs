@@ -1,7 +1,7 @@
 //! A variant's bytes with their headers, ready to be answered many times.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use headers::{HeaderMapExt, LastModified};
@@ -56,6 +56,8 @@ pub(super) struct Provenance {
     pub(super) steps: Steps,
     /// The ETag of the original that the variant was made of; empty if that is not known.
     pub(super) original_etag: Box<str>,
+    /// When that was so: from then on it is good for as long as config says.
+    pub(super) as_of: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +90,7 @@ pub(super) struct Steps(Vec<(&'static str, Duration)>);
 impl Steps {
     /// Waits for `step` and notes how long it took.
     pub(super) async fn time<T>(&mut self, name: &'static str, step: impl Future<Output = T>) -> T {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let result = step.await;
         self.0.push((name, start.elapsed()));
         result
@@ -131,7 +133,13 @@ impl Rendition {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
         headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
-        Ok(Self { headers, bytes, validators: Validators { etag, last_modified }, origin, keep: policy.keep })
+        Ok(Self {
+            headers,
+            bytes,
+            validators: Validators { etag, last_modified },
+            keep: policy.keep_since(origin.as_of),
+            origin,
+        })
     }
 
     /// For an answer that could not be stored though it had to be, or whose original is changing: good once, and not for
@@ -154,14 +162,14 @@ impl Location {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
         headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
-        Ok(Self { headers, version: version.into(), origin, keep: policy.keep })
+        Ok(Self { headers, version: version.into(), keep: policy.keep_since(origin.as_of), origin })
     }
 }
 
 impl Answer {
-    /// The same, looked after just now.
-    pub(super) fn renewed(&self, policy: &Policy, steps: Steps) -> Self {
-        self.again(policy.keep, Detail::Revalidated, steps)
+    /// The same, whose original was looked after since `as_of`.
+    pub(super) fn renewed(&self, policy: &Policy, as_of: Instant, steps: Steps) -> Self {
+        self.again(policy.keep_since(as_of), Detail::Revalidated, steps)
     }
 
     /// The same, in place of a failure of the store; good until the store is tried again.

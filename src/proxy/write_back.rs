@@ -33,8 +33,10 @@ pub(super) struct Write {
 /// How a write ended that met no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    /// This variant, or another node's, is in the store.
-    Stands,
+    /// It is in the store.
+    Stored,
+    /// It is not: another node wrote one first, which stands.
+    Preceded,
     /// Its original was purged meanwhile: it is not in the store.
     Void,
 }
@@ -68,18 +70,19 @@ impl WriteBack {
             // A purge while it was written may have listed the variants before this one was there.
             Put::Stored(etag) if is_void() => {
                 self.variants.delete(&write.key, Some(&etag)).await?;
-                return Ok(Written::Void);
+                Ok(Written::Void)
             }
             Put::Stored(_) => {
                 self.counts.stored.inc();
                 tracing::debug!(key = %write.key, "variant stored");
+                Ok(Written::Stored)
             }
             Put::PreconditionFailed => {
                 self.counts.preceded.inc();
                 tracing::debug!(key = %write.key, "another node stored this variant first");
+                Ok(Written::Preceded)
             }
         }
-        Ok(Written::Stands)
     }
 
     /// Writes behind the answer, on a task that shutdown waits for. What finds the queue full is dropped: the variant

@@ -1,9 +1,11 @@
 //! What the stores know already: is the variant there, and is it made of the original as it is now?
 
 use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::super::problem::{Failure, chain};
-use super::super::purges::Moment;
 use super::super::rendition::{Answer, Detail, Provenance, Rendition, Steps};
 use super::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
 use crate::config::Mode;
@@ -18,27 +20,27 @@ pub(super) enum Lookup {
     Make(Precondition),
 }
 
+/// A stored variant, its bytes if they are sent, and what its original is now, if that may be another.
+struct Found {
+    meta: Meta,
+    bytes: Option<Bytes>,
+    original: Option<Result<Option<Meta>, StoreError>>,
+}
+
 impl Maker {
-    /// HEAD for a redirect, GET for the bytes; and beside it the original's HEAD, unless originals are immutable. A store
-    /// that fails here does not fail the request: the variant is made.
+    /// HEAD for a redirect, GET for the bytes; and if it is there, the original's HEAD beside its bytes, unless originals are
+    /// immutable. What is not there costs no look at the original: making it reads that anyway. A store that fails here does
+    /// not fail the request: the variant is made.
     pub(super) async fn look_up(
         &self,
         key: &ObjectKey,
         variant: &Variant,
         steps: &mut Steps,
     ) -> Result<Lookup, Failure> {
-        let stored = async {
-            match self.mode {
-                Mode::Redirect => self.variants.head(key).await.map(|meta| meta.map(|meta| (meta, None))),
-                Mode::Stream => {
-                    let object = self.variants.get_bounded(key, self.variant_bytes_max).await;
-                    object.map(|object| object.map(|(meta, bytes)| (meta, Some(bytes))))
-                }
-            }
-        };
-        let (found, original) = steps.time("lookup", beside(stored, self.original_now(variant))).await;
-        let (meta, bytes) = match found {
-            Ok(Some(found)) => found,
+        let as_of = Instant::now();
+        let found = steps.time("lookup", self.stored(key, variant)).await;
+        let (meta, bytes, original) = match found {
+            Ok(Some(Found { meta, bytes, original })) => (meta, bytes, original),
             Ok(None) => return Ok(Lookup::Make(Precondition::Absent)),
             Err(error) => {
                 tracing::warn!(%key, error = chain(&error), "the variants' store failed a lookup; the variant is made");
@@ -53,7 +55,8 @@ impl Maker {
             Some(Err(_)) => true,
             Some(Ok(_)) | None => false,
         };
-        let origin = Provenance { detail: Detail::Stored, steps: steps.clone(), original_etag: made_of.into() };
+        let original_etag = made_of.into();
+        let origin = Provenance { detail: Detail::Stored, steps: steps.clone(), original_etag, as_of };
         let answer = match bytes {
             None => self.location(key, &version(&meta), origin)?,
             Some(bytes) => {
@@ -68,6 +71,23 @@ impl Maker {
         };
         // What the store could not say is asked again soon.
         Ok(Lookup::Found(if is_unattended { answer.stale(&self.policy, steps.clone()) } else { answer }))
+    }
+
+    /// What is stored under `key`, with the original as it is now.
+    async fn stored(&self, key: &ObjectKey, variant: &Variant) -> Result<Option<Found>, StoreError> {
+        let original = self.original_now(variant);
+        match self.mode {
+            Mode::Redirect => {
+                let Some(meta) = self.variants.head(key).await? else { return Ok(None) };
+                Ok(Some(Found { meta, bytes: None, original: original.await }))
+            }
+            Mode::Stream => {
+                let Some(object) = self.variants.get(key, None).await? else { return Ok(None) };
+                let (bytes, original) = tokio::join!(object.collect(self.variant_bytes_max), original);
+                let (meta, bytes) = bytes?;
+                Ok(Some(Found { meta, bytes: Some(bytes), original }))
+            }
+        }
     }
 
     /// What the original is now; `None` if it is what it ever was.
@@ -96,36 +116,6 @@ impl Maker {
         let asked = steps.time("revalidate", async { tokio::try_join!(original, stored) }).await;
         let (meta, is_stored) = asked.map_err(|error| Failure::of_store("original", &error))?;
         Ok(is_stored && meta.is_some_and(|meta| stale.original_etag() == Some(&meta.etag)))
-    }
-
-    /// Whether the original is another one than that with `etag`, which was read after `as_of`.
-    pub(super) async fn has_changed(
-        &self,
-        original: &ObjectKey,
-        etag: &str,
-        as_of: Moment,
-        steps: &mut Steps,
-    ) -> Result<bool, StoreError> {
-        if self.immutable {
-            return Ok(self.purges.since(as_of, original));
-        }
-        let meta = steps.time("recheck", self.originals.head(original)).await?;
-        Ok(meta.is_none_or(|meta| *meta.etag != *etag))
-    }
-}
-
-/// Waits for what is wanted; for what goes beside it only if `wanted` found something that it is needed for.
-async fn beside<T, U>(
-    wanted: impl Future<Output = Result<Option<T>, StoreError>>,
-    beside: impl Future<Output = Option<U>>,
-) -> (Result<Option<T>, StoreError>, Option<U>) {
-    let (mut wanted, mut beside) = (std::pin::pin!(wanted), std::pin::pin!(beside));
-    tokio::select! {
-        found = &mut wanted => match found {
-            Ok(Some(_)) => (found, beside.await),
-            Ok(None) | Err(_) => (found, None),
-        },
-        other = &mut beside => (wanted.await, other),
     }
 }
 
