@@ -29,6 +29,11 @@ s3:
 clients:
     tests/clients/run --browsers
 
+# Four processes of the release binary and a thousand clients on one cold variant, on a real S3 server
+fleet:
+    cargo build --release --locked
+    TEST_BINARY={{justfile_directory()}}/target/release/resized tests/with-seaweedfs cargo test --test e2e --locked fleet::
+
 # The numbers of benches/README.md: pixels, hits, and the whole server under wrk
 bench:
     cargo bench --bench render

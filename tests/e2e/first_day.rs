@@ -10,24 +10,13 @@ use resized::variant::ObjectKey;
 
 use crate::bucket::Bucket;
 use crate::pictures::{BLUE, GREEN, RED, YELLOW, jpeg, see};
-use crate::stage::{PUBLIC_URL, Stage, header, settings};
-
-/// Settings for the real server, below a prefix of this process's own.
-fn real(bucket: &Bucket) -> Option<Config> {
-    let mut config = settings(bucket);
-    config.s3.endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
-    config.s3.anonymous = false;
-    let prefix = format!("s3://{}/day-{}", std::env::var("TEST_S3_BUCKET").unwrap(), std::process::id());
-    config.originals.store = format!("{prefix}/originals");
-    config.variants.store = format!("{prefix}/variants");
-    Some(config)
-}
+use crate::stage::{PUBLIC_URL, Stage, header, real, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_day_in_front_of_a_bucket() {
     let bucket = Bucket::start().await;
     a_day(settings(&bucket)).await;
-    if let Some(config) = real(&bucket) {
+    if let Some(config) = real(&bucket, "day") {
         a_day(config).await;
     }
 }

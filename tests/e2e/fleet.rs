@@ -1,40 +1,119 @@
-//! Many nodes, one bucket: four processes of the real program.
+//! Many nodes, one bucket: four processes of the real program, in front of the S3 server in this process, and of the real one
+//! that `TEST_S3_ENDPOINT` names.
 
 use std::process::Command;
+use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
+use resized::config::Config;
+use resized::metrics::S3;
+use resized::origin::{Attributes, Precondition, Store};
+use resized::variant::ObjectKey;
 
-use crate::bucket::{Bucket, Operation};
-use crate::node::{Node, on_bucket};
+use crate::bucket::{Bucket, Gate, Operation};
+use crate::node::Node;
 use crate::pictures::{jpeg, see};
-use crate::stage::{PATIENCE, until};
+use crate::stage::{PATIENCE, real, settings};
 
 const NODES: usize = 4;
 const CLIENTS: usize = 250;
 const CAT: &str = "/cat_40x40.jpg";
-const CAT_STORED: &str = "variants/cat.jpg/40x40_q80.jpg";
-const LEASE: &str = "variants/cat.jpg/40x40_q80.jpg.lease";
+const STORED: &str = "cat.jpg/40x40_q80.jpg";
+const LEASE: &str = "cat.jpg/40x40_q80.jpg.lease";
 
-/// What so many clients get at once; those that a killed node leaves without an answer get none.
-async fn herd(node: &Node) -> Vec<Option<(StatusCode, Vec<u8>)>> {
-    let client = Client::builder().timeout(PATIENCE).build().unwrap();
-    let ask = async || {
-        let response = client.get(format!("{}{CAT}", node.url)).send().await.ok()?;
-        Some((response.status(), response.bytes().await.ok()?.to_vec()))
-    };
-    join_all((0..CLIENTS).map(|_| ask())).await
+/// Nodes in front of a bucket with one picture.
+struct Fleet {
+    nodes: Vec<Node>,
+    variants: Store,
+    client: Client,
+    /// The server in this process, if that is theirs.
+    bucket: Option<Bucket>,
 }
 
-async fn stage(lease: bool) -> (Bucket, Vec<Node>) {
-    let bucket = Bucket::start().await;
-    bucket.put_object("originals/cat.jpg", jpeg(400, 300), "image/jpeg");
-    let mut settings = on_bucket(&bucket);
-    settings.push(("RESIZED_FLEET__LEASE", lease.to_string()));
-    settings.push(("RESIZED_FLEET__LEASE_TIME", "2s".into()));
-    let start = move || (0..NODES).map(|_| Node::start(&settings)).collect();
-    let nodes = tokio::task::spawn_blocking(start).await.unwrap();
-    (bucket, nodes)
+impl Fleet {
+    /// One in front of each kind of server there is.
+    async fn each(name: &str, lease: bool) -> Vec<Self> {
+        let bucket = Bucket::start().await;
+        let mut fleets = vec![Self::start(settings(&bucket), lease, Some(bucket.clone())).await];
+        if let Some(config) = real(&bucket, name) {
+            fleets.push(Self::start(config, lease, None).await);
+        }
+        fleets
+    }
+
+    async fn start(config: Config, lease: bool, bucket: Option<Bucket>) -> Self {
+        let store = async |address: &str| Store::open(address, "", &config.s3, &S3::default()).await.unwrap();
+        let attributes = Attributes { content_type: "image/jpeg".into(), ..Default::default() };
+        // So large that it is still being decoded when a node is killed that began with it.
+        let original = Bytes::from(jpeg(4000, 3000));
+        let originals = store(&config.originals.store).await;
+        originals.put(&key("cat.jpg"), original, &attributes, Precondition::None).await.unwrap();
+        let variants = store(&config.variants.store).await;
+        let start = move || (0..NODES).map(|_| node(&config, lease)).collect();
+        let nodes = tokio::task::spawn_blocking(start).await.unwrap();
+        Self { nodes, variants, client: Client::builder().timeout(PATIENCE).build().unwrap(), bucket }
+    }
+
+    /// What so many clients of each node get at once; those that a killed node leaves without an answer get none.
+    async fn herd(&self) -> Vec<Vec<Option<(StatusCode, Vec<u8>)>>> {
+        let ask = async |node: &Node| {
+            let response = self.client.get(format!("{}{CAT}", node.url)).send().await.ok()?;
+            Some((response.status(), response.bytes().await.ok()?.to_vec()))
+        };
+        join_all(self.nodes.iter().map(|node| join_all((0..CLIENTS).map(move |_| ask(node))))).await
+    }
+
+    async fn decodes(&self) -> f64 {
+        self.sum("resized_resize_seconds_count", "stage=\"render\"").await
+    }
+
+    async fn write_backs(&self, outcome: &str) -> f64 {
+        self.sum("resized_write_backs_total", outcome).await
+    }
+
+    /// A number's series that have `label` in their names, over all nodes.
+    async fn sum(&self, name: &str, label: &str) -> f64 {
+        let mut sum = 0.0;
+        for node in &self.nodes {
+            let answer = self.client.get(format!("{}/metrics", node.admin)).send().await.unwrap();
+            let text = answer.text().await.unwrap();
+            let series = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+            sum += series.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum::<f64>();
+        }
+        sum
+    }
+
+    /// Waits until every variant that was made has been written, or found written.
+    async fn written(&self) {
+        let start = Instant::now();
+        while self.write_backs("stored").await + self.write_backs("preceded").await < self.decodes().await {
+            assert!(start.elapsed() < PATIENCE, "write-backs do not end");
+        }
+    }
+
+    async fn has(&self, name: &str) -> bool {
+        self.variants.head(&key(name)).await.unwrap().is_some()
+    }
+}
+
+fn node(config: &Config, lease: bool) -> Node {
+    Node::start(&[
+        ("RESIZED_S3__ENDPOINT", config.s3.endpoint.clone()),
+        ("RESIZED_S3__REGION", config.s3.region.clone()),
+        ("RESIZED_S3__PATH_STYLE", "true".into()),
+        ("RESIZED_S3__ANONYMOUS", config.s3.anonymous.to_string()),
+        ("RESIZED_LOG__ACCESS", "false".into()),
+        ("RESIZED_ORIGINALS__STORE", config.originals.store.clone()),
+        ("RESIZED_VARIANTS__STORE", config.variants.store.clone()),
+        ("RESIZED_FLEET__LEASE", lease.to_string()),
+        ("RESIZED_FLEET__LEASE_TIME", "2s".into()),
+    ])
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(name).unwrap()
 }
 
 #[track_caller]
@@ -49,43 +128,54 @@ fn all_got_the_picture(answers: &[Option<(StatusCode, Vec<u8>)>]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_nodes_and_a_thousand_clients_store_a_variant_once() {
-    let (bucket, nodes) = stage(false).await;
-    let answers = join_all(nodes.iter().map(herd)).await.concat();
-    all_got_the_picture(&answers);
-    until("it is stored", || bucket.object(CAT_STORED).is_some()).await;
-    assert_eq!(bucket.stored(CAT_STORED), 1);
+    for fleet in Fleet::each("fleet", false).await {
+        all_got_the_picture(&fleet.herd().await.concat());
+        fleet.written().await;
+        assert_eq!(fleet.write_backs("stored").await, 1.0);
+        assert!(fleet.has(STORED).await);
+        if let Some(bucket) = &fleet.bucket {
+            assert_eq!(bucket.stored(&format!("variants/{STORED}")), 1);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_lease_four_nodes_and_a_thousand_clients_make_a_variant_once() {
-    let (bucket, nodes) = stage(true).await;
-    let answers = join_all(nodes.iter().map(herd)).await.concat();
-    all_got_the_picture(&answers);
-    assert_eq!(bucket.count(Operation::Get, "originals/"), 1, "what is not downloaded is not decoded");
-    assert_eq!(bucket.count(Operation::Put, CAT_STORED) - bucket.count(Operation::Put, LEASE), 1);
-    assert_eq!(bucket.stored(CAT_STORED), 1);
-    until("the lease is given up", || bucket.object(LEASE).is_none()).await;
+    for fleet in Fleet::each("lease", true).await {
+        all_got_the_picture(&fleet.herd().await.concat());
+        fleet.written().await;
+        assert_eq!((fleet.decodes().await, fleet.write_backs("").await), (1.0, 1.0));
+        let start = Instant::now();
+        while fleet.has(LEASE).await {
+            assert!(start.elapsed() < PATIENCE, "the lease is not given up");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_whose_holder_is_killed_is_taken_over_once() {
-    let (bucket, mut nodes) = stage(true).await;
-    let gate = bucket.stall(Operation::Get, "originals/");
-    let first = join_all(nodes.iter().map(herd));
-    let kill = async {
-        until("one node makes it", || bucket.count(Operation::Get, "originals/") == 1).await;
-        let lease = String::from_utf8(bucket.object(LEASE).unwrap().bytes.to_vec()).unwrap();
-        let holder: u32 = lease.split(' ').nth(1).unwrap().parse().unwrap();
-        let holder = nodes.iter().position(|node| node.process.id() == holder).unwrap();
-        // SIGKILL, by hand: the nodes are borrowed by their clients.
-        assert!(Command::new("kill").args(["-9", &nodes[holder].process.id().to_string()]).status().unwrap().success());
-        gate.release();
-        holder
-    };
-    let (mut answers, holder) = tokio::join!(first, kill);
-    assert!(answers.remove(holder).iter().all(Option::is_none));
-    nodes.remove(holder);
-    all_got_the_picture(&answers.concat());
-    assert_eq!(bucket.count(Operation::Get, "originals/"), 2, "the killed one's, and one of the three others'");
-    assert_eq!(bucket.stored(CAT_STORED), 1);
+    for mut fleet in Fleet::each("killed", true).await {
+        let gate = fleet.bucket.as_ref().map(|bucket| bucket.stall(Operation::Get, "originals/"));
+        let kill = async {
+            let start = Instant::now();
+            let lease = loop {
+                assert!(start.elapsed() < PATIENCE, "nobody takes the lease");
+                if let Some((_, lease)) = fleet.variants.get_bounded(&key(LEASE), 1024).await.unwrap() {
+                    break String::from_utf8(lease.to_vec()).unwrap();
+                }
+            };
+            let holder: u32 = lease.split(' ').nth(1).unwrap().parse().unwrap();
+            // SIGKILL, by hand: the nodes are borrowed by their clients.
+            assert!(Command::new("kill").args(["-9", &holder.to_string()]).status().unwrap().success());
+            assert!(!fleet.has(STORED).await, "it was killed too late to show anything");
+            gate.inspect(Gate::release);
+            fleet.nodes.iter().position(|node| node.id() == holder).unwrap()
+        };
+        let (mut answers, holder) = tokio::join!(fleet.herd(), kill);
+        assert!(answers.remove(holder).iter().all(Option::is_none));
+        fleet.nodes.remove(holder);
+        all_got_the_picture(&answers.concat());
+        fleet.written().await;
+        assert_eq!((fleet.decodes().await, fleet.write_backs("stored").await), (1.0, 1.0));
+    }
 }

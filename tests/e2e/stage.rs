@@ -63,6 +63,18 @@ pub fn redirecting(bucket: &Bucket) -> Config {
     config
 }
 
+/// As [`settings`], for the real server that `TEST_S3_ENDPOINT` names, if it does, below a prefix that begins with `name`
+/// and is this process's own.
+pub fn real(bucket: &Bucket, name: &str) -> Option<Config> {
+    let mut config = settings(bucket);
+    config.s3.endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
+    config.s3.anonymous = false;
+    let prefix = format!("s3://{}/{name}-{}", std::env::var("TEST_S3_BUCKET").unwrap(), std::process::id());
+    config.originals.store = format!("{prefix}/originals");
+    config.variants.store = format!("{prefix}/variants");
+    Some(config)
+}
+
 impl Stage {
     /// Starts a proxy as main does, on a free port.
     pub async fn start(config: Config) -> Self {

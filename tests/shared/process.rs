@@ -1,0 +1,78 @@
+//! A process of the real program, killed when dropped. `TEST_BINARY` names another build of it than the tests' own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+pub struct Node {
+    pub process: Child,
+    pub url: String,
+    /// The base URL of its admin listener.
+    pub admin: String,
+    told: Arc<Mutex<String>>,
+}
+
+/// Settings by the names of their environment variables.
+pub type Settings = Vec<(&'static str, String)>;
+
+impl Node {
+    /// Starts it on free ports, and waits until it listens.
+    pub fn start(settings: &[(&'static str, String)]) -> Self {
+        let binary = std::env::var("TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_resized").into());
+        let mut process = Command::new(&binary)
+            // Beside no config.toml.
+            .current_dir(std::env::temp_dir())
+            .envs([
+                ("RESIZED_SERVER__LISTEN", "127.0.0.1:0"),
+                ("RESIZED_SERVER__THREADS", "1"),
+                ("RESIZED_ADMIN__LISTEN", "127.0.0.1:0"),
+                ("RESIZED_LOG__FORMAT", "json"),
+            ])
+            .envs(settings.iter().map(|(name, value)| (*name, value)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{binary}: {error}"));
+        let told = Arc::new(Mutex::new(String::new()));
+        // What nobody reads would block it.
+        let (mut out, heard) = (process.stdout.take().unwrap(), told.clone());
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = out.read(&mut bytes) {
+                heard.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
+            }
+        });
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut address = |of: &str| {
+            let address = lines.by_ref().find_map(|line| {
+                let event: serde_json::Value = serde_json::from_str(&line).ok()?;
+                let fields = &event["fields"];
+                (fields["message"] == of).then(|| fields["address"].as_str().unwrap().to_owned())
+            });
+            format!("http://{}", address.expect("it listens"))
+        };
+        let (admin, url) = (address("admin listening"), address("listening"));
+        let heard = told.clone();
+        std::thread::spawn(move || {
+            lines.for_each(|line| heard.lock().unwrap().push_str(&(line + "\n")));
+        });
+        Self { process, url, admin, told }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has logged since it listens: events and requests.
+    pub fn told(&self) -> String {
+        self.told.lock().unwrap().clone()
+    }
+}
+
+/// SIGKILL.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
