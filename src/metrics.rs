@@ -21,18 +21,22 @@ use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
 mod answers;
+mod leases;
 mod notices;
 mod pixels;
 mod process;
+mod purges;
 mod s3;
 mod uploads;
 mod watched;
 mod write_backs;
 
 pub use answers::{Answers, Outcome};
+pub use leases::Leases;
 pub use notices::Notices;
 pub use pixels::{Pixels, Wait};
 pub use prometheus_client::metrics::counter::Counter;
+pub use purges::Purges;
 pub use s3::{Kind, S3};
 pub use uploads::Uploads;
 pub use watched::Reading;
@@ -58,6 +62,10 @@ pub struct Metrics {
     pub uploads: Uploads,
     /// Notifications on their way to the API.
     pub notices: Notices,
+    /// Who makes a variant, where nodes agree on that.
+    pub leases: Leases,
+    /// Variants dropped because their originals changed.
+    pub purges: Purges,
 }
 
 /// Of what [`Metrics::encode`] writes: the Prometheus text format.
@@ -75,9 +83,11 @@ impl Metrics {
         let write_backs = WriteBacks::register(&mut registry);
         let uploads = Uploads::register(&mut registry);
         let notices = Notices::register(&mut registry);
+        let leases = Leases::register(&mut registry);
+        let purges = Purges::register(&mut registry);
         let watched = Watched::register(&mut registry);
         process::register(&mut registry, SystemTime::now());
-        Self { registry, watched, answers, evictions, s3, pixels, write_backs, uploads, notices }
+        Self { registry, watched, answers, evictions, s3, pixels, write_backs, uploads, notices, leases, purges }
     }
 
     /// Has `readings` read whenever the numbers are asked for, as the gauge `resized_{name}`. A name that is already

@@ -150,6 +150,11 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    #[error("this machine's clock and the store's are too far apart for signatures: set this one (NTP)")]
+    Skewed {
+        #[source]
+        source: BoxError,
+    },
     #[error("the store cannot be reached or is failing")]
     Unavailable {
         #[source]
@@ -268,6 +273,15 @@ impl Store {
         }
     }
 
+    /// Whether so many requests have failed that it is not asked for a while.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match &self.backend {
+            Backend::File(_) => false,
+            Backend::S3(store) => store.is_gone(),
+        }
+    }
+
     /// What an object in a bucket is called here: `None` if it lies outside of this store, or the store is a folder.
     #[must_use]
     pub fn key_of(&self, bucket: &str, object: &str) -> Option<ObjectKey> {
@@ -352,13 +366,15 @@ impl Body {
     /// # Errors
     /// As the stream.
     pub async fn collect(mut self, bytes: u64) -> Result<Bytes, StoreError> {
-        let mut whole = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
-        while let Some(chunk) = self.next().await {
-            let chunk = chunk?;
+        let first = self.next().await.transpose()?.unwrap_or_default();
+        let Some(second) = self.next().await.transpose()? else {
             // An object of one chunk needs no copy.
-            if whole.is_empty() && chunk.len() as u64 == bytes {
-                return Ok(chunk);
-            }
+            return Ok(first);
+        };
+        let mut whole = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&second);
+        while let Some(chunk) = self.next().await.transpose()? {
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.freeze())

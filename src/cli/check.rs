@@ -158,6 +158,7 @@ fn what_to_fix(error: &StoreError) -> &'static str {
             "the credentials are not believed or have no right to this: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or \
              the machine's role), and copy the policy of docs/S3.md"
         }
+        StoreError::Skewed { .. } => "set this machine's clock, by NTP",
         StoreError::Unavailable { .. } | StoreError::Timeout { .. } | StoreError::Busy => {
             "see that s3.endpoint and s3.region are right and that this machine reaches it"
         }

@@ -51,6 +51,8 @@ struct Labels {
 pub struct S3 {
     requests: Family<Labels, Counter>,
     dollars: Counter<f64, AtomicU64>,
+    /// How often a store was found gone.
+    pub circuit_openings: Counter,
 }
 
 impl S3 {
@@ -59,6 +61,8 @@ impl S3 {
         registry.register("s3_requests", "Requests to S3 that have ended, each try counted", this.requests.clone());
         let help = "Price of all requests sent to S3 in US dollars, as Amazon S3 Standard bills them, without traffic";
         registry.register("s3_cost_dollars", help, this.dollars.clone());
+        let help = "How often a store counted as gone, so that it was not asked for a while";
+        registry.register("s3_circuit_openings", help, this.circuit_openings.clone());
         this
     }
 

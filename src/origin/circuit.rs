@@ -6,11 +6,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::metrics::Counter;
+
 #[derive(Debug)]
 pub(super) struct Circuit {
     failures_max: u32,
     pause: Duration,
     state: Mutex<State>,
+    openings: Counter,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +44,13 @@ pub(super) struct Pass<'a> {
 }
 
 impl Circuit {
-    pub(super) fn new(failures_max: u32, pause: Duration) -> Self {
-        Self { failures_max, pause, state: Mutex::new(State::Closed { failures: 0 }) }
+    pub(super) fn new(failures_max: u32, pause: Duration, openings: Counter) -> Self {
+        Self { failures_max, pause, state: Mutex::new(State::Closed { failures: 0 }), openings }
+    }
+
+    /// Whether the store counts as gone.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(*self.state(), State::Closed { .. })
     }
 
     /// `None` while the circuit is open.
@@ -67,6 +75,7 @@ impl Circuit {
                 State::Closed { failures: failures + 1 }
             }
             (State::Closed { failures }, Ending::Failed) => {
+                self.openings.inc();
                 tracing::error!(failures = failures + 1, pause = ?self.pause, "the store is gone; requests fail at once");
                 open
             }
@@ -116,19 +125,21 @@ mod tests {
 
     #[test]
     fn failures_in_a_row_open_it_and_an_answer_between_starts_the_count_anew() {
-        let circuit = Circuit::new(3, Duration::from_secs(600));
+        let circuit = Circuit::new(3, Duration::from_secs(600), Counter::default());
         for _ in 0..5 {
             failed(&circuit);
             failed(&circuit);
             circuit.pass().unwrap().ended(Ending::Answered);
         }
+        assert!(!circuit.is_open());
         (0..3).for_each(|_| failed(&circuit));
         assert!(circuit.pass().is_none());
+        assert_eq!((circuit.is_open(), circuit.openings.get()), (true, 1));
     }
 
     #[test]
     fn after_the_pause_one_sees_and_the_others_still_fail() {
-        let circuit = Circuit::new(1, Duration::ZERO);
+        let circuit = Circuit::new(1, Duration::ZERO, Counter::default());
         failed(&circuit);
         let probe = circuit.pass().unwrap();
         assert!(circuit.pass().is_none(), "one at a time");

@@ -3,8 +3,8 @@
 //! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the bucket, without which S3
 //! answers 403 for what does not exist. A 403 is never taken for a miss.
 //!
-//! The SDK waits for ever by itself; here it has a timeout for each step. Checksums are sent and asked for only where S3
-//! requires them, since servers of other makes do not know the newer ones.
+//! The SDK waits for ever by itself; here it has a timeout for each step. Checksums are sent only where S3 requires them, since
+//! servers of other makes do not know the newer ones; what comes with one is held against it.
 
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
@@ -68,7 +68,11 @@ impl S3Store {
             prefix,
             parts: Semaphore::new(PARTS_MAX),
             requests: Semaphore::new(settings.concurrency.get()),
-            circuit: Circuit::new(settings.circuit_failures.get(), settings.circuit_pause),
+            circuit: Circuit::new(
+                settings.circuit_failures.get(),
+                settings.circuit_pause,
+                counts.circuit_openings.clone(),
+            ),
             operation_timeout: settings.operation_timeout,
             read_timeout: settings.read_timeout,
         })
@@ -90,6 +94,10 @@ impl S3Store {
             Ok(_) | Err(_) => pass.ended(Ending::Answered),
         }
         answer
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.circuit.is_open()
     }
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
@@ -260,7 +268,8 @@ async fn client_config(settings: &config::S3, counts: &metrics::S3) -> aws_sdk_s
         .interceptor(Count(counts.clone()))
         .force_path_style(settings.path_style || is_address(&settings.endpoint))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        // Where an answer has a checksum, its bytes are held against it; asking for one does no harm elsewhere.
+        .response_checksum_validation(ResponseChecksumValidation::WhenSupported)
         // Bodies have timeouts of our own between reads; the SDK's protection counts a client that reads slowly as a stall.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build()
@@ -354,12 +363,28 @@ where
     match status {
         _ if is_timeout => StoreError::Timeout { source },
         _ if is_connection => StoreError::Unavailable { source },
+        Some(401 | 403) if is_skewed(&error) => StoreError::Skewed { source },
         Some(401 | 403) => StoreError::Forbidden { source },
         Some(416) => StoreError::RangeNotSatisfiable { bytes: whole_length.unwrap_or_default() },
         Some(429 | 500..) => StoreError::Unavailable { source },
         Some(_) | None => StoreError::Other { source },
     }
 }
+
+/// Whether a refusal is for the time of the request: by its code, or where an answer has no body, by the server's clock.
+fn is_skewed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    if error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("RequestTimeTooSkewed") {
+        return true;
+    }
+    let date = error.raw_response().and_then(|response| response.headers().get("date"));
+    let Some(theirs) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else { return false };
+    let ours = SystemTime::now();
+    let apart = ours.duration_since(theirs).or_else(|_| theirs.duration_since(ours)).unwrap_or_default();
+    apart > SKEW_MAX
+}
+
+/// What S3 puts up with (Amazon S3 API Reference, "Error responses", RequestTimeTooSkewed).
+const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Up to as long again, by the clock's last digits: enough to part two nodes that met once.
 pub(super) fn jitter(pause: Duration) -> Duration {

@@ -38,6 +38,18 @@ impl Proxy {
     /// # Errors
     /// See [`NotifyError`].
     pub async fn notified(&self, body: &[u8]) -> Result<Notified, NotifyError> {
+        let notified = self.follow(body).await;
+        let counts = &self.metrics.purges;
+        match &notified {
+            Ok(Notified::Purged { originals: 1.. }) => counts.followed.inc(),
+            Ok(Notified::Purged { .. } | Notified::ToBeConfirmed) => counts.passed_over.inc(),
+            Err(NotifyError::Unknown) => counts.unknown.inc(),
+            Err(NotifyError::Purge(_)) => counts.events_failed.inc(),
+        };
+        notified
+    }
+
+    async fn follow(&self, body: &[u8]) -> Result<Notified, NotifyError> {
         let message: Value = serde_json::from_slice(body).map_err(|_| NotifyError::Unknown)?;
         if message["Type"] == "SubscriptionConfirmation" {
             tracing::warn!("SNS asks for a subscription to be confirmed; open the message's SubscribeURL yourself");

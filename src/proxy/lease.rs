@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config;
+use crate::metrics;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::variant::ObjectKey;
@@ -20,6 +21,7 @@ pub(super) struct Leases {
     variants: Store,
     time: Duration,
     tasks: Tasks,
+    counts: metrics::Leases,
 }
 
 /// A lease that is held; given up when dropped.
@@ -50,6 +52,8 @@ pub(super) struct Wait<'a> {
     seen: Option<(Box<str>, Instant)>,
     begun: Instant,
     tries: u32,
+    /// Whether it was asked for in place of a holder who did not give it up.
+    takes_over: bool,
 }
 
 /// The first pause, the longest, and how many lease times one waits in all: holders may crash one after the other.
@@ -59,8 +63,8 @@ const PATIENCE_TIMES: u32 = 3;
 
 impl Leases {
     /// `None` if config wants none.
-    pub(super) fn new(fleet: &config::Fleet, variants: Store, tasks: Tasks) -> Option<Self> {
-        fleet.lease.then(|| Self { variants, time: fleet.lease_time, tasks })
+    pub(super) fn new(fleet: &config::Fleet, variants: Store, tasks: Tasks, counts: metrics::Leases) -> Option<Self> {
+        fleet.lease.then(|| Self { variants, time: fleet.lease_time, tasks, counts })
     }
 
     /// Begins to wait for the right to make the variant that is stored under `variant`; `None` if its key is too long for
@@ -68,7 +72,7 @@ impl Leases {
     pub(super) fn wait(&self, variant: &ObjectKey) -> Option<Wait<'_>> {
         // No variant is called so: "lease" is no format.
         let key = ObjectKey::new(&format!("{variant}.lease")).ok()?;
-        Some(Wait { leases: self, key, seen: None, begun: Instant::now(), tries: 0 })
+        Some(Wait { leases: self, key, seen: None, begun: Instant::now(), tries: 0, takes_over: false })
     }
 }
 
@@ -77,16 +81,28 @@ impl Wait<'_> {
     pub(super) async fn claim(&mut self) -> Claim {
         match self.try_claim().await {
             Ok(Some(etag)) => {
-                let Leases { variants, tasks, .. } = self.leases;
+                let Leases { variants, tasks, counts, .. } = self.leases;
+                if self.takes_over {
+                    counts.taken_over.inc()
+                } else {
+                    counts.held.inc()
+                };
                 let lease = Lease { variants: variants.clone(), key: self.key.clone(), etag, tasks: tasks.clone() };
                 return Claim::Held(lease);
             }
             Ok(None) if self.begun.elapsed() < self.leases.time * PATIENCE_TIMES => {}
-            Ok(None) => return Claim::Forgone,
+            Ok(None) => {
+                self.leases.counts.forgone.inc();
+                return Claim::Forgone;
+            }
             Err(error) => {
+                self.leases.counts.forgone.inc();
                 tracing::warn!(key = %self.key, error = super::problem::chain(&error), "a lease cannot be had; going on without");
                 return Claim::Forgone;
             }
+        }
+        if self.tries == 0 {
+            self.leases.counts.awaited.inc();
         }
         let pause = PAUSE.saturating_mul(2_u32.saturating_pow(self.tries)).min(PAUSE_MAX);
         self.tries = self.tries.saturating_add(1);
@@ -112,6 +128,7 @@ impl Wait<'_> {
                     return Ok(None);
                 }
                 tracing::warn!(key = %self.key, "a lease was not given up in its time; it is taken over");
+                self.takes_over = true;
                 self.put(Precondition::Matches(meta.etag)).await
             }
             _ => {

@@ -75,7 +75,7 @@ impl Maker {
         let work = &config.work;
         let budget = |bytes: u64| Budget::new(bytes, work.queue_length.get(), work.queue_time);
         Ok(Self {
-            leases: Leases::new(&config.fleet, variants.clone(), tasks.clone()),
+            leases: Leases::new(&config.fleet, variants.clone(), tasks.clone(), metrics.leases.clone()),
             write_back: WriteBack::new(
                 variants.clone(),
                 purges.clone(),
@@ -309,6 +309,11 @@ impl Maker {
             read(|maker| maker.pixels.used_bytes()).label("for", "pixels"),
             read(|maker| maker.write_back.queued_bytes()).label("for", "write_back"),
         ];
+        let gone = vec![
+            read(|maker| maker.originals.is_gone().into()).label("store", "originals"),
+            read(|maker| maker.variants.is_gone().into()).label("store", "variants"),
+        ];
+        metrics.watch("s3_circuit_open", "1 while a store counts as gone and is not asked", gone);
         metrics.watch("work_bytes", "Memory that work in progress has tickets for", bytes);
     }
 

@@ -65,6 +65,7 @@ impl Failure {
                 Self::StoreSlow
             }
             StoreError::Forbidden { .. }
+            | StoreError::Skewed { .. }
             | StoreError::Unavailable { .. }
             | StoreError::Truncated { .. }
             | StoreError::Other { .. } => {

@@ -30,7 +30,15 @@ impl Proxy {
         self.purges.record(original);
         self.forget(original);
         let mut deleted = 0;
-        self.delete_stored(original, &mut deleted).await.map_err(|source| PurgeError { deleted, source })?;
+        let ended = self.delete_stored(original, &mut deleted).await;
+        let counts = &self.metrics.purges;
+        counts.variants.inc_by(deleted as u64);
+        if ended.is_ok() {
+            counts.done.inc()
+        } else {
+            counts.failed.inc()
+        };
+        ended.map_err(|source| PurgeError { deleted, source })?;
         tracing::info!(%original, deleted, "purged");
         Ok(deleted)
     }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -46,6 +48,12 @@ pub enum Fault {
     Status(u16),
     /// The right header, half of the body, and the connection is reset.
     Truncate,
+    /// As many bytes, one of them another: what the checksum in the header is for.
+    Corrupt,
+    /// 200, and a page that says what is wrong: a gateway's, in place of the object.
+    Page,
+    /// 403: the clocks of the two are an hour apart.
+    Skewed,
 }
 
 #[derive(Debug, Clone)]
@@ -128,6 +136,15 @@ impl Bucket {
     /// Takes an object away by hand.
     pub fn remove_object(&self, key: &str) {
         self.state.objects.lock().unwrap().remove(key);
+    }
+
+    /// Changes the last byte of an object where it lies.
+    pub fn rot(&self, key: &str) {
+        let mut objects = self.state.objects.lock().unwrap();
+        let stored = objects.get_mut(key).unwrap();
+        let mut bytes = stored.bytes.to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        stored.bytes = bytes.into();
     }
 
     pub fn object(&self, key: &str) -> Option<Stored> {
@@ -230,6 +247,7 @@ impl State {
         };
         match fault {
             Some(Fault::Status(status)) => Err(failure(status)),
+            Some(Fault::Skewed) => Err(skewed()),
             other => Ok(other),
         }
     }
@@ -260,6 +278,15 @@ impl S3Access for Anyone {
     }
 }
 
+fn skewed() -> S3Error {
+    let hour = std::time::Duration::from_secs(3600);
+    let mut error = s3_error!(RequestTimeTooSkewed);
+    let date = httpdate::fmt_http_date(SystemTime::now() - hour).parse().unwrap();
+    error.set_headers([(http::header::DATE, date)].into_iter().collect());
+    error.set_status_code(http::StatusCode::FORBIDDEN);
+    error
+}
+
 struct Server(Arc<State>);
 
 #[async_trait::async_trait]
@@ -284,6 +311,17 @@ impl S3 for Server {
             content_range = Some(format!("bytes {}-{}/{whole}", part.start, part.end - 1));
             bytes = bytes.slice(usize::try_from(part.start).unwrap()..usize::try_from(part.end).unwrap());
         }
+        let checksum = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        let checksum_sha256 = content_range.is_none().then(|| STANDARD.encode(checksum));
+        let mut content_type = stored.content_type;
+        match fault {
+            Some(Fault::Corrupt) => bytes = [&bytes[..bytes.len() - 1], &[!bytes[bytes.len() - 1]]].concat().into(),
+            Some(Fault::Page) => {
+                bytes = Bytes::from_static(b"<html><body>Sign in to this network</body></html>");
+                content_type = "text/html".into();
+            }
+            _ => {}
+        }
         let promised = i64::try_from(bytes.len()).unwrap();
         let body = match fault {
             Some(Fault::Truncate) => {
@@ -297,7 +335,8 @@ impl S3 for Server {
             body: Some(body),
             content_length: Some(promised),
             content_range,
-            content_type: Some(stored.content_type),
+            checksum_sha256: checksum_sha256.filter(|_| !matches!(fault, Some(Fault::Page))),
+            content_type: Some(content_type),
             cache_control: stored.cache_control,
             e_tag: Some(ETag::Strong(stored.etag)),
             last_modified: Some(Timestamp::from(stored.last_modified)),

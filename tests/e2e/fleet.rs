@@ -2,9 +2,8 @@
 //! that `TEST_S3_ENDPOINT` names.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
 use resized::config::Config;
@@ -18,6 +17,7 @@ use crate::pictures::{jpeg, see};
 use crate::stage::{PATIENCE, real, settings};
 
 const NODES: usize = 4;
+const REVALIDATE_AFTER: &str = "1s";
 const CLIENTS: usize = 250;
 const CAT: &str = "/cat_40x40.jpg";
 const STORED: &str = "cat.jpg/40x40_q80.jpg";
@@ -26,6 +26,7 @@ const LEASE: &str = "cat.jpg/40x40_q80.jpg.lease";
 /// Nodes in front of a bucket with one picture.
 struct Fleet {
     nodes: Vec<Node>,
+    originals: Store,
     variants: Store,
     client: Client,
     /// The server in this process, if that is theirs.
@@ -45,15 +46,27 @@ impl Fleet {
 
     async fn start(config: Config, lease: bool, bucket: Option<Bucket>) -> Self {
         let store = async |address: &str| Store::open(address, "", &config.s3, &S3::default()).await.unwrap();
-        let attributes = Attributes { content_type: "image/jpeg".into(), ..Default::default() };
-        // So large that it is still being decoded when a node is killed that began with it.
-        let original = Bytes::from(jpeg(4000, 3000));
         let originals = store(&config.originals.store).await;
-        originals.put(&key("cat.jpg"), original, &attributes, Precondition::None).await.unwrap();
         let variants = store(&config.variants.store).await;
         let start = move || (0..NODES).map(|_| node(&config, lease)).collect();
         let nodes = tokio::task::spawn_blocking(start).await.unwrap();
-        Self { nodes, variants, client: Client::builder().timeout(PATIENCE).build().unwrap(), bucket }
+        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let fleet = Self { nodes, originals, variants, client, bucket };
+        // So large that it is still being decoded when a node is killed that began with it.
+        fleet.put_cat(4000, 3000).await;
+        fleet
+    }
+
+    async fn put_cat(&self, width: u32, height: u32) {
+        let attributes = Attributes { content_type: "image/jpeg".into(), ..Default::default() };
+        let (key, bytes) = (key("cat.jpg"), jpeg(width, height).into());
+        self.originals.put(&key, bytes, &attributes, Precondition::None).await.unwrap();
+    }
+
+    /// The height of the picture that a node answers with.
+    async fn height(&self, node: usize) -> u32 {
+        let response = self.client.get(format!("{}{CAT}", self.nodes[node].url)).send().await.unwrap();
+        see(&response.bytes().await.unwrap()).height
     }
 
     /// What so many clients of each node get at once; those that a killed node leaves without an answer get none.
@@ -109,6 +122,7 @@ fn node(config: &Config, lease: bool) -> Node {
         ("RESIZED_VARIANTS__STORE", config.variants.store.clone()),
         ("RESIZED_FLEET__LEASE", lease.to_string()),
         ("RESIZED_FLEET__LEASE_TIME", "2s".into()),
+        ("RESIZED_CACHE__REVALIDATE_AFTER", REVALIDATE_AFTER.into()),
     ])
 }
 
@@ -177,5 +191,23 @@ async fn a_lease_whose_holder_is_killed_is_taken_over_once() {
         all_got_the_picture(&answers.concat());
         fleet.written().await;
         assert_eq!((fleet.decodes().await, fleet.write_backs("stored").await), (1.0, 1.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_is_the_new_picture_on_its_node_at_once_and_on_every_node_within_revalidate_after() {
+    for fleet in Fleet::each("fresh", false).await {
+        for node in 0..NODES {
+            assert_eq!(fleet.height(node).await, 30);
+        }
+        fleet.put_cat(400, 200).await;
+        let replaced = Instant::now();
+        let purge = fleet.client.post(format!("{}/purge/cat.jpg", fleet.nodes[0].admin)).send().await.unwrap();
+        assert_eq!(purge.status(), StatusCode::OK);
+        assert_eq!(fleet.height(0).await, 20, "the purged node has it at once");
+        tokio::time::sleep(Duration::from_secs(1).saturating_sub(replaced.elapsed())).await;
+        for node in 1..NODES {
+            assert_eq!(fleet.height(node).await, 20, "node {node}");
+        }
     }
 }

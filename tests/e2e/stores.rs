@@ -398,6 +398,31 @@ async fn a_refusal_is_never_a_miss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clocks_too_far_apart_are_told_as_such() {
+    let bucket = Bucket::start().await;
+    let store = open_s3(&bucket).await;
+    bucket.fail(Operation::Head, "", Fault::Skewed);
+    bucket.fail(Operation::Put, "", Fault::Skewed);
+    let attributes = attributes();
+    let put = store.put(&key("a.webp"), Bytes::new(), &attributes, Precondition::None).await.unwrap_err();
+    let head = store.head(&key("a.webp")).await.unwrap_err();
+    for error in [put, head] {
+        assert!(matches!(error, StoreError::Skewed { .. }), "{error:?}");
+        assert!(error.to_string().contains("clock"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_not_those_of_the_checksum_are_an_error() {
+    let bucket = Bucket::start().await;
+    let store = open_s3(&bucket).await;
+    put(&store, "a.webp", &[7; 100_000], Precondition::None).await;
+    bucket.fail(Operation::Get, "", Fault::Corrupt);
+    let get = store.get_bounded(&key("a.webp"), 1 << 20).await;
+    assert!(matches!(get, Err(StoreError::Unavailable { .. })), "{get:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_nothing_is_given_up_on() {
     let bucket = Bucket::start().await;
     let brief = Duration::from_millis(200);

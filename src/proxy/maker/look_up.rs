@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::super::problem::{Failure, chain};
-use super::super::rendition::{Answer, Detail, Provenance, Rendition, Steps};
+use super::super::rendition::{Answer, Detail, Provenance, Rendition, Steps, fingerprint};
 use super::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
 use crate::config::Mode;
 use crate::origin::{Meta, Precondition, StoreError};
@@ -61,7 +61,8 @@ impl Maker {
             None => self.location(key, &version(&meta), origin)?,
             Some(bytes) => {
                 let media_type = variant.encoding.format().media_type();
-                if sniff(&bytes) != Some(media_type) {
+                let is_sound = metadata(&meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint(&bytes));
+                if !is_sound || sniff(&bytes) != Some(media_type) {
                     tracing::warn!(%key, "what is stored under this key is no such variant; it is made again");
                     return Ok(Lookup::Make(Precondition::Matches(meta.etag)));
                 }
