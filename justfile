@@ -34,6 +34,17 @@ fleet:
     cargo build --release --locked
     TEST_BINARY={{justfile_directory()}}/target/release/resized tests/with-seaweedfs cargo test --test e2e --locked fleet::
 
+# Ten minutes of three processes of the release binary and a real S3 server, both killed again and again, in bad weather
+chaos seconds="600":
+    cargo build --release --locked
+    TEST_CHAOS_SECONDS={{seconds}} TEST_BINARY={{justfile_directory()}}/target/release/resized \
+        tests/with-seaweedfs cargo test --test chaos --locked
+
+# What `resized check` says of s3rver (npm), a server that ignores conditional writes
+s3rver:
+    cargo build --locked
+    tests/with-s3rver target/debug/resized check --race
+
 # The numbers of benches/README.md: pixels, hits, and the whole server under wrk
 bench:
     cargo bench --bench render

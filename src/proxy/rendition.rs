@@ -233,12 +233,12 @@ impl Answer {
         };
         let status = match (source, origin.detail) {
             (Source::Hit, _) => return,
-            (Source::Joined, Detail::Revalidated | Detail::Stale) => "resized; fwd=stale; collapsed; detail=joined",
+            (_, Detail::Stale) => "resized; hit; detail=stale",
+            (Source::Joined, Detail::Revalidated) => "resized; fwd=stale; collapsed; detail=joined",
             (Source::Joined, Detail::Made | Detail::Stored) => "resized; fwd=miss; collapsed; detail=joined",
             (Source::Led, Detail::Made) => "resized; fwd=miss; detail=made",
             (Source::Led, Detail::Stored) => "resized; fwd=miss; detail=stored",
             (Source::Led, Detail::Revalidated) => "resized; fwd=stale; fwd-status=304; detail=revalidated",
-            (Source::Led, Detail::Stale) => "resized; hit; detail=stale",
         };
         headers.insert(CACHE_STATUS, HeaderValue::from_static(status));
         if let Some(steps) = origin.steps.header() {

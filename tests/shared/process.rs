@@ -43,13 +43,16 @@ impl Node {
             }
         });
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = String::new();
         let mut address = |of: &str| {
-            let address = lines.by_ref().find_map(|line| {
-                let event: serde_json::Value = serde_json::from_str(&line).ok()?;
-                let fields = &event["fields"];
-                (fields["message"] == of).then(|| fields["address"].as_str().unwrap().to_owned())
-            });
-            format!("http://{}", address.expect("it listens"))
+            for line in lines.by_ref() {
+                let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["fields"]["message"] == of {
+                    return format!("http://{}", event["fields"]["address"].as_str().unwrap());
+                }
+                said.push_str(&(line + "\n"));
+            }
+            panic!("it does not listen:\n{said}");
         };
         let (admin, url) = (address("admin listening"), address("listening"));
         let heard = told.clone();

@@ -1,0 +1,84 @@
+//! The bucket as those see it who put originals there: without weather between. And its server, to be killed.
+
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use resized::config;
+use resized::metrics::S3;
+use resized::origin::{Attributes, Precondition, Store, StoreError};
+use resized::variant::ObjectKey;
+
+use crate::picture::Identity;
+
+pub struct Bucket {
+    pub originals: Store,
+    pub variants: Store,
+    endpoint: String,
+}
+
+/// Where the processes find them too.
+pub fn address_of(store: &str) -> String {
+    format!("s3://{}/chaos-{}/{store}", std::env::var("TEST_S3_BUCKET").unwrap(), std::process::id())
+}
+
+impl Bucket {
+    /// The one that the environment names, if it does.
+    pub async fn open() -> Option<Self> {
+        let endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
+        let settings = config::S3 {
+            endpoint: endpoint.clone(),
+            region: "us-east-1".into(),
+            path_style: true,
+            attempts: std::num::NonZeroU32::MIN,
+            circuit_failures: std::num::NonZeroU32::MAX,
+            attempt_timeout: Duration::from_secs(3),
+            operation_timeout: Duration::from_secs(3),
+            ..Default::default()
+        };
+        let open = async |store| Store::open(&address_of(store), "", &settings, &S3::default()).await.unwrap();
+        Some(Self { originals: open("originals").await, variants: open("variants").await, endpoint })
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        self.endpoint.split_once("://").unwrap().1.to_owned()
+    }
+
+    pub async fn put_original(&self, picture: usize, identity: Identity) -> Result<(), StoreError> {
+        let attributes = Attributes { content_type: "image/jpeg".into(), ..Default::default() };
+        let bytes = Bytes::from(identity.draw());
+        self.originals.put(&original(picture), bytes, &attributes, Precondition::None).await.map(drop)
+    }
+
+    /// What an original is now, as soon as the server says so.
+    pub async fn read_original(&self, picture: usize) -> Identity {
+        loop {
+            // What is still on its way arrives or is lost meanwhile.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if let Ok(Some((_, bytes))) = self.originals.get_bounded(&original(picture), 1 << 20).await {
+                return Identity::read(&bytes).unwrap().0;
+            }
+        }
+    }
+
+    /// SIGKILL.
+    pub async fn kill() {
+        script("kill").await;
+    }
+
+    /// The same server with the same objects; it answers when this returns.
+    pub async fn restart() {
+        script("restart").await;
+    }
+}
+
+async fn script(verb: &'static str) {
+    let seaweedfs = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seaweedfs");
+    let run = move || Command::new(seaweedfs).arg(verb).status().unwrap();
+    assert!(tokio::task::spawn_blocking(run).await.unwrap().success(), "tests/seaweedfs {verb}");
+}
+
+pub fn original(picture: usize) -> ObjectKey {
+    ObjectKey::new(&format!("p{picture}.jpg")).unwrap()
+}
