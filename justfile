@@ -40,10 +40,14 @@ chaos seconds="600":
     TEST_CHAOS_SECONDS={{seconds}} TEST_BINARY={{justfile_directory()}}/target/release/resized \
         tests/with-seaweedfs cargo test --test chaos --locked
 
-# What `resized check` says of s3rver (npm), a server that ignores conditional writes
+# Ceph RGW (Debian's packages): what `resized check` says of it, and the suite of the stores
+ceph:
+    tests/with-ceph tests/check-server
+    tests/with-ceph cargo test --test e2e --locked --no-fail-fast -- stores:: first_day fleet::
+
+# s3rver (npm), a server that ignores conditional writes: what `resized check` says of it
 s3rver:
-    cargo build --locked
-    tests/with-s3rver target/debug/resized check --race
+    tests/with-s3rver tests/check-server
 
 # The numbers of benches/README.md: pixels, hits, and the whole server under wrk
 bench:

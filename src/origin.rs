@@ -20,6 +20,8 @@ mod circuit;
 mod file;
 pub mod probe;
 mod s3;
+mod s3_client;
+mod s3_failure;
 mod count;
 mod s3_parts;
 mod address;

@@ -123,3 +123,14 @@ fn a_name_inside_of_a_longer_one_is_not_that_name() {
     assert!(!names("use mymoka::sync;", "moka"));
     assert!(names("let x = aws_sdk_s3::Client::new();", "aws_sdk_s3"));
 }
+
+#[test]
+fn policy_and_lifecycle_rules_in_the_readme_are_those_that_the_docs_explain() {
+    let (readme, docs) = (include_str!("../README.md"), include_str!("../docs/S3.md"));
+    let blocks: Vec<_> = docs.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        assert!(serde_json::from_str::<serde_json::Value>(block).is_ok(), "{block}");
+        assert!(readme.contains(block), "README.md lacks {block}");
+    }
+}

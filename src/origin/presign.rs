@@ -8,7 +8,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 
 use super::StoreError;
-use super::s3::{S3Store, failed};
+use super::s3::S3Store;
+use super::s3_failure::failed;
 use crate::variant::ObjectKey;
 
 /// Signs such URLs (Signature Version 4 in the query). Nothing is sent for it.

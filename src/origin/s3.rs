@@ -2,33 +2,25 @@
 //!
 //! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the bucket, without which S3
 //! answers 403 for what does not exist. A 403 is never taken for a miss.
-//!
-//! The SDK waits for ever by itself; here it has a timeout for each step. Checksums are sent only where S3 requires them, since
-//! servers of other makes do not know the newer ones; what comes with one is held against it.
 
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
-use aws_config::BehaviorVersion;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{
-    Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
-};
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, future, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::circuit::{Circuit, Ending};
-use super::count::Count;
+use super::s3_client::client_config;
+use super::s3_failure::{absent_or, failed, status};
 use super::s3_parts::PARTS_MAX;
 use super::{
-    Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
+    Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
+    within,
 };
 use crate::config;
 use crate::metrics;
@@ -47,9 +39,6 @@ pub(super) struct S3Store {
     pub(super) operation_timeout: Duration,
     read_timeout: Duration,
 }
-
-/// S3 closes idle connections after some 20 seconds; a request on one that is being closed fails.
-const POOL_IDLE: Duration = Duration::from_secs(15);
 
 /// A conditional write that met another one at the same time is answered 409 and is to be tried again.
 pub(super) const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
@@ -121,7 +110,7 @@ impl S3Store {
         let _permit = self.permit().await?;
         let request = self.client.get_object().bucket(&self.bucket).key(self.key(key)).set_range(range.map(header));
         match request.send().await {
-            Ok(object) => self.object(object).map(Some),
+            Ok(object) => self.object(object, range).map(Some),
             Err(error) => absent_or(error),
         }
     }
@@ -133,11 +122,28 @@ impl S3Store {
         attributes: &Attributes,
         precondition: Precondition,
     ) -> Result<Put, StoreError> {
+        let put = self.put_if(key, bytes.clone(), attributes, &precondition).await?;
+        let (Put::PreconditionFailed, Precondition::Matches(etag)) = (&put, precondition) else { return Ok(put) };
+        // Ceph holds the header against the ETag as it keeps it, without quotes; where that is none, it matches nothing.
+        let bare = Precondition::Matches(etag.trim_matches('"').into());
+        match self.put_if(key, bytes, attributes, &bare).await {
+            Err(StoreError::Other { .. }) => Ok(Put::PreconditionFailed),
+            put => put,
+        }
+    }
+
+    async fn put_if(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        attributes: &Attributes,
+        precondition: &Precondition,
+    ) -> Result<Put, StoreError> {
         let _permit = self.permit().await?;
         let mut pauses = CONFLICT_PAUSES_MS.into_iter().map(Duration::from_millis);
         loop {
-            match self.put_once(key, bytes.clone(), attributes, &precondition).await {
-                Err(error) if status(&error) == Some(409) && precondition != Precondition::None => {
+            match self.put_once(key, bytes.clone(), attributes, precondition).await {
+                Err(error) if status(&error) == Some(409) && *precondition != Precondition::None => {
                     let Some(pause) = pauses.next() else { return Err(failed(error)) };
                     tokio::time::sleep(pause + jitter(pause)).await;
                 }
@@ -207,8 +213,13 @@ impl S3Store {
         })
     }
 
-    fn object(&self, object: GetObjectOutput) -> Result<Object, StoreError> {
-        let promised = unsigned(object.content_length)?;
+    fn object(&self, object: GetObjectOutput, range: Option<ByteRange>) -> Result<Object, StoreError> {
+        let sent = unsigned(object.content_length)?;
+        // Some servers send all of it, whatever is asked for: then what comes before the range is passed over here.
+        let (first, promised) = match range {
+            Some(range) if object.content_range.is_none() => resolve(range, sent)?,
+            Some(_) | None => (0, sent),
+        };
         let described = Described {
             // Of a part, Content-Range has the whole length: "bytes 0-63/4711" (RFC 9110 section 14.4).
             bytes: match object.content_range.as_deref().and_then(|range| range.rsplit('/').next()?.parse().ok()) {
@@ -220,7 +231,7 @@ impl S3Store {
             content_type: object.content_type,
             metadata: object.metadata,
         };
-        let body = Body::new(chunks(object.body, self.read_timeout), promised);
+        let body = Body::new(behind(first, chunks(object.body, self.read_timeout)), promised);
         Ok(Object { meta: described.meta()?, body })
     }
 
@@ -239,49 +250,6 @@ impl S3Store {
     }
 }
 
-async fn client_config(settings: &config::S3, counts: &metrics::S3) -> aws_sdk_s3::Config {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.read_timeout)
-        .operation_attempt_timeout(settings.attempt_timeout)
-        .operation_timeout(settings.operation_timeout)
-        .build();
-    let http = aws_smithy_http_client::Builder::new()
-        .pool_idle_timeout(POOL_IDLE)
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let mut shared = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(settings.attempts.get()));
-    if settings.anonymous {
-        shared = shared.no_credentials();
-    }
-    if !settings.region.is_empty() {
-        shared = shared.region(Region::new(settings.region.clone()));
-    }
-    if !settings.endpoint.is_empty() {
-        shared = shared.endpoint_url(&settings.endpoint);
-    }
-    let shared = shared.load().await;
-    aws_sdk_s3::config::Builder::from(&shared)
-        .interceptor(Count(counts.clone()))
-        .force_path_style(settings.path_style || is_address(&settings.endpoint))
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        // Where an answer has a checksum, its bytes are held against it; asking for one does no harm elsewhere.
-        .response_checksum_validation(ResponseChecksumValidation::WhenSupported)
-        // Bodies have timeouts of our own between reads; the SDK's protection counts a client that reads slowly as a stall.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .build()
-}
-
-/// An IP address has no subdomains to name buckets by.
-fn is_address(endpoint: &str) -> bool {
-    let host = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
-    let host = host.split('/').next().unwrap_or_default();
-    host.parse::<std::net::SocketAddr>().is_ok() || host.parse::<std::net::IpAddr>().is_ok()
-}
-
 /// A body's chunks, each within `read_timeout`.
 fn chunks(body: ByteStream, read_timeout: Duration) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
     stream::try_unfold(body, move |mut body| async move {
@@ -290,6 +258,23 @@ fn chunks(body: ByteStream, read_timeout: Duration) -> impl Stream<Item = Result
             Some(Err(error)) => Err(StoreError::Unavailable { source: error.into() }),
             None => Ok(None),
         }
+    })
+}
+
+/// Without their first bytes.
+fn behind(
+    first: u64,
+    chunks: impl Stream<Item = Result<Bytes, StoreError>> + Send,
+) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+    let mut before = first;
+    chunks.filter_map(move |chunk| {
+        let kept = chunk.map(|mut chunk| {
+            let passed = before.min(chunk.len() as u64);
+            before -= passed;
+            bytes::Buf::advance(&mut chunk, usize::try_from(passed).unwrap_or_default());
+            chunk
+        });
+        future::ready(Some(kept).filter(|kept| kept.as_ref().map_or(true, |chunk| !chunk.is_empty())))
     })
 }
 
@@ -328,63 +313,6 @@ fn unsigned(length: Option<i64>) -> Result<u64, StoreError> {
     let missing = || StoreError::Other { source: "the answer has no Content-Length".into() };
     length.and_then(|length| u64::try_from(length).ok()).ok_or_else(missing)
 }
-
-/// The status of S3's answer, if there was one.
-pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
-}
-
-/// `None` for an object that is not there; a bucket that is not there is an error, as is everything else.
-fn absent_or<T, E>(error: SdkError<E>) -> Result<Option<T>, StoreError>
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    if status(&error) == Some(404) && code != Some("NoSuchBucket") {
-        return Ok(None);
-    }
-    Err(failed(error))
-}
-
-pub(super) fn failed<E>(error: SdkError<E>) -> StoreError
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let status = status(&error);
-    let whole_length = error.raw_response().and_then(|response| response.headers().get("content-range"));
-    let whole_length = whole_length.and_then(|range| range.strip_prefix("bytes */")?.parse().ok());
-    let is_timeout = match &error {
-        SdkError::TimeoutError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_timeout(),
-        _ => false,
-    };
-    let is_connection = matches!(error, SdkError::DispatchFailure(_) | SdkError::ResponseError(_));
-    let source = DisplayErrorContext(&error).to_string().into();
-    match status {
-        _ if is_timeout => StoreError::Timeout { source },
-        _ if is_connection => StoreError::Unavailable { source },
-        Some(401 | 403) if is_skewed(&error) => StoreError::Skewed { source },
-        Some(401 | 403) => StoreError::Forbidden { source },
-        Some(416) => StoreError::RangeNotSatisfiable { bytes: whole_length.unwrap_or_default() },
-        Some(429 | 500..) => StoreError::Unavailable { source },
-        Some(_) | None => StoreError::Other { source },
-    }
-}
-
-/// Whether a refusal is for the time of the request: by its code, or where an answer has no body, by the server's clock.
-fn is_skewed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    if error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("RequestTimeTooSkewed") {
-        return true;
-    }
-    let date = error.raw_response().and_then(|response| response.headers().get("date"));
-    let Some(theirs) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else { return false };
-    let ours = SystemTime::now();
-    let apart = ours.duration_since(theirs).or_else(|_| theirs.duration_since(ours)).unwrap_or_default();
-    apart > SKEW_MAX
-}
-
-/// What S3 puts up with (Amazon S3 API Reference, "Error responses", RequestTimeTooSkewed).
-const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Up to as long again, by the clock's last digits: enough to part two nodes that met once.
 pub(super) fn jitter(pause: Duration) -> Duration {

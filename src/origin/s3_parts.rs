@@ -12,7 +12,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::s3::{CONFLICT_PAUSES_MS, S3Store, failed, jitter, status};
+use super::s3::{CONFLICT_PAUSES_MS, S3Store, jitter};
+use super::s3_failure::{failed, status};
 use super::spool::{self, Spool};
 use super::{Attributes, Precondition, Put, StoreError, within};
 use crate::variant::ObjectKey;
