@@ -9,7 +9,6 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -33,10 +32,12 @@ use crate::proxy::Proxy;
 use crate::telemetry::{AccessLog, AccessPage};
 
 mod client;
+mod patience;
 mod strict;
 mod tls;
 
 use client::Trusted;
+use patience::{Patience, Signs};
 use strict::Strict;
 pub use tls::TlsError;
 
@@ -149,24 +150,38 @@ async fn serve(
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let graceful = GracefulShutdown::new();
+    let mut patience = Patience::new();
+    let mut looks = tokio::time::interval(Patience::period(limits.idle_timeout));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let (permit, stream, peer) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            _ = looks.tick() => {
+                patience.look();
+                continue;
+            }
             accepted = accept(&listener, &limits) => accepted,
         };
         let (limits, proxy, log, watcher) = (limits.clone(), proxy.clone(), log.clone(), graceful.watcher());
-        tokio::spawn(async move {
+        let signs = Arc::<Signs>::default();
+        let seen = signs.clone();
+        let task = tokio::spawn(async move {
             // Nothing is lost if this fails but a little speed.
             let _ = stream.set_nodelay(true);
             let greeting = timeout(limits.idle_timeout, greet(stream, peer, &limits)).await;
             match greeting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok((Greeted::Plain(stream), client)) => connection(stream, client, &limits, proxy, log, watcher).await,
-                Ok((Greeted::Tls(stream), client)) => connection(stream, client, &limits, proxy, log, watcher).await,
+                Ok((Greeted::Plain(stream), client)) => {
+                    connection(stream, client, &limits, proxy, log, watcher, seen).await
+                }
+                Ok((Greeted::Tls(stream), client)) => {
+                    connection(stream, client, &limits, proxy, log, watcher, seen).await
+                }
                 Err(error) => tracing::debug!(%error, %peer, "a connection ended before its first request"),
             }
             drop(permit);
         });
+        patience.watch(signs, task.abort_handle());
     }
     drop(listener);
     if timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
@@ -222,15 +237,13 @@ async fn connection<S>(
     proxy: Arc<Proxy>,
     log: AccessPage,
     watcher: Watcher,
+    signs: Arc<Signs>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_timeout)
-        .max_buf_size(limits.header_bytes_max);
+    // Header timeouts are `Patience`'s.
+    builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -239,12 +252,13 @@ async fn connection<S>(
         .keep_alive_interval(limits.idle_timeout)
         .keep_alive_timeout(limits.idle_timeout);
 
-    let greeted = Arc::new(AtomicBool::new(false));
+    let stream = TokioIo::new(Strict::new(stream, signs.clone()));
     let service = service_fn(|request: Request<Incoming>| {
-        greeted.store(true, Ordering::Relaxed);
+        let serving = signs.serving(request.version());
         let (proxy, log) = (proxy.clone(), log.clone());
         let client = limits.trusted.forwarded(client, request.headers());
         async move {
+            let _serving = serving;
             if proxy.takes_upload(request.method(), request.uri().path()) {
                 let start = Instant::now();
                 let (head, body) = request.into_parts();
@@ -260,14 +274,7 @@ async fn connection<S>(
             Ok::<_, std::convert::Infallible>(answered.response)
         }
     });
-    let stream = TokioIo::new(Strict::new(stream));
-    let mut connection = std::pin::pin!(watcher.watch(builder.serve_connection(stream, service)));
-    // Which version of HTTP a client speaks is not known before its first bytes, and until then no timeout of HTTP's runs.
-    let ended = match timeout(limits.idle_timeout, &mut connection).await {
-        Ok(ended) => ended,
-        Err(_) if !greeted.load(Ordering::Relaxed) => return,
-        Err(_) => connection.await,
-    };
+    let ended = watcher.watch(builder.serve_connection(stream, service)).await;
     if let Err(error) = ended {
         tracing::debug!(error, "a connection ended early");
     }

@@ -132,7 +132,6 @@ impl Rendition {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
-        headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
         Ok(Self {
             headers,
             bytes,
@@ -161,7 +160,6 @@ impl Location {
         headers.insert(CACHE_CONTROL, policy.redirect_cache_control.clone());
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; hit"));
-        headers.insert(SERVER_TIMING, HeaderValue::from_static("memory"));
         Ok(Self { headers, version: version.into(), keep: policy.keep_since(origin.as_of), origin })
     }
 }

@@ -1,18 +1,22 @@
-//! Refuses lines of an HTTP/1.1 header that end in a bare LF.
+//! A connection's bytes on their way: lines of an HTTP/1.1 header that end in a bare LF are refused, writes leave a sign.
 //!
 //! RFC 9112 section 2.2 lets a server take them, and hyper does; where another proxy reads the same bytes differently, that
 //! is how requests are smuggled. Here such an LF is handed on as NUL, which hyper refuses with 400.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream whose reads are looked through until a body, or HTTP/2, begins.
+use super::patience::Signs;
+
+/// A stream whose reads are looked through until a body, or HTTP/2, begins, and whose writes are signs of life.
 #[derive(Debug)]
 pub(super) struct Strict<S> {
     stream: S,
+    signs: Arc<Signs>,
     at: At,
     /// The last byte seen: a line may end between two reads.
     last: u8,
@@ -29,8 +33,8 @@ enum At {
 }
 
 impl<S> Strict<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, at: At::Start, last: 0 }
+    pub(super) fn new(stream: S, signs: Arc<Signs>) -> Self {
+        Self { stream, signs, at: At::Start, last: 0 }
     }
 
     /// Looks through what was read, line by line.
@@ -84,7 +88,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        self.signs.wrote();
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -100,7 +106,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
+        self.signs.wrote();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -116,7 +124,7 @@ mod tests {
     #[track_caller]
     fn check(sent: &[u8], handed_on: &[u8]) {
         for size in 1..=sent.len() {
-            let mut strict = Strict::new(());
+            let mut strict = Strict::new((), Arc::default());
             let mut bytes = sent.to_vec();
             bytes.chunks_mut(size).for_each(|piece| strict.look(piece));
             assert_eq!(bytes, handed_on, "in pieces of {size}");
