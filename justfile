@@ -49,6 +49,10 @@ ceph:
 s3rver:
     tests/with-s3rver tests/check-server
 
+# Every kind of answer as REDbot, an independent checker of HTTP, sees it
+redbot:
+    tests/redbot
+
 # The numbers of benches/README.md: pixels, hits, and the whole server under wrk
 bench:
     cargo bench --bench render

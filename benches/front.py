@@ -12,7 +12,6 @@ import http.client
 import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import statistics
@@ -21,6 +20,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from servers import Server, free_port
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 SLICE = os.environ.get("SLICE", "1")
@@ -40,85 +41,19 @@ end
 """
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """A process on the server's core, and the processes it started."""
-
-    def __init__(self, name, command, port, core=SERVER_CORE, **more):
-        self.name, self.port = name, port
-        self.process = subprocess.Popen(["taskset", "-c", core, *map(str, command)], start_new_session=True, **more)
-
-    def wait(self):
-        for _ in range(300):
-            if self.process.poll() is not None:
-                sys.exit(f"{self.name} ended at once; its files are in {work}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                time.sleep(0.1)
-        sys.exit(f"{self.name} does not listen")
-
-    def pids(self):
-        found, todo = [], [self.process.pid]
-        while todo:
-            pid = todo.pop()
-            found.append(pid)
-            for task in Path(f"/proc/{pid}/task").glob("*"):
-                try:
-                    todo += map(int, (task / "children").read_text().split())
-                except OSError:
-                    pass
-        return found
-
-    def cpu_ns(self):
-        total = 0
-        for pid in self.pids():
-            for task in Path(f"/proc/{pid}/task").glob("*"):
-                try:
-                    total += int((task / "schedstat").read_text().split()[0])
-                except OSError:
-                    pass
-        return total
-
-    def memory_kib(self):
-        total = 0
-        for pid in self.pids():
-            try:
-                total += int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
-            except (OSError, TypeError):
-                pass
-        return total
-
-    def stop(self):
-        for pid in reversed(self.pids()):
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except OSError:
-                pass
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
-def ours(name, settings, tls=False):
-    port = free_port()
+def ours(name, settings, tls=False, cores=SERVER_CORE):
+    """The release binary, with a serving and a resize thread a core."""
+    port, threads = free_port(), len(cores.split(","))
     folder = work / name
     folder.mkdir()
     text = f"""
 [server]
 listen = "127.0.0.1:{port}"
-threads = 1
+threads = {threads}
 [originals]
 store = "file:{ROOT}/samples"
 [work]
-threads = 1
+threads = {threads}
 {settings}
 """
     if tls:
@@ -126,10 +61,10 @@ threads = 1
     (folder / "config.toml").write_text(text)
     log = open(folder / "access.log", "wb")
     command = [ROOT / TARGET / "release/resized", "--config", folder / "config.toml"]
-    return Server(name, command, port, stdout=log, stderr=open(folder / "events.log", "wb")).wait()
+    return Server(name, command, port, cores, stdout=log, stderr=open(folder / "events.log", "wb")).wait()
 
 
-def nginx(name, body, http="", core=SERVER_CORE):
+def nginx(name, body, http="", cores=SERVER_CORE):
     folder = work / name
     folder.mkdir()
     port = free_port()
@@ -154,7 +89,7 @@ http {{
   {body.replace("PORT", str(port))}
 }}
 """)
-    return Server(name, ["nginx", "-e", folder / "error.log", "-c", folder / "nginx.conf"], port, core=core,
+    return Server(name, ["nginx", "-e", folder / "error.log", "-c", folder / "nginx.conf"], port, cores=cores,
                   stderr=open(folder / "err", "wb")).wait()
 
 
@@ -347,6 +282,54 @@ def idle_connections(count=10_000):
     server.stop()
 
 
+MISSES = """
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format("GET", string.format("/large_%dx%d.jpg", 200 + n % 700, 200 + math.floor(n / 700)))
+end
+"""
+
+
+def under_load(seconds=8, rate=4000):
+    """Hits while all cores resize: at a fixed rate what they wait, and how many there are at most."""
+    (work / "misses.lua").write_text(MISSES)
+    server = ours("load", f'[variants]\nstore = "file:{work}/load-variants"\n', cores="0,1")
+    url = f"http://127.0.0.1:{server.port}{small}"
+    fetch(server, small)
+
+    def paced():
+        log = work / "paced.log"
+        log.unlink(missing_ok=True)
+        subprocess.run(["h2load", "--h1", "-t1", "-c64", f"--rps={rate / 64}", f"-D{seconds}", f"--log-file={log}", url],
+                       capture_output=True, check=True)
+        times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
+        return len(times) / seconds, [times[int(len(times) * p)] / 1000 for p in (0.5, 0.99, 0.999)]
+
+    def flat_out():
+        out = subprocess.run(["wrk", "-t1", "-c64", f"-d{seconds}", url], capture_output=True, text=True).stdout
+        return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
+
+    def misses(duration):
+        return subprocess.Popen(["wrk", "-t1", "-c8", f"-d{duration}", "--timeout", "30s", "-s", work / "misses.lua",
+                                 f"http://127.0.0.1:{server.port}/"], stdout=subprocess.PIPE, text=True)
+
+    quiet_rate, quiet = paced()
+    quiet_most = flat_out()
+    loading = misses(2 * seconds + 4)
+    time.sleep(2)
+    loaded_rate, loaded = paced()
+    loaded_most = flat_out()
+    jobs = float(re.search(r"Requests/sec:\s+([\d.]+)", loading.communicate()[0])[1])
+    show = lambda times: " / ".join(f"{t:.2f}" for t in times)
+    print(f"\nHits of 10 KB while two threads resize 12 MP pictures ({jobs:.0f} a second) on both cores:\n\n"
+          f"| | alone | while resizing | ratio |\n|---|---|---|---|\n"
+          f"| at {rate:,} a second: p50 / p99 / p99.9 ms | {show(quiet)} | {show(loaded)} | p99 {loaded[1] / quiet[1]:.2f} |\n"
+          f"| of those, answered a second | {quiet_rate:,.0f} | {loaded_rate:,.0f} | {loaded_rate / quiet_rate:.2f} |\n"
+          f"| flat out, a second | {quiet_most:,.0f} | {loaded_most:,.0f} | {loaded_most / quiet_most:.2f} |", flush=True)
+    server.stop()
+
+
 def plot(path):
     """Bars of our ratio over each peer's; 1 is the peer."""
     bars = [(f"{peer}, {title}", speed, cost) for title, peer, speed, cost, *_ in rows]
@@ -405,7 +388,7 @@ def main():
           "| ours: req/s / CPU us / p50 / p99 / p99.9 ms | peer |\n|---|---|---|---|---|---|")
     moved = "/moved"
     if ONLY in ("", "301"):
-        compare("301", redirect, {k: v for k, v in peers.items() if k != "haproxy" or True}, small, moved)
+        compare("301", redirect, peers, small, moved)
     if ONLY in ("", "10k"):
         compare("10 KB", stream, peers, small, small)
     if ONLY in ("", "50k"):
@@ -426,6 +409,8 @@ def main():
         compare("HTTP/2, 50 KB", tls, own2, large, large, client=h2load, tls=True)
     if ONLY in ("", "idle"):
         idle_connections()
+    if ONLY in ("", "load"):
+        under_load()
     if PLOT and rows:
         plot(PLOT)
 

@@ -2,7 +2,7 @@
 # Hits, beside nginx, varnish, haproxy and Apache Traffic Server: see front.py. As root on Debian:
 #
 #   benches/front.sh                     the whole table, as Markdown; some ten minutes
-#   ROUNDS=3 ONLY=10k benches/front.sh   less of it
+#   ROUNDS=3 ONLY=10k benches/front.sh   less of it: 301, 10k, 50k, tls, h2, idle, load
 #   PLOT=benches/front.svg benches/front.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
