@@ -16,7 +16,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::spool::{Place, Spool};
+use super::spool::{self, Place, Spool};
 use super::walk::{self, Wanted};
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
@@ -52,6 +52,8 @@ impl Sidecar {
 }
 
 const OWN_FOLDER: &str = ".resized";
+/// In it: files that become objects.
+const TEMPORARY: &str = "tmp";
 
 /// How much is read from a file at once.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -60,6 +62,7 @@ impl FileStore {
     pub(super) async fn open(directory: PathBuf) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { directory: directory.clone(), source };
         let root = fs::create_dir_all(&directory).and_then(|()| fs::canonicalize(&directory)).map_err(failed)?;
+        spool::sweep(&root.join(OWN_FOLDER).join(TEMPORARY));
         Ok(Self { root, replacing: Mutex::new(()) })
     }
 
@@ -305,9 +308,9 @@ impl FileStore {
 
     /// A file that is removed when it is dropped, on the same file system as the objects.
     fn temporary(&self) -> io::Result<NamedTempFile> {
-        let folder = self.root.join(OWN_FOLDER).join("tmp");
+        let folder = self.root.join(OWN_FOLDER).join(TEMPORARY);
         fs::create_dir_all(&folder)?;
-        let file = tempfile::Builder::new().prefix("put-").tempfile_in(folder)?;
+        let file = tempfile::Builder::new().prefix(spool::PREFIX).tempfile_in(folder)?;
         // Temporary files are for their owner alone; objects are as readable as the umask lets new files be.
         #[cfg(unix)]
         {

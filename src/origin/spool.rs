@@ -5,6 +5,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::NamedTempFile;
@@ -67,6 +69,29 @@ impl Spool {
         match &mut self.place {
             Place::Named(file) => file.as_file_mut(),
             Place::Unnamed(file) => file,
+        }
+    }
+}
+
+/// What the names of temporary files begin with.
+pub(super) const PREFIX: &str = "put-";
+
+/// Longer than any upload takes.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// Removes what killed processes have left in a folder of temporary files. Others may be at work in it: only what nobody has
+/// written to for a day goes. That something cannot be removed is no reason not to start.
+pub(super) fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let written = entry.metadata().and_then(|meta| meta.modified());
+        let is_abandoned = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age > ABANDONED));
+        if is_abandoned && entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            let path = entry.path();
+            match std::fs::remove_file(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "removed what a killed upload had left"),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "a temporary file cannot be removed"),
+            }
         }
     }
 }

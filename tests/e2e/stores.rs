@@ -359,6 +359,22 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_killed_uploads_have_left_is_removed_after_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let temporary = folder.path().join(".resized/tmp");
+    std::fs::create_dir_all(&temporary).unwrap();
+    let day = std::time::Duration::from_secs(24 * 3600);
+    for (name, age) in [("put-old", day * 2), ("put-new", day / 2), ("mine", day * 2)] {
+        let file = std::fs::File::create(temporary.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - age).unwrap();
+    }
+    open_file(&folder).await;
+    let mut left: Vec<_> = walk(&temporary).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    left.sort();
+    assert_eq!(left, ["mine", "put-new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_folder_keeps_one_file_of_attributes_an_object_and_no_leftovers() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_file(&folder).await;
