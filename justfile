@@ -60,6 +60,10 @@ bench:
     benches/wrk.sh
     benches/uploads.py
 
+# Cold resizes beside sharp, on the pictures of a folder of yours
+bench-sharp photos:
+    benches/sharp.sh {{photos}}
+
 # Everything that must pass before a change lands
 ci:
     .ci/run

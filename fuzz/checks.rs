@@ -82,7 +82,7 @@ pub fn variant(bytes: &[u8]) {
     let incomplete = if shape & 32 == 0 { Incomplete::Refuse } else { Incomplete::Keep };
     let limits = Limits { incomplete, ..limits() };
     let (geometry, encoding) = (geometry(width, height, shape), encoding(format));
-    let promised = header.working_bytes(geometry);
+    let promised = header.working_bytes(&[(geometry, encoding)]);
     let (made, used) = peak(|| render(bytes, &header, geometry, encoding, &limits));
     assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
     let Ok(made) = made else { return };
@@ -116,12 +116,12 @@ fn encoding(format: u8) -> Encoding {
 
 /// Any bytes as a JPEG, at the scales that the first byte says: an error, or planes of the promised sizes.
 pub fn planes(bytes: &[u8]) {
-    use jpeg_planes::{Header, Incomplete, Limits, Options, Scale, decode};
+    use jpeg_planes::{Header, Incomplete, Limits, Options, Scale, Scales, decode};
     let Some((&choice, bytes)) = bytes.split_first() else { return };
     let limits = Limits { pixels: 1 << 18, scans: 32, segments: 256 };
     let Ok(header) = Header::read(bytes, &limits) else { return };
     let scale = |n: u8| Scale::ALL[usize::from(choice >> n & 3)];
-    let scales = [scale(0), scale(2), scale(4)];
+    let scales = [scale(0), scale(2), scale(4)].map(Scales::from);
     let incomplete = if choice & 64 == 0 { Incomplete::Keep } else { Incomplete::Refuse };
     let tolerance = if choice & 128 == 0 { 0.0 } else { 4.0 };
     let options = Options { scales, incomplete, limits, tolerance, proceed: &|| true };
@@ -129,7 +129,7 @@ pub fn planes(bytes: &[u8]) {
     let promised = header.working_bytes(scales);
     assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
     let Ok(planes) = planes else { return };
-    for (n, (plane, scale)) in planes.iter().zip(scales).enumerate() {
-        assert_eq!(Some((plane.width, plane.height)), header.plane_size(n, scale));
+    for plane in &planes {
+        assert_eq!(Some((plane.width, plane.height)), header.plane_size(plane.component, plane.scale));
     }
 }

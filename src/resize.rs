@@ -9,11 +9,12 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use image::metadata::Orientation;
 
 use crate::config;
 pub use crate::config::Incomplete;
 use crate::metrics::{Pixels, Wait};
-use crate::variant::{Encoding, Geometry};
+use crate::variant::{Encoding, Geometry, Region};
 
 mod header;
 mod sniff;
@@ -31,6 +32,7 @@ mod colour;
 mod attention;
 mod scale;
 mod encode;
+mod planes;
 mod planar;
 mod webp;
 mod gate;
@@ -47,9 +49,10 @@ use decode::{Decoded, Job};
 use frame::Frame;
 use gate::{Gate, GateError};
 use planar::Planar;
+use scale::{LANCZOS, MEANS};
 
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
-pub const PIPELINE: &str = "3";
+pub const PIPELINE: &str = "4";
 
 /// What is refused, most of it before it is decoded.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +95,7 @@ impl Default for Limits {
 }
 
 /// Why there is no variant. The messages of what lies in the original are fit for clients.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum RenderError {
     #[error("the original is {format}, which is not decoded here; upload JPEG, PNG, WebP or GIF")]
     UnsupportedFormat { format: &'static str },
@@ -144,17 +147,111 @@ pub fn render(
     encoding: Encoding,
     limits: &Limits,
 ) -> Result<Vec<u8>, RenderError> {
-    let job = Job::new(limits);
-    let frame = Frame::new(header.oriented_size(), geometry);
-    encode::check_size(&frame, encoding, limits)?;
-    if let Some(planar) = Planar::plan(original, header, &frame, geometry, encoding, limits) {
-        return planar.render(original, &frame, header.orientation, &job);
+    let mut result = Err(RenderError::Stopped);
+    render_each(original, header, &[(geometry, encoding)], limits, |_, made| result = made);
+    result
+}
+
+/// Makes several variants of one original, which is decoded once: `done` is told each one's place and bytes as soon as
+/// they are made. They are the bytes that [`render`] makes of it alone.
+pub fn render_each(
+    original: &[u8],
+    header: &Header,
+    variants: &[(Geometry, Encoding)],
+    limits: &Limits,
+    mut done: impl FnMut(usize, Result<Vec<u8>, RenderError>),
+) {
+    let checked = |(geometry, encoding): &(Geometry, Encoding)| {
+        let frame = Frame::new(header.oriented_size(), *geometry);
+        encode::check_size(&frame, *encoding, limits).map(|()| frame)
+    };
+    let (mut places, mut wanted) = (Vec::new(), Vec::new());
+    for (place, variant) in variants.iter().enumerate() {
+        match checked(variant) {
+            Ok(frame) => {
+                places.push((place, frame));
+                wanted.push(*variant);
+            }
+            Err(error) => done(place, Err(error)),
+        }
     }
-    let Decoded { pixels, conversion } = decode::decode(original, header, &job)?;
-    let frame = scale::attend(frame, &pixels, &conversion, header.orientation, geometry)?;
-    let scaled = scale::scale(pixels, &conversion, header.orientation, &frame)?;
-    let upright = scale::orient(conversion.apply(scaled), header.orientation);
-    encode::encode(upright, encoding)
+    if wanted.is_empty() {
+        return;
+    }
+    let job = Job::new(limits);
+    // What is cut short is decoded for each alone: how much of it there is may depend on what is looked for.
+    let job = if wanted.len() > 1 { job.refusing_incomplete() } else { job };
+    match Source::decode(original, header, &wanted, &job) {
+        Ok(source) => {
+            for ((place, frame), (geometry, encoding)) in places.into_iter().zip(wanted) {
+                done(place, source.make(frame, header.orientation, geometry, encoding));
+            }
+        }
+        // It may be damaged only where the largest of them needs it.
+        Err(_) if wanted.len() > 1 => {
+            for ((place, _), (geometry, encoding)) in places.into_iter().zip(wanted) {
+                done(place, render(original, header, geometry, encoding, limits));
+            }
+        }
+        Err(error) => places.into_iter().for_each(|(place, _)| done(place, Err(error.clone()))),
+    }
+}
+
+/// A decoded original.
+enum Source {
+    Planes(Planar),
+    Pixels(Decoded),
+}
+
+impl Source {
+    fn decode(
+        original: &[u8],
+        header: &Header,
+        variants: &[(Geometry, Encoding)],
+        job: &Job,
+    ) -> Result<Self, RenderError> {
+        Ok(match Planar::decode(original, header, variants, job)? {
+            Some(planar) => Self::Planes(planar),
+            None => Self::Pixels(decode::decode(original, header, job)?),
+        })
+    }
+
+    fn make(
+        &self,
+        frame: Frame,
+        orientation: Orientation,
+        geometry: Geometry,
+        encoding: Encoding,
+    ) -> Result<Vec<u8>, RenderError> {
+        let frame = self.attend(frame, orientation, geometry)?;
+        let (window, size) = frame.stored(orientation);
+        let (scaled, conversion) = match self {
+            Self::Planes(Planar { planes, conversion }) if conversion.is_none() && planar::halves(encoding) => {
+                return encode::planes(planes.halved(&window, size)?, orientation, encoding);
+            }
+            Self::Planes(Planar { planes, conversion }) => (planes.pixels(&window, size, LANCZOS)?, conversion),
+            Self::Pixels(Decoded { pixels, conversion }) => {
+                (scale::scale(pixels, conversion, window, size)?, conversion)
+            }
+        };
+        encode::encode(scale::orient(conversion.apply(scaled), orientation), encoding)
+    }
+
+    /// The frame with its crop where the picture is looked at, if the region is `smart`; else as it is.
+    fn attend(&self, frame: Frame, orientation: Orientation, geometry: Geometry) -> Result<Frame, RenderError> {
+        if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
+            return Ok(frame);
+        }
+        let (whole, size) = frame.reduced(orientation, attention::SIDE);
+        let (reduced, conversion) = match self {
+            Self::Planes(Planar { planes, conversion }) => (planes.pixels(&whole, size, MEANS)?, conversion),
+            Self::Pixels(Decoded { pixels, conversion }) => {
+                (scale::resample(pixels, whole, size, MEANS, conversion.has_alpha())?, conversion)
+            }
+        };
+        let upright = scale::orient(conversion.apply(reduced), orientation);
+        Ok(frame.attending(|across, down| attention::begin(&upright, across, down)))
+    }
 }
 
 /// The resize threads: what runs pixels, and nothing else.

@@ -82,7 +82,17 @@ fn only_server_proxy_admin_and_notify_name_hyper() {
 fn only_resize_names_pixels() {
     only(
         &["resize"],
-        &["image", "fast_image_resize", "jpeg_encoder", "jpeg_planes", "libwebp_sys", "moxcms", "png", "zune_jpeg"],
+        &[
+            "image",
+            "fast_image_resize",
+            "image_webp",
+            "jpeg_encoder",
+            "jpeg_planes",
+            "libwebp_sys",
+            "moxcms",
+            "png",
+            "zune_jpeg",
+        ],
     );
 }
 

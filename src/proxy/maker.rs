@@ -225,7 +225,7 @@ impl Maker {
         let failed = |error| Failure::of_render(&error);
         let Original { bytes, ticket: download, .. } = original;
         let header = Header::read(&bytes, &self.limits).map_err(failed)?;
-        let working = self.pixels.ticket(header.working_bytes(variant.geometry));
+        let working = self.pixels.ticket(header.working_bytes(&[(variant.geometry, variant.encoding)]));
         let start = Instant::now();
         let pixels = steps.time("queue", working).await;
         self.times.waited(Wait::Pixels, start.elapsed());

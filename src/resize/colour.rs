@@ -51,6 +51,11 @@ impl Conversion {
         Self::Ink(profile.and_then(|profile| transform(&profile, Layout::Rgba, Layout::Rgb)))
     }
 
+    /// Whether the samples stay as they are.
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     /// Whether the last of two or four channels is alpha, and premultiplied while it is scaled.
     pub(super) fn has_alpha(&self) -> bool {
         !matches!(self, Self::Ink(_))

@@ -40,6 +40,11 @@ impl Job {
         }
     }
 
+    /// The same, for which a file that is cut short is an error.
+    pub(super) fn refusing_incomplete(self) -> Self {
+        Self { incomplete: Incomplete::Refuse, ..self }
+    }
+
     /// Whether what can be decoded of a file that is cut short is a picture.
     pub(super) fn keeps_incomplete(&self) -> bool {
         self.incomplete == Incomplete::Keep

@@ -75,6 +75,12 @@ impl Frame {
         Self { window, ..self }
     }
 
+    /// The whole of the stored picture, and its size when it is fitted into `side`.
+    pub(super) fn reduced(&self, orientation: Orientation, side: u32) -> (Window, (NonZeroU32, NonZeroU32)) {
+        let side = NonZeroU32::new(side);
+        Self::new(self.upright, Geometry::Fit { width: side, height: side }).stored(orientation)
+    }
+
     /// The variant's size in pixels, upright.
     pub(super) fn size(&self) -> (NonZeroU32, NonZeroU32) {
         self.size

@@ -1,12 +1,13 @@
 //! What a picture says of itself before any of its pixels is decoded.
 
 use image::metadata::Orientation;
+use jpeg_planes::Header as JpegHeader;
 
 use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
 use super::frame::Frame;
-use super::{Limits, RenderError, gif, jpeg, png, riff, sniff};
-use crate::variant::Geometry;
+use super::{Limits, RenderError, gif, jpeg, planar, png, riff, sniff};
+use crate::variant::{Encoding, Geometry};
 
 /// The format that the bytes are in, whatever their name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Codec {
 }
 
 /// A header that has been read and found within the limits.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Header {
     pub codec: Codec,
     /// In pixels, as stored: before the orientation is applied.
@@ -30,6 +31,8 @@ pub struct Header {
     pub frames: u32,
     /// Whether it is a JPEG of four inks rather than of light.
     pub(super) is_ink: bool,
+    /// The header of a JPEG that is decoded to planes.
+    pub(super) jpeg: Option<JpegHeader>,
     /// Bytes of a decoded pixel as the codec gives it.
     pixel_bytes: u8,
     /// Bytes that the codec itself keeps for each pixel while it decodes.
@@ -48,6 +51,11 @@ impl Header {
             // Its decoder allocates a row as soon as it has the header.
             check_pixels(png::size(original), limits)?;
         }
+        if codec == Codec::Jpeg
+            && let Some(jpeg) = planar::jpeg_header(original, limits)
+        {
+            return Ok(Self::of_planes(original, jpeg));
+        }
         let facts = match codec {
             Codec::Jpeg => jpeg::facts(original)?,
             Codec::Png => png::facts(original)?,
@@ -58,7 +66,23 @@ impl Header {
         let Facts { size: (width, height), orientation, pixel_bytes, codec_bytes, frames } = facts;
         let is_ink = codec == Codec::Jpeg && jpeg::is_ink(&facts);
         let original_bytes = original.len() as u64;
-        Ok(Self { codec, width, height, orientation, frames, is_ink, pixel_bytes, codec_bytes, original_bytes })
+        let jpeg = None;
+        Ok(Self { codec, width, height, orientation, frames, is_ink, jpeg, pixel_bytes, codec_bytes, original_bytes })
+    }
+
+    fn of_planes(original: &[u8], jpeg: JpegHeader) -> Self {
+        Self {
+            codec: Codec::Jpeg,
+            width: jpeg.width,
+            height: jpeg.height,
+            orientation: planar::jpeg_orientation(original, &jpeg),
+            frames: 1,
+            is_ink: false,
+            pixel_bytes: 3,
+            codec_bytes: 0,
+            original_bytes: original.len() as u64,
+            jpeg: Some(jpeg),
+        }
     }
 
     /// Width and height as the picture is meant to be seen.
@@ -73,18 +97,37 @@ impl Header {
         }
     }
 
-    /// An upper bound, in bytes, of what [`super::render`] allocates for this picture and `geometry`.
+    /// An upper bound, in bytes, of what [`super::render_each`] allocates for this picture and these variants.
     #[must_use]
-    pub fn working_bytes(&self, geometry: Geometry) -> u64 {
-        let pixels = u64::from(self.width) * u64::from(self.height);
-        let (width, height) = Frame::new(self.oriented_size(), geometry).size();
-        let output = u64::from(width.get()) * u64::from(height.get());
-        // Convolution first makes the picture narrower: that many columns of the whole height, at four bytes a pixel.
-        let narrowed = 4 * u64::from(width.max(height).get()) * u64::from(self.width.max(self.height));
-        let decoded = pixels * u64::from(self.pixel_bytes);
-        // Scaled, oriented, and being encoded, with the encoder's own planes.
-        self.original_bytes + decoded + pixels * u64::from(self.codec_bytes) + narrowed + 16 * output + PROFILE_BYTES
+    pub fn working_bytes(&self, variants: &[(Geometry, Encoding)]) -> u64 {
+        let made = variants.iter().map(|(geometry, _)| {
+            let (width, height) = Frame::new(self.oriented_size(), *geometry).size();
+            let output = u64::from(width.get()) * u64::from(height.get());
+            // Convolution first makes the picture narrower: that many columns of the whole height, a byte a sample.
+            let channels = if self.jpeg.is_some() { 1 } else { 4 };
+            let narrowed = channels * u64::from(width.max(height).get()) * u64::from(self.width.max(self.height));
+            // Scaled, oriented, and being encoded, with the encoder's own planes.
+            narrowed + 16 * output
+        });
+        // One after the other.
+        let made = made.max().unwrap_or(0);
+        match &self.jpeg {
+            Some(jpeg) => planar::jpeg_bytes(self, jpeg, variants) + made + profile_bytes(jpeg),
+            None => self.decoded_bytes() + made + PROFILE_BYTES,
+        }
     }
+
+    /// What decoding to pixels allocates.
+    fn decoded_bytes(&self) -> u64 {
+        let pixels = u64::from(self.width) * u64::from(self.height);
+        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + u64::from(self.codec_bytes))
+    }
+}
+
+/// A JPEG's profile as it is read, and the tables that are made of it.
+fn profile_bytes(jpeg: &JpegHeader) -> u64 {
+    let bytes: u64 = jpeg.icc.iter().map(|part| part.len() as u64).sum();
+    if bytes == 0 { 0 } else { 2 * bytes + (1 << 20) }
 }
 
 /// A profile as it is read, and the tables made of it.

@@ -1,129 +1,183 @@
-//! From JPEG to JPEG without ever making a pixel: planes come small out of the file, are scaled apart, and go in again.
+//! Originals that hold planes: JPEG, which is decoded small, and still lossy WebP.
 //!
-//! It applies to pictures in luma and chroma, or grey, whose colours are sRGB because no profile says otherwise. All
-//! else takes the way over pixels.
+//! Most pixels of a camera's picture are thrown away when it is made small. So none is made: planes come as small out of
+//! the file as the largest variant allows, and each variant is scaled from the smallest plane that has enough samples for
+//! it, whatever other variants are made beside it.
 
 use std::num::NonZeroU32;
 
 use image::metadata::Orientation;
-use jpeg_planes::{Colour, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Plane, PlaneRef, Scale};
+use image_webp::vp8;
+use jpeg_planes::{Colour, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Scale, Scales};
 
 use super::colour::Conversion;
 use super::decode::Job;
 use super::frame::Frame;
 use super::header::{Codec, Header};
-use super::scale::{LANCZOS, Pixels, Window, orient, resample};
-use super::{Limits, RenderError};
-use crate::variant::{Encoding, Geometry, Quality, Region};
+use super::planes::{Plane, Planes, Range, has_enough};
+use super::scale::{Pixels, Window};
+use super::{Limits, RenderError, attention, riff};
+use crate::variant::{Encoding, Geometry, Region};
 
-/// What the planar way needs to know, if it applies.
-#[derive(Debug)]
+/// How much a sample may be off, in levels of 256, where a progressive JPEG's last scans only make its coefficients finer:
+/// so much that no score moved by more than 0.1 (benches/README.md).
+const TOLERANCE: f32 = 0.0;
+
+/// Planes, and how their colours become sRGB.
 pub(super) struct Planar {
-    header: JpegHeader,
-    scales: [Scale; 3],
-    quality: Quality,
+    pub(super) planes: Planes,
+    pub(super) conversion: Conversion,
 }
 
 impl Planar {
-    /// `None` where the picture must go over pixels.
-    pub(super) fn plan(
+    /// Planes that are enough for all these variants; `None` where the original holds none that could be used.
+    ///
+    /// # Errors
+    /// The original is damaged or cut short.
+    pub(super) fn decode(
         original: &[u8],
         header: &Header,
-        frame: &Frame,
-        geometry: Geometry,
-        encoding: Encoding,
-        limits: &Limits,
-    ) -> Option<Self> {
-        let Encoding::Jpeg(quality) = encoding else { return None };
-        // What catches the eye is looked for in pixels.
-        let looked_at = matches!(geometry, Geometry::Crop { region: Region::Smart, .. });
-        if header.codec != Codec::Jpeg || looked_at {
-            return None;
-        }
-        let limits = JpegLimits { pixels: limits.input_pixels, ..JpegLimits::default() };
-        let jpeg = JpegHeader::read(original, &limits).ok()?;
-        if jpeg.colour == Colour::Rgb
-            || !is_srgb(original, &jpeg)
-            || (jpeg.width, jpeg.height) != (header.width, header.height)
-        {
-            return None;
-        }
-        let (window, size) = frame.stored(header.orientation);
-        let scales = [0, 1, 2].map(|n| smallest_scale(&jpeg, n, &window, target(size, n)));
-        Some(Self { header: jpeg, scales, quality })
-    }
-
-    /// # Errors
-    /// The original is damaged or cut short; or a fault of ours.
-    pub(super) fn render(
-        &self,
-        original: &[u8],
-        frame: &Frame,
-        orientation: Orientation,
+        variants: &[(Geometry, Encoding)],
         job: &Job,
-    ) -> Result<Vec<u8>, RenderError> {
-        let incomplete = if job.keeps_incomplete() { Incomplete::Keep } else { Incomplete::Refuse };
-        let limits = JpegLimits { pixels: job.pixels_max, scans: job.scans_max, ..JpegLimits::default() };
-        let proceed = || job.deadline.is_ahead();
-        let options = Options { scales: self.scales, incomplete, limits, proceed: &proceed, ..Options::default() };
-        let planes = jpeg_planes::decode(original, &self.header, &options).map_err(|error| match error {
-            jpeg_planes::Error::Cancelled => job.deadline.error(),
-            error => RenderError::Damaged { reason: error.to_string() },
-        })?;
-        let (window, size) = frame.stored(orientation);
-        let mut upright = Vec::with_capacity(planes.len());
-        for (n, plane) in planes.into_iter().enumerate() {
-            let part = in_plane(&self.header, n, self.scales[n], &window, &plane);
-            let pixels = Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data };
-            upright.push(orient(resample(&pixels, part, target(size, n), LANCZOS, false)?, orientation));
+    ) -> Result<Option<Self>, RenderError> {
+        match (header.codec, &header.jpeg) {
+            (Codec::Jpeg, Some(jpeg)) => jpeg_planes(original, header, jpeg, variants, job).map(Some),
+            (Codec::WebP, _) => {
+                riff::planes(original, job).map(|frame| webp_planes(original, header, frame?)).transpose()
+            }
+            _ => Ok(None),
         }
-        let refs: Vec<_> =
-            upright.iter().map(|p| PlaneRef { width: p.width, height: p.height, data: &p.data }).collect();
-        let subsampling = if refs.len() == 1 { jpeg_planes::Subsampling::Grey } else { jpeg_planes::Subsampling::Half };
-        jpeg_planes::encode(&refs, subsampling, self.quality.get())
-            .map_err(|error| RenderError::Encode { reason: error.to_string() })
     }
 }
 
-/// Whether the samples mean sRGB: no profile says otherwise.
-fn is_srgb(original: &[u8], jpeg: &JpegHeader) -> bool {
-    let profile: Vec<u8> = jpeg.icc.iter().filter_map(|part| original.get(part.clone())).flatten().copied().collect();
-    let channels = if jpeg.component_count() == 1 { 1 } else { 3 };
-    profile.is_empty() || matches!(Conversion::of_light(Some(&profile), channels), Conversion::None)
+fn jpeg_planes(
+    original: &[u8],
+    header: &Header,
+    jpeg: &JpegHeader,
+    variants: &[(Geometry, Encoding)],
+    job: &Job,
+) -> Result<Planar, RenderError> {
+    let conversion = Conversion::of_light(jpeg_profile(original, jpeg).as_deref(), if is_grey(jpeg) { 1 } else { 3 });
+    let scales = scales(header, jpeg, variants);
+    let incomplete = if job.keeps_incomplete() { Incomplete::Keep } else { Incomplete::Refuse };
+    let limits = JpegLimits { pixels: job.pixels_max, scans: job.scans_max, ..JpegLimits::default() };
+    let proceed = || job.deadline.is_ahead();
+    let options = Options { scales, incomplete, limits, tolerance: TOLERANCE, proceed: &proceed };
+    let planes = jpeg_planes::decode(original, jpeg, &options).map_err(|error| match error {
+        jpeg_planes::Error::Cancelled => job.deadline.error(),
+        error => RenderError::Damaged { reason: error.to_string() },
+    })?;
+    let planes = planes.into_iter().map(|plane| Plane {
+        component: plane.component,
+        density: density(jpeg, plane.component, plane.scale),
+        samples: Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data },
+    });
+    Ok(Planar { planes: Planes { range: Range::Full, planes: planes.collect() }, conversion })
 }
 
-/// The size of the variant's plane `n`, which for chroma is half, rounded up.
-fn target((width, height): (NonZeroU32, NonZeroU32), n: usize) -> (NonZeroU32, NonZeroU32) {
-    let half = |side: NonZeroU32| NonZeroU32::new(side.get().div_ceil(2)).unwrap_or(NonZeroU32::MIN);
-    if n == 0 { (width, height) } else { (half(width), half(height)) }
+/// The header of a JPEG that comes as planes which can be used, if it is one.
+pub(super) fn jpeg_header(original: &[u8], limits: &Limits) -> Option<JpegHeader> {
+    let limits = JpegLimits { pixels: limits.input_pixels, ..JpegLimits::default() };
+    JpegHeader::read(original, &limits).ok().filter(|jpeg| jpeg.colour != Colour::Rgb)
 }
 
-/// Samples of plane `n` at `scale` that lie on one pixel of the picture, across and down.
-fn density(header: &JpegHeader, n: usize, scale: Scale) -> (f64, f64) {
-    let all = (0..header.component_count()).filter_map(|n| header.sampling(n));
+/// How its EXIF says that a JPEG is to be turned.
+pub(super) fn jpeg_orientation(original: &[u8], jpeg: &JpegHeader) -> Orientation {
+    let exif = jpeg.exif.clone().and_then(|place| original.get(place));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+}
+
+/// An upper bound, in bytes, of what decoding a JPEG for these variants allocates.
+pub(super) fn jpeg_bytes(header: &Header, jpeg: &JpegHeader, variants: &[(Geometry, Encoding)]) -> u64 {
+    jpeg.working_bytes(scales(header, jpeg, variants))
+}
+
+/// For each component the scales that the variants are made of.
+///
+/// Chroma has as many samples as luma also where the variant's is halved: scaled from just enough of them it would be as
+/// coarse as its blocks, which cost up to 2 points of ssimulacra2.
+fn scales(header: &Header, jpeg: &JpegHeader, variants: &[(Geometry, Encoding)]) -> [Scales; 3] {
+    let of_variant = |n: usize, (geometry, _): &(Geometry, Encoding)| {
+        let frame = Frame::new(header.oriented_size(), *geometry);
+        let (window, size) = frame.stored(header.orientation);
+        let scale = smallest_scale(jpeg, n, &window, size);
+        if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
+            return Scales::from(scale);
+        }
+        // What the crop is found by: not from whatever else is there, or it would depend on the company.
+        let (whole, size) = frame.reduced(header.orientation, attention::SIDE);
+        Scales::from(scale).and(smallest_scale(jpeg, n, &whole, size).into())
+    };
+    [0, 1, 2].map(|n| {
+        let scales = variants.iter().map(|variant| of_variant(n, variant));
+        scales.reduce(Scales::and).unwrap_or(Scale::Whole.into())
+    })
+}
+
+/// Whether a variant in sRGB is made of planes with halved chroma rather than of pixels.
+pub(super) fn halves(encoding: Encoding) -> bool {
+    match encoding {
+        Encoding::Jpeg(_) | Encoding::WebP(_) => true,
+        Encoding::Png => false,
+    }
+}
+
+/// The smallest scale that has at least as many samples in the window as the variant is to have.
+fn smallest_scale(jpeg: &JpegHeader, n: usize, window: &Window, size: (NonZeroU32, NonZeroU32)) -> Scale {
+    let enough = |scale: &Scale| has_enough(density(jpeg, n, *scale), window, size);
+    Scale::ALL.into_iter().find(enough).unwrap_or(Scale::Whole)
+}
+
+/// Samples of component `n` at `scale` that lie on one pixel of the picture, across and down.
+fn density(jpeg: &JpegHeader, n: usize, scale: Scale) -> (f64, f64) {
+    let all = (0..jpeg.component_count()).filter_map(|n| jpeg.sampling(n));
     let (h, v) = all.fold((1, 1), |(h, v), s| (h.max(s.horizontal), v.max(s.vertical)));
-    let own = header.sampling(n).map_or((h, v), |s| (s.horizontal, s.vertical));
+    let own = jpeg.sampling(n).map_or((h, v), |s| (s.horizontal, s.vertical));
     let part = f64::from(u8::try_from(scale.points()).unwrap_or(8)) / 8.0;
     (part * f64::from(own.0) / f64::from(h), part * f64::from(own.1) / f64::from(v))
 }
 
-/// The smallest scale that has at least as many samples in the window as the variant is to have.
-fn smallest_scale(header: &JpegHeader, n: usize, window: &Window, size: (NonZeroU32, NonZeroU32)) -> Scale {
-    let enough = |scale: &Scale| {
-        let (across, down) = density(header, n, *scale);
-        window.width * across >= f64::from(size.0.get()) && window.height * down >= f64::from(size.1.get())
-    };
-    Scale::ALL.into_iter().find(enough).unwrap_or(Scale::Whole)
+fn is_grey(jpeg: &JpegHeader) -> bool {
+    jpeg.component_count() == 1
 }
 
-/// The picture's window in a plane's samples. It does not reach beyond the plane, whose last samples may stand for less
-/// than a whole one of the picture.
-fn in_plane(header: &JpegHeader, n: usize, scale: Scale, window: &Window, plane: &Plane) -> Window {
-    let (across, down) = density(header, n, scale);
-    let (x, y) = ((window.x * across).max(0.0), (window.y * down).max(0.0));
-    let width = (window.width * across).min(f64::from(plane.width) - x);
-    let height = (window.height * down).min(f64::from(plane.height) - y);
-    Window { x, y, width, height }
+fn jpeg_profile(original: &[u8], jpeg: &JpegHeader) -> Option<Vec<u8>> {
+    let parts = jpeg.icc.iter().filter_map(|part| original.get(part.clone()));
+    Some(parts.flatten().copied().collect()).filter(|profile: &Vec<u8>| !profile.is_empty())
+}
+
+/// # Errors
+/// The picture has another size than its container says.
+fn webp_planes(original: &[u8], header: &Header, frame: vp8::Frame) -> Result<Planar, RenderError> {
+    let other = || RenderError::Damaged { reason: "its size is not what its header says".to_owned() };
+    let (width, height) = (u32::from(frame.width), u32::from(frame.height));
+    if (width, height) != (header.width, header.height) {
+        return Err(other());
+    }
+    // Planes reach to the end of their last macroblocks, of 16 and of 8 samples.
+    let stored = [frame.ybuf, frame.ubuf, frame.vbuf].into_iter().enumerate();
+    let planes = stored.map(|(component, data)| {
+        let (part, unit) = if component == 0 { (1, 16) } else { (2, 8) };
+        let (width, height) = (width.div_ceil(part), height.div_ceil(part));
+        let samples = cut(data, width.next_multiple_of(unit), (width, height)).ok_or_else(other)?;
+        let density = 1.0 / f64::from(part);
+        Ok(Plane { component, samples, density: (density, density) })
+    });
+    let planes = Planes { range: Range::Limited, planes: planes.collect::<Result<_, RenderError>>()? };
+    Ok(Planar { planes, conversion: Conversion::of_light(riff::profile(original), 3) })
+}
+
+/// The picture of `(width, height)` out of rows of `stride` samples.
+fn cut(mut data: Vec<u8>, stride: u32, (width, height): (u32, u32)) -> Option<Pixels> {
+    let (across, down, stride) = (width as usize, height as usize, stride as usize);
+    if data.len() < stride * down {
+        return None;
+    }
+    if across < stride {
+        (1..down).for_each(|row| data.copy_within(row * stride..row * stride + across, row * across));
+    }
+    data.truncate(across * down);
+    Some(Pixels { width, height, channels: 1, data })
 }
 
 #[cfg(test)]
@@ -133,11 +187,13 @@ mod tests {
 
     use moxcms::ColorProfile;
 
-    use super::super::decode::Decoded;
-    use super::super::{decode, encode, scale};
+    use super::super::{Limits, Source, decode, encode, render, render_each, webp};
     use super::*;
+    use crate::variant::Quality;
 
-    const LIMITS: fn() -> Limits = Limits::default;
+    fn limits() -> Limits {
+        Limits::default()
+    }
 
     /// Soft waves of colour: so slow that it hardly matters by which filter the other way halves its chroma.
     fn file(sampling: SamplingFactor, progressive: bool, profile: Option<&ColorProfile>) -> Vec<u8> {
@@ -157,53 +213,121 @@ mod tests {
         bytes
     }
 
-    fn geometries() -> [Geometry; 4] {
+    fn geometries() -> [Geometry; 5] {
         let nonzero = |n| NonZeroU32::new(n).unwrap();
         let fit = |n| Geometry::Fit { width: Some(nonzero(n)), height: None };
-        [fit(40), fit(150), fit(403), Geometry::Crop { width: nonzero(99), height: nonzero(31), region: Region::Right }]
+        let crop = |region| Geometry::Crop { width: nonzero(99), height: nonzero(31), region };
+        [fit(40), fit(150), fit(403), crop(Region::Right), crop(Region::Smart)]
+    }
+
+    /// Without the smart one: where nothing stands out, a level decides where it goes.
+    fn fixed() -> impl Iterator<Item = Geometry> {
+        geometries().into_iter().take(4)
+    }
+
+    fn encodings() -> [Encoding; 3] {
+        let quality = Quality::new(92).unwrap();
+        [Encoding::Jpeg(quality), Encoding::WebP(quality), Encoding::Png]
+    }
+
+    /// The variant by way of planes, and a PNG of it by way of whole pixels: halving its chroma is its encoder's affair.
+    fn both_ways(original: &[u8], geometry: Geometry, encoding: Encoding) -> [DynamicImage; 2] {
+        let (header, job) = (Header::read(original, &limits()).unwrap(), Job::new(&limits()));
+        let planar =
+            Planar::decode(original, &header, &[(geometry, encoding)], &job).unwrap().expect("it holds planes");
+        let pixels = Source::Pixels(decode::decode(original, &header, &job).unwrap());
+        let frame = Frame::new(header.oriented_size(), geometry);
+        let make = |source: Source, encoding| source.make(frame, header.orientation, geometry, encoding).unwrap();
+        let made = [make(Source::Planes(planar), encoding), make(pixels, Encoding::Png)];
+        made.map(|bytes| image::load_from_memory(&bytes).unwrap())
+    }
+
+    #[track_caller]
+    fn alike(ours: &DynamicImage, theirs: &DynamicImage, what: &str) {
+        assert_eq!((ours.width(), ours.height()), (theirs.width(), theirs.height()));
+        let luma: u64 =
+            ours.to_luma8().iter().zip(theirs.to_luma8().iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        assert!(luma < u64::from(ours.width() * ours.height()) * 2, "{what}: luma {luma}");
+        let (ours, theirs) = (ours.to_rgb8(), theirs.to_rgb8());
+        let off: u64 = ours.iter().zip(theirs.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        assert!(off < 3 * ours.len() as u64, "{what}: {off} of {}", ours.len());
     }
 
     #[test]
     fn planes_give_the_picture_that_pixels_give() {
-        let encoding = Encoding::Jpeg(Quality::new(92).unwrap());
         for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2, SamplingFactor::F_2_1, SamplingFactor::F_1_2] {
-            for (progressive, geometry) in [false, true].into_iter().flat_map(|p| geometries().map(|g| (p, g))) {
-                let original = file(sampling, progressive, None);
-                let header = Header::read(&original, &LIMITS()).unwrap();
-                let frame = Frame::new(header.oriented_size(), geometry);
-                let planar =
-                    Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS()).expect("it applies");
-                let ours = planar.render(&original, &frame, header.orientation, &Job::new(&LIMITS())).unwrap();
-                let Decoded { pixels, conversion } = decode::decode(&original, &header, &Job::new(&LIMITS())).unwrap();
-                let pixels = scale::scale(pixels, &conversion, header.orientation, &frame).unwrap();
-                // As PNG: halving its chroma once more is the other encoder's affair.
-                let theirs = encode::encode(pixels, Encoding::Png).unwrap();
-                let [ours, theirs]: [DynamicImage; 2] = [ours, theirs].map(|b| image::load_from_memory(&b).unwrap());
-                assert_eq!((ours.width(), ours.height()), (theirs.width(), theirs.height()));
-                let luma: u64 =
-                    ours.to_luma8().iter().zip(theirs.to_luma8().iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-                assert!(luma < u64::from(ours.width() * ours.height()) * 3 / 2, "{geometry:?}: {luma}");
-                let (ours, theirs) = (ours.to_rgb8(), theirs.to_rgb8());
-                let off: u64 = ours.iter().zip(theirs.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-                assert!(off < 3 * ours.len() as u64, "{geometry:?}: {off} of {}", ours.len());
+            for (progressive, profile) in [(false, None), (true, None), (false, Some(ColorProfile::new_display_p3()))] {
+                let original = file(sampling, progressive, profile.as_ref());
+                for (geometry, encoding) in fixed().flat_map(|g| encodings().map(|e| (g, e))) {
+                    let [ours, theirs] = both_ways(&original, geometry, encoding);
+                    alike(&ours, &theirs, &format!("{sampling:?} {progressive} {geometry:?} {encoding:?}"));
+                }
             }
         }
     }
 
     #[test]
-    fn another_profile_or_format_or_a_smart_crop_goes_over_pixels() {
-        let applies = |profile: Option<&ColorProfile>, geometry, encoding| {
-            let original = file(SamplingFactor::F_2_2, false, profile);
-            let header = Header::read(&original, &LIMITS()).unwrap();
-            let frame = Frame::new(header.oriented_size(), geometry);
-            Planar::plan(&original, &header, &frame, geometry, encoding, &LIMITS()).is_some()
-        };
-        let (fit, jpeg) = (geometries()[0], Encoding::Jpeg(Quality::new(80).unwrap()));
-        assert!(applies(None, fit, jpeg));
-        assert!(applies(Some(&ColorProfile::new_srgb()), fit, jpeg));
-        assert!(!applies(Some(&ColorProfile::new_display_p3()), fit, jpeg));
-        assert!(!applies(None, fit, Encoding::Png));
-        let side = NonZeroU32::new(40).unwrap();
-        assert!(!applies(None, Geometry::Crop { width: side, height: side, region: Region::Smart }, jpeg));
+    fn a_lossy_webp_comes_as_planes_and_other_webp_does_not() {
+        let picture = image::load_from_memory(&file(SamplingFactor::F_1_1, false, None)).unwrap();
+        let pixels = |channels, data| Pixels { width: 403, height: 301, channels, data };
+        let lossy = webp::encode(&pixels(3, picture.to_rgb8().into_raw()), Quality::new(95).unwrap()).unwrap();
+        for (geometry, encoding) in fixed().flat_map(|g| encodings().map(|e| (g, e))) {
+            let [ours, theirs] = both_ways(&lossy, geometry, encoding);
+            alike(&ours, &theirs, &format!("{geometry:?} {encoding:?}"));
+        }
+        let mut see_through = picture.to_rgba8().into_raw();
+        see_through[3] = 7;
+        let with_alpha = webp::encode(&pixels(4, see_through), Quality::new(95).unwrap()).unwrap();
+        let mut lossless = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut lossless, image::ImageFormat::WebP).unwrap();
+        for other in [with_alpha, lossless.into_inner()] {
+            let header = Header::read(&other, &limits()).unwrap();
+            assert!(
+                Planar::decode(&other, &header, &[(geometries()[0], encodings()[0])], &Job::new(&limits()))
+                    .unwrap()
+                    .is_none()
+            );
+        }
+    }
+
+    #[test]
+    fn a_variant_has_the_same_bytes_whether_it_is_made_alone_or_with_others() {
+        let variants: Vec<_> = geometries().into_iter().flat_map(|g| encodings().map(|e| (g, e))).collect();
+        let picture = image::load_from_memory(&file(SamplingFactor::F_2_2, false, None)).unwrap();
+        let rgb = Pixels { width: 403, height: 301, channels: 3, data: picture.to_rgb8().into_raw() };
+        let originals = [
+            file(SamplingFactor::F_2_2, false, None),
+            file(SamplingFactor::F_2_2, true, None),
+            file(SamplingFactor::F_2_1, false, Some(&ColorProfile::new_display_p3())),
+            webp::encode(&rgb, Quality::new(95).unwrap()).unwrap(),
+            encode::encode(rgb, Encoding::Png).unwrap(),
+        ];
+        for original in originals {
+            let header = Header::read(&original, &limits()).unwrap();
+            let mut together = vec![Vec::new(); variants.len()];
+            render_each(&original, &header, &variants, &limits(), |n, made| together[n] = made.unwrap());
+            for ((geometry, encoding), together) in variants.iter().zip(together) {
+                let alone = render(&original, &header, *geometry, *encoding, &limits()).unwrap();
+                assert!(alone == together, "{:?} {geometry:?} {encoding:?}", header.codec);
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_be_made_keeps_no_other_from_being_made() {
+        let original = file(SamplingFactor::F_2_2, false, None);
+        let header = Header::read(&original, &limits()).unwrap();
+        let small = Limits { output_pixels: 100 * 100, ..limits() };
+        let variants = [geometries()[2], geometries()[0]].map(|geometry| (geometry, encodings()[0]));
+        let mut outcomes = Vec::new();
+        render_each(&original, &header, &variants, &small, |n, made| outcomes.push((n, made.is_ok())));
+        assert_eq!(outcomes, [(0, false), (1, true)]);
+        // Damage that only the larger one meets: the file is progressive, and cut off behind its DC.
+        let whole = file(SamplingFactor::F_1_1, true, None);
+        let header = Header::read(&whole, &limits()).unwrap();
+        let cut = &whole[..whole.len() * 3 / 4];
+        let mut outcomes = Vec::new();
+        render_each(cut, &header, &variants, &limits(), |n, made| outcomes.push((n, made.is_ok())));
+        assert_eq!(outcomes, [(0, false), (1, true)]);
     }
 }

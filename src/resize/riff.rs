@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
 use image::metadata::Orientation;
-use image_webp::{DecodingError, WebPDecoder};
+use image_webp::{DecodingError, WebPDecoder, vp8};
 
 use super::RenderError;
 use super::colour::PROFILE_BYTES_MAX;
@@ -51,6 +51,16 @@ pub(super) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u
     let channels = if decoder.has_alpha() { 4 } else { 3 };
     let profile = profile(original).map(<[u8]>::to_vec);
     Ok((Pixels { width, height, channels, data }, profile))
+}
+
+/// The planes of one lossy picture without alpha; `None` where it is anything else.
+pub(super) fn planes(original: &[u8], job: &Job) -> Option<Result<vp8::Frame, RenderError>> {
+    let mut chunks = Chunks(original.get(12..).unwrap_or_default());
+    let named = |chunk: &Chunk<'_>| matches!(chunk.name, b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ANMF");
+    // Alpha and animation are announced before the picture.
+    let picture = chunks.find(named).filter(|chunk| chunk.name == b"VP8 ")?;
+    let bytes = Watched { bytes: Cursor::new(picture.data), deadline: job.deadline };
+    Some(vp8::Vp8Decoder::decode_frame(bytes).map_err(|error| failed(&error, job)))
 }
 
 /// The colour profile, if there is one of a size that profiles have.

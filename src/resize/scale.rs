@@ -7,10 +7,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
+use super::RenderError;
 use super::colour::Conversion;
-use super::frame::{Frame, output_size};
-use super::{RenderError, attention};
-use crate::variant::{Geometry, Region};
 
 /// Samples of eight bits, row by row without gaps: grey, grey and alpha, RGB, or RGBA (1 to 4 `channels`). Alpha is not
 /// premultiplied.
@@ -35,45 +33,21 @@ pub(super) struct Window {
 /// samples below its kernel (K. Turkowski, Filters for Common Resampling Tasks, 1990).
 pub(super) const LANCZOS: ResizeAlg = ResizeAlg::Convolution(FilterType::Lanczos3);
 
-/// The frame's window at the frame's size, still in the stored orientation. Alpha is premultiplied across it, so that
-/// what cannot be seen does not bleed into what can.
-pub(super) fn scale(
-    pixels: Pixels,
-    conversion: &Conversion,
-    orientation: Orientation,
-    frame: &Frame,
-) -> Result<Pixels, RenderError> {
-    let (window, (width, height)) = frame.stored(orientation);
-    let whole = window == Window { x: 0.0, y: 0.0, width: f64::from(pixels.width), height: f64::from(pixels.height) };
-    if whole && (width.get(), height.get()) == (pixels.width, pixels.height) {
-        return Ok(pixels);
-    }
-    resample(&pixels, window, (width, height), LANCZOS, conversion.has_alpha())
-}
+/// Each pixel the mean of a few below it, which is enough to guess by.
+pub(super) const MEANS: ResizeAlg = ResizeAlg::SuperSampling(FilterType::Bilinear, 2);
 
-/// The frame with its crop where the picture is looked at, if the region is `smart`; else as it is.
-pub(super) fn attend(
-    frame: Frame,
+/// The window at `size`, still in the stored orientation. Alpha is premultiplied across it, so that what cannot be seen
+/// does not bleed into what can.
+pub(super) fn scale(
     pixels: &Pixels,
     conversion: &Conversion,
-    orientation: Orientation,
-    geometry: Geometry,
-) -> Result<Frame, RenderError> {
-    if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
-        return Ok(frame);
-    }
-    let nonzero = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    let side = NonZeroU32::new(attention::SIDE);
-    let (width, height) = (nonzero(pixels.width), nonzero(pixels.height));
-    let size = output_size(width, height, Geometry::Fit { width: side, height: side });
-    let whole = Window { x: 0.0, y: 0.0, width: f64::from(width.get()), height: f64::from(height.get()) };
-    // Each pixel the mean of a few, which is enough to guess by.
-    let sampled = ResizeAlg::SuperSampling(FilterType::Bilinear, 2);
-    let reduced = resample(pixels, whole, size, sampled, conversion.has_alpha())?;
-    let upright = orient(conversion.apply(reduced), orientation);
-    Ok(frame.attending(|across, down| attention::begin(&upright, across, down)))
+    window: Window,
+    (width, height): (NonZeroU32, NonZeroU32),
+) -> Result<Pixels, RenderError> {
+    resample(pixels, window, (width, height), LANCZOS, conversion.has_alpha())
 }
 
+/// The window at `size`, by `algorithm`; a copy where nothing is to be scaled.
 pub(super) fn resample(
     pixels: &Pixels,
     window: Window,
@@ -81,6 +55,10 @@ pub(super) fn resample(
     algorithm: ResizeAlg,
     has_alpha: bool,
 ) -> Result<Pixels, RenderError> {
+    let whole = window == Window { x: 0.0, y: 0.0, width: f64::from(pixels.width), height: f64::from(pixels.height) };
+    if whole && (width.get(), height.get()) == (pixels.width, pixels.height) {
+        return Ok(pixels.clone());
+    }
     let failed = |reason: String| RenderError::Encode { reason };
     let pixel_type = match pixels.channels {
         1 => PixelType::U8,

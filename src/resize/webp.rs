@@ -3,53 +3,142 @@
 #![expect(unsafe_code, reason = "libwebp is C; each block says why it is sound")]
 
 use std::ffi::c_int;
-use std::ptr;
+use std::mem::MaybeUninit;
 use std::slice;
 
-use libwebp_sys::{WebPEncodeRGB, WebPEncodeRGBA, WebPFree};
+use libwebp_sys::{
+    WebPConfig, WebPEncode, WebPMemoryWrite, WebPMemoryWriter, WebPMemoryWriterClear, WebPMemoryWriterInit,
+    WebPPicture, WebPPictureFree, WebPPictureImportRGB, WebPPictureImportRGBA,
+};
 
 use super::RenderError;
+use super::planes::Halved;
 use super::scale::Pixels;
 use crate::variant::Quality;
+
+/// How hard libwebp tries, 0 to 6.
+const METHOD: c_int = 4;
 
 /// Encodes RGB or RGBA pixels as lossy WebP; alpha is kept without loss.
 ///
 /// # Errors
 /// libwebp gives no reason: it has run out of memory, or a side is over 16,383 pixels.
 pub(super) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, RenderError> {
-    let failed = || RenderError::Encode { reason: "libwebp returned nothing".to_owned() };
-    let side = |n: u32| c_int::try_from(n).map_err(|_| failed());
-    let (width, height) = (side(pixels.width)?, side(pixels.height)?);
-    let stride = width.checked_mul(c_int::from(pixels.channels)).ok_or_else(failed)?;
-    let bytes = u64::from(pixels.width) * u64::from(pixels.height) * u64::from(pixels.channels);
-    let encode = match pixels.channels {
-        3 => WebPEncodeRGB,
-        4 => WebPEncodeRGBA,
+    let mut picture = Picture::new(pixels.width, pixels.height)?;
+    let stride = picture.0.width.checked_mul(c_int::from(pixels.channels)).ok_or_else(failed)?;
+    let import = match pixels.channels {
+        3 => WebPPictureImportRGB,
+        4 => WebPPictureImportRGBA,
         _ => return Err(failed()),
     };
-    if bytes == 0 || pixels.data.len() as u64 != bytes {
+    let bytes = u64::from(pixels.width) * u64::from(pixels.height) * u64::from(pixels.channels);
+    if pixels.data.len() as u64 != bytes {
         return Err(failed());
     }
-    let mut output = Output(ptr::null_mut());
-    // SAFETY: the function reads `height` rows of `stride` bytes each from its first argument, which is exactly the length
-    // of `data`, checked above; none of them is zero. It keeps no pointer. It sets `output` to memory of its own, of as
-    // many bytes as it returns, or returns 0.
-    let length =
-        unsafe { encode(pixels.data.as_ptr(), width, height, stride, f32::from(quality.get()), &raw mut output.0) };
-    if length == 0 || output.0.is_null() {
+    // SAFETY: the picture has been initialised, and its width and height are those of the pixels. The function reads
+    // `height` rows of `stride` bytes each, which is exactly the length of `data`, checked above, and keeps no pointer.
+    let imported = unsafe { import(&raw mut picture.0, pixels.data.as_ptr(), stride) };
+    if imported == 0 {
         return Err(failed());
     }
-    // SAFETY: libwebp has written `length` bytes at `output`, which nobody else knows of and which lives until it is
-    // dropped at the end of this function.
-    Ok(unsafe { slice::from_raw_parts(output.0, length) }.to_vec())
+    picture.encode(quality)
 }
 
-/// Memory that libwebp has allocated, or null.
-struct Output(*mut u8);
+/// Encodes planes of limited range as lossy WebP. Luma alone gets chroma without colour.
+///
+/// # Errors
+/// See [`encode`].
+pub(super) fn encode_planes(mut planes: Halved, quality: Quality) -> Result<Vec<u8>, RenderError> {
+    if let [luma] = planes.planes.as_slice() {
+        let (width, height) = (luma.width.div_ceil(2), luma.height.div_ceil(2));
+        let grey = Pixels { width, height, channels: 1, data: vec![128; width as usize * height as usize] };
+        planes.planes.extend([grey.clone(), grey]);
+    }
+    let [luma, blue, red] = planes.planes.as_mut_slice() else { return Err(failed()) };
+    let mut picture = Picture::new(luma.width, luma.height)?;
+    let half = (luma.width.div_ceil(2), luma.height.div_ceil(2));
+    let fits = |plane: &Pixels, size: (u32, u32)| {
+        (plane.width, plane.height) == size
+            && plane.data.len() as u64 == u64::from(plane.width) * u64::from(plane.height)
+    };
+    if !(fits(luma, (luma.width, luma.height)) && fits(blue, half) && fits(red, half)) {
+        return Err(failed());
+    }
+    let side = |n: u32| c_int::try_from(n).map_err(|_| failed());
+    // Lent to the picture: they are ours alone, outlive it, and it frees only what it has allocated itself.
+    picture.0.y = luma.data.as_mut_ptr();
+    picture.0.u = blue.data.as_mut_ptr();
+    picture.0.v = red.data.as_mut_ptr();
+    (picture.0.y_stride, picture.0.uv_stride) = (side(luma.width)?, side(half.0)?);
+    picture.encode(quality)
+}
+
+fn failed() -> RenderError {
+    RenderError::Encode { reason: "libwebp returned nothing".to_owned() }
+}
+
+/// A picture of libwebp's in 4:2:0, and what it has allocated for it.
+struct Picture(WebPPicture);
+
+impl Picture {
+    /// Of this size, and without any samples yet.
+    fn new(width: u32, height: u32) -> Result<Self, RenderError> {
+        let side = |n: u32| c_int::try_from(n).ok().filter(|n| *n > 0).ok_or_else(failed);
+        let mut picture = WebPPicture::new().map_err(|()| failed())?;
+        (picture.width, picture.height, picture.use_argb) = (side(width)?, side(height)?, 0);
+        Ok(Self(picture))
+    }
+
+    fn encode(mut self, quality: Quality) -> Result<Vec<u8>, RenderError> {
+        let mut config = WebPConfig::new().map_err(|()| failed())?;
+        config.quality = f32::from(quality.get());
+        config.method = METHOD;
+        let mut output = Output::new();
+        self.0.writer = Some(WebPMemoryWrite);
+        self.0.custom_ptr = (&raw mut output.0).cast();
+        // SAFETY: config and picture have been initialised by libwebp and are of its own version; the picture's planes are as
+        // large as its sizes and strides say (checked by the callers, or allocated by libwebp). `custom_ptr` is the
+        // writer that WebPMemoryWrite expects; it lives until after the call, and nobody else touches it meanwhile.
+        let encoded = unsafe { WebPEncode(&raw const config, &raw mut self.0) };
+        if encoded == 0 { Err(failed()) } else { output.bytes() }
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        // SAFETY: the picture has been initialised; this frees what libwebp has allocated for it, which is none of the
+        // planes that `encode_planes` has lent it, and leaves it without any.
+        unsafe { WebPPictureFree(&raw mut self.0) }
+    }
+}
+
+/// Where libwebp writes to.
+struct Output(WebPMemoryWriter);
+
+impl Output {
+    fn new() -> Self {
+        let mut writer = MaybeUninit::<WebPMemoryWriter>::uninit();
+        // SAFETY: the function sets every field that is read, none of which it reads before; the padding is a plain number,
+        // and any bits make one, but they must be bits: they are zeroed first.
+        unsafe {
+            writer.as_mut_ptr().write_bytes(0, 1);
+            WebPMemoryWriterInit(writer.as_mut_ptr());
+            Self(writer.assume_init())
+        }
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, RenderError> {
+        if self.0.mem.is_null() {
+            return Err(failed());
+        }
+        // SAFETY: libwebp has written `size` bytes at `mem`, which nobody else knows of and which lives until it is dropped.
+        Ok(unsafe { slice::from_raw_parts(self.0.mem, self.0.size) }.to_vec())
+    }
+}
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // SAFETY: it is null, which WebPFree takes, or came from libwebp and has not been freed: nothing else frees it.
-        unsafe { WebPFree(self.0.cast()) }
+        // SAFETY: the writer has been initialised; this frees what it holds, once, and leaves it empty.
+        unsafe { WebPMemoryWriterClear(&raw mut self.0) }
     }
 }

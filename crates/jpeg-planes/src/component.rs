@@ -1,55 +1,63 @@
-//! A component on its way to being a plane.
+//! A component on its way to being planes.
 
 use crate::error::Error;
 use crate::header::Header;
-use crate::idct::{self, Dequantizer};
-use crate::{Plane, Scale};
+use crate::idct::{Dequantizer, Transform};
+use crate::{Plane, Scale, Scales};
 
-/// Where a component's blocks lie, and the plane that they become.
+/// Where a component's blocks lie, and the planes that they become.
 #[derive(Debug)]
 pub(crate) struct Component {
-    pub(crate) scale: Scale,
     /// Blocks a minimum coded unit of an interleaved scan, across and down.
     pub(crate) unit: (usize, usize),
     /// Blocks across and down that hold a part of the picture: those of a scan of this component alone.
     pub(crate) blocks: (usize, usize),
-    pub(crate) plane: Plane,
+    /// One a scale, the smallest first; at least one.
+    pub(crate) planes: Vec<Plane>,
 }
 
 impl Component {
-    /// With a plane of mid-grey.
-    pub(crate) fn new(header: &Header, n: usize, scale: Scale) -> Result<Self, Error> {
+    /// With planes of mid-grey.
+    pub(crate) fn new(header: &Header, n: usize, scales: Scales) -> Result<Self, Error> {
         let impossible = Error::Damaged("an impossible component");
         let sampling = header.sampling(n).ok_or(impossible.clone())?;
-        let (width, height) = header.plane_size(n, scale).ok_or(impossible.clone())?;
-        let (across, down) = header.plane_size(n, Scale::Eighth).ok_or(impossible)?;
-        Ok(Self {
-            scale,
-            unit: (usize::from(sampling.horizontal), usize::from(sampling.vertical)),
-            blocks: (across as usize, down as usize),
-            plane: Plane { width, height, data: vec![128; width as usize * height as usize] },
-        })
+        let (across, down) = header.plane_size(n, Scale::Eighth).ok_or(impossible.clone())?;
+        let mut planes = Vec::with_capacity(Scale::ALL.len());
+        for scale in scales.iter() {
+            let (width, height) = header.plane_size(n, scale).ok_or(impossible.clone())?;
+            planes.push(Plane {
+                component: n,
+                scale,
+                width,
+                height,
+                data: vec![128; width as usize * height as usize],
+            });
+        }
+        let unit = (usize::from(sampling.horizontal), usize::from(sampling.vertical));
+        Ok(Self { unit, blocks: (across as usize, down as usize), planes })
     }
 
+    /// The last coefficient, in zigzag order, that any of the planes is made of.
+    pub(crate) fn last_coefficient(&self) -> usize {
+        self.planes.iter().map(|plane| plane.scale.last_coefficient()).max().unwrap_or(0)
+    }
+}
+
+impl Plane {
     /// Transforms a block and puts it in its place; what lies outside of the picture is dropped.
     #[inline(always)]
-    pub(crate) fn put(&mut self, block: &[f32; 64], column: usize, row: usize) {
-        match self.scale {
-            Scale::Eighth => self.put_samples([[idct::eighth(block)]], column, row),
-            Scale::Quarter => self.put_samples(idct::quarter(block), column, row),
-            Scale::Half => self.put_samples(idct::half(block), column, row),
-            Scale::Whole => self.put_samples(idct::whole(block), column, row),
-        }
-    }
-
-    #[inline(always)]
-    fn put_samples<const N: usize>(&mut self, samples: [[u8; N]; N], column: usize, row: usize) {
-        let (width, height) = (self.plane.width as usize, self.plane.height as usize);
+    pub(crate) fn put<T: Transform<N, SIZE>, const N: usize, const SIZE: usize>(
+        &mut self,
+        block: &[f32; SIZE],
+        (column, row): (usize, usize),
+    ) {
+        let samples = T::samples(block);
+        let (width, height) = (self.width as usize, self.height as usize);
         let (x, y) = (column * N, row * N);
         if x + N <= width && y + N <= height {
             let mut at = y * width + x;
             for samples in samples {
-                if let Some(place) = self.plane.data.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<N>()) {
+                if let Some(place) = self.data.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<N>()) {
                     *place = samples;
                 }
                 at += width;
@@ -58,7 +66,7 @@ impl Component {
         }
         let across = width.saturating_sub(x).min(N);
         for (samples, y) in samples.iter().zip(y..height) {
-            if let Some(place) = self.plane.data.get_mut(y * width + x..).and_then(|rest| rest.get_mut(..across)) {
+            if let Some(place) = self.data.get_mut(y * width + x..).and_then(|rest| rest.get_mut(..across)) {
                 place.copy_from_slice(&samples[..across]);
             }
         }
@@ -70,7 +78,8 @@ impl Component {
 pub(crate) struct Lane {
     /// Which component of the frame.
     pub(crate) component: usize,
-    pub(crate) dequantizer: Dequantizer,
+    /// One a plane.
+    pub(crate) dequantizers: Vec<Dequantizer>,
     pub(crate) dc_table: usize,
     pub(crate) ac_table: usize,
 }

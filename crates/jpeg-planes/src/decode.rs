@@ -8,7 +8,8 @@ use crate::huffman::{Class, Table};
 use crate::segments::{Segment, Segments, marker};
 use crate::{Incomplete, Options, Plane, progressive, sequential};
 
-/// Decodes to one plane a component, each at its own size (see [`Header::plane_size`]): no upsampling, no colours.
+/// Decodes to one plane for each scale of each component, at its own size (see [`Header::plane_size`]): no upsampling, no
+/// colours. They come by component, and of each the smallest first.
 ///
 /// `header` must have been read from the same bytes.
 ///
@@ -16,8 +17,8 @@ use crate::{Incomplete, Options, Plane, progressive, sequential};
 /// The bytes are damaged, cut short (unless that is to be kept), beyond the limits, or decoding was cancelled.
 pub fn decode(data: &[u8], header: &Header, options: &Options<'_>) -> Result<Vec<Plane>, Error> {
     let mut components = Vec::with_capacity(header.component_count());
-    for (n, scale) in (0..header.component_count()).zip(options.scales) {
-        components.push(Component::new(header, n, scale)?);
+    for (n, scales) in (0..header.component_count()).zip(options.scales) {
+        components.push(Component::new(header, n, scales)?);
     }
     let mut frame = Frame { data, header, options, tables: Tables::default(), components };
     let result = if header.progressive { progressive::decode(&mut frame) } else { sequential::decode(&mut frame) };
@@ -25,7 +26,7 @@ pub fn decode(data: &[u8], header: &Header, options: &Options<'_>) -> Result<Vec
         (Ok(()), _) | (Err(Error::Truncated | Error::Damaged(_)), Incomplete::Keep) => {}
         (Err(error), _) => return Err(error),
     }
-    Ok(frame.components.into_iter().map(|component| component.plane).collect())
+    Ok(frame.components.into_iter().flat_map(|component| component.planes).collect())
 }
 
 /// Everything that decoding the scans of a frame needs.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 use crate::segments::{Segments, marker};
-use crate::{Limits, Scale};
+use crate::{Limits, Scale, Scales};
 
 /// What the three components are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,17 +116,21 @@ impl Header {
 
     /// An upper bound, in bytes, of what [`decode`](crate::decode) allocates at these scales.
     #[must_use]
-    pub fn working_bytes(&self, scales: [Scale; 3]) -> u64 {
+    pub fn working_bytes(&self, scales: [Scales; 3]) -> u64 {
         // Tables of four destinations of two classes.
         let mut bytes = 8 * 16 * 1024;
-        for (n, scale) in (0..self.components.len()).zip(scales) {
-            let (width, height) = self.plane_size(n, scale).unwrap_or_default();
-            bytes += u64::from(width) * u64::from(height);
+        for (n, scales) in (0..self.components.len()).zip(scales) {
+            let mut last = 0;
+            for scale in scales.iter() {
+                let (width, height) = self.plane_size(n, scale).unwrap_or_default();
+                bytes += u64::from(width) * u64::from(height);
+                last = last.max(scale.last_coefficient() as u64);
+            }
             if self.progressive {
                 // A block's coefficients up to the last used, and its history, for blocks up to the last unit's end.
                 let (w, h) = self.plane_size(n, Scale::Eighth).unwrap_or_default();
                 let blocks = (u64::from(w) + 4) * (u64::from(h) + 4);
-                bytes += blocks * (2 * (scale.last_coefficient() as u64 + 1) + 8);
+                bytes += blocks * (2 * (last + 1) + 8);
             }
         }
         bytes

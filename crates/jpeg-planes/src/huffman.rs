@@ -1,11 +1,14 @@
 //! Huffman codes (ITU-T T.81, annex C and sections F.2.2.3 to F.2.2.4) as look-up tables.
 
-use crate::bits::Bits;
+use crate::bits::{Bits, REFILLED};
 use crate::error::Error;
 
 /// Bits that index the table of whole values, and the one that only says how far to go.
 const FUSED_BITS: u32 = 10;
 const SKIP_BITS: u32 = 12;
+
+/// How many codes of [`Table::next_short`] can be taken after a refill.
+pub(crate) const SHORT_CODES: u32 = REFILLED / FUSED_BITS;
 
 /// A code of AC coefficients has come to its end of block: [`END`] plus the exponent of an end-of-band run.
 pub(crate) const END: u32 = 128;
@@ -140,6 +143,18 @@ impl Table {
             return ((entry >> 8) & 0xFF, entry as i32 >> 16);
         }
         self.next_in_two_steps(bits, entry)
+    }
+
+    /// [`Self::next`] if code and value together are short; else nothing is taken.
+    #[inline(always)]
+    pub(crate) fn next_short(&self, bits: &mut Bits<'_>) -> Option<(u32, i32)> {
+        let entry = self.fused[bits.peek(FUSED_BITS)];
+        let length = entry & 0xFF;
+        if length.wrapping_sub(1) >= UNREAD - 1 {
+            return None;
+        }
+        bits.consume(length);
+        Some(((entry >> 8) & 0xFF, entry as i32 >> 16))
     }
 
     #[inline(always)]

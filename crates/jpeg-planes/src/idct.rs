@@ -29,7 +29,7 @@ const AAN: [f64; 8] = [
 /// The same for four points: `C(k) / 2` of the definition, with `1 / sqrt(2)` of the second cosine in the third place.
 const FOUR: [f64; 4] = [0.353_553_390_593_273_8, 0.5, 0.353_553_390_593_273_8, 0.5];
 
-/// How a component's coefficients become a block for [`samples`]: where each goes and by what it is multiplied.
+/// How a component's coefficients become the block of a [`Transform`]: where each goes and by what it is multiplied.
 #[derive(Debug, Clone)]
 pub(crate) struct Dequantizer {
     /// By zigzag index.
@@ -37,6 +37,19 @@ pub(crate) struct Dequantizer {
     /// By zigzag index; coefficients that are not used go to the last place, which the small transforms do not read.
     place: [u8; 64],
 }
+
+/// An inverse transform: from a block of `SIZE` places, a power of two, to `N` by `N` samples.
+pub(crate) trait Transform<const N: usize, const SIZE: usize> {
+    const SCALE: Scale;
+
+    fn samples(block: &[f32; SIZE]) -> [[u8; N]; N];
+}
+
+/// The transforms of the four scales.
+pub(crate) struct Eighth;
+pub(crate) struct Quarter;
+pub(crate) struct Half;
+pub(crate) struct Whole;
 
 impl Dequantizer {
     /// For quantisers in zigzag order.
@@ -63,9 +76,9 @@ impl Dequantizer {
 
     /// Puts the value of coefficient `k` (taken modulo 64) in its place.
     #[inline(always)]
-    pub(crate) fn put(&self, block: &mut [f32; 64], k: usize, value: i32) {
+    pub(crate) fn put<const SIZE: usize>(&self, block: &mut [f32; SIZE], k: usize, value: i32) {
         let k = k & 63;
-        block[usize::from(self.place[k] & 63)] = value as f32 * self.factor[k];
+        block[usize::from(self.place[k]) & (SIZE - 1)] = value as f32 * self.factor[k];
     }
 }
 
@@ -131,35 +144,47 @@ fn four(c: [Row<4>; 4]) -> [Row<4>; 4] {
     [add(sum, outer), add(difference, inner), sub(difference, inner), sub(sum, outer)]
 }
 
-/// The samples of a block at whole size, row by row.
-#[inline]
-pub(crate) fn whole(block: &[f32; 64]) -> [[u8; 8]; 8] {
-    let columns: [Row<8>; 8] = std::array::from_fn(|x| std::array::from_fn(|y| block[x * 8 + y]));
-    let rows = eight(transpose(eight(columns)));
-    rows.map(|row| row.map(sample))
+impl Transform<8, 64> for Whole {
+    const SCALE: Scale = Scale::Whole;
+
+    #[inline(always)]
+    fn samples(block: &[f32; 64]) -> [[u8; 8]; 8] {
+        let columns: [Row<8>; 8] = std::array::from_fn(|x| std::array::from_fn(|y| block[x * 8 + y]));
+        eight(transpose(eight(columns))).map(|row| row.map(sample))
+    }
 }
 
-/// At half size.
-#[inline]
-pub(crate) fn half(block: &[f32; 64]) -> [[u8; 4]; 4] {
-    let columns: [Row<4>; 4] = std::array::from_fn(|x| std::array::from_fn(|y| block[x * 4 + y]));
-    let rows = four(transpose(four(columns)));
-    rows.map(|row| row.map(sample))
+impl Transform<4, 32> for Half {
+    const SCALE: Scale = Scale::Half;
+
+    #[inline(always)]
+    fn samples(block: &[f32; 32]) -> [[u8; 4]; 4] {
+        let columns: [Row<4>; 4] = std::array::from_fn(|x| std::array::from_fn(|y| block[x * 4 + y]));
+        four(transpose(four(columns))).map(|row| row.map(sample))
+    }
 }
 
-/// At a quarter: sums and differences are the two-point transform.
-#[inline]
-pub(crate) fn quarter(block: &[f32; 64]) -> [[u8; 2]; 2] {
-    let [dc, down, across, both, ..] = *block;
-    let (left, right) = (dc + across, dc - across);
-    let (left_tilt, right_tilt) = (down + both, down - both);
-    [[sample(left + left_tilt), sample(right + right_tilt)], [sample(left - left_tilt), sample(right - right_tilt)]]
+impl Transform<2, 8> for Quarter {
+    const SCALE: Scale = Scale::Quarter;
+
+    /// Sums and differences are the two-point transform.
+    #[inline(always)]
+    fn samples(block: &[f32; 8]) -> [[u8; 2]; 2] {
+        let [dc, down, across, both, ..] = *block;
+        let (left, right) = (dc + across, dc - across);
+        let (left_tilt, right_tilt) = (down + both, down - both);
+        [[sample(left + left_tilt), sample(right + right_tilt)], [sample(left - left_tilt), sample(right - right_tilt)]]
+    }
 }
 
-/// At an eighth: the mean.
-#[inline]
-pub(crate) fn eighth(block: &[f32; 64]) -> u8 {
-    sample(block[0])
+impl Transform<1, 2> for Eighth {
+    const SCALE: Scale = Scale::Eighth;
+
+    /// The mean.
+    #[inline(always)]
+    fn samples(block: &[f32; 2]) -> [[u8; 1]; 1] {
+        [[sample(block[0])]]
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +211,21 @@ mod tests {
         samples
     }
 
+    fn check<T: Transform<N, SIZE>, const N: usize, const SIZE: usize>(
+        quantizers: &[u16; 64],
+        values: &[i32; 64],
+        natural: &[i32; 64],
+    ) {
+        let dequantizer = Dequantizer::new(quantizers, T::SCALE);
+        let mut block = [0.0; SIZE];
+        for (k, &value) in values.iter().enumerate() {
+            dequantizer.put(&mut block, k, value);
+        }
+        for (made, exact) in T::samples(&block).as_flattened().iter().zip(defined(natural, N)) {
+            assert!((f64::from(*made) - exact).abs() < 0.51, "{:?}: {made} for {exact}", T::SCALE);
+        }
+    }
+
     #[test]
     fn every_scale_is_its_definition_within_rounding() {
         let mut seed = 3_u32;
@@ -201,22 +241,10 @@ mod tests {
                 values[k] = if k == 0 || round % 3 == 0 || random(3) == 0 { random(60) } else { 0 };
                 natural[usize::from(ZIGZAG[k])] = values[k] * i32::from(quantizers[k]);
             }
-            for scale in [Scale::Whole, Scale::Half, Scale::Quarter, Scale::Eighth] {
-                let dequantizer = Dequantizer::new(&quantizers, scale);
-                let mut block = [0.0; 64];
-                for (k, &value) in values.iter().enumerate() {
-                    dequantizer.put(&mut block, k, value);
-                }
-                let made: Vec<u8> = match scale {
-                    Scale::Whole => whole(&block).concat(),
-                    Scale::Half => half(&block).concat(),
-                    Scale::Quarter => quarter(&block).concat(),
-                    Scale::Eighth => vec![eighth(&block)],
-                };
-                for (made, exact) in made.iter().zip(defined(&natural, scale.points())) {
-                    assert!((f64::from(*made) - exact).abs() < 0.51, "{scale:?}: {made} for {exact}");
-                }
-            }
+            check::<Whole, 8, 64>(&quantizers, &values, &natural);
+            check::<Half, 4, 32>(&quantizers, &values, &natural);
+            check::<Quarter, 2, 8>(&quantizers, &values, &natural);
+            check::<Eighth, 1, 2>(&quantizers, &values, &natural);
         }
     }
 }

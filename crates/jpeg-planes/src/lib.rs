@@ -68,6 +68,29 @@ impl Scale {
     }
 }
 
+/// Scales at which a component is wanted: one, or several of which each costs only its own transform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scales(u8);
+
+impl From<Scale> for Scales {
+    fn from(scale: Scale) -> Self {
+        Self(1 << scale as u8)
+    }
+}
+
+impl Scales {
+    /// These and those of `other`.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Each of them, the smallest plane first.
+    pub fn iter(self) -> impl Iterator<Item = Scale> {
+        Scale::ALL.into_iter().filter(move |scale| self.0 & Self::from(*scale).0 != 0)
+    }
+}
+
 /// What is refused, and before anything is allocated for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -99,8 +122,8 @@ pub enum Incomplete {
 /// How to decode.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// The scale of each component.
-    pub scales: [Scale; 3],
+    /// The scales of each component. A plane is the same whether it comes alone or with others.
+    pub scales: [Scales; 3],
     /// What to do with files that end early.
     pub incomplete: Incomplete,
     /// What is refused.
@@ -116,7 +139,7 @@ impl Default for Options<'_> {
     /// Whole size, nothing left out, incomplete files refused.
     fn default() -> Self {
         Self {
-            scales: [Scale::Whole; 3],
+            scales: [Scales(1 << Scale::Whole as u8); 3],
             incomplete: Incomplete::default(),
             limits: Limits::default(),
             tolerance: 0.0,
@@ -132,8 +155,12 @@ impl std::fmt::Debug for Options<'_> {
 }
 
 /// Samples of one component, row by row without gaps.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plane {
+    /// Which component of the frame.
+    pub component: usize,
+    /// By how much it is smaller than what the file holds.
+    pub scale: Scale,
     /// In samples.
     pub width: u32,
     /// In samples.

@@ -3,14 +3,14 @@
 //! Of each block only the coefficients up to the last used one are kept, and where refinements are decoded one bit for
 //! each of the 64 that says whether it has been other than zero: that is all that the codes of a refinement depend on.
 
-use crate::Scale;
 use crate::bits::Bits;
 use crate::decode::{Frame, Scan, segments};
 use crate::error::Error;
 use crate::huffman::{END, INVALID, OUT_OF_BLOCK, Table};
-use crate::idct::Dequantizer;
+use crate::idct::{Dequantizer, Eighth, Half, Quarter, Transform, Whole};
 use crate::script::{Script, band};
 use crate::segments::marker;
+use crate::{Plane, Scale};
 
 /// The coefficients of one component.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
     let mut stores: Vec<Store> = (frame.components.iter().zip(script.history))
         .map(|(component, history)| {
             let (across, down) = (units.0 * component.unit.0, units.1 * component.unit.1);
-            let kept = component.scale.last_coefficient() + 1;
+            let kept = component.last_coefficient() + 1;
             Store {
                 across,
                 kept,
@@ -51,7 +51,7 @@ pub(crate) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
         return Err(error);
     }
     for (n, store) in stores.iter().enumerate() {
-        make_plane(frame, n, store)?;
+        make_planes(frame, n, store, script.left_out.get(n).map_or(&[][..], Vec::as_slice))?;
     }
     decoded
 }
@@ -341,26 +341,61 @@ impl Refined<'_, '_> {
     }
 }
 
-fn make_plane(frame: &mut Frame<'_>, n: usize, store: &Store) -> Result<(), Error> {
+fn make_planes(frame: &mut Frame<'_>, n: usize, store: &Store, left_out: &[u32]) -> Result<(), Error> {
     let Some(quantizers) = store.quantizers else { return Ok(()) };
     let blocks = frame.components[n].blocks;
-    let dequantizer = Dequantizer::new(&quantizers, frame.components[n].scale);
+    let mut planes = std::mem::take(&mut frame.components[n].planes);
     for row in 0..blocks.1 {
         frame.proceed()?;
-        let component = &mut frame.components[n];
         let at = row * store.across * store.kept;
         let coefficients = store.coefficients.get(at..).unwrap_or_default();
-        for (column, kept) in (0..blocks.0).zip(coefficients.chunks_exact(store.kept)) {
-            let mut block = [0.0; 64];
-            for (k, &value) in kept.iter().enumerate() {
-                dequantizer.put(&mut block, k, i32::from(value));
+        let row = Row { coefficients, kept: store.kept, blocks: blocks.0, row };
+        for (plane, &left_out) in planes.iter_mut().zip(left_out) {
+            match plane.scale {
+                Scale::Eighth => row.make::<Eighth, 1, 2>(&quantizers, plane, left_out),
+                Scale::Quarter => row.make::<Quarter, 2, 8>(&quantizers, plane, left_out),
+                Scale::Half => row.make::<Half, 4, 32>(&quantizers, plane, left_out),
+                Scale::Whole => row.make::<Whole, 8, 64>(&quantizers, plane, left_out),
             }
-            if component.scale != Scale::Whole {
-                // Unused coefficients were put in the last place, which only the whole transform reads.
-                block[63] = 0.0;
-            }
-            component.put(&block, column, row);
         }
     }
+    frame.components[n].planes = planes;
     Ok(())
+}
+
+/// A row of blocks, all of whose scans have been decoded.
+struct Row<'a> {
+    coefficients: &'a [i16],
+    /// Coefficients of a block.
+    kept: usize,
+    blocks: usize,
+    row: usize,
+}
+
+impl Row<'_> {
+    fn make<T: Transform<N, SIZE>, const N: usize, const SIZE: usize>(
+        &self,
+        quantizers: &[u16; 64],
+        plane: &mut Plane,
+        left_out: u32,
+    ) {
+        let dequantizer = Dequantizer::new(quantizers, T::SCALE);
+        let used = T::SCALE.last_coefficient() + 1;
+        for (column, kept) in (0..self.blocks).zip(self.coefficients.chunks_exact(self.kept)) {
+            let mut block = [0.0; SIZE];
+            let (dc, ac) = kept.split_at(1);
+            dequantizer.put(&mut block, 0, i32::from(dc[0]));
+            for (k, &value) in (1..used).zip(ac) {
+                dequantizer.put(&mut block, k, without(i32::from(value), left_out));
+            }
+            plane.put::<T, N, SIZE>(&block, (column, self.row));
+        }
+    }
+}
+
+/// A value without the lowest bits of its magnitude.
+#[inline(always)]
+fn without(value: i32, bits: u32) -> i32 {
+    let magnitude = value.abs() >> bits << bits;
+    if value < 0 { -magnitude } else { magnitude }
 }

@@ -30,15 +30,18 @@ pub(crate) struct Script {
     pub(crate) complete: bool,
     /// By component: whether a wanted refinement reads which coefficients were not zero.
     pub(crate) history: [bool; 3],
+    /// By component, a number a plane: how many of the lowest bits of AC coefficients it goes without. They are not used
+    /// even where another plane has them decoded: a plane is the same in any company.
+    pub(crate) left_out: Vec<Vec<u32>>,
 }
 
 impl Script {
     /// Walks over the scans without decoding them, and judges them.
     pub(crate) fn read(frame: &Frame<'_>) -> Result<Self, Error> {
         let mut segments = segments(frame)?;
-        let mut script = Self { entries: Vec::new(), complete: true, history: [false; 3] };
+        let mut script = Self { entries: Vec::new(), complete: true, history: [false; 3], left_out: Vec::new() };
         let mut tables = Tables::default();
-        let only_dc = frame.components.iter().all(|component| component.scale == Scale::Eighth);
+        let only_dc = frame.components.iter().all(|component| component.last_coefficient() == 0);
         // By component: bits of DC still to come; 14 is all of them.
         let mut dc_left = vec![14; frame.components.len()];
         while !(only_dc && dc_left.iter().all(|&bits| bits == 0)) {
@@ -75,9 +78,12 @@ impl Script {
     fn judge(&mut self, frame: &Frame<'_>, tables: &Tables) {
         for (n, component) in frame.components.iter().enumerate() {
             let quantizers = tables.quantizers[usize::from(frame.header.components[n].quantizer)].unwrap_or([1; 64]);
-            let left_out = bits_left_out(&quantizers, component.scale, frame.options.tolerance);
+            let of_plane = |scale| bits_left_out(&quantizers, scale, frame.options.tolerance);
+            let by_plane: Vec<u32> = component.planes.iter().map(|plane| of_plane(plane.scale)).collect();
+            let left_out = by_plane.iter().copied().min().unwrap_or(0);
+            self.left_out.push(by_plane);
             // The band up to the last used coefficient, without DC.
-            let mut needed = band(1, component.scale.last_coefficient() as u32);
+            let mut needed = band(1, component.last_coefficient() as u32);
             for entry in self.entries.iter_mut().rev() {
                 let scan = &entry.scan;
                 if !scan.components.iter().any(|(component, ..)| *component == n) {

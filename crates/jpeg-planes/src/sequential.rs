@@ -4,9 +4,10 @@ use crate::bits::Bits;
 use crate::component::{Component, Lane};
 use crate::decode::{Frame, Scan, Tables, segments};
 use crate::error::Error;
-use crate::huffman::{END, OUT_OF_BLOCK, Table};
-use crate::idct::Dequantizer;
+use crate::huffman::{END, OUT_OF_BLOCK, SHORT_CODES, Table};
+use crate::idct::{Dequantizer, Eighth, Half, Quarter, Transform, Whole};
 use crate::segments::marker;
+use crate::{Plane, Scale};
 
 /// Decodes scans until every component has had one.
 pub(crate) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
@@ -84,14 +85,14 @@ fn lanes(frame: &mut Frame<'_>, scan: &Scan) -> Result<Vec<Lane>, Error> {
     for &(component, dc_table, ac_table) in &scan.components {
         let quantizer = usize::from(frame.header.components[component].quantizer);
         let quantizers = frame.tables.quantizers[quantizer].ok_or(Error::Damaged("a quantization table is missing"))?;
-        let scale = frame.components[component].scale;
-        if scale.last_coefficient() < 63
+        if frame.components[component].last_coefficient() < 63
             && let Some(table) = &mut frame.tables.ac[ac_table]
         {
             table.prepare_to_skip();
         }
-        let dequantizer = Dequantizer::new(&quantizers, scale);
-        lanes.push(Lane { component, dequantizer, dc_table, ac_table });
+        let planes = &frame.components[component].planes;
+        let dequantizers = planes.iter().map(|plane| Dequantizer::new(&quantizers, plane.scale)).collect();
+        lanes.push(Lane { component, dequantizers, dc_table, ac_table });
     }
     Ok(lanes)
 }
@@ -106,38 +107,142 @@ fn tables_of<'a>(tables: &'a Tables, lane: &Lane) -> Result<(&'a Table, &'a Tabl
 /// One block: its difference of DC, its coefficients as far as they are used, and the codes of the others passed over.
 #[inline(always)]
 fn decode_block<'a>(
-    mut bits: Bits<'a>,
+    bits: Bits<'a>,
     lane: &Lane,
     dc: &Table,
     ac: &Table,
     prediction: &mut i32,
     component: &mut Component,
-    (column, row): (usize, usize),
+    place: (usize, usize),
 ) -> Result<Bits<'a>, Error> {
-    let mut block = [0.0_f32; 64];
-    let last = component.scale.last_coefficient() as u32;
-    bits.refill();
-    let (step, difference) = dc.next(&mut bits);
-    if step != 1 {
-        return Err(Error::Damaged("a code that is none"));
+    let block = Block { bits, dc, ac, prediction };
+    match (component.planes.as_mut_slice(), lane.dequantizers.as_slice()) {
+        ([plane], [dequantizer]) => match plane.scale {
+            Scale::Eighth => block.one::<Eighth, 1, 2>(dequantizer, plane, place),
+            Scale::Quarter => block.one::<Quarter, 2, 8>(dequantizer, plane, place),
+            Scale::Half => block.one::<Half, 4, 32>(dequantizer, plane, place),
+            Scale::Whole => block.one::<Whole, 8, 64>(dequantizer, plane, place),
+        },
+        (planes, dequantizers) => block.several(dequantizers, planes, place),
     }
-    *prediction = prediction.wrapping_add(difference);
-    lane.dequantizer.put(&mut block, 0, *prediction);
-    let mut k = 0;
-    while k < last {
-        bits.refill();
-        let (step, value) = ac.next(&mut bits);
-        k += step;
-        if k > 63 {
-            break;
+}
+
+/// A block that is about to be read.
+struct Block<'a, 'b> {
+    bits: Bits<'a>,
+    dc: &'b Table,
+    ac: &'b Table,
+    prediction: &'b mut i32,
+}
+
+impl<'a> Block<'a, '_> {
+    #[inline(always)]
+    fn one<T: Transform<N, SIZE>, const N: usize, const SIZE: usize>(
+        self,
+        dequantizer: &Dequantizer,
+        plane: &mut Plane,
+        place: (usize, usize),
+    ) -> Result<Bits<'a>, Error> {
+        let mut block = [0.0; SIZE];
+        let last = const { T::SCALE.last_coefficient() as u32 };
+        let bits = self.read(last, |k, value| dequantizer.put(&mut block, k as usize, value))?;
+        plane.put::<T, N, SIZE>(&block, place);
+        Ok(bits)
+    }
+
+    /// What is read once becomes a block for each plane, exactly as if it were the only one.
+    #[inline(never)]
+    fn several(
+        self,
+        dequantizers: &[Dequantizer],
+        planes: &mut [Plane],
+        place: (usize, usize),
+    ) -> Result<Bits<'a>, Error> {
+        let mut values = Values { values: [0; 64], used: 0 };
+        let last = planes.iter().map(|plane| plane.scale.last_coefficient()).max().unwrap_or(0) as u32;
+        let bits = self.read(last, |k, value| values.set(k, value))?;
+        for (dequantizer, plane) in dequantizers.iter().zip(planes) {
+            match plane.scale {
+                Scale::Eighth => values.put::<Eighth, 1, 2>(dequantizer, plane, place),
+                Scale::Quarter => values.put::<Quarter, 2, 8>(dequantizer, plane, place),
+                Scale::Half => values.put::<Half, 4, 32>(dequantizer, plane, place),
+                Scale::Whole => values.put::<Whole, 8, 64>(dequantizer, plane, place),
+            }
         }
-        lane.dequantizer.put(&mut block, k as usize, value);
+        Ok(bits)
     }
-    if k < 63 {
-        ac.skip_block(&mut bits, k)?;
-    } else if k > 63 && !(END..END + 63 + 16).contains(&k) {
-        return Err(OUT_OF_BLOCK);
+
+    /// Reads all of the block, and gives its values up to coefficient `last`, and perhaps one behind it, to `put`.
+    #[inline(always)]
+    fn read(self, last: u32, mut put: impl FnMut(u32, i32)) -> Result<Bits<'a>, Error> {
+        let Self { mut bits, dc, ac, prediction } = self;
+        bits.refill();
+        let (step, difference) = dc.next(&mut bits);
+        if step != 1 {
+            return Err(Error::Damaged("a code that is none"));
+        }
+        *prediction = prediction.wrapping_add(difference);
+        put(0, *prediction);
+        let mut k = 0;
+        'used: while k < last {
+            bits.refill();
+            // So many short codes with their values take no more bits than have been made available.
+            for _ in 0..SHORT_CODES {
+                let Some((step, value)) = ac.next_short(&mut bits) else {
+                    bits.refill();
+                    let (step, value) = ac.next(&mut bits);
+                    k += step;
+                    if k <= 63 {
+                        put(k, value);
+                    }
+                    continue 'used;
+                };
+                k += step;
+                if k >= last {
+                    if k <= 63 {
+                        put(k, value);
+                    }
+                    break 'used;
+                }
+                put(k, value);
+            }
+        }
+        if k < 63 {
+            ac.skip_block(&mut bits, k)?;
+        } else if k > 63 && !(END..END + 63 + 16).contains(&k) {
+            return Err(OUT_OF_BLOCK);
+        }
+        Ok(bits)
     }
-    component.put(&block, column, row);
-    Ok(bits)
+}
+
+/// A block's values by zigzag index, and a bit for each that is other than zero.
+struct Values {
+    values: [i32; 64],
+    used: u64,
+}
+
+impl Values {
+    #[inline(always)]
+    fn set(&mut self, k: u32, value: i32) {
+        self.values[k as usize & 63] = value;
+        self.used |= 1 << (k & 63);
+    }
+
+    #[inline(always)]
+    fn put<T: Transform<N, SIZE>, const N: usize, const SIZE: usize>(
+        &self,
+        dequantizer: &Dequantizer,
+        plane: &mut Plane,
+        place: (usize, usize),
+    ) {
+        let mut block = [0.0; SIZE];
+        let mut used = self.used & const { u64::MAX >> (63 - T::SCALE.last_coefficient()) };
+        while used != 0 {
+            let k = used.trailing_zeros() as usize;
+            used &= used - 1;
+            dequantizer.put(&mut block, k, self.values[k & 63]);
+        }
+        plane.put::<T, N, SIZE>(&block, place);
+    }
 }

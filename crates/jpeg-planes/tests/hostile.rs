@@ -40,7 +40,8 @@ fn check(bytes: &[u8]) {
     let Ok(header) = Header::read(bytes, &LIMITS) else { return };
     for scale in Scale::ALL {
         for (incomplete, tolerance) in [(Incomplete::Refuse, 4.0), (Incomplete::Keep, 0.0)] {
-            let options = Options { scales: [scale; 3], incomplete, limits: LIMITS, tolerance, proceed: &|| true };
+            let options =
+                Options { scales: [scale.into(); 3], incomplete, limits: LIMITS, tolerance, proceed: &|| true };
             let Ok(planes) = decode(bytes, &header, &options) else { continue };
             for (n, plane) in planes.iter().enumerate() {
                 assert_eq!(Some((plane.width, plane.height)), header.plane_size(n, scale));

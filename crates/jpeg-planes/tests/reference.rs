@@ -4,7 +4,7 @@
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use jpeg_planes::{
-    Colour, Error, Header, Incomplete, Limits, Options, Plane, PlaneRef, Scale, Subsampling, decode, encode,
+    Colour, Error, Header, Incomplete, Limits, Options, Plane, PlaneRef, Scale, Scales, Subsampling, decode, encode,
 };
 
 /// A picture with edges, slopes and noise: RGB, row by row.
@@ -22,6 +22,7 @@ fn picture(width: u16, height: u16) -> Vec<u8> {
     data
 }
 
+#[derive(Debug)]
 struct Kind {
     sampling: SamplingFactor,
     progressive: bool,
@@ -59,7 +60,7 @@ fn kinds() -> Vec<Kind> {
 
 fn planes(bytes: &[u8], scale: Scale) -> Vec<Plane> {
     let header = Header::read(bytes, &Limits::default()).unwrap();
-    decode(bytes, &header, &Options { scales: [scale; 3], ..Options::default() }).unwrap()
+    decode(bytes, &header, &Options { scales: [scale.into(); 3], ..Options::default() }).unwrap()
 }
 
 /// What another decoder makes of the file's luma.
@@ -223,4 +224,22 @@ fn other_kinds_are_refused_by_name() {
     bytes[frame + 5..frame + 7].fill(0);
     assert!(Header::read(&bytes, &Limits::default()).unwrap_err().to_string().contains("height"));
     assert_eq!(Header::read(b"GIF89a", &Limits::default()).unwrap_err(), Error::NotJpeg);
+}
+
+#[test]
+fn a_plane_is_the_same_whether_it_comes_alone_or_with_others() {
+    for kind in kinds() {
+        let bytes = file(131, 67, &kind);
+        let header = Header::read(&bytes, &Limits::default()).unwrap();
+        let all = Scale::ALL.map(Scales::from).into_iter().reduce(Scales::and).unwrap();
+        for tolerance in [0.0, 2.0, 20.0] {
+            let at = |scales: [Scales; 3]| {
+                decode(&bytes, &header, &Options { scales, tolerance, ..Options::default() }).unwrap()
+            };
+            let together = at([all; 3]);
+            let alone = (0..header.component_count())
+                .flat_map(|n| Scale::ALL.map(|scale| at([scale.into(); 3]).swap_remove(n)));
+            assert!(together.iter().eq(alone.collect::<Vec<_>>().iter()), "{kind:?}, {tolerance}");
+        }
+    }
 }

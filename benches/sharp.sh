@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Cold resizes beside sharp (libvips): CPU and wall time, bytes and quality, peak memory.
+#
+#   benches/sharp.sh PHOTOS                      everything, on the pictures of the folder PHOTOS
+#   benches/sharp.sh PHOTOS speed                only that part: speed, quality or memory
+#   ONLY='800 WebP' ROUNDS=21 benches/sharp.sh PHOTOS speed
+#
+# PHOTOS needs a baseline JPEG of 12 to 24 megapixels; what else is compared is made of it. Needs node with npm, and
+# jpegtran (Debian: libjpeg-turbo-progs). sharp is installed into target/.
+set -euo pipefail
+photos=$(realpath "${1:?the folder of pictures is missing}")
+cd "$(dirname "$0")/.."
+for tool in node npm jpegtran; do
+    command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
+done
+shift
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(speed quality memory)
+
+work=$PWD/target/sharp
+mkdir -p "$work/pictures"
+cp benches/sharp/package.json benches/sharp/compare.mjs "$work/"
+[ -d "$work/node_modules/sharp" ] || npm install --silent --no-fund --no-audit --prefix "$work"
+cargo build --release --locked --quiet --package beside-sharp
+
+echo "$(date -u +%F), $(nproc) x $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)"
+node "$work/compare.mjs" target/release/beside-sharp "$photos" "$work/pictures" "${parts[@]}"

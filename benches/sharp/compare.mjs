@@ -1,0 +1,199 @@
+// sharp and ours, taking turns in one run. See benches/sharp.sh, which installs, builds and calls this.
+//
+//   node compare.mjs OURS PHOTOS WORK PART...
+//
+// OURS is our half (src/main.rs), PHOTOS a folder of pictures, WORK a folder for what is made of them, PART one or more
+// of speed, quality and memory.
+import { spawn, execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import readline from "node:readline";
+import sharp from "sharp";
+
+sharp.concurrency(1);
+sharp.cache(false);
+
+const [ours, photos, work, ...parts] = process.argv.slice(2);
+const rounds = Number(process.env.ROUNDS ?? 9);
+const only = process.env.ONLY ? new RegExp(process.env.ONLY) : /./;
+const quality = 80;
+
+// ---- our half, as a process that answers one line with one line
+
+class Ours {
+    constructor() {
+        this.child = spawn(ours, { stdio: ["pipe", "pipe", "inherit"] });
+        this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    }
+    async ask(job) {
+        this.child.stdin.write(JSON.stringify(job) + "\n");
+        const { value, done } = await this.lines.next();
+        if (done) throw new Error(`our half ended at ${JSON.stringify(job)}`);
+        return JSON.parse(value);
+    }
+    end() {
+        this.child.stdin.end();
+    }
+}
+
+// ---- sharp's half, in this process
+
+function pipeline(input, width, format) {
+    const resized = sharp(input, { limitInputPixels: false }).rotate().resize({ width });
+    if (format === "jpg") return resized.jpeg({ quality });
+    if (format === "webp") return resized.webp({ quality });
+    if (format === "avif") return resized.avif({ quality: 50 });
+    return resized.png();
+}
+
+async function withSharp(input, widths, format) {
+    const cpu = process.cpuUsage();
+    const start = process.hrtime.bigint();
+    let made;
+    for (const width of widths) made = await pipeline(input, width, format).toBuffer();
+    const wall_ms = Number(process.hrtime.bigint() - start) / 1e6;
+    const used = process.cpuUsage(cpu);
+    return { cpu_ms: (used.user + used.system) / 1e3, wall_ms, made };
+}
+
+// ---- pictures
+
+// What is made once of the pictures in PHOTOS: progressive copies without loss, and the same photograph in other formats.
+async function prepare() {
+    const found = [];
+    for (const name of fs.readdirSync(photos).sort()) {
+        const file = path.join(photos, name);
+        const meta = await sharp(file).metadata().catch(() => null);
+        if (!meta || (meta.pages ?? 1) > 1 || meta.space === "cmyk") continue;
+        found.push({ name, file, megapixels: (meta.width * meta.height) / 1e6, ...meta });
+    }
+    const jpegs = found.filter((p) => p.format === "jpeg");
+    const large = jpegs.filter((p) => p.megapixels > 11.5 && p.megapixels < 25 && !p.isProgressive);
+    if (large.length === 0) throw new Error(`${photos} has no baseline JPEG of 12 to 24 megapixels`);
+    const derive = (from, suffix, command) => {
+        const file = path.join(work, path.parse(from.name).name + suffix);
+        if (!fs.existsSync(file)) command(file);
+        return { name: path.basename(file), file };
+    };
+    const jpegtran = (args, input, file) => execFileSync("jpegtran", ["-copy", "all", ...args, "-outfile", file, input]);
+    // Twice the picture side by side is 24 megapixels of the same detail; no sample is coded anew.
+    const first = large.find((p) => (p.orientation ?? 1) === 1) ?? large[0];
+    const wide = derive(first, "_twice.jpg", (file) => {
+        const half = `${file}.half`;
+        jpegtran(["-crop", `${2 * first.width}fx${first.height}+0+0`], first.file, half);
+        jpegtran(["-drop", `+${first.width}+0`, first.file], half, file);
+        fs.rmSync(half);
+    });
+    const progressive = large.map((p) => derive(p, "_progressive.jpg", (file) => jpegtran(["-progressive"], p.file, file)));
+    const copies = {};
+    for (const [kind, make] of Object.entries({
+        png: (input) => sharp(input).rotate().resize({ width: 3000 }).png(),
+        webp: (input) => sharp(input).rotate().webp({ quality: 85 }),
+    })) {
+        const file = path.join(work, `${path.parse(first.name).name}.${kind}`);
+        if (!fs.existsSync(file)) await make(first.file).toFile(file);
+        copies[kind] = { name: path.basename(file), file };
+    }
+    const alpha = found.filter((p) => p.format === "png" && p.hasAlpha && p.megapixels > 0.5);
+    const webps = found.filter((p) => p.format === "webp" && p.megapixels > 0.5);
+    return { first, large: [...large, wide], progressive, pngs: [copies.png, ...alpha], webps: [copies.webp, ...webps] };
+}
+
+function cells({ first, large, progressive, pngs, webps }) {
+    const cells = [];
+    const add = (row, pictures, widths, format) => {
+        for (const picture of pictures) cells.push({ row, picture, widths, format });
+    };
+    for (const width of [300, 800, 1600]) add(`JPEG -> ${width} JPEG`, large, [width], "jpg");
+    for (const width of [300, 800]) add(`JPEG -> ${width} WebP`, large, [width], "webp");
+    for (const width of [300, 800]) add(`progressive -> ${width} JPEG`, progressive, [width], "jpg");
+    add("PNG -> 800 PNG", pngs, [800], "png");
+    add("PNG -> 800 WebP", pngs, [800], "webp");
+    add("WebP -> 800 WebP", webps, [800], "webp");
+    add("six sizes, JPEG", [first], [320, 480, 640, 960, 1280, 1600], "jpg");
+    if (process.env.AVIF) add("JPEG -> 800 AVIF", large, [800], "avif");
+    return cells.filter((cell) => only.test(`${cell.row} ${cell.picture.name}`));
+}
+
+// The path under which the server is asked for it.
+function paths({ picture, widths, format }) {
+    const { name, ext } = path.parse(picture.name);
+    const convert = ext === `.${format}` ? "" : `.${format}`;
+    return widths.map((width) => `/${name}_${width}x${ext}${convert}`);
+}
+
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+
+// ---- parts
+
+async function speed(all) {
+    const half = new Ours();
+    console.log("\n| cell | picture | sharp CPU ms | ours | ratio | sharp wall ms | ours | ratio |");
+    console.log("|---|---|---|---|---|---|---|---|");
+    for (const cell of all) {
+        const input = fs.readFileSync(cell.picture.file);
+        const job = { job: "render", file: cell.picture.file, paths: paths(cell) };
+        const times = { sharp: [], ours: [] };
+        for (let round = 0; round <= rounds; round++) {
+            const theirs = await withSharp(input, cell.widths, cell.format);
+            const own = await half.ask(job);
+            // The first round only warms up.
+            if (round > 0) times.sharp.push(theirs) && times.ours.push(own);
+        }
+        const of = (side, what) => median(times[side].map((time) => time[what]));
+        const numbers = ["cpu_ms", "wall_ms"].flatMap((what) => {
+            const ratio = median(times.sharp.map((time, n) => time[what] / times.ours[n][what]));
+            return [of("sharp", what).toFixed(1), of("ours", what).toFixed(1), ratio.toFixed(2)];
+        });
+        console.log(`| ${cell.row} | ${cell.picture.name} | ${numbers.join(" | ")} |`);
+    }
+    half.end();
+}
+
+async function qualities(all) {
+    const half = new Ours();
+    console.log("\n| cell | picture | sharp bytes | ours | ours / sharp | sharp ssimulacra2 | ours | ours - sharp |");
+    console.log("|---|---|---|---|---|---|---|---|");
+    for (const cell of all) {
+        const input = fs.readFileSync(cell.picture.file);
+        const [output, plain] = [path.join(work, "made"), path.join(work, "plain.png")];
+        const own = await half.ask({ job: "render", file: cell.picture.file, paths: paths(cell), output });
+        const theirs = await withSharp(input, cell.widths, cell.format);
+        const score = async (made) => {
+            await sharp(made).png({ compressionLevel: 1 }).toFile(plain);
+            return (await half.ask({ job: "score", file: cell.picture.file, made: plain })).score;
+        };
+        const scores = [await score(theirs.made), await score(fs.readFileSync(output))];
+        const [a, b] = [theirs.made.length, own.bytes];
+        console.log(
+            `| ${cell.row} | ${cell.picture.name} | ${a} | ${b} | ${(b / a).toFixed(3)} ` +
+                `| ${scores[0].toFixed(2)} | ${scores[1].toFixed(2)} | ${(scores[1] - scores[0]).toFixed(2)} |`,
+        );
+    }
+    half.end();
+}
+
+// Each in a process of its own: all that it takes, the original's bytes with it.
+async function memory(all) {
+    console.log("\n| cell | picture | sharp peak MB | ours |");
+    console.log("|---|---|---|---|");
+    for (const cell of all) {
+        const script =
+            `import fs from "node:fs"; import sharp from "sharp"; sharp.concurrency(1); sharp.cache(false);` +
+            `const quality = ${quality}; const input = fs.readFileSync(process.env.FILE);` +
+            `for (const width of [${cell.widths}]) await (${pipeline})(input, width, "${cell.format}").toBuffer();` +
+            `console.log(Math.round(/VmHWM:\\s*(\\d+)/.exec(fs.readFileSync("/proc/self/status"))[1] / 1024));`;
+        const env = { ...process.env, FILE: path.resolve(cell.picture.file) };
+        const theirs = execFileSync(process.execPath, ["--input-type=module", "-e", script], { env, cwd: import.meta.dirname });
+        const half = new Ours();
+        const own = await half.ask({ job: "render", file: cell.picture.file, paths: paths(cell) });
+        half.end();
+        console.log(`| ${cell.row} | ${cell.picture.name} | ${Number(theirs)} | ${own.peak_mb} |`);
+    }
+}
+
+const all = cells(await prepare());
+console.log(`sharp ${sharp.versions.sharp} (libvips ${sharp.versions.vips}), quality ${quality}, ${rounds} rounds`);
+if (parts.includes("speed")) await speed(all);
+if (parts.includes("quality")) await qualities(all);
+if (parts.includes("memory")) await memory(all);
