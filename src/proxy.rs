@@ -32,6 +32,7 @@ use crate::tasks::Tasks;
 use crate::upload::{Uploads, Written};
 use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
 
+mod batch;
 mod budget;
 mod conditional;
 mod events;

@@ -271,41 +271,46 @@ impl Resizer {
         Ok(Self { gate: Gate::start(threads, queue_length)?, times })
     }
 
-    /// [`render`], on one of the threads. `tickets` are what the job holds while it runs; they are dropped when it ends,
-    /// or at once if nobody waits for it any more before it has begun.
+    /// [`render_each`], on one of the threads. What is wanted is asked of `take` when the thread is free, and only if
+    /// somebody waits for the job still. `tickets` are what the job holds while it runs; they are dropped when it ends.
     ///
     /// # Errors
-    /// See [`RenderError`]; a codec that panics is one of them.
-    pub async fn render<T: Send + 'static>(
+    /// The job was not run, or a codec panicked: then `done` has not been told of all that was taken.
+    pub async fn render_each<T: Send + 'static>(
         &self,
         original: Bytes,
         header: Header,
-        geometry: Geometry,
-        encoding: Encoding,
         limits: Limits,
+        take: impl FnOnce() -> Vec<(Geometry, Encoding)> + Send + 'static,
+        mut done: impl FnMut(usize, Result<Bytes, RenderError>) + Send + 'static,
         tickets: T,
-    ) -> Result<Bytes, RenderError> {
+    ) -> Result<(), RenderError> {
         let (times, queued) = (self.times.clone(), Instant::now());
         let job = move || {
             let _tickets = tickets;
-            let start = Instant::now();
+            let mut start = Instant::now();
             times.waited(Wait::Thread, start - queued);
-            let bytes = render(&original, &header, geometry, encoding, &limits);
-            times.worked("render", encoding.format().extension(), start.elapsed());
-            // A box has no spare capacity: what memory weighs is what it uses.
-            bytes.map(|bytes| Bytes::from(bytes.into_boxed_slice()))
+            let variants = take();
+            render_each(&original, &header, &variants, &limits, |n, made| {
+                // The first one's time has the decoding in it.
+                times.worked("render", variants[n].1.format().extension(), start.elapsed());
+                start = Instant::now();
+                if let Err(error) = &made {
+                    times.failed(error.reason());
+                }
+                // A box has no spare capacity: what memory weighs is what it uses.
+                done(n, made.map(|bytes| Bytes::from(bytes.into_boxed_slice())));
+            });
         };
-        let made = self.gate.run(job).await.unwrap_or_else(|error| {
-            Err(match error {
+        self.gate.run(job).await.map_err(|error| {
+            let error = match error {
                 GateError::Full => RenderError::Overloaded,
                 GateError::Closed => RenderError::Stopped,
                 GateError::Panicked => RenderError::Panicked,
-            })
-        });
-        if let Err(error) = &made {
+            };
             self.times.failed(error.reason());
-        }
-        made
+            error
+        })
     }
 
     /// Jobs that wait for a thread now.

@@ -59,10 +59,15 @@ impl Budget {
         Ok(Ticket { _permit: permit })
     }
 
+    /// The most that one ticket can be for.
+    pub(super) fn bytes_max(&self) -> u64 {
+        self.bytes_max / UNIT_BYTES * UNIT_BYTES
+    }
+
     /// Bytes in use now.
     pub(super) fn used_bytes(&self) -> u64 {
         let free = (self.free.available_permits() as u64).saturating_mul(UNIT_BYTES);
-        (self.bytes_max / UNIT_BYTES * UNIT_BYTES).saturating_sub(free)
+        self.bytes_max().saturating_sub(free)
     }
 
     /// How many wait now.
@@ -72,7 +77,7 @@ impl Budget {
 
     fn units(&self, bytes: u64) -> Result<u32, Refusal> {
         let too_large = Refusal::TooLarge { bytes_max: self.bytes_max };
-        if bytes > self.bytes_max / UNIT_BYTES * UNIT_BYTES {
+        if bytes > self.bytes_max() {
             return Err(too_large);
         }
         u32::try_from(bytes.div_ceil(UNIT_BYTES)).map_err(|_| too_large)

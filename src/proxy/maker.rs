@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
 
 mod look_up;
+mod together;
 
 use look_up::Lookup;
 
 use super::OpenError;
-use super::budget::{Budget, Refusal, Ticket};
+use super::batch::{Batches, Made};
+use super::budget::{Budget, Ticket};
 use super::lease::{Claim, Lease, Leases};
 use super::policy::Policy;
 use super::problem::{Failure, chain};
@@ -19,9 +20,9 @@ use super::purges::Purges;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
 use super::write_back::{Write, WriteBack, Written};
 use crate::config::{Config, Mode};
-use crate::metrics::{Metrics, Pixels, Reading, Wait};
-use crate::origin::{Attributes, Precondition, Store, StoreError};
-use crate::resize::{Header, Limits, PIPELINE, Resizer};
+use crate::metrics::{Metrics, Pixels, Reading};
+use crate::origin::{Attributes, Precondition, Store};
+use crate::resize::{Limits, PIPELINE, Resizer};
 use crate::tasks::Tasks;
 use crate::variant::{ObjectKey, Variant};
 
@@ -37,6 +38,8 @@ pub(super) struct Maker {
     pixels: Budget,
     policy: Arc<Policy>,
     purges: Arc<Purges>,
+    batches: Batches,
+    tasks: Tasks,
     leases: Option<Leases>,
     mode: Mode,
     /// Whether originals never change under their keys, so that nothing need be looked at again.
@@ -59,7 +62,7 @@ const ATTEMPTS: usize = 3;
 struct Original {
     bytes: Bytes,
     etag: Box<str>,
-    ticket: Ticket,
+    _ticket: Ticket,
 }
 
 impl Maker {
@@ -80,7 +83,7 @@ impl Maker {
                 variants.clone(),
                 purges.clone(),
                 work.write_back_memory.as_u64(),
-                tasks,
+                tasks.clone(),
                 metrics.write_backs.clone(),
             ),
             resizer: Resizer::start(work.threads, work.queue_length, metrics.pixels.clone())
@@ -89,6 +92,8 @@ impl Maker {
             downloads: budget(work.download_memory.as_u64()),
             pixels: budget(work.pixel_memory.as_u64()),
             purges,
+            batches: Batches::default(),
+            tasks,
             mode: config.answers.mode,
             immutable: config.originals.immutable,
             limits: Limits::from(&config.limits),
@@ -123,7 +128,7 @@ impl Maker {
     }
 
     async fn renew_or_make(
-        &self,
+        self: &Arc<Self>,
         variant: &Variant,
         stale: Option<&Answer>,
         steps: &mut Steps,
@@ -155,17 +160,14 @@ impl Maker {
     /// answer to whoever looks after it: memory does after `cache.revalidate_after`, reckoned from when the original was read,
     /// and a lookup always. So nothing is asked between reading it and storing what was made of it.
     async fn make_and_store(
-        &self,
+        self: &Arc<Self>,
         key: &ObjectKey,
         variant: &Variant,
         precondition: Precondition,
         lease: Option<Arc<Lease>>,
         steps: &mut Steps,
     ) -> Result<Option<Answer>, Failure> {
-        let (as_of, began) = (self.purges.now(), Instant::now());
-        let original = steps.time("original", self.download(&variant.original)).await?;
-        let original_etag = original.etag.clone();
-        let bytes = self.render(original, variant, steps).await?;
+        let Made { bytes, original_etag, as_of, began, .. } = self.together(variant, steps).await?;
         let origin = Provenance { detail: Detail::Made, steps: steps.clone(), original_etag, as_of: began };
         let attributes = self.attributes(variant, &origin.original_etag, &bytes);
         let original = variant.original.clone();
@@ -193,51 +195,6 @@ impl Maker {
                 (Lookup::Make(_), Claim::Taken) => {}
             }
         }
-    }
-
-    /// The original's bytes, counted as they come; the ticket is taken when their number is known and before they are.
-    async fn download(&self, key: &ObjectKey) -> Result<Original, Failure> {
-        let failed = |error: StoreError| Failure::of_store("original", &error);
-        let Some(object) = self.originals.get(key, None).await.map_err(failed)? else {
-            return Err(Failure::NotFound(format!("there is no original {:?}", key.as_str()).into()));
-        };
-        let length = object.meta.bytes;
-        if length > self.original_bytes_max {
-            return Err(Failure::too_large(length, self.original_bytes_max));
-        }
-        let start = Instant::now();
-        let ticket = self.downloads.ticket(length).await;
-        self.times.waited(Wait::Download, start.elapsed());
-        let ticket = ticket.map_err(|refusal| match refusal {
-            Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
-            Refusal::Overloaded => Failure::Overloaded,
-        })?;
-        let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
-        let mut body = object.body;
-        while let Some(chunk) = body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(failed)?);
-        }
-        Ok(Original { bytes: bytes.freeze(), etag: object.meta.etag, ticket })
-    }
-
-    /// Pixels, on the resize threads. Both tickets go with the job: if the flight's time is over, it still uses them.
-    async fn render(&self, original: Original, variant: &Variant, steps: &mut Steps) -> Result<Bytes, Failure> {
-        let failed = |error| Failure::of_render(&error);
-        let Original { bytes, ticket: download, .. } = original;
-        let header = Header::read(&bytes, &self.limits).map_err(failed)?;
-        let working = self.pixels.ticket(header.working_bytes(&[(variant.geometry, variant.encoding)]));
-        let start = Instant::now();
-        let pixels = steps.time("queue", working).await;
-        self.times.waited(Wait::Pixels, start.elapsed());
-        let pixels = pixels.map_err(|refusal| match refusal {
-            Refusal::TooLarge { bytes_max } => Failure::Unprocessable(
-                format!("the original needs more than the {bytes_max} bytes of work.pixel_memory").into(),
-            ),
-            Refusal::Overloaded => Failure::Overloaded,
-        })?;
-        let job =
-            self.resizer.render(bytes, header, variant.geometry, variant.encoding, self.limits, (download, pixels));
-        steps.time("render", job).await.map_err(failed)
     }
 
     /// Answers with the bytes and stores them behind the answer; or stores them and then says where they are. `None` if
@@ -299,6 +256,7 @@ impl Maker {
             Reading::new(move || this.upgrade().map_or(0, |this| read(&this)) as f64)
         };
         let waiting = vec![
+            read(|maker| maker.batches.waiting() as u64).label("for", "original"),
             read(|maker| maker.downloads.waiting() as u64).label("for", "download"),
             read(|maker| maker.pixels.waiting() as u64).label("for", "pixels"),
             read(|maker| maker.resizer.waiting() as u64).label("for", "thread"),

@@ -92,8 +92,18 @@ impl Steps {
     pub(super) async fn time<T>(&mut self, name: &'static str, step: impl Future<Output = T>) -> T {
         let start = Instant::now();
         let result = step.await;
-        self.0.push((name, start.elapsed()));
+        self.note(name, start.elapsed());
         result
+    }
+
+    /// Notes that a step took `time`.
+    pub(super) fn note(&mut self, name: &'static str, time: Duration) {
+        self.0.push((name, time));
+    }
+
+    /// These and then those of `other`.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
     }
 
     fn header(&self) -> Option<HeaderValue> {

@@ -1,5 +1,6 @@
 //! Once: however many ask, and whatever breaks.
 
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt;
 
@@ -172,4 +173,51 @@ async fn what_one_proxy_made_the_next_one_finds() {
     assert_eq!(stored.1, "resized; fwd=miss; detail=stored");
     assert_eq!((&made.2, &made.2), (&hit.2, &stored.2));
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
+}
+
+/// Six sizes of one original, for the sake of which it is downloaded and decoded once.
+fn six_sizes() -> [String; 6] {
+    [16, 24, 32, 48, 64, 80].map(|width| format!("/cat_{width}x.jpg"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_cold_sizes_of_one_original_are_one_get_and_one_decoding_and_what_they_are_alone() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(settings(&bucket)).await;
+    let gate = bucket.stall(Operation::Get, "originals/");
+    let paths = six_sizes();
+    let together = join_all(paths.iter().map(|path| async { stage.get(path).await.bytes().await.unwrap() }));
+    let (together, ()) = tokio::join!(together, async {
+        let all_wait = r#"resized_waiting{for="original"} 6"#;
+        until("all six wait for the original", || stage.metrics.encode().contains(all_wait)).await;
+        gate.release();
+    });
+    assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
+    let jobs = r#"resized_wait_seconds_count{for="thread"} 1"#;
+    assert!(stage.metrics.encode().contains(jobs), "one job of the resize threads");
+    let alone_bucket = bucket_with_a_cat().await;
+    let alone = Stage::start(settings(&alone_bucket)).await;
+    for (path, together) in paths.iter().zip(together) {
+        assert_eq!(alone.get(path).await.bytes().await.unwrap(), together, "{path}");
+    }
+    assert_eq!(alone_bucket.count(Operation::Get, "originals/"), 6, "one after the other");
+    assert!(stage.stop().await);
+    assert_eq!(bucket.count(Operation::Put, "variants/"), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_fails_is_an_answer_to_every_size_of_it_and_is_tried_again() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(settings(&bucket)).await;
+    let gate = bucket.stall(Operation::Get, "originals/");
+    bucket.fail(Operation::Get, "originals/", Fault::Status(503));
+    let paths = six_sizes();
+    let statuses = join_all(paths.iter().map(|path| async { stage.get(path).await.status() }));
+    let (statuses, ()) = tokio::join!(statuses, async {
+        until("the original is asked for", || bucket.count(Operation::Get, "originals/") >= 1).await;
+        gate.release();
+    });
+    assert_eq!(statuses, [StatusCode::BAD_GATEWAY; 6]);
+    bucket.heal();
+    assert_eq!(stage.get(&paths[0]).await.status(), StatusCode::OK);
 }
