@@ -10,12 +10,14 @@ Needs wrk (Debian: apt-get install wrk). The server runs on one core, wrk and th
 
 import asyncio
 import os
+import random
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +26,8 @@ SECONDS = int(os.environ.get("SECONDS_EACH", 5))
 TOKEN = "0123456789abcdef" * 2
 # Each client sends so much, so often: 16 KB a second, as over a bad line.
 PIECE_BYTES, PAUSE_S = 1600, 0.1
+# About as long as one upload takes so.
+RAMP_S = 2.5
 PICTURE = (ROOT / "samples" / "cat.jpg").read_bytes()
 
 
@@ -80,6 +84,8 @@ class Slow(threading.Thread):
         self.start()
 
     def run(self):
+        # wrk is on this core too: it must not be what waits, or its own waiting would be measured.
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         asyncio.run(self.all())
 
     async def all(self):
@@ -90,6 +96,8 @@ class Slow(threading.Thread):
             client.cancel()
 
     async def client(self):
+        # Clients do not come in step.
+        await asyncio.sleep(random.random() * RAMP_S)
         while True:
             self.next += 1
             self.done.append(await put(self.address, f"slow/{self.next}.jpg", PICTURE, slowly=True))
@@ -121,6 +129,7 @@ def main():
             for n in range(ROUNDS):
                 alone.append(hits(address))
                 slow = Slow(address, n * 1_000_000)
+                time.sleep(RAMP_S)
                 beside.append(hits(address))
                 slow.stopped.set()
                 slow.join()
