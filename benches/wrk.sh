@@ -3,6 +3,7 @@
 #
 #   benches/wrk.sh                    the pictures of samples/
 #   benches/wrk.sh FOLDER             your own
+#   tests/with-seaweedfs benches/wrk.sh   and what is stored in S3
 #   SECONDS_EACH=30 CONNECTIONS=256 PICTURE=cat.jpg benches/wrk.sh
 #
 # Needs wrk (Debian: apt-get install wrk). For hits, server and wrk run on different cores; misses use all cores, as
@@ -95,7 +96,29 @@ start "$all_cores"
 measure "99 % hits, 1 % misses" "$all_cores" "$url" -s "$work/mix.lua"
 stop
 
-start "$all_cores" RESIZED_CACHE__MEMORY=0
-curl -fsS -o "$work/small" "$url/${stem}_300x300.$extension"
-measure "stored, not in memory" "$all_cores" "$url/${stem}_300x300.$extension"
-stop
+# What is in the store and not in memory: sizes in turn, as requests for one would wait for one another.
+stored=200
+cat >"$work/stored.lua" <<LUA
+local n = 0
+request = function()
+    n = n + 1
+    return wrk.format("GET", string.format("/${stem}_%dx200.$extension", 200 + n % $stored))
+end
+LUA
+measure_stored() { # NAME [VARIABLE=VALUE...]
+    local name=$1; shift
+    start "$all_cores" RESIZED_CACHE__MEMORY=0 "$@"
+    seq 200 $((199 + stored)) | xargs -P 4 -I{} curl -fsS -o /dev/null "$url/${stem}_{}x200.$extension"
+    measure "$name" "$all_cores" "$url" -s "$work/stored.lua"
+    stop
+}
+measure_stored "stored in a folder"
+measure_stored "stored, immutable" RESIZED_ORIGINALS__IMMUTABLE=true
+if [ -n "${TEST_S3_ENDPOINT:-}" ]; then
+    curl -fsS -o /dev/null -T "$photos/$picture" --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+        "$TEST_S3_ENDPOINT/$TEST_S3_BUCKET/originals/$picture"
+    s3=(RESIZED_S3__ENDPOINT="$TEST_S3_ENDPOINT" RESIZED_S3__PATH_STYLE=true RESIZED_S3__REGION=us-east-1
+        RESIZED_ORIGINALS__STORE="s3://$TEST_S3_BUCKET/originals" RESIZED_VARIANTS__STORE="s3://$TEST_S3_BUCKET/variants")
+    measure_stored "stored in S3" "${s3[@]}"
+    measure_stored "stored in S3, immutable" "${s3[@]}" RESIZED_ORIGINALS__IMMUTABLE=true
+fi
