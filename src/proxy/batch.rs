@@ -70,7 +70,8 @@ impl Batches {
             return (awaited, None);
         }
         let members = Mutex::new(vec![member]);
-        let batch = Arc::new(Batch { original: variant.original.clone(), as_of: now(), began: Instant::now(), members });
+        let batch =
+            Arc::new(Batch { original: variant.original.clone(), as_of: now(), began: Instant::now(), members });
         open.insert(variant.original.clone(), batch.clone());
         (awaited, Some(batch))
     }
