@@ -21,7 +21,7 @@ const PICTURES: [(&str, &[&str]); 4] = [
 fn cold(criterion: &mut Criterion) {
     let config = Config::default();
     let grammar = Grammar::new(&config).unwrap();
-    let limits = Limits::from(&config.limits);
+    let limits = Limits::from(&config);
     let mut group = criterion.benchmark_group("render");
     for (name, paths) in PICTURES {
         let original = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)).unwrap();

@@ -1,11 +1,11 @@
 //! What has to hold for any bytes at all: the fuzz targets' bodies, which `cargo test` runs too, on the corpus.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use resized::resize::{Header, Incomplete, Limits, output_size, render, sniff};
+use resized::resize::{Finish, Header, Incomplete, Limits, output_size, render, sniff};
 use resized::variant::{Encoding, Geometry, Quality, Region};
 
 /// The system's allocator, which notes how much is in use at once.
@@ -59,6 +59,7 @@ pub fn limits() -> Limits {
         scans: 20,
         render_time: Duration::from_secs(5),
         incomplete: Incomplete::Refuse,
+        finish: Finish::default(),
     }
 }
 
@@ -80,7 +81,12 @@ pub fn variant(bytes: &[u8]) {
     let Some((&[width, height, shape, format], bytes)) = bytes.split_first_chunk() else { return };
     let Some(header) = header(bytes) else { return };
     let incomplete = if shape & 32 == 0 { Incomplete::Refuse } else { Incomplete::Keep };
-    let limits = Limits { incomplete, ..limits() };
+    let finish = Finish {
+        jpeg_progressive: shape & 64 != 0,
+        png_colours: NonZeroU16::new(if shape & 64 != 0 { 16 } else { 0 }),
+        linear_light: shape & 128 != 0,
+    };
+    let limits = Limits { incomplete, finish, ..limits() };
     let (geometry, encoding) = (geometry(width, height, shape), encoding(format));
     let promised = header.working_bytes(&[(geometry, encoding)]);
     let (made, used) = peak(|| render(bytes, &header, geometry, encoding, &limits));
@@ -110,7 +116,8 @@ fn encoding(format: u8) -> Encoding {
     match format % 4 {
         0 => Encoding::Jpeg(quality),
         1 => Encoding::Png,
-        _ => Encoding::WebP(quality),
+        2 => Encoding::Gif,
+        _ => Encoding::WebP(if quality.get() == 64 { Quality::new(100).expect("1 to 100") } else { quality }),
     }
 }
 

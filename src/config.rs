@@ -277,11 +277,26 @@ pub struct Formats {
     pub negotiate: Vec<String>,
     pub jpeg_quality: u8,
     pub webp_quality: u8,
+    pub avif_quality: u8,
+    /// Whether JPEGs are progressive.
+    pub jpeg_progressive: bool,
+    /// The most colours of a PNG, 2 to 256; 0 is all there are.
+    pub png_colours: u16,
+    /// Whether pictures are made small in light rather than in numbers.
+    pub linear_light: bool,
 }
 
 impl Default for Formats {
     fn default() -> Self {
-        Self { negotiate: Vec::new(), jpeg_quality: 80, webp_quality: 80 }
+        Self {
+            negotiate: Vec::new(),
+            jpeg_quality: 80,
+            webp_quality: 80,
+            avif_quality: 60,
+            jpeg_progressive: false,
+            png_colours: 0,
+            linear_light: false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! Rust only. This module knows no network and no store.
 
 use std::io;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use image::metadata::Orientation;
 
 use crate::config;
 pub use crate::config::Incomplete;
-use crate::metrics::{Pixels, Wait};
+use crate::metrics::{self, Wait};
 use crate::variant::{Encoding, Geometry, Region};
 
 mod header;
@@ -26,11 +26,15 @@ mod png;
 mod gif;
 mod riff;
 mod animation;
+mod palette;
+#[cfg(feature = "avif")]
+mod avif;
 mod decode;
 mod ink;
 mod colour;
 mod attention;
 mod scale;
+mod light;
 mod encode;
 mod planes;
 mod planar;
@@ -49,7 +53,7 @@ use decode::{Decoded, Job};
 use frame::Frame;
 use gate::{Gate, GateError};
 use planar::Planar;
-use scale::{LANCZOS, MEANS};
+use scale::{LANCZOS, MEANS, Pixels, Window};
 
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
 pub const PIPELINE: &str = "4";
@@ -71,11 +75,30 @@ pub struct Limits {
     pub render_time: Duration,
     /// What becomes of files that are cut short.
     pub incomplete: Incomplete,
+    /// What the URL leaves open.
+    pub finish: Finish,
 }
 
-impl From<&config::Limits> for Limits {
-    fn from(limits: &config::Limits) -> Self {
+/// How variants are made where the URL leaves it open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Finish {
+    /// Whether JPEGs come in scans from coarse to fine.
+    pub jpeg_progressive: bool,
+    /// The most colours of a PNG; `None` is all there are.
+    pub png_colours: Option<NonZeroU16>,
+    /// Whether pictures are scaled in light rather than in numbers.
+    pub linear_light: bool,
+}
+
+impl From<&config::Config> for Limits {
+    fn from(config: &config::Config) -> Self {
+        let (limits, formats) = (&config.limits, &config.formats);
         Self {
+            finish: Finish {
+                jpeg_progressive: formats.jpeg_progressive,
+                png_colours: NonZeroU16::new(formats.png_colours),
+                linear_light: formats.linear_light,
+            },
             input_pixels: limits.input_pixels,
             output_pixels: limits.output_pixels,
             frames: limits.frames.get(),
@@ -90,7 +113,7 @@ impl From<&config::Limits> for Limits {
 impl Default for Limits {
     /// Those of the default settings.
     fn default() -> Self {
-        Self::from(&config::Limits::default())
+        Self::from(&config::Config::default())
     }
 }
 
@@ -168,6 +191,10 @@ pub fn render_each(
     let (mut places, mut wanted) = (Vec::new(), Vec::new());
     for (place, variant) in variants.iter().enumerate() {
         match checked(variant) {
+            Ok(frame) if animation::applies(header, variant.1) => {
+                let job = Job::new(limits);
+                done(place, animation::render(original, header, (frame, variant.0), variant.1, (limits, &job)));
+            }
             Ok(frame) => {
                 places.push((place, frame));
                 wanted.push(*variant);
@@ -184,7 +211,7 @@ pub fn render_each(
     match Source::decode(original, header, &wanted, &job) {
         Ok(source) => {
             for ((place, frame), (geometry, encoding)) in places.into_iter().zip(wanted) {
-                done(place, source.make(frame, header.orientation, geometry, encoding));
+                done(place, source.make(frame, header.orientation, geometry, encoding, &job));
             }
         }
         // It may be damaged only where the largest of them needs it.
@@ -222,43 +249,52 @@ impl Source {
         orientation: Orientation,
         geometry: Geometry,
         encoding: Encoding,
+        job: &Job,
     ) -> Result<Vec<u8>, RenderError> {
         let frame = self.attend(frame, orientation, geometry)?;
         let (window, size) = frame.stored(orientation);
         let (scaled, conversion) = match self {
-            Self::Planes(Planar { planes, conversion }) if conversion.is_none() && planar::halves(encoding) => {
+            Self::Planes(Planar { planes, conversion }) if conversion.is_none() && planar::halves(encoding, job) => {
                 return encode::planes(planes.halved(&window, size)?, orientation, encoding);
             }
             Self::Planes(Planar { planes, conversion }) => (planes.pixels(&window, size, LANCZOS)?, conversion),
             Self::Pixels(Decoded { pixels, conversion }) => {
-                (scale::scale(pixels, conversion, window, size)?, conversion)
+                (scale::scale(pixels, conversion, window, size, job)?, conversion)
             }
         };
-        encode::encode(scale::orient(conversion.apply(scaled), orientation), encoding)
+        encode::encode(scale::orient(conversion.apply(scaled), orientation), encoding, job)
     }
 
-    /// The frame with its crop where the picture is looked at, if the region is `smart`; else as it is.
+    /// See [`attend`].
     fn attend(&self, frame: Frame, orientation: Orientation, geometry: Geometry) -> Result<Frame, RenderError> {
-        if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
-            return Ok(frame);
-        }
-        let (whole, size) = frame.reduced(orientation, attention::SIDE);
-        let (reduced, conversion) = match self {
-            Self::Planes(Planar { planes, conversion }) => (planes.pixels(&whole, size, MEANS)?, conversion),
-            Self::Pixels(Decoded { pixels, conversion }) => {
-                (scale::resample(pixels, whole, size, MEANS, conversion.has_alpha())?, conversion)
-            }
-        };
-        let upright = scale::orient(conversion.apply(reduced), orientation);
-        Ok(frame.attending(|across, down| attention::begin(&upright, across, down)))
+        attend(frame, orientation, geometry, |window, size| match self {
+            Self::Planes(Planar { planes, conversion }) => Ok(conversion.apply(planes.pixels(&window, size, MEANS)?)),
+            Self::Pixels(Decoded { pixels, conversion }) => scale::reduce(pixels, conversion, window, size),
+        })
     }
+}
+
+/// The frame with its crop where the picture is looked at, if the region is `smart`; else as it is. `reduce` makes a few pixels
+/// of a window, in sRGB and in the stored orientation.
+fn attend(
+    frame: Frame,
+    orientation: Orientation,
+    geometry: Geometry,
+    reduce: impl FnOnce(Window, (NonZeroU32, NonZeroU32)) -> Result<Pixels, RenderError>,
+) -> Result<Frame, RenderError> {
+    if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
+        return Ok(frame);
+    }
+    let (whole, size) = frame.reduced(orientation, attention::SIDE);
+    let upright = scale::orient(reduce(whole, size)?, orientation);
+    Ok(frame.attending(|across, down| attention::begin(&upright, across, down)))
 }
 
 /// The resize threads: what runs pixels, and nothing else.
 #[derive(Debug)]
 pub struct Resizer {
     gate: Gate,
-    times: Pixels,
+    times: metrics::Pixels,
 }
 
 impl Resizer {
@@ -267,7 +303,7 @@ impl Resizer {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(threads: usize, queue_length: NonZeroUsize, times: Pixels) -> io::Result<Self> {
+    pub fn start(threads: usize, queue_length: NonZeroUsize, times: metrics::Pixels) -> io::Result<Self> {
         Ok(Self { gate: Gate::start(threads, queue_length)?, times })
     }
 

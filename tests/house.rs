@@ -84,8 +84,12 @@ fn only_resize_names_pixels() {
         &["resize"],
         &[
             "image",
+            "avif_serialize",
+            "color_quant",
             "fast_image_resize",
+            "gif",
             "image_webp",
+            "rav1e",
             "jpeg_encoder",
             "jpeg_planes",
             "libwebp_sys",

@@ -96,7 +96,7 @@ impl Maker {
             tasks,
             mode: config.answers.mode,
             immutable: config.originals.immutable,
-            limits: Limits::from(&config.limits),
+            limits: Limits::from(config),
             original_bytes_max: config.limits.original_bytes.as_u64(),
             variant_bytes_max: config.limits.variant_bytes.as_u64(),
             flight_time: work.flight_time,

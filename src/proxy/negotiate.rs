@@ -8,9 +8,9 @@ use crate::variant::Format;
 /// The format of `offers` with the highest quality in `Accept`; among equals the first. `None` if none is named.
 ///
 /// Only a format that is named counts: `image/*` and `*/*` are what clients send that know no newer format.
-pub(super) fn negotiate(request: &HeaderMap, offers: &[Format]) -> Option<Format> {
+pub(super) fn negotiate(request: &HeaderMap, offers: impl Iterator<Item = Format>) -> Option<Format> {
     let mut best: Option<(Format, u16)> = None;
-    for &offer in offers {
+    for offer in offers {
         let quality = request
             .get_all(ACCEPT)
             .iter()
@@ -58,7 +58,7 @@ mod tests {
         for (accept, expected) in table {
             let mut request = HeaderMap::new();
             request.insert(ACCEPT, accept.parse().unwrap());
-            assert_eq!(negotiate(&request, &[Format::WebP, Format::Png]), expected, "{accept}");
+            assert_eq!(negotiate(&request, [Format::WebP, Format::Png].into_iter()), expected, "{accept}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::colour::Conversion;
 use super::deadline::Deadline;
 use super::header::Header;
 use super::scale::Pixels;
-use super::{Codec, Incomplete, Limits, RenderError, gif, ink, jpeg, png, riff};
+use super::{Codec, Finish, Incomplete, Limits, RenderError, gif, ink, jpeg, png, riff};
 
 /// What a codec says of a picture before it is decoded.
 pub(super) struct Facts {
@@ -28,6 +28,7 @@ pub(super) struct Job {
     pub(super) incomplete: Incomplete,
     pub(super) pixels_max: u64,
     pub(super) scans_max: u32,
+    pub(super) finish: Finish,
 }
 
 impl Job {
@@ -37,6 +38,7 @@ impl Job {
             incomplete: limits.incomplete,
             pixels_max: limits.input_pixels,
             scans_max: limits.scans,
+            finish: limits.finish,
         }
     }
 

@@ -1,19 +1,30 @@
 //! From pixels to bytes.
 
+use std::time::Duration;
+
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageEncoder};
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 use jpeg_planes::{PlaneRef, Subsampling};
 
+use super::animation::Loops;
+#[cfg(feature = "avif")]
+use super::avif;
+use super::decode::Job;
 use super::frame::Frame;
+use super::palette::{Indexed, indexed};
 use super::planes::{Halved, Range};
 use super::scale::{Pixels, orient};
-use super::{Limits, RenderError, webp};
+use super::{Limits, RenderError, gif, webp};
 use crate::variant::{Encoding, Quality};
 
 /// The longest side of a JPEG (ITU-T T.81 section B.2.2) and of a WebP (RFC 9649 section 2.5).
 const JPEG_SIDE_MAX: u32 = 65_535;
 const WEBP_SIDE_MAX: u32 = 16_383;
+/// Of a GIF (GIF89a, section 18), and of a frame of AV1 (section 5.5.1).
+const GIF_SIDE_MAX: u32 = 65_535;
+const AVIF_SIDE_MAX: u32 = 65_535;
 
 /// # Errors
 /// The variant would be larger than `limits.output_pixels`, or than its format can say.
@@ -26,6 +37,8 @@ pub(super) fn check_size(frame: &Frame, encoding: Encoding, limits: &Limits) -> 
     let side_max = match encoding {
         Encoding::Jpeg(_) => JPEG_SIDE_MAX,
         Encoding::WebP(_) => WEBP_SIDE_MAX,
+        Encoding::Gif => GIF_SIDE_MAX,
+        Encoding::Avif(_) => AVIF_SIDE_MAX,
         Encoding::Png => u32::MAX,
     };
     if width.max(height) > side_max {
@@ -36,11 +49,25 @@ pub(super) fn check_size(frame: &Frame, encoding: Encoding, limits: &Limits) -> 
 
 /// # Errors
 /// [`RenderError::Encode`]: out of memory, or a fault of ours.
-pub(super) fn encode(pixels: Pixels, encoding: Encoding) -> Result<Vec<u8>, RenderError> {
+pub(super) fn encode(pixels: Pixels, encoding: Encoding, job: &Job) -> Result<Vec<u8>, RenderError> {
+    job.deadline.check()?;
     match encoding {
+        Encoding::Jpeg(quality) if job.finish.jpeg_progressive => progressive_jpeg(&on_white(pixels), quality),
         Encoding::Jpeg(quality) => jpeg(&Halved::of(&on_white(pixels)), quality),
-        Encoding::Png => png(&pixels),
+        Encoding::Png => match job.finish.png_colours {
+            Some(colours) => png_of_few(pixels, colours.get().clamp(2, 256).into()),
+            None => png(&pixels),
+        },
         Encoding::WebP(quality) => webp::encode(&colour(pixels), quality),
+        #[cfg(feature = "avif")]
+        Encoding::Avif(quality) => avif::encode(&pixels, quality, job),
+        #[cfg(not(feature = "avif"))]
+        Encoding::Avif(_) => Err(RenderError::Encode { reason: "built without the feature avif".to_owned() }),
+        Encoding::Gif => {
+            let mut writer = gif::encode::Writer::new((pixels.width, pixels.height), Loops::ONCE)?;
+            writer.add(&rgba(pixels), Duration::ZERO)?;
+            writer.finish()
+        }
     }
 }
 
@@ -54,7 +81,9 @@ pub(super) fn planes(stored: Halved, orientation: Orientation, encoding: Encodin
     match encoding {
         Encoding::Jpeg(quality) => jpeg(&upright.into_range(Range::Full), quality),
         Encoding::WebP(quality) => webp::encode_planes(upright.into_range(Range::Limited), quality),
-        Encoding::Png => Err(RenderError::Encode { reason: "PNG is not made of planes".to_owned() }),
+        Encoding::Png | Encoding::Avif(_) | Encoding::Gif => {
+            Err(RenderError::Encode { reason: "only JPEG and WebP are made of planes".to_owned() })
+        }
     }
 }
 
@@ -65,6 +94,23 @@ fn jpeg(planes: &Halved, quality: Quality) -> Result<Vec<u8>, RenderError> {
     let subsampling = if refs.len() == 1 { Subsampling::Grey } else { Subsampling::Half };
     jpeg_planes::encode(&refs, subsampling, quality.get())
         .map_err(|error| RenderError::Encode { reason: error.to_string() })
+}
+
+/// Progressive, 4:2:0, with Huffman tables of its own.
+fn progressive_jpeg(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, RenderError> {
+    let failed = |reason: &dyn ToString| RenderError::Encode { reason: reason.to_string() };
+    let side = |n: u32| u16::try_from(n).map_err(|error| failed(&error));
+    let (width, height) = (side(pixels.width)?, side(pixels.height)?);
+    let mut bytes = Vec::with_capacity(pixels.data.len() / 8 + 1024);
+    let mut encoder = Encoder::new(&mut bytes, quality.get());
+    encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+    encoder.set_progressive(true);
+    encoder.set_optimized_huffman_tables(true);
+    // Its default takes the first sample of four, which moves colours by half a pixel.
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    let colour = if pixels.channels == 1 { ColorType::Luma } else { ColorType::Rgb };
+    encoder.encode(&pixels.data, width, height, colour).map_err(|error| failed(&error))?;
+    Ok(bytes)
 }
 
 /// Lossless: a filter a row, and the quick end of deflate, which is 8 % larger and 50 times faster than the slow one.
@@ -79,6 +125,27 @@ fn png(pixels: &Pixels) -> Result<Vec<u8>, RenderError> {
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
         .write_image(&pixels.data, pixels.width, pixels.height, colour)
         .map_err(|error| RenderError::Encode { reason: error.to_string() })?;
+    Ok(bytes)
+}
+
+/// In a palette of so many colours, 2 to 256.
+fn png_of_few(pixels: Pixels, colours: usize) -> Result<Vec<u8>, RenderError> {
+    let failed = |error: &dyn ToString| RenderError::Encode { reason: error.to_string() };
+    let (width, height) = (pixels.width, pixels.height);
+    let Indexed { palette, indices } = indexed(rgba(pixels).data.as_chunks().0, colours);
+    let mut bytes = Vec::with_capacity(indices.len() / 2 + 1024);
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(palette.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect::<Vec<_>>());
+    if palette.iter().any(|colour| colour[3] != u8::MAX) {
+        encoder.set_trns(palette.iter().map(|colour| colour[3]).collect::<Vec<_>>());
+    }
+    // Few colours repeat: what deflate finds for its time is worth it, and filters only hide it.
+    encoder.set_compression(png::Compression::Balanced);
+    encoder.set_filter(png::Filter::NoFilter);
+    let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
+    writer.write_image_data(&indices).map_err(|error| failed(&error))?;
+    writer.finish().map_err(|error| failed(&error))?;
     Ok(bytes)
 }
 
@@ -100,6 +167,16 @@ fn on_white(pixels: Pixels) -> Pixels {
     }
     let channels = if colours == 1 { 1 } else { 3 };
     Pixels { channels, data, ..pixels }
+}
+
+/// Whatever it is as RGBA.
+pub(super) fn rgba(pixels: Pixels) -> Pixels {
+    let pixels = colour(pixels);
+    if pixels.channels == 4 {
+        return pixels;
+    }
+    let data = pixels.data.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [r, g, b, u8::MAX]).collect();
+    Pixels { channels: 4, data, ..pixels }
 }
 
 /// Grey as colour: WebP has no grey.

@@ -1,5 +1,7 @@
 //! GIF: frames of palettes, laid on a canvas one after the other (GIF89a, CompuServe 1990).
 
+pub(super) mod encode;
+
 use std::io::Cursor;
 use std::num::NonZeroU64;
 use std::time::Duration;

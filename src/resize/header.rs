@@ -106,8 +106,10 @@ impl Header {
             // Convolution first makes the picture narrower: that many columns of the whole height, a byte a sample.
             let channels = if self.jpeg.is_some() { 1 } else { 4 };
             let narrowed = channels * u64::from(width.max(height).get()) * u64::from(self.width.max(self.height));
+            // Of an animation, the canvases and frames of the encoder.
+            let moving = if self.frames > 1 { (40 + u64::from(self.frames)) * output } else { 0 };
             // Scaled, oriented, and being encoded, with the encoder's own planes.
-            narrowed + 16 * output
+            narrowed + moving + 16 * output
         });
         // One after the other.
         let made = made.max().unwrap_or(0);
@@ -120,7 +122,9 @@ impl Header {
     /// What decoding to pixels allocates.
     fn decoded_bytes(&self) -> u64 {
         let pixels = u64::from(self.width) * u64::from(self.height);
-        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + u64::from(self.codec_bytes))
+        // Of an animation, the canvas as it is scaled and as it may have to be again.
+        let moving = if self.frames > 1 { 8 } else { 0 };
+        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + u64::from(self.codec_bytes) + moving)
     }
 }
 

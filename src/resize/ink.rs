@@ -9,8 +9,7 @@ use super::scale::Pixels;
 
 /// The picture as cyan, magenta, yellow and black, 255 being all of an ink; and its profile.
 ///
-/// Samples are taken to be stored inverted, as Adobe's programs write them and as every browser reads them, with or
-/// without the Adobe marker that should say so.
+/// With an Adobe marker, samples are stored inverted; without one, they are what they say (as libvips and Pillow have it).
 ///
 /// # Errors
 /// The bytes are damaged, or of a kind that the codec does not know.
@@ -21,13 +20,16 @@ pub(super) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u
         return Err(RenderError::Damaged { reason: "four channels that are not CMYK".to_owned() });
     }
     let (mut pixels, profile) = jpeg::decode_as(&mut decoder, stored, 4)?;
+    let is_inverted = jpeg::has_adobe_marker(original);
     for pixel in pixels.data.chunks_exact_mut(4) {
-        let [c, m, y, k] = [pixel[0], pixel[1], pixel[2], 255 - pixel[3]];
-        let inks = match stored {
-            ColorSpace::YCCK => from_luma(c, m, y),
-            _ => [255 - c, 255 - m, 255 - y],
-        };
-        pixel.copy_from_slice(&[inks[0], inks[1], inks[2], k]);
+        if stored == ColorSpace::YCCK {
+            // Luma and chroma are of what the first three inks leave (Adobe Technical Note 5116, section 18).
+            let left = from_luma(pixel[0], pixel[1], pixel[2]);
+            pixel[..3].copy_from_slice(&left.map(|sample| 255 - sample));
+        }
+        if is_inverted {
+            pixel.iter_mut().for_each(|sample| *sample = 255 - *sample);
+        }
     }
     Ok((pixels, profile))
 }

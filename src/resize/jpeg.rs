@@ -100,6 +100,11 @@ fn first_scan(original: &[u8]) -> Option<usize> {
     markers(original).find(|(marker, _)| *marker == 0xDA).map(|(_, at)| at)
 }
 
+/// Whether an application segment of Adobe's stands before the first scan.
+pub(super) fn has_adobe_marker(original: &[u8]) -> bool {
+    markers(original).any(|(marker, at)| marker == 0xEE && original[at..].get(4..9) == Some(b"Adobe"))
+}
+
 /// The marker of the frame header, which says how the picture is coded (ITU-T T.81, table B.1).
 fn frame(original: &[u8]) -> Option<u8> {
     // SOF0 to SOF15 without DHT, JPG and DAC, which have numbers among them.

@@ -39,6 +39,10 @@ impl Planar {
         variants: &[(Geometry, Encoding)],
         job: &Job,
     ) -> Result<Option<Self>, RenderError> {
+        // Planes are scaled as they are coded, which is not as light.
+        if job.finish.linear_light {
+            return Ok(None);
+        }
         match (header.codec, &header.jpeg) {
             (Codec::Jpeg, Some(jpeg)) => jpeg_planes(original, header, jpeg, variants, job).map(Some),
             (Codec::WebP, _) => {
@@ -76,6 +80,9 @@ fn jpeg_planes(
 
 /// The header of a JPEG that comes as planes which can be used, if it is one.
 pub(super) fn jpeg_header(original: &[u8], limits: &Limits) -> Option<JpegHeader> {
+    if limits.finish.linear_light {
+        return None;
+    }
     let limits = JpegLimits { pixels: limits.input_pixels, ..JpegLimits::default() };
     JpegHeader::read(original, &limits).ok().filter(|jpeg| jpeg.colour != Colour::Rgb)
 }
@@ -114,10 +121,11 @@ fn scales(header: &Header, jpeg: &JpegHeader, variants: &[(Geometry, Encoding)])
 }
 
 /// Whether a variant in sRGB is made of planes with halved chroma rather than of pixels.
-pub(super) fn halves(encoding: Encoding) -> bool {
+pub(super) fn halves(encoding: Encoding, job: &Job) -> bool {
     match encoding {
-        Encoding::Jpeg(_) | Encoding::WebP(_) => true,
-        Encoding::Png => false,
+        Encoding::Jpeg(_) => !job.finish.jpeg_progressive,
+        Encoding::WebP(quality) => !quality.is_lossless(),
+        Encoding::Png | Encoding::Avif(_) | Encoding::Gif => false,
     }
 }
 
@@ -236,7 +244,9 @@ mod tests {
             Planar::decode(original, &header, &[(geometry, encoding)], &job).unwrap().expect("it holds planes");
         let pixels = Source::Pixels(decode::decode(original, &header, &job).unwrap());
         let frame = Frame::new(header.oriented_size(), geometry);
-        let make = |source: Source, encoding| source.make(frame, header.orientation, geometry, encoding).unwrap();
+        let make = |source: Source, encoding| {
+            source.make(frame, header.orientation, geometry, encoding, &Job::new(&limits())).unwrap()
+        };
         let made = [make(Source::Planes(planar), encoding), make(pixels, Encoding::Png)];
         made.map(|bytes| image::load_from_memory(&bytes).unwrap())
     }
@@ -299,7 +309,7 @@ mod tests {
             file(SamplingFactor::F_2_2, true, None),
             file(SamplingFactor::F_2_1, false, Some(&ColorProfile::new_display_p3())),
             webp::encode(&rgb, Quality::new(95).unwrap()).unwrap(),
-            encode::encode(rgb, Encoding::Png).unwrap(),
+            encode::encode(rgb, Encoding::Png, &Job::new(&limits())).unwrap(),
         ];
         for original in originals {
             let header = Header::read(&original, &limits()).unwrap();

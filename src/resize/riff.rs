@@ -3,19 +3,22 @@
 //! The chunks are walked before anything is decoded, since a picture inside may be larger than the canvas says.
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+use std::time::Duration;
 
 use image::metadata::Orientation;
 use image_webp::{DecodingError, WebPDecoder, vp8};
 
-use super::RenderError;
+use super::animation::{Canvas, Frames, Loops, Place};
 use super::colour::PROFILE_BYTES_MAX;
 use super::deadline::Deadline;
 use super::decode::{Facts, Job};
+use super::gif::unhurried;
 use super::scale::Pixels;
+use super::{RenderError, encode};
 
 /// What the chunks say; no pixel is decoded.
 pub(super) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
-    let mut chunks = Chunks(original.get(12..).unwrap_or_default());
+    let mut chunks = Chunks::of(original);
     let first = chunks.next().ok_or_else(|| damaged("it ends before its first chunk"))?;
     let mut facts = Facts {
         size: (0, 0),
@@ -30,10 +33,10 @@ pub(super) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
             facts.size = canvas_size(first.data).ok_or_else(|| damaged("a short header"))?;
             facts.frames = extended(chunks, facts.size)?;
             if facts.frames > 1 {
-                // A frame, and the canvas that it is laid on.
-                facts.codec_bytes += 4 + 4;
+                // A frame, and its bytes.
+                facts.codec_bytes += 4;
             }
-            let exif = Chunks(original.get(12..).unwrap_or_default()).find(|chunk| chunk.name == b"EXIF");
+            let exif = Chunks::of(original).find(|chunk| chunk.name == b"EXIF");
             facts.orientation = exif.and_then(|chunk| orientation(chunk.data)).unwrap_or(Orientation::NoTransforms);
         }
         b"VP8 " | b"VP8L" => facts.size = first.picture_size().ok_or_else(|| damaged("a short header"))?,
@@ -44,13 +47,27 @@ pub(super) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
 
 /// The picture, or an animation's first frame; and the profile.
 pub(super) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
-    let mut decoder = open(original, job)?;
+    let profile = profile(original).map(<[u8]>::to_vec);
+    let is_animated = Chunks::of(original).any(|chunk| chunk.name == b"ANMF");
+    if !is_animated {
+        return Ok((picture(original, job)?, profile));
+    }
+    let mut frames = WebP::open(original)?;
+    match frames.next(job)? {
+        Some(_) => Ok((frames.canvas.into_pixels(), profile)),
+        None => Err(damaged("it has no frame")),
+    }
+}
+
+/// A file of one picture.
+fn picture(file: &[u8], job: &Job) -> Result<Pixels, RenderError> {
+    let bytes = Watched { bytes: Cursor::new(file), deadline: job.deadline };
+    let mut decoder = WebPDecoder::new(bytes).map_err(|error| failed(&error, job))?;
     let (width, height) = decoder.dimensions();
     let mut data = vec![0; decoder.output_buffer_size().unwrap_or_default()];
     decoder.read_image(&mut data).map_err(|error| failed(&error, job))?;
     let channels = if decoder.has_alpha() { 4 } else { 3 };
-    let profile = profile(original).map(<[u8]>::to_vec);
-    Ok((Pixels { width, height, channels, data }, profile))
+    Ok(Pixels { width, height, channels, data })
 }
 
 /// The planes of one lossy picture without alpha; `None` where it is anything else.
@@ -65,14 +82,122 @@ pub(super) fn planes(original: &[u8], job: &Job) -> Option<Result<vp8::Frame, Re
 
 /// The colour profile, if there is one of a size that profiles have.
 pub(super) fn profile(original: &[u8]) -> Option<&[u8]> {
-    let mut chunks = Chunks(original.get(12..).unwrap_or_default());
+    let mut chunks = Chunks::of(original);
     let profile = chunks.find(|chunk| chunk.name == b"ICCP")?;
     (profile.data.len() <= PROFILE_BYTES_MAX).then_some(profile.data)
 }
 
-fn open<'a>(original: &'a [u8], job: &Job) -> Result<WebPDecoder<Watched<'a>>, RenderError> {
-    let bytes = Watched { bytes: Cursor::new(original), deadline: job.deadline };
-    WebPDecoder::new(bytes).map_err(|error| failed(&error, job))
+/// The frames, as they are seen. Each is decoded as a file of its own and laid on the canvas here: the decoder's own
+/// canvas forgets to clear some frames and clears the wrong places of others.
+pub(super) struct WebP<'a> {
+    chunks: Chunks<'a>,
+    canvas: Canvas,
+    /// What of the canvas is to be cleared before the next frame.
+    clear: Option<Place>,
+    loops: Loops,
+}
+
+impl<'a> WebP<'a> {
+    pub(super) fn open(original: &'a [u8]) -> Result<Self, RenderError> {
+        let mut chunks = Chunks::of(original);
+        let header = chunks.next().filter(|chunk| chunk.name == b"VP8X");
+        let size = header.and_then(|chunk| canvas_size(chunk.data)).ok_or_else(|| damaged("a short header"))?;
+        let animation = Chunks::of(original).find(|chunk| chunk.name == b"ANIM");
+        let loops = animation.and_then(|chunk| Some(u16::from_le_bytes(*chunk.data.get(4..)?.first_chunk()?)));
+        let loops = loops.map_or(Loops::ONCE, Loops);
+        Ok(Self { chunks, canvas: Canvas::clear(size.0, size.1), clear: None, loops })
+    }
+
+    /// Lays a frame on the canvas.
+    fn draw(&mut self, frame: &Frame<'_>, job: &Job) -> Result<(), RenderError> {
+        if let Some(place) = self.clear.take() {
+            self.canvas.clear_at(&place);
+        }
+        let picture = picture(&frame.alone(), job)?;
+        if (picture.width, picture.height) != (frame.place.width, frame.place.height) {
+            return Err(damaged("a picture of another size than is announced"));
+        }
+        let picture = encode::rgba(picture);
+        let (pixels, _) = picture.data.as_chunks::<4>();
+        if frame.is_blended {
+            self.canvas.blend(&frame.place, pixels);
+        } else {
+            self.canvas.draw(&frame.place, pixels, |pixel| Some(*pixel));
+        }
+        self.clear = frame.is_cleared.then_some(frame.place);
+        Ok(())
+    }
+}
+
+impl Frames for WebP<'_> {
+    fn next(&mut self, job: &Job) -> Result<Option<Duration>, RenderError> {
+        let Some(chunk) = self.chunks.find(|chunk| chunk.name == b"ANMF") else { return Ok(None) };
+        let frame = Frame::read(chunk.data).ok_or_else(|| damaged("a short frame"))?;
+        self.draw(&frame, job)?;
+        Ok(Some(unhurried(frame.shown)))
+    }
+
+    fn canvas(&self) -> &Pixels {
+        self.canvas.pixels()
+    }
+
+    fn loops(&self) -> Loops {
+        self.loops
+    }
+}
+
+/// A frame of an animation (RFC 9649 section 2.7.1.1).
+struct Frame<'a> {
+    place: Place,
+    shown: Duration,
+    /// Whether what is below shows through what is clear.
+    is_blended: bool,
+    /// Whether its place is cleared before the next.
+    is_cleared: bool,
+    chunks: Chunks<'a>,
+}
+
+impl<'a> Frame<'a> {
+    fn read(data: &'a [u8]) -> Option<Self> {
+        let place = Place {
+            x: 2 * (plus_one(data, 0)? - 1),
+            y: 2 * (plus_one(data, 3)? - 1),
+            width: plus_one(data, 6)?,
+            height: plus_one(data, 9)?,
+        };
+        let shown = Duration::from_millis((plus_one(data, 12)? - 1).into());
+        let flags = *data.get(15)?;
+        let chunks = Chunks(data.get(16..)?);
+        Some(Self { place, shown, is_blended: flags & 2 == 0, is_cleared: flags & 1 != 0, chunks })
+    }
+
+    /// The frame as a file of its own.
+    fn alone(&self) -> Vec<u8> {
+        let find = |name: &[u8; 4]| self.chunks.clone().find(|chunk| chunk.name == name);
+        let mut body = b"WEBP".to_vec();
+        let mut put = |name: &[u8; 4], data: &[u8]| {
+            body.extend(name);
+            body.extend(u32::try_from(data.len()).unwrap_or(u32::MAX).to_le_bytes());
+            body.extend(data);
+            body.resize(body.len().next_multiple_of(2), 0);
+        };
+        match (find(b"VP8L"), find(b"ALPH"), find(b"VP8 ")) {
+            (Some(lossless), ..) => put(b"VP8L", lossless.data),
+            (None, alpha, lossy) => {
+                if let Some(alpha) = alpha {
+                    let [width, height] = [self.place.width - 1, self.place.height - 1].map(u32::to_le_bytes);
+                    // The flag says that there is alpha.
+                    put(b"VP8X", &[&[0x10, 0, 0, 0], &width[..3], &height[..3]].concat());
+                    put(b"ALPH", alpha.data);
+                }
+                if let Some(lossy) = lossy {
+                    put(b"VP8 ", lossy.data);
+                }
+            }
+        }
+        let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
+        [&b"RIFF"[..], &length, &body].concat()
+    }
 }
 
 /// A chunk; its data are cut off where the file is.
@@ -82,7 +207,15 @@ struct Chunk<'a> {
 }
 
 /// Chunk after chunk, to the end of what there is.
+#[derive(Clone)]
 struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Chunks<'a> {
+    /// Those of a file, behind its own header.
+    fn of(original: &'a [u8]) -> Self {
+        Self(original.get(12..).unwrap_or_default())
+    }
+}
 
 impl<'a> Iterator for Chunks<'a> {
     type Item = Chunk<'a>;

@@ -7,8 +7,9 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
-use super::RenderError;
 use super::colour::Conversion;
+use super::decode::Job;
+use super::{RenderError, light};
 
 /// Samples of eight bits, row by row without gaps: grey, grey and alpha, RGB, or RGBA (1 to 4 `channels`). Alpha is not
 /// premultiplied.
@@ -42,9 +43,29 @@ pub(super) fn scale(
     pixels: &Pixels,
     conversion: &Conversion,
     window: Window,
-    (width, height): (NonZeroU32, NonZeroU32),
+    size: (NonZeroU32, NonZeroU32),
+    job: &Job,
 ) -> Result<Pixels, RenderError> {
-    resample(pixels, window, (width, height), LANCZOS, conversion.has_alpha())
+    if job.finish.linear_light && !matches!(conversion, Conversion::Ink(_)) && !is_whole(pixels, &window, size) {
+        return light::resample(pixels, window, size);
+    }
+    resample(pixels, window, size, LANCZOS, conversion.has_alpha())
+}
+
+/// A few pixels of the window, in sRGB, to guess by.
+pub(super) fn reduce(
+    pixels: &Pixels,
+    conversion: &Conversion,
+    window: Window,
+    size: (NonZeroU32, NonZeroU32),
+) -> Result<Pixels, RenderError> {
+    Ok(conversion.apply(resample(pixels, window, size, MEANS, conversion.has_alpha())?))
+}
+
+/// Whether nothing is to be scaled.
+fn is_whole(pixels: &Pixels, window: &Window, (width, height): (NonZeroU32, NonZeroU32)) -> bool {
+    let whole = Window { x: 0.0, y: 0.0, width: f64::from(pixels.width), height: f64::from(pixels.height) };
+    *window == whole && (width.get(), height.get()) == (pixels.width, pixels.height)
 }
 
 /// The window at `size`, by `algorithm`; a copy where nothing is to be scaled.
@@ -55,8 +76,7 @@ pub(super) fn resample(
     algorithm: ResizeAlg,
     has_alpha: bool,
 ) -> Result<Pixels, RenderError> {
-    let whole = window == Window { x: 0.0, y: 0.0, width: f64::from(pixels.width), height: f64::from(pixels.height) };
-    if whole && (width.get(), height.get()) == (pixels.width, pixels.height) {
+    if is_whole(pixels, &window, (width, height)) {
         return Ok(pixels.clone());
     }
     let failed = |reason: String| RenderError::Encode { reason };

@@ -12,6 +12,8 @@ use moxcms::ColorProfile;
 use super::*;
 use crate::variant::{Quality, Region};
 
+mod animations;
+
 const LIMITS: Limits = Limits {
     input_pixels: 1_000_000,
     output_pixels: 1_000_000,
@@ -20,6 +22,7 @@ const LIMITS: Limits = Limits {
     scans: 64,
     render_time: Duration::from_secs(30),
     incomplete: Incomplete::Refuse,
+    finish: Finish { jpeg_progressive: false, png_colours: None, linear_light: false },
 };
 
 fn nonzero(n: u32) -> NonZeroU32 {
@@ -71,7 +74,11 @@ fn every_format_in_becomes_every_format_out() {
         let original = bytes(&picture, format);
         // A GIF has 256 colours.
         let tolerance = if format == ImageFormat::Gif { 40 } else { 12 };
-        for encoding in [jpeg_q90(), Encoding::Png, webp_q90()] {
+        for encoding in
+            [jpeg_q90(), Encoding::Png, webp_q90(), Encoding::WebP(Quality::new(100).unwrap()), Encoding::Gif]
+        {
+            // So has what is written.
+            let tolerance = if encoding == Encoding::Gif { 64 } else { tolerance };
             let header = Header::read(&original, &LIMITS).unwrap();
             let made = render(&original, &header, fit(60, 60), encoding, &LIMITS).unwrap();
             assert_eq!(sniff(&made), Some(encoding.format().media_type()), "{format:?}");
@@ -458,4 +465,92 @@ fn an_animated_png_gives_its_first_picture() {
     control.extend([0, 10, 0, 100, 0, 0]);
     let original = [&still[..33], &chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]), &chunk(b"fcTL", &control), &still[33..]];
     alike(&make(&original.concat(), fit(32, 32), Encoding::Png).unwrap(), &gradient(32, 32), 0);
+}
+
+#[test]
+fn a_webp_at_quality_100_is_the_picture_itself() {
+    let picture = gradient(64, 48);
+    let original = bytes(&picture, ImageFormat::Png);
+    alike(&make(&original, fit(64, 48), Encoding::WebP(Quality::new(100).unwrap())).unwrap(), &picture, 0);
+}
+
+/// `tests/avif.py`, where Pillow is at hand, looks at what is inside.
+#[cfg(feature = "avif")]
+#[test]
+fn an_avif_is_one_and_the_better_the_larger() {
+    let clear = RgbaImage::from_fn(61, 47, |x, y| Rgba([200, (x * 4) as u8, (y * 5) as u8, (x * 4) as u8])).into();
+    let grey = GrayImage::from_fn(61, 47, |x, y| Luma([(x * y % 256) as u8])).into();
+    for (name, picture) in [("colours", gradient(61, 47)), ("alpha", clear), ("grey", grey)] {
+        let original = bytes(&picture, ImageFormat::Png);
+        let header = Header::read(&original, &LIMITS).unwrap();
+        let make = |quality| {
+            let encoding = Encoding::Avif(Quality::new(quality).unwrap());
+            render(&original, &header, fit(61, 47), encoding, &LIMITS).unwrap()
+        };
+        let [small, large] = [make(20), make(95)];
+        assert_eq!(sniff(&small), Some("image/avif"));
+        assert!(small.len() < large.len(), "{name}: {} and {}", small.len(), large.len());
+        assert_eq!(small, make(20), "{name}");
+        let has_alpha = large.windows(4).any(|name| name == b"auxC");
+        assert_eq!(has_alpha, name == "alpha");
+    }
+}
+
+fn finished(original: &[u8], encoding: Encoding, finish: Finish) -> Vec<u8> {
+    let limits = Limits { finish, ..LIMITS };
+    let header = Header::read(original, &limits).unwrap();
+    render(original, &header, fit(32, 24), encoding, &limits).unwrap()
+}
+
+#[test]
+fn jpegs_are_progressive_where_that_is_wanted() {
+    let original = bytes(&gradient(64, 48), ImageFormat::Jpeg);
+    let made = |jpeg_progressive| finished(&original, jpeg_q90(), Finish { jpeg_progressive, ..Finish::default() });
+    let is_progressive = |jpeg: &[u8]| jpeg.windows(2).any(|marker| marker == [0xFF, 0xC2]);
+    let (plain, progressive) = (made(false), made(true));
+    assert!(!is_progressive(&plain) && is_progressive(&progressive));
+    alike(&image::load_from_memory(&plain).unwrap(), &image::load_from_memory(&progressive).unwrap(), 16);
+}
+
+#[test]
+fn a_png_has_no_more_colours_than_it_may() {
+    let clear = RgbaImage::from_fn(64, 48, |x, y| Rgba([(x * 4) as u8, (y * 5) as u8, 90, (x * 4) as u8])).into();
+    for (picture, has_alpha) in [(gradient(64, 48), false), (clear, true)] {
+        let original = bytes(&picture, ImageFormat::Png);
+        for colours in [256, 16] {
+            let few = Finish { png_colours: NonZeroU16::new(colours), ..Finish::default() };
+            let all = finished(&original, Encoding::Png, Finish::default());
+            let made = finished(&original, Encoding::Png, few);
+            assert!(made.len() < all.len() || colours > 16);
+            let decoded = image::load_from_memory(&made).unwrap();
+            assert_eq!(decoded.color().has_alpha(), has_alpha);
+            let found: std::collections::HashSet<_> = decoded.to_rgba8().pixels().map(|pixel| pixel.0).collect();
+            assert!(found.len() <= usize::from(colours), "{}", found.len());
+        }
+    }
+}
+
+#[test]
+fn light_is_kept_where_that_is_wanted() {
+    // Every second pixel white: half the light, which is 188 on sRGB's curve.
+    let fine: DynamicImage = RgbImage::from_fn(64, 48, |x, y| Rgb([if (x + y) % 2 == 0 { 255 } else { 0 }; 3])).into();
+    let original = bytes(&fine, ImageFormat::Png);
+    for (linear_light, expected) in [(false, 128), (true, 188)] {
+        let made = finished(&original, Encoding::Png, Finish { linear_light, ..Finish::default() });
+        let got = image::load_from_memory(&made).unwrap().to_rgb8().get_pixel(16, 12).0;
+        assert!(got.iter().all(|sample| sample.abs_diff(expected) <= 2), "{got:?}");
+    }
+}
+
+#[test]
+fn inks_without_an_adobe_marker_are_what_they_say() {
+    let file = inks([200, 40, 90, 30], jpeg_encoder::ColorType::Cmyk);
+    let marker = file.windows(9).position(|window| window == b"\xFF\xEE\0\x0EAdobe").unwrap();
+    let without = [&file[..marker], &file[marker + 16..]].concat();
+    let colour = |file: &[u8]| make(file, fit(20, 20), Encoding::Png).unwrap().to_rgb8().get_pixel(10, 10).0;
+    let light = |ink: [u8; 4]| [0, 1, 2].map(|n| (u16::from(255 - ink[n]) * u16::from(255 - ink[3]) / 255) as u8);
+    for (got, ink) in [(colour(&file), [200, 40, 90, 30]), (colour(&without), [55, 215, 165, 225])] {
+        let off = got.iter().zip(light(ink)).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+        assert!(off <= 4, "{got:?} for {ink:?}");
+    }
 }

@@ -11,6 +11,8 @@ use libwebp_sys::{
     WebPPicture, WebPPictureFree, WebPPictureImportRGB, WebPPictureImportRGBA,
 };
 
+pub(super) mod animation;
+
 use super::RenderError;
 use super::planes::Halved;
 use super::scale::Pixels;
@@ -19,12 +21,15 @@ use crate::variant::Quality;
 /// How hard libwebp tries, 0 to 6.
 const METHOD: c_int = 4;
 
-/// Encodes RGB or RGBA pixels as lossy WebP; alpha is kept without loss.
+/// What quality means where nothing is lost: how much time is spent on a smaller file. libwebp's own choice.
+const LOSSLESS_EFFORT: f32 = 70.0;
+
+/// Encodes RGB or RGBA pixels as WebP, at quality 100 without loss; alpha is always kept without loss.
 ///
 /// # Errors
 /// libwebp gives no reason: it has run out of memory, or a side is over 16,383 pixels.
 pub(super) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, RenderError> {
-    let mut picture = Picture::new(pixels.width, pixels.height)?;
+    let mut picture = Picture::new(pixels.width, pixels.height, quality.is_lossless())?;
     let stride = picture.0.width.checked_mul(c_int::from(pixels.channels)).ok_or_else(failed)?;
     let import = match pixels.channels {
         3 => WebPPictureImportRGB,
@@ -55,7 +60,7 @@ pub(super) fn encode_planes(mut planes: Halved, quality: Quality) -> Result<Vec<
         planes.planes.extend([grey.clone(), grey]);
     }
     let [luma, blue, red] = planes.planes.as_mut_slice() else { return Err(failed()) };
-    let mut picture = Picture::new(luma.width, luma.height)?;
+    let mut picture = Picture::new(luma.width, luma.height, false)?;
     let half = (luma.width.div_ceil(2), luma.height.div_ceil(2));
     let fits = |plane: &Pixels, size: (u32, u32)| {
         (plane.width, plane.height) == size
@@ -81,17 +86,18 @@ fn failed() -> RenderError {
 struct Picture(WebPPicture);
 
 impl Picture {
-    /// Of this size, and without any samples yet.
-    fn new(width: u32, height: u32) -> Result<Self, RenderError> {
+    /// Of this size, and without any samples yet; those will be colours where nothing is to be lost, else planes.
+    fn new(width: u32, height: u32, is_lossless: bool) -> Result<Self, RenderError> {
         let side = |n: u32| c_int::try_from(n).ok().filter(|n| *n > 0).ok_or_else(failed);
         let mut picture = WebPPicture::new().map_err(|()| failed())?;
-        (picture.width, picture.height, picture.use_argb) = (side(width)?, side(height)?, 0);
+        (picture.width, picture.height, picture.use_argb) = (side(width)?, side(height)?, is_lossless.into());
         Ok(Self(picture))
     }
 
     fn encode(mut self, quality: Quality) -> Result<Vec<u8>, RenderError> {
         let mut config = WebPConfig::new().map_err(|()| failed())?;
-        config.quality = f32::from(quality.get());
+        config.lossless = self.0.use_argb;
+        config.quality = if self.0.use_argb == 0 { f32::from(quality.get()) } else { LOSSLESS_EFFORT };
         config.method = METHOD;
         let mut output = Output::new();
         self.0.writer = Some(WebPMemoryWrite);

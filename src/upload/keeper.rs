@@ -97,7 +97,7 @@ impl Keeper {
             overwrite: upload.overwrite,
             base_url: base_url.trim_end_matches('/').to_owned(),
             cache_control: config.answers.original_cache_control.clone(),
-            limits: Limits::from(&config.limits),
+            limits: Limits::from(config),
             probes: Semaphore::new(PROBES_MAX),
             counts,
         })

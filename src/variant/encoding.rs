@@ -8,21 +8,35 @@ pub enum Format {
     Jpeg,
     Png,
     WebP,
+    Avif,
+    Gif,
 }
 
 /// 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quality(NonZeroU8);
 
-/// How the pixels are written; only lossy formats have a quality.
+/// How the pixels are written; only lossy formats have a quality. A WebP at 100 is lossless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     Jpeg(Quality),
     Png,
     WebP(Quality),
+    Avif(Quality),
+    Gif,
 }
 
 impl Format {
+    /// All that this program was built to write.
+    pub const WRITTEN: &[Self] = &[
+        Self::Jpeg,
+        Self::Png,
+        Self::WebP,
+        #[cfg(feature = "avif")]
+        Self::Avif,
+        Self::Gif,
+    ];
+
     /// The extension of canonical URLs and storage keys, without the dot.
     #[must_use]
     pub const fn extension(self) -> &'static str {
@@ -30,7 +44,15 @@ impl Format {
             Self::Jpeg => "jpg",
             Self::Png => "png",
             Self::WebP => "webp",
+            Self::Avif => "avif",
+            Self::Gif => "gif",
         }
+    }
+
+    /// Whether a picture in it can move.
+    #[must_use]
+    pub const fn moves(self) -> bool {
+        matches!(self, Self::WebP | Self::Gif)
     }
 
     /// The media type for `Content-Type` (IANA registry, "image").
@@ -40,22 +62,24 @@ impl Format {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
             Self::WebP => "image/webp",
+            Self::Avif => "image/avif",
+            Self::Gif => "image/gif",
         }
     }
 
     /// The format that an extension without its dot names, in any case of letters.
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
-        let spellings = [("jpg", Self::Jpeg), ("jpeg", Self::Jpeg), ("png", Self::Png), ("webp", Self::WebP)];
-        spellings.into_iter().find(|(name, _)| extension.eq_ignore_ascii_case(name)).map(|(_, format)| format)
+        if extension.eq_ignore_ascii_case("jpeg") {
+            return Some(Self::Jpeg);
+        }
+        Self::WRITTEN.iter().copied().find(|format| extension.eq_ignore_ascii_case(format.extension()))
     }
 
     /// The format that a media type names, in any case of letters (RFC 9110 section 8.3.1) and without parameters.
     #[must_use]
     pub fn from_media_type(media_type: &str) -> Option<Self> {
-        [Self::Jpeg, Self::Png, Self::WebP]
-            .into_iter()
-            .find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
+        Self::WRITTEN.iter().copied().find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
     }
 }
 
@@ -73,6 +97,12 @@ impl Quality {
     pub const fn get(self) -> u8 {
         self.0.get()
     }
+
+    /// Whether a format that can do without loss does.
+    #[must_use]
+    pub const fn is_lossless(self) -> bool {
+        self.0.get() == 100
+    }
 }
 
 impl Encoding {
@@ -82,14 +112,16 @@ impl Encoding {
             Self::Jpeg(_) => Format::Jpeg,
             Self::Png => Format::Png,
             Self::WebP(_) => Format::WebP,
+            Self::Avif(_) => Format::Avif,
+            Self::Gif => Format::Gif,
         }
     }
 
     #[must_use]
     pub const fn quality(self) -> Option<Quality> {
         match self {
-            Self::Jpeg(quality) | Self::WebP(quality) => Some(quality),
-            Self::Png => None,
+            Self::Jpeg(quality) | Self::WebP(quality) | Self::Avif(quality) => Some(quality),
+            Self::Png | Self::Gif => None,
         }
     }
 }
@@ -107,13 +139,13 @@ mod tests {
 
     #[test]
     fn extensions_and_media_types_name_formats_in_any_case() {
-        for format in [Format::Jpeg, Format::Png, Format::WebP] {
+        for &format in Format::WRITTEN {
             assert_eq!(Format::from_extension(format.extension()), Some(format));
             assert_eq!(Format::from_media_type(format.media_type()), Some(format));
             assert_eq!(Format::from_media_type(&format.media_type().to_uppercase()), Some(format));
         }
         assert_eq!(Format::from_extension("JpEg"), Some(Format::Jpeg));
-        assert_eq!(Format::from_extension("avif"), None);
+        assert_eq!(Format::from_extension("heic"), None);
         assert_eq!(Format::from_media_type("image/*"), None);
     }
 }

@@ -14,6 +14,7 @@ pub struct Grammar {
     pub(super) segment: bool,
     jpeg: Quality,
     webp: Quality,
+    avif: Quality,
     negotiated: Vec<Format>,
 }
 
@@ -45,6 +46,7 @@ impl Grammar {
             segment: config.urls.segment,
             jpeg: quality("formats.jpeg_quality", config.formats.jpeg_quality)?,
             webp: quality("formats.webp_quality", config.formats.webp_quality)?,
+            avif: quality("formats.avif_quality", config.formats.avif_quality)?,
             negotiated: negotiated(&config.formats.negotiate)?,
         })
     }
@@ -55,12 +57,14 @@ impl Grammar {
         &self.negotiated
     }
 
-    /// `format` at `asked` quality, else at the configured one. PNG drops the quality: one variant, one key.
+    /// `format` at `asked` quality, else at the configured one. PNG and GIF drop the quality: one variant, one key.
     pub(super) fn encoding(&self, format: Format, asked: Option<Quality>) -> Encoding {
         match format {
             Format::Jpeg => Encoding::Jpeg(asked.unwrap_or(self.jpeg)),
             Format::Png => Encoding::Png,
             Format::WebP => Encoding::WebP(asked.unwrap_or(self.webp)),
+            Format::Avif => Encoding::Avif(asked.unwrap_or(self.avif)),
+            Format::Gif => Encoding::Gif,
         }
     }
 }
@@ -88,11 +92,16 @@ fn quality(key: &str, n: u8) -> Result<Quality, GrammarError> {
     Quality::new(n).ok_or_else(|| GrammarError::at(key, "must be 1 to 100"))
 }
 
+/// The names of what is written, for an operator.
+fn written() -> String {
+    Format::WRITTEN.iter().map(|format| format!("{:?}", format.extension())).collect::<Vec<_>>().join(", ")
+}
+
 fn negotiated(names: &[String]) -> Result<Vec<Format>, GrammarError> {
     let mut formats = Vec::new();
     for name in names {
         let Some(format) = Format::from_extension(name) else {
-            let problem = format!("{name:?} is no format that is written; take from \"jpg\", \"png\" and \"webp\"");
+            let problem = format!("{name:?} is no format that is written; take from {}", written());
             return Err(GrammarError::at("formats.negotiate", problem));
         };
         if formats.contains(&format) {

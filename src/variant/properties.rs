@@ -89,7 +89,12 @@ fn geometry() -> impl Strategy<Value = Geometry> {
 
 fn encoding() -> impl Strategy<Value = Encoding> {
     let quality = || prop_oneof![79..=81u8, 1..=100u8].prop_filter_map("a quality", Quality::new);
-    prop_oneof![quality().prop_map(Encoding::Jpeg), Just(Encoding::Png), quality().prop_map(Encoding::WebP),]
+    prop_oneof![
+        quality().prop_map(Encoding::Jpeg),
+        Just(Encoding::Png),
+        quality().prop_map(Encoding::WebP),
+        Just(Encoding::Gif)
+    ]
 }
 
 fn variant() -> impl Strategy<Value = Variant> {

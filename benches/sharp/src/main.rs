@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     let config = Config::default();
     let mut bench = Bench {
         grammar: Grammar::new(&config)?,
-        limits: Limits::from(&config.limits),
+        limits: Limits::from(&config),
         originals: HashMap::new(),
         references: reference::References::default(),
     };
