@@ -64,6 +64,10 @@ bench:
 bench-sharp photos:
     benches/sharp.sh {{photos}}
 
+# A page of what is made of a folder of pictures, to be looked at
+gallery photos="samples":
+    benches/gallery.sh {{photos}}
+
 # Everything that must pass before a change lands
 ci:
     .ci/run

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# A page of pictures to look at: each original, and what is made of it.
+#   benches/gallery.sh PHOTOS [OUT]     PHOTOS: a folder of pictures; OUT: a folder, by default target/gallery
+# RESIZED=target/debug/resized takes another binary than the release one, which is built otherwise.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+photos=$(realpath "${1:?a folder of pictures}")
+out=${2:-target/gallery}
+binary=${RESIZED:-}
+[ -n "$binary" ] || { cargo build --release --quiet; binary=target/release/resized; }
+rm -rf "$out"
+mkdir -p "$out/store"
+out=$(realpath "$out")
+binary=$(realpath "$binary")
+
+# What is asked for, by the words beside it.
+sizes=(
+    "_400x|fit, JPEG"
+    "_400x400_crop|crop, centre"
+    "_400x400_crop_smart|crop, smart"
+    "_200x400_crop|tall, centre"
+    "_200x400_crop_smart|tall, smart"
+)
+formats=("webp" "avif" "png")
+
+port=$((20000 + RANDOM % 20000))
+env RESIZED_SERVER__LISTEN=127.0.0.1:$port RESIZED_ADMIN__LISTEN="" RESIZED_ORIGINALS__STORE="file:$photos" \
+    RESIZED_VARIANTS__STORE="file:$out/store" RESIZED_LOG__ACCESS=false RESIZED_LOG__LEVEL=error \
+    "$binary" >"$out/log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$out/store"' EXIT
+for _ in $(seq 100); do
+    if curl -s -o /dev/null "http://127.0.0.1:$port/"; then break; fi
+    sleep 0.1
+done
+
+page=$out/index.html
+cat >"$page" <<'HTML'
+<!doctype html><meta charset="utf-8"><title>resized: a gallery</title>
+<style>
+  body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; background: #f4f4f4; color: #222 }
+  h2 { font-size: 16px; margin: 2em 0 .5em }
+  .row { display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start }
+  figure { margin: 0; background: repeating-conic-gradient(#ddd 0 25%, #fff 0 50%) 0 / 16px 16px }
+  figcaption { background: #fff; padding: 2px 6px; font-size: 12px }
+  img { display: block; max-width: 400px; max-height: 400px }
+</style>
+<h1>What resized makes of pictures</h1>
+HTML
+
+picture() { # the path asked for, and the words beside it
+    local file=${1//\//_}
+    local code
+    code=$(curl -s -o "$out/$file" -w '%{http_code}' "http://127.0.0.1:$port/$1")
+    if [ "$code" = 200 ]; then
+        echo "<figure><img src=\"$file\" loading=\"lazy\"><figcaption>$2, $(($(stat -c %s "$out/$file") / 1000)) KB</figcaption></figure>"
+    else
+        echo "<figure><figcaption>$2: $code $(cat "$out/$file")</figcaption></figure>"
+    fi
+}
+
+for photo in "$photos"/*.{jpg,jpeg,png,webp,gif}; do
+    [ -f "$photo" ] || continue
+    name=$(basename "$photo")
+    stem=${name%.*}
+    extension=${name##*.}
+    {
+        echo "<h2>$name</h2><div class=\"row\">"
+        # The browser's own scaling of the original is the before.
+        cp "$photo" "$out/original_$name"
+        echo "<figure><img src=\"original_$name\" loading=\"lazy\"><figcaption>the original, scaled by the browser</figcaption></figure>"
+        for size in "${sizes[@]}"; do
+            picture "$stem${size%%|*}.$extension" "${size##*|}"
+        done
+        for format in "${formats[@]}"; do
+            picture "${stem}_400x.$extension.$format" "fit, $format"
+        done
+        echo "</div>"
+    } >>"$page"
+done
+echo "$page"
