@@ -34,7 +34,9 @@ fn hits(criterion: &mut Criterion) {
     let ask = |headers: &[(&str, &str)]| {
         headers
             .iter()
-            .fold(Request::get(PATH).header("host", "localhost"), |request, (name, value)| request.header(*name, *value))
+            .fold(Request::get(PATH).header("host", "localhost"), |request, (name, value)| {
+                request.header(*name, *value)
+            })
             .body(())
             .unwrap()
     };
