@@ -160,7 +160,7 @@ impl Proxy {
             mode: config.answers.mode,
             overload: config.work.overload,
             remembered: config.cache.failures,
-            readings: Readings::new(grammar.clone()),
+            readings: Readings::default(),
             grammar,
             originals,
             variants,
@@ -249,7 +249,7 @@ impl Proxy {
             Method::OPTIONS => return Ok((self.options(request), Outcome::Options)),
             _ => return Err(Failure::Method),
         }
-        match &*self.readings.parse(path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
+        match &*self.readings.parse(&self.grammar, path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
             Named::Variant(addressed) => self.variant(method, addressed, request).await,
             Named::Object(key, hint) => {
                 let original = self.original(method, key, request).await.map_err(|f| self.hinted(f, *hint))?;

@@ -6,6 +6,6 @@ photos=$(realpath "$@")
 cd "$(dirname "$0")"
 [ -d node_modules/sharp ] || npm install --no-save --no-audit --no-fund --silent sharp
 cargo build --release --quiet
-mkdir -p work
+mkdir -p pictures
 mapfile -t photos <<<"$photos"
-exec ${QUIET:-} node compare.mjs target/release/avif-beside-sharp work "${photos[@]}"
+exec node compare.mjs target/release/avif-beside-sharp pictures "${photos[@]}"

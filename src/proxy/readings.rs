@@ -13,7 +13,6 @@ use crate::variant::{Grammar, Named, PathError};
 /// grammar alone, so it is never out of date.
 #[derive(Debug)]
 pub(super) struct Readings {
-    grammar: Grammar,
     places: Box<[Mutex<Option<Reading>>]>,
     hasher: RandomState,
 }
@@ -30,16 +29,18 @@ const PLACES: usize = 4096;
 /// Longer paths are read each time: they are no one's hits, and would fill memory.
 const PATH_BYTES_MAX: usize = 256;
 
-impl Readings {
-    pub(super) fn new(grammar: Grammar) -> Self {
+impl Default for Readings {
+    fn default() -> Self {
         let places = std::iter::repeat_with(Mutex::default).take(PLACES).collect();
-        Self { grammar, places, hasher: RandomState::default() }
+        Self { places, hasher: RandomState::default() }
     }
+}
 
-    /// As [`Grammar::parse`].
-    pub(super) fn parse(&self, path: &str) -> Result<Arc<Named>, PathError> {
+impl Readings {
+    /// As [`Grammar::parse`]; always by the same grammar.
+    pub(super) fn parse(&self, grammar: &Grammar, path: &str) -> Result<Arc<Named>, PathError> {
         if path.len() > PATH_BYTES_MAX {
-            return self.grammar.parse(path).map(Arc::new);
+            return grammar.parse(path).map(Arc::new);
         }
         // The hash fits: its remainder is below `PLACES`.
         let place = &self.places[(self.hasher.hash_one(path) % PLACES as u64) as usize];
@@ -49,7 +50,7 @@ impl Readings {
         {
             return Ok(reading.named.clone());
         }
-        let named = Arc::new(self.grammar.parse(path)?);
+        let named = Arc::new(grammar.parse(path)?);
         if let Ok(mut reading) = place.try_lock() {
             *reading = Some(Reading { path: path.into(), named: named.clone() });
         }
@@ -65,18 +66,18 @@ mod tests {
     #[test]
     fn a_remembered_reading_is_the_grammars_own_whatever_was_read_in_between() {
         let grammar = Grammar::new(&Config::default()).unwrap();
-        let readings = Readings::new(grammar.clone());
+        let readings = Readings::default();
         // More paths than places, so that each place is taken from others many times.
         for _ in 0..2 {
             for n in 0..2 * PLACES {
                 let path = format!("/photos/cat{n}_{}x200.jpg", 1 + n % 500);
-                let again = readings.parse(&path);
-                assert_eq!(again, readings.parse(&path));
+                let again = readings.parse(&grammar, &path);
+                assert_eq!(again, readings.parse(&grammar, &path));
                 assert_eq!(again.as_deref(), grammar.parse(&path).as_ref());
             }
         }
-        assert_eq!(readings.parse("/a%2").unwrap_err(), grammar.parse("/a%2").unwrap_err());
+        assert_eq!(readings.parse(&grammar, "/a%2").unwrap_err(), grammar.parse("/a%2").unwrap_err());
         let long = format!("/{}_300x200.jpg", "a".repeat(PATH_BYTES_MAX));
-        assert_eq!(readings.parse(&long).as_deref(), grammar.parse(&long).as_ref());
+        assert_eq!(readings.parse(&grammar, &long).as_deref(), grammar.parse(&long).as_ref());
     }
 }

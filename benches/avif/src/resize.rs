@@ -1,7 +1,7 @@
 //! As much of `resize` as the encoder sees.
 
 #[derive(Debug)]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "the reason is only shown")]
 pub enum RenderError {
     Encode { reason: String },
 }
