@@ -36,6 +36,8 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
     let table = [
         ("[formats]\njpeg_quality = 0", "formats.jpeg_quality"),
         ("[formats]\nwebp_quality = 101", "formats.webp_quality"),
+        ("[formats]\navif_quality = 0", "formats.avif_quality"),
+        ("[formats]\npng_colours = 257", "formats.png_colours"),
         ("[answers]\nmode = \"redirect\"", "variants.public_url"),
         ("[answers]\nredirect_status = 303", "answers.redirect_status"),
         ("[server]\nproxy_protocol = true", "server.trusted_proxies"),

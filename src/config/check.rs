@@ -1,0 +1,75 @@
+//! What no single type can refuse: values out of bounds, and those that contradict each other.
+
+use super::{Config, ConfigError, Mode, refuse, upload};
+
+/// The first of them, by its key.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    let formats = &config.formats;
+    let qualities = [
+        ("formats.jpeg_quality", formats.jpeg_quality),
+        ("formats.webp_quality", formats.webp_quality),
+        ("formats.avif_quality", formats.avif_quality),
+    ];
+    for (key, quality) in qualities {
+        if !(1..=100).contains(&quality) {
+            return refuse(key, "must be 1 to 100");
+        }
+    }
+    if formats.png_colours == 1 || formats.png_colours > 256 {
+        return refuse("formats.png_colours", "must be 2 to 256, or 0 for all there are");
+    }
+    if config.answers.mode == Mode::Redirect && config.variants.public_url.is_empty() {
+        return refuse(
+            "variants.public_url",
+            "is needed when answers.mode is \"redirect\": set the base URL that clients reach the variants' bucket under",
+        );
+    }
+    if ![301, 302, 307, 308].contains(&config.answers.redirect_status) {
+        return refuse("answers.redirect_status", "must be 301, 302, 307 or 308");
+    }
+    if config.answers.mode == Mode::Redirect {
+        redirects(config)?;
+    }
+    if config.server.tls.is_on() == config.server.tls.key.as_os_str().is_empty() {
+        return refuse("server.tls", "needs both certificate and key, or neither");
+    }
+    if config.server.proxy_protocol && config.server.trusted_proxies.is_empty() {
+        return refuse("server.trusted_proxies", "is needed with server.proxy_protocol: list the proxies' networks");
+    }
+    if config.limits.original_bytes > config.work.download_memory {
+        return refuse(
+            "work.download_memory",
+            "must be at least limits.original_bytes, or the largest original could never be downloaded",
+        );
+    }
+    if config.admin.listen.is_some_and(|listen| !listen.ip().is_loopback()) && config.admin.token.is_empty() {
+        return refuse(
+            "admin.token",
+            "is needed when admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
+        );
+    }
+    upload::check(config)
+}
+/// Refuses redirects that would come back here.
+fn redirects(config: &Config) -> Result<(), ConfigError> {
+    let targets =
+        [("variants.public_url", &config.variants.public_url), ("originals.public_url", &config.originals.public_url)];
+    let own = [
+        format!("http://{}", config.server.listen),
+        format!("https://{}", config.server.listen),
+        format!("http://localhost:{}", config.server.listen.port()),
+        format!("https://localhost:{}", config.server.listen.port()),
+        config.server.public_url.trim_end_matches('/').to_owned(),
+    ];
+    let below = |url: &str, own: &str| {
+        let url = url.to_ascii_lowercase();
+        let rest = url.strip_prefix(&own.to_ascii_lowercase()).unwrap_or("no");
+        !own.is_empty() && (rest.is_empty() || rest.starts_with('/'))
+    };
+    for (key, url) in targets {
+        if own.iter().any(|own| below(url, own)) {
+            return refuse(key, "is this server's own: redirects would come back here; name the bucket's public URL");
+        }
+    }
+    Ok(())
+}
