@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
 use super::problem::Failure;
-use super::purges::Moment;
+use super::purges::{Moment, Purges};
 use super::rendition::Steps;
 use crate::variant::{Encoding, Geometry, ObjectKey, Variant};
 
@@ -58,20 +58,21 @@ pub(super) type Awaited = oneshot::Receiver<Result<Made, Failure>>;
 const TAKEN_MAX: usize = 16;
 
 impl Batches {
-    /// Joins the open batch of the variant's original. Where there is none, one is opened, and whoever gets it has to see
-    /// that it is made.
-    pub(super) fn board(&self, variant: &Variant, now: impl FnOnce() -> Moment) -> (Awaited, Option<Arc<Batch>>) {
+    /// Joins the open batch of the variant's original. Where there is none, or that was purged since, one is opened, and
+    /// whoever gets it has to see that it is made.
+    pub(super) fn board(&self, variant: &Variant, purges: &Purges) -> (Awaited, Option<Arc<Batch>>) {
         let (reply, awaited) = oneshot::channel();
         let wanted = (variant.geometry, variant.encoding);
         let member = Member { wanted, is_taken: false, reply: Some(reply) };
         let mut open = lock(&self.open);
-        if let Some(batch) = open.get(&variant.original) {
+        let joined = open.get(&variant.original).filter(|batch| !purges.since(batch.as_of, &batch.original));
+        if let Some(batch) = joined {
             lock(&batch.members).push(member);
             return (awaited, None);
         }
         let members = Mutex::new(vec![member]);
         let batch =
-            Arc::new(Batch { original: variant.original.clone(), as_of: now(), began: Instant::now(), members });
+            Arc::new(Batch { original: variant.original.clone(), as_of: purges.now(), began: Instant::now(), members });
         open.insert(variant.original.clone(), batch.clone());
         (awaited, Some(batch))
     }

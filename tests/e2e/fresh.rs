@@ -127,6 +127,24 @@ async fn a_variant_whose_original_changes_while_it_is_made_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_after_a_purge_does_not_share_what_was_read_before_it() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(settings(&bucket)).await;
+    let gate = bucket.stall(Operation::Get, "originals/");
+    let (_, small) = tokio::join!(stage.get(CAT), async {
+        until("the old one is being read", || bucket.count(Operation::Get, "originals/") == 1).await;
+        put_cat(&bucket, 80);
+        stage.proxy.purge(&cat()).await.unwrap();
+        tokio::join!(stage.get("/cat_20x20.png"), async {
+            until("the new one is read", || bucket.count(Operation::Get, "originals/") == 2).await;
+            gate.release();
+        })
+        .0
+    });
+    assert_eq!(see(&small.bytes().await.unwrap()).height, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn how_long_a_variant_is_fresh_is_reckoned_from_when_its_original_was_read() {
     let bucket = bucket_with_a_cat().await;
     let mut config = redirecting(&bucket);

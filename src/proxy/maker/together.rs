@@ -19,7 +19,7 @@ use crate::variant::{ObjectKey, Variant};
 impl Maker {
     /// The variant's bytes, made together with whatever other variants of its original are asked for meanwhile.
     pub(super) async fn together(self: &Arc<Self>, variant: &Variant, steps: &mut Steps) -> Result<Made, Failure> {
-        let (awaited, batch) = self.batches.board(variant, || self.purges.now());
+        let (awaited, batch) = self.batches.board(variant, &self.purges);
         if let Some(batch) = batch {
             let this = self.clone();
             self.tasks.spawn(async move { this.run(batch).await });
