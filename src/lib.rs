@@ -8,6 +8,7 @@ pub mod server;
 pub mod proxy;
 pub mod variant;
 pub mod tasks;
+pub mod priority;
 pub mod cache;
 pub mod origin;
 pub mod resize;

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 
 use crate::config;
 use crate::metrics;
+use crate::priority;
 use crate::variant::ObjectKey;
 
 mod body;
@@ -302,7 +303,7 @@ impl Store {
         match &self.backend {
             Backend::File(store) => store.spool().await,
             Backend::S3(_) => {
-                let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
+                let file = priority::blocking(tempfile::tempfile).await;
                 let file = file.map_err(|panic| StoreError::Other { source: panic.into() })?;
                 Ok(Spool::unnamed(file.map_err(spool::failed)?))
             }

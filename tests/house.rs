@@ -106,6 +106,11 @@ fn only_metrics_names_the_registry_of_numbers() {
 }
 
 #[test]
+fn what_may_block_runs_behind_what_serves() {
+    only(&["priority"], &["spawn_blocking"]);
+}
+
+#[test]
 fn only_cache_names_the_memory() {
     only(&["cache"], &["moka"]);
 }

@@ -21,6 +21,7 @@ use super::walk::{self, Wanted};
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
 };
+use crate::priority;
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]
@@ -350,7 +351,7 @@ impl FileStore {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = priority::blocking(work).await;
     done.unwrap_or_else(|panic| Err(StoreError::Other { source: panic.into() }))
 }
 
@@ -381,7 +382,7 @@ fn body(file: File, length: u64, first: Bytes) -> Body {
         if rest == 0 {
             return Ok(None);
         }
-        let read = tokio::task::spawn_blocking(move || read_chunk(&mut file, rest).map(|chunk| (chunk, file))).await;
+        let read = priority::blocking(move || read_chunk(&mut file, rest).map(|chunk| (chunk, file))).await;
         let (chunk, file) = read.map_err(|panic| StoreError::Other { source: panic.into() })?.map_err(failed)?;
         // An empty chunk is the end of a file that has been cut since; the body says so.
         let left = rest.saturating_sub(chunk.len() as u64);

@@ -16,6 +16,7 @@ use super::s3::{CONFLICT_PAUSES_MS, S3Store, jitter};
 use super::s3_failure::{failed, status};
 use super::spool::{self, Spool};
 use super::{Attributes, Precondition, Put, StoreError, within};
+use crate::priority;
 use crate::variant::ObjectKey;
 
 /// Up to here one PUT. S3 takes no part below 5 MiB but the last.
@@ -138,7 +139,7 @@ impl S3Store {
 
 /// Bytes of a file, read where it may block.
 async fn read(file: File, first: u64, bytes: u64) -> Result<Bytes, StoreError> {
-    let read = tokio::task::spawn_blocking(move || {
+    let read = priority::blocking(move || {
         let mut part = vec![0; usize::try_from(bytes).unwrap_or_default()];
         file.read_exact_at(&mut part, first).map(|()| Bytes::from(part))
     });

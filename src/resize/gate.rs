@@ -1,7 +1,6 @@
 //! The CPU gate: a few threads at the lowest priority, and a bounded queue before them.
 //!
-//! The priority is the point: these threads take what the serving threads leave, so a hit does not wait for pixels. It
-//! is set on each thread before it runs anything, and never on the runtime's own.
+//! The priority is the point: these threads take what the serving threads leave, so a hit does not wait for pixels.
 
 use std::fmt;
 use std::io;
@@ -12,6 +11,8 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
+
+use crate::priority;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -30,9 +31,6 @@ pub(super) enum GateError {
     /// The job panicked. The thread lives on.
     Panicked,
 }
-
-/// The lowest priority there is: nice(2).
-const NICE: i32 = 19;
 
 impl Gate {
     pub(super) fn start(threads: usize, queue_length: NonZeroUsize) -> io::Result<Self> {
@@ -92,10 +90,7 @@ impl Gate {
 }
 
 fn work(jobs: &Receiver<Job>) {
-    // On Linux a priority is a thread's own. Without the right to lower it, resizing works all the same.
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::warn!(%error, "resize threads run at the priority of the serving threads");
-    }
+    priority::idle();
     for job in jobs {
         job();
     }

@@ -20,6 +20,7 @@ use crate::config::{Config, Overwrite};
 use crate::metrics;
 use crate::notify::Notifier;
 use crate::origin::{Attributes, Precondition, Put, Store};
+use crate::priority;
 use crate::resize::{Limits, probe};
 use crate::variant::{Grammar, Named, ObjectKey};
 
@@ -150,7 +151,7 @@ impl Keeper {
     async fn describe(&self, order: &Order, received: &Received) -> Result<Stored, Refusal> {
         let (file, limits) = (received.spool.reader().map_err(|e| Refusal::of_store(&e))?, self.limits);
         let _probing = self.probes.acquire().await.map_err(|_| Refusal::Internal)?;
-        let probed = tokio::task::spawn_blocking(move || probe(file, &limits)).await;
+        let probed = priority::blocking(move || probe(file, &limits)).await;
         let probed = probed.map_err(|_| Refusal::Unprocessable("its header cannot be read".into()))?;
         let probed = probed.map_err(|error| Refusal::of_picture(&error))?;
         self.check_type(probed.media_type)?;

@@ -10,6 +10,7 @@ use ring::digest;
 use super::Source;
 use super::refusal::Refusal;
 use crate::origin::{Spool, Store};
+use crate::priority;
 
 #[derive(Debug)]
 pub(super) struct Receiver {
@@ -90,7 +91,7 @@ impl Receiver {
 
 impl Intake {
     async fn take(mut self, piece: Bytes) -> Result<Self, Refusal> {
-        let work = tokio::task::spawn_blocking(move || {
+        let work = priority::blocking(move || {
             self.sha256.update(&piece);
             self.md5.update(&piece);
             self.spool.write(&piece).map(|()| self)
