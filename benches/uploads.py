@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Uploads and hits on one server: the latency of hits without uploads and beside slow ones, round by round, and the memory
-that one upload of 200 MB takes beyond idle.
+"""Uploads and hits on one server: what hits at a fixed rate wait and how many there are at most, without uploads and beside
+slow ones, round by round; and the memory that one upload of 200 MB takes beyond idle.
 
-    benches/uploads.py                  200 slow uploads at once, 5 rounds of 2 x 5 s
-    SLOW=500 ROUNDS=3 SECONDS_EACH=10 benches/uploads.py
+    benches/uploads.py                  200 slow uploads at once, 5 rounds of 4 x 5 s, 4,000 hits a second
+    SLOW=500 RATE=2000 ROUNDS=3 SECONDS_EACH=10 benches/uploads.py
 
-Needs wrk (Debian: apt-get install wrk). The server runs on one core, wrk and the clients that upload on the other.
+Needs wrk and h2load (Debian: apt-get install wrk nghttp2-client). The server runs on one core, they and the clients that
+upload on the other.
 """
 
 import asyncio
@@ -22,7 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW, ROUNDS = int(os.environ.get("SLOW", 200)), int(os.environ.get("ROUNDS", 5))
-SECONDS = int(os.environ.get("SECONDS_EACH", 5))
+SECONDS, RATE = int(os.environ.get("SECONDS_EACH", 5)), int(os.environ.get("RATE", 4000))
+CONNECTIONS = 16
 TOKEN = "0123456789abcdef" * 2
 # Each client sends so much, so often: 16 KB a second, as over a bad line.
 PIECE_BYTES, PAUSE_S = 1600, 0.1
@@ -84,7 +86,7 @@ class Slow(threading.Thread):
         self.start()
 
     def run(self):
-        # wrk is on this core too: it must not be what waits, or its own waiting would be measured.
+        # The clients that measure are on this core too: they must not wait, or their own waiting would be measured.
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         asyncio.run(self.all())
 
@@ -103,13 +105,19 @@ class Slow(threading.Thread):
             self.done.append(await put(self.address, f"slow/{self.next}.jpg", PICTURE, slowly=True))
 
 
-def hits(address: str) -> tuple[float, float]:
-    """Milliseconds at p99, and requests a second."""
-    wrk = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{SECONDS}s", "--latency", f"http://{address}/cat_300x200.jpg"]
+def hits(address: str, folder: str) -> tuple[float, float, float]:
+    """Milliseconds at p50 and p99 at the fixed rate, and the most requests a second."""
+    url, log = f"http://{address}/cat_300x200.jpg", Path(folder) / "paced.log"
+    log.unlink(missing_ok=True)
+    paced = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"--rps={RATE / CONNECTIONS}", f"-D{SECONDS}", f"--log-file={log}", url]
+    subprocess.run(["taskset", "-c", "1", *paced], capture_output=True, check=True)
+    answers = [line.split() for line in log.read_text().splitlines()]
+    assert all(status == "200" for _, status, _ in answers), "not every hit was one"
+    waits = sorted(int(wait) / 1000 for _, _, wait in answers)
+    wrk = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
     text = subprocess.run(wrk, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in text and "Socket errors" not in text, text
-    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit], float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
+    return waits[len(waits) // 2], waits[len(waits) * 99 // 100], float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
 
 
 def resident(server: subprocess.Popen, field: str) -> float:
@@ -124,20 +132,23 @@ def main():
         server, address = start(folder)
         try:
             asyncio.run(put(address, "cat.jpg", PICTURE, slowly=False))
-            hits(address)
+            hits(address, folder)
             alone, beside, uploads = [], [], []
             for n in range(ROUNDS):
-                alone.append(hits(address))
+                alone.append(hits(address, folder))
                 slow = Slow(address, n * 1_000_000)
                 time.sleep(RAMP_S)
-                beside.append(hits(address))
+                beside.append(hits(address, folder))
                 slow.stopped.set()
                 slow.join()
                 uploads += slow.done
             median = lambda rows, at: statistics.median(row[at] for row in rows)
             for name, rows in ("alone", alone), (f"beside {SLOW} slow uploads", beside):
-                each = ", ".join(f"{p99:.2f}" for p99, _ in rows)
-                print(f"hits {name:28} p99 {median(rows, 0):6.2f} ms ({each})  {median(rows, 1):8.0f} /s")
+                each = ", ".join(f"{p99:.2f}" for _, p99, _ in rows)
+                print(
+                    f"hits {name:24} at {RATE} /s: p50 {median(rows, 0):.2f}, p99 {median(rows, 1):.2f} ms ({each}); "
+                    f"at most {median(rows, 2):.0f} /s"
+                )
             print(f"{len(uploads)} slow uploads ended meanwhile, {uploads.count('201')} of them 201")
         finally:
             server.terminate()
