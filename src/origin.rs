@@ -8,8 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
 
 use crate::config;
 use crate::metrics;
@@ -19,6 +18,7 @@ use crate::variant::ObjectKey;
 mod body;
 mod circuit;
 mod file;
+mod file_part;
 pub mod probe;
 mod s3;
 mod s3_client;
@@ -358,29 +358,8 @@ impl Object {
         if meta.bytes > bytes_max {
             return Err(StoreError::TooLarge { bytes: meta.bytes, bytes_max });
         }
-        let bytes = body.collect(meta.bytes).await?;
+        let bytes = body.collect().await?;
         Ok((meta, bytes))
-    }
-}
-
-impl Body {
-    /// All of it, of which `bytes` are expected.
-    ///
-    /// # Errors
-    /// As the stream.
-    pub async fn collect(mut self, bytes: u64) -> Result<Bytes, StoreError> {
-        let first = self.next().await.transpose()?.unwrap_or_default();
-        let Some(second) = self.next().await.transpose()? else {
-            // An object of one chunk needs no copy.
-            return Ok(first);
-        };
-        let mut whole = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&second);
-        while let Some(chunk) = self.next().await.transpose()? {
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole.freeze())
     }
 }
 

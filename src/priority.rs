@@ -11,6 +11,9 @@ use tokio::task::JoinHandle;
 /// Some tenth of a core where hits take all of it: uploads go on.
 const NICE_BLOCKING: i32 = 10;
 
+/// Threads of one runtime for what may block: enough to keep a disk busy, and each takes about a megabyte.
+pub const BLOCKING_THREADS_MAX: usize = 16;
+
 /// The lowest there is, where there is no class below.
 const NICE_IDLE: i32 = 19;
 

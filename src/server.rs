@@ -28,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::priority::BLOCKING_THREADS_MAX;
 use crate::proxy::Proxy;
 use crate::telemetry::{AccessLog, AccessPage};
 
@@ -117,7 +118,10 @@ impl Server {
     pub fn run(self, proxy: &Arc<Proxy>, log: &AccessLog, stop: &CancellationToken) -> io::Result<()> {
         let threads = self.listeners.into_iter().enumerate().map(|(n, listener)| {
             let (limits, proxy, log, stop) = (self.limits.clone(), proxy.clone(), log.page(), stop.clone());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS_MAX)
+                .build()?;
             thread::Builder::new()
                 .name(format!("serve-{n}"))
                 .spawn(move || runtime.block_on(serve(listener, limits, proxy, log, stop)))

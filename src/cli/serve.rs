@@ -10,11 +10,12 @@ use resized::admin;
 use resized::config::Config;
 use resized::metrics::Metrics;
 use resized::operate;
+use resized::priority::BLOCKING_THREADS_MAX;
 use resized::proxy::Proxy;
 use resized::server::Server;
 use resized::tasks::Tasks;
 use resized::telemetry::{self, AccessLog};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,8 @@ pub(super) fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<Ex
     config.server.listen = arguments.listen.unwrap_or(config.server.listen);
     telemetry::start_events(&config.log).map_err(anyhow::Error::from_boxed).context("log.level")?;
     let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
-    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
+    let runtime = runtime.context("cannot start the runtime")?;
     let tasks = Tasks::on(runtime.handle().clone());
 
     let metrics = Arc::new(Metrics::new());

@@ -6,16 +6,16 @@
 //! for the object they were written with. A file that was put here by hand has none, and is an object all the same.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use super::file_part::{CHUNK_BYTES, FilePart};
 use super::spool::{self, Place, Spool};
 use super::walk::{self, Wanted};
 use super::{
@@ -56,9 +56,6 @@ const OWN_FOLDER: &str = ".resized";
 /// In it: files that become objects.
 const TEMPORARY: &str = "tmp";
 
-/// How much is read from a file at once.
-const CHUNK_BYTES: usize = 128 * 1024;
-
 impl FileStore {
     pub(super) async fn open(directory: PathBuf) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { directory: directory.clone(), source };
@@ -77,15 +74,13 @@ impl FileStore {
         range: Option<ByteRange>,
     ) -> Result<Option<Object>, StoreError> {
         let opened = self.blocking(key, move |store, key| {
-            let Some((meta, mut file)) = store.find(key)? else { return Ok(None) };
-            let (first, length) = range.map_or(Ok((0, meta.bytes)), |range| resolve(range, meta.bytes))?;
-            if first > 0 {
-                file.seek(SeekFrom::Start(first)).map_err(failed)?;
-            }
-            let first_chunk = read_chunk(&mut file, length).map_err(failed)?;
-            Ok(Some((meta, file, length, first_chunk)))
+            let Some((meta, file)) = store.find(key)? else { return Ok(None) };
+            let (first, bytes) = range.map_or(Ok((0, meta.bytes)), |range| resolve(range, meta.bytes))?;
+            let part = FilePart { file: file.into(), first, bytes };
+            let first = part.read(CHUNK_BYTES).map_err(failed)?;
+            Ok(Some(Object { meta, body: Body::of_file(first, part) }))
         });
-        Ok(opened.await?.map(|(meta, file, length, first)| Object { meta, body: body(file, length, first) }))
+        opened.await
     }
 
     pub(super) async fn put(
@@ -372,39 +367,13 @@ fn etag(stat: &fs::Metadata) -> io::Result<Box<str>> {
     Ok(format!("\"{:x}-{:x}-{:x}\"", modified.as_nanos(), stat.ino(), stat.len()).into())
 }
 
-/// The file's next chunks, read as they are asked for: one in memory at a time.
-fn body(file: File, length: u64, first: Bytes) -> Body {
-    let rest = length - first.len() as u64;
-    let chunks = stream::try_unfold((file, rest, Some(first)), |(mut file, rest, first)| async move {
-        if let Some(first) = first {
-            return Ok(Some((first, (file, rest, None))));
-        }
-        if rest == 0 {
-            return Ok(None);
-        }
-        let read = priority::blocking(move || read_chunk(&mut file, rest).map(|chunk| (chunk, file))).await;
-        let (chunk, file) = read.map_err(|panic| StoreError::Other { source: panic.into() })?.map_err(failed)?;
-        // An empty chunk is the end of a file that has been cut since; the body says so.
-        let left = rest.saturating_sub(chunk.len() as u64);
-        Ok(if chunk.is_empty() { None } else { Some((chunk, (file, left, None))) })
-    });
-    Body::new(chunks, length)
-}
-
-fn read_chunk(file: &mut File, rest: u64) -> io::Result<Bytes> {
-    let most = usize::try_from(rest).unwrap_or(usize::MAX).min(CHUNK_BYTES);
-    let mut chunk = Vec::with_capacity(most);
-    file.take(most as u64).read_to_end(&mut chunk)?;
-    Ok(chunk.into())
-}
-
 /// Whether an error says that there is no such object: no file, a file where a folder should be, or a name too long.
 fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidFilename)
 }
 
-fn failed(error: io::Error) -> StoreError {
+pub(super) fn failed(error: io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::PermissionDenied => StoreError::Forbidden { source: error.into() },
         io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded => {

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BytesMut;
-use futures_util::StreamExt;
-
 use super::super::batch::{Batch, Batches, Made};
 use super::super::budget::{Refusal, Ticket};
 use super::super::problem::Failure;
@@ -143,12 +140,8 @@ impl Maker {
             Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
             Refusal::Overloaded => Failure::Overloaded,
         })?;
-        let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
-        let mut body = object.body;
-        while let Some(chunk) = body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(failed)?);
-        }
-        Ok(Original { bytes: bytes.freeze(), etag: object.meta.etag, _ticket: ticket })
+        let bytes = object.body.collect().await.map_err(failed)?;
+        Ok(Original { bytes, etag: object.meta.etag, _ticket: ticket })
     }
 }
 
