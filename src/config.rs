@@ -18,6 +18,7 @@ mod check;
 mod optional;
 mod secret;
 mod server;
+mod sizes;
 mod stores;
 mod upload;
 mod work;
@@ -28,6 +29,7 @@ mod tests;
 pub use answers::{Answers, Formats, Mode, Urls};
 pub use secret::Secret;
 pub use server::{Admin, Log, LogFormat, Server, Tls};
+pub use sizes::{SizePolicy, Sizes, SizesBelow};
 pub use stores::{Originals, S3, Serve, Variants};
 pub use upload::{Notify, Overwrite, Upload, UploadToken};
 pub use work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
@@ -44,6 +46,8 @@ pub struct Config {
     pub urls: Urls,
     /// Named sizes: `small = "300x300_crop"` makes `photo_small.jpg` mean `photo_300x300_crop.jpg`.
     pub presets: BTreeMap<String, String>,
+    /// Which sizes may be asked for.
+    pub sizes: Sizes,
     pub formats: Formats,
     pub limits: Limits,
     pub cache: Cache,

@@ -30,7 +30,7 @@ use crate::notify::Notifier;
 use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::upload::{Uploads, Written};
-use crate::variant::{Addressed, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
+use crate::variant::{Addressed, Allowance, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
 
 mod batch;
 mod budget;
@@ -243,19 +243,42 @@ impl Proxy {
 
     async fn route<B>(&self, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
         framing::check(request)?;
-        let (method, path, request) = (request.method(), request.uri().path(), request.headers());
+        let (method, uri, request) = (request.method(), request.uri(), request.headers());
         match *method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Ok((self.options(request), Outcome::Options)),
             _ => return Err(Failure::Method),
         }
-        match &*self.readings.parse(&self.grammar, path).map_err(|error| Failure::BadPath(error.to_string().into()))? {
-            Named::Variant(addressed) => self.variant(method, addressed, request).await,
+        let named = self.readings.parse(&self.grammar, uri.path());
+        match &*named.map_err(|error| Failure::BadPath(error.to_string().into()))? {
+            Named::Variant(addressed) => match &addressed.allowance {
+                Allowance::Allowed => self.variant(method, addressed, request).await,
+                Allowance::Snapped(to) => Ok((self.snapped(to, uri.query())?, Outcome::Snapped)),
+                Allowance::Refused(nearest) => Err(self.refused(nearest)),
+            },
             Named::Object(key, hint) => {
                 let original = self.original(method, key, request).await.map_err(|f| self.hinted(f, *hint))?;
                 Ok((original, Outcome::Original))
             }
         }
+    }
+
+    /// The way to the nearest size that is allowed. A canonical path begins with one slash and a name, so this leads nowhere
+    /// but here.
+    fn snapped(&self, to: &Variant, query: Option<&str>) -> Result<Response<Body>, Failure> {
+        let mut url = self.grammar.show(to);
+        if let Some(query) = query {
+            url = format!("{url}?{query}");
+        }
+        let mut response = self.redirect(&url)?;
+        // Whatever redirects to the store are: what was asked for is never served here.
+        *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        Ok(response)
+    }
+
+    fn refused(&self, nearest: &Variant) -> Failure {
+        let path = self.grammar.show(nearest);
+        Failure::SizeRefused(format!("this size or quality is not allowed here; the nearest that is: {path}").into())
     }
 
     /// Memory, else the flight; and if there is no such original, the object that is really called so.

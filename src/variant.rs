@@ -16,11 +16,13 @@ pub use geometry::{Geometry, Region};
 pub use grammar::{Grammar, GrammarError};
 pub use key::{KeyError, ObjectKey};
 pub use parse::{Addressed, Hint, Named, PathError};
+pub use sizes::Allowance;
 
 mod key;
 mod geometry;
 mod encoding;
 mod suffix;
+mod sizes;
 mod territory;
 mod grammar;
 mod parse;

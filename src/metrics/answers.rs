@@ -33,10 +33,16 @@ pub enum Outcome {
     Made,
     /// A plain original.
     Original,
+    /// A size that is not allowed, sent to the next that is.
+    Snapped,
     /// What may be asked, and by whom: `OPTIONS`.
     Options,
     /// A path or method that asks for nothing.
     BadRequest,
+    /// A signature that is missing, wrong or expired.
+    Forbidden,
+    /// A client, or what it asks of one original, is over its rate.
+    Limited,
     /// No such original, or none that is served.
     NotFound,
     /// A condition or range of the request that does not hold: 412, 416.
@@ -55,7 +61,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Hit,
         Self::Joined,
         Self::Stored,
@@ -63,8 +69,11 @@ impl Outcome {
         Self::Stale,
         Self::Made,
         Self::Original,
+        Self::Snapped,
         Self::Options,
         Self::BadRequest,
+        Self::Forbidden,
+        Self::Limited,
         Self::NotFound,
         Self::Precondition,
         Self::Unprocessable,
@@ -85,8 +94,11 @@ impl Outcome {
             Self::Stale => "stale",
             Self::Made => "made",
             Self::Original => "original",
+            Self::Snapped => "snapped",
             Self::Options => "options",
             Self::BadRequest => "bad_request",
+            Self::Forbidden => "forbidden",
+            Self::Limited => "limited",
             Self::NotFound => "not_found",
             Self::Precondition => "precondition",
             Self::Unprocessable => "unprocessable",

@@ -28,6 +28,8 @@ pub(super) enum Failure {
     Method,
     /// No such original, or one that is not served.
     NotFound(Arc<str>),
+    /// A size that is not allowed.
+    SizeRefused(Arc<str>),
     /// The original is there, but no picture can be made of it.
     Unprocessable(Arc<str>),
     /// `If-Match` or `If-Unmodified-Since` does not hold (RFC 9110 section 13.2.2).
@@ -106,14 +108,14 @@ impl Failure {
 
     /// Whether the same request would fail again right away, so that the failure may be answered from memory.
     pub(super) fn is_lasting(&self) -> bool {
-        matches!(self, Self::NotFound(_) | Self::Unprocessable(_))
+        matches!(self, Self::NotFound(_) | Self::SizeRefused(_) | Self::Unprocessable(_))
     }
 
     fn status(&self) -> StatusCode {
         match self {
             Self::BadPath(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::SizeRefused(_) => StatusCode::NOT_FOUND,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -128,7 +130,7 @@ impl Failure {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::BadPath(_) | Self::BadRequest(_) | Self::Method => Outcome::BadRequest,
-            Self::NotFound(_) => Outcome::NotFound,
+            Self::NotFound(_) | Self::SizeRefused(_) => Outcome::NotFound,
             Self::Unprocessable(_) => Outcome::Unprocessable,
             Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } => Outcome::Precondition,
             Self::Overloaded => Outcome::Overloaded,
@@ -145,6 +147,7 @@ impl Failure {
             Self::BadRequest(_) => "bad-request",
             Self::Method => "method-not-allowed",
             Self::NotFound(_) => "not-found",
+            Self::SizeRefused(_) => "size-not-allowed",
             Self::Unprocessable(_) => "unprocessable-original",
             Self::PreconditionFailed => "precondition-failed",
             Self::RangeNotSatisfiable { .. } => "range-not-satisfiable",
@@ -157,7 +160,10 @@ impl Failure {
 
     fn detail(&self) -> &str {
         match self {
-            Self::BadPath(detail) | Self::NotFound(detail) | Self::Unprocessable(detail) => detail,
+            Self::BadPath(detail)
+            | Self::NotFound(detail)
+            | Self::SizeRefused(detail)
+            | Self::Unprocessable(detail) => detail,
             Self::BadRequest(detail) => detail,
             Self::Method => "pictures are asked for with GET or HEAD",
             Self::PreconditionFailed => "the picture is not the one that If-Match or If-Unmodified-Since asks for",

@@ -64,6 +64,24 @@ impl Region {
     }
 }
 
+impl Geometry {
+    /// The sides that are given.
+    pub(super) fn sides(self) -> (Option<Side>, Option<Side>) {
+        match self {
+            Self::Fit { width, height } => (width, height),
+            Self::Crop { width, height, .. } => (Some(width), Some(height)),
+        }
+    }
+
+    /// The same shape with other sides.
+    pub(super) fn map(self, side: impl Fn(Side) -> Side) -> Self {
+        match self {
+            Self::Fit { width, height } => Self::Fit { width: width.map(&side), height: height.map(&side) },
+            Self::Crop { width, height, region } => Self::Crop { width: side(width), height: side(height), region },
+        }
+    }
+}
+
 impl fmt::Display for Geometry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

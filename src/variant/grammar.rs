@@ -1,5 +1,6 @@
 //! The URL grammar of one configuration, built once. Its verbs are in `parse` and `show`.
 
+use super::sizes::Sizes;
 use super::suffix::Suffixes;
 use super::territory::Territory;
 use super::{Encoding, Format, Quality, Variant};
@@ -12,6 +13,7 @@ pub struct Grammar {
     pub(super) territory: Territory,
     /// Whether `/dir/300x300/name.jpeg` is read too.
     pub(super) segment: bool,
+    pub(super) sizes: Sizes,
     jpeg: Quality,
     webp: Quality,
     avif: Quality,
@@ -29,7 +31,7 @@ pub struct GrammarError {
 }
 
 impl Grammar {
-    /// Builds the grammar from `limits.max_side`, `[presets]`, `urls.segment`, `[formats]` and the two stores.
+    /// Builds the grammar from `limits.max_side`, `[presets]`, `[sizes]`, `urls.segment`, `[formats]` and the two stores.
     ///
     /// # Errors
     /// Names the key of the first setting that cannot be used.
@@ -41,6 +43,7 @@ impl Grammar {
         let territory = Territory::new(&config.originals.store, &config.variants.store)
             .map_err(|problem| GrammarError::at("variants.store", problem))?;
         Ok(Self {
+            sizes: Sizes::new(config, &suffixes)?,
             suffixes,
             territory,
             segment: config.urls.segment,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::suffix::{Ask, SideTooLarge};
-use super::{Format, Grammar, KeyError, ObjectKey, Variant};
+use super::{Allowance, Format, Grammar, KeyError, ObjectKey, Variant};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Addressed {
     pub literal: ObjectKey,
     /// Whether the client's `Accept` chooses the format: `formats.negotiate` is set and the URL does not convert.
     pub negotiable: bool,
+    /// Whether `[sizes]` lets clients ask for it.
+    pub allowance: Allowance,
 }
 
 /// Why a path that looks much like a variant is a plain object.
@@ -80,11 +82,9 @@ impl Grammar {
         self.territory.check_parent(&original).map_err(no_room)?;
         let encoding = self.encoding(file.format(), ask.quality);
         let negotiable = file.converted.is_none() && !self.negotiated().is_empty();
-        Ok(Named::Variant(Addressed {
-            variant: Variant { original, geometry: ask.geometry, encoding },
-            literal,
-            negotiable,
-        }))
+        let variant = Variant { original, geometry: ask.geometry, encoding };
+        let allowance = self.allowance(&variant);
+        Ok(Named::Variant(Addressed { variant, literal, negotiable, allowance }))
     }
 
     /// The original's key, its name, and what is asked for, as far as the last segments say anything.

@@ -27,3 +27,4 @@ mod outbox;
 mod killed;
 mod tls;
 mod wire;
+mod sizes;

@@ -1,0 +1,339 @@
+//! Which variants may be asked for, by `[sizes]`. Decided on the variant alone, so it is remembered with the reading of a path.
+
+use std::num::NonZeroU32;
+
+use super::grammar::GrammarError;
+use super::suffix::{Ask, Suffixes};
+use super::{Encoding, Geometry, Grammar, Quality, Side, Variant};
+use crate::config::{Config, SizePolicy, SizesBelow};
+
+/// Whether a variant may be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowance {
+    Allowed,
+    /// Not this one, but this other, to which the client is sent.
+    Snapped(Variant),
+    /// No; and which is the nearest that may.
+    Refused(Variant),
+}
+
+/// The rules, that of the longest prefix first.
+#[derive(Debug, Clone)]
+pub(super) struct Sizes {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    prefix: String,
+    shapes: Shapes,
+    qualities: Vec<Quality>,
+}
+
+/// Which geometries, and for presets which qualities.
+#[derive(Debug, Clone)]
+enum Shapes {
+    Any,
+    Boxes(Vec<Sides>),
+    /// Multiples of the step up to `side_max`, which is one itself.
+    Step {
+        step: u32,
+        side_max: u32,
+    },
+    Presets(Vec<Ask>),
+}
+
+/// Width and height, as far as they are given.
+type Sides = (Option<Side>, Option<Side>);
+
+impl Sizes {
+    /// # Errors
+    /// Names the key of the first setting that cannot be used.
+    pub(super) fn new(config: &Config, suffixes: &Suffixes) -> Result<Self, GrammarError> {
+        let mut rules = Vec::new();
+        for (n, below) in config.sizes.rules().enumerate() {
+            let section = if n == 0 { "sizes".to_owned() } else { format!("sizes.prefixes ({:?})", below.prefix) };
+            let refused = |(key, problem): (&str, String)| GrammarError { key: format!("{section}.{key}"), problem };
+            let shapes = Shapes::new(&below, config, suffixes).map_err(refused)?;
+            let qualities = below.qualities.iter().map(|n| Quality::new(*n)).collect::<Option<_>>();
+            let qualities = qualities.ok_or_else(|| refused(("qualities", "must be 1 to 100".into())))?;
+            rules.push(Rule { prefix: below.prefix, shapes, qualities });
+        }
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+        Ok(Self { rules })
+    }
+
+    fn rule(&self, variant: &Variant) -> Option<&Rule> {
+        self.rules.iter().find(|rule| variant.original.as_str().starts_with(&rule.prefix))
+    }
+}
+
+impl Shapes {
+    fn new(below: &SizesBelow, config: &Config, suffixes: &Suffixes) -> Result<Self, (&'static str, String)> {
+        let side_max = u32::from(config.limits.max_side.get());
+        match below.policy {
+            SizePolicy::Any => Ok(Self::Any),
+            SizePolicy::List if below.list.is_empty() => Err(("list", "is needed with policy = \"list\"".into())),
+            SizePolicy::List => {
+                below.list.iter().map(|text| listed(text, suffixes)).collect::<Result<_, _>>().map(Self::Boxes)
+            }
+            SizePolicy::Step => {
+                let step = u32::from(below.step);
+                if step == 0 || step > side_max {
+                    return Err(("step", format!("must be 1 to limits.max_side = {side_max} with policy = \"step\"")));
+                }
+                Ok(Self::Step { step, side_max: side_max / step * step })
+            }
+            SizePolicy::Presets if config.presets.is_empty() => {
+                Err(("policy", "is \"presets\", and [presets] has none: name one".into()))
+            }
+            SizePolicy::Presets => {
+                let names = config.presets.keys().flat_map(|name| (1..=3).map(move |scale| (name, scale)));
+                let asks = names.filter_map(|(name, scale)| {
+                    let suffix = if scale == 1 { format!("a_{name}") } else { format!("a_{name}@{scale}x") };
+                    suffixes.at_the_end(&suffix)?.1.ok()
+                });
+                Ok(Self::Presets(asks.collect()))
+            }
+        }
+    }
+}
+
+/// A box of `sizes.list`.
+fn listed(text: &str, suffixes: &Suffixes) -> Result<Sides, (&'static str, String)> {
+    match suffixes.whole(text) {
+        Some(Ok(Ask { geometry: Geometry::Fit { width, height }, quality: None })) => Ok((width, height)),
+        Some(Err(_)) => Err(("list", format!("{text:?} has a side over limits.max_side"))),
+        Some(Ok(_)) | None => {
+            Err(("list", format!("{text:?} is no box; write 300x200, 300x or x200, which allows it with any crop")))
+        }
+    }
+}
+
+impl Grammar {
+    /// Whether `[sizes]` lets clients ask for `variant`.
+    #[must_use]
+    pub fn allowance(&self, variant: &Variant) -> Allowance {
+        let Some(rule) = self.sizes.rule(variant) else { return Allowance::Allowed };
+        let nearest = match &rule.shapes {
+            Shapes::Any => return Allowance::Allowed,
+            Shapes::Boxes(boxes) => self.nearest_box(variant, boxes, &rule.qualities),
+            Shapes::Step { step, side_max } => {
+                let geometry = variant.geometry.map(|side| next_multiple(side, *step, *side_max));
+                let encoding = self.nearest_quality(variant.encoding, &rule.qualities);
+                let snapped = Variant { geometry, encoding, ..variant.clone() };
+                if encoding == variant.encoding && geometry != variant.geometry {
+                    return Allowance::Snapped(snapped);
+                }
+                snapped
+            }
+            Shapes::Presets(asks) => self.nearest_preset(variant, asks),
+        };
+        if nearest == *variant { Allowance::Allowed } else { Allowance::Refused(nearest) }
+    }
+
+    fn nearest_box(&self, variant: &Variant, boxes: &[Sides], qualities: &[Quality]) -> Variant {
+        let sides = variant.geometry.sides();
+        let nearest = boxes.iter().copied().min_by_key(|listed| distance(*listed, sides)).unwrap_or(sides);
+        let geometry = match (nearest, variant.geometry) {
+            ((Some(width), Some(height)), Geometry::Crop { region, .. }) => Geometry::Crop { width, height, region },
+            ((width, height), _) => Geometry::Fit { width, height },
+        };
+        Variant { geometry, encoding: self.nearest_quality(variant.encoding, qualities), ..variant.clone() }
+    }
+
+    fn nearest_preset(&self, variant: &Variant, asks: &[Ask]) -> Variant {
+        let of = |ask: &Ask| Variant {
+            geometry: ask.geometry,
+            encoding: self.encoding(variant.encoding.format(), ask.quality),
+            ..variant.clone()
+        };
+        let sides = variant.geometry.sides();
+        // The same box may be a preset with several crops and qualities: the variant itself goes first.
+        let far = |preset: &Variant| (preset != variant, distance(preset.geometry.sides(), sides));
+        asks.iter().map(of).min_by_key(far).unwrap_or_else(|| variant.clone())
+    }
+
+    /// The encoding itself if its quality is the configured one or listed.
+    fn nearest_quality(&self, encoding: Encoding, listed: &[Quality]) -> Encoding {
+        let format = encoding.format();
+        let usual = self.encoding(format, None);
+        let far = |one: &Encoding| match (one.quality(), encoding.quality()) {
+            (Some(one), Some(asked)) => one.get().abs_diff(asked.get()),
+            _ => 0,
+        };
+        let others = listed.iter().map(|quality| self.encoding(format, Some(*quality)));
+        std::iter::once(usual).chain(others).min_by_key(far).unwrap_or(usual)
+    }
+}
+
+/// The next multiple of `step`, or the last.
+fn next_multiple(side: Side, step: u32, side_max: u32) -> Side {
+    let next = side.get().div_ceil(step).saturating_mul(step).min(side_max);
+    NonZeroU32::new(next).unwrap_or(side)
+}
+
+/// How unlike two boxes are: first by the sides that only one of them has.
+fn distance(one: Sides, other: Sides) -> (u32, u32) {
+    let apart = |one: Option<Side>, other: Option<Side>| match (one, other) {
+        (Some(one), Some(other)) => (0, one.get().abs_diff(other.get())),
+        (None, None) => (0, 0),
+        _ => (1, 0),
+    };
+    let (width, height) = (apart(one.0, other.0), apart(one.1, other.1));
+    (width.0 + height.0, width.1.saturating_add(height.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::variant::Named;
+
+    fn grammar(sizes: config::Sizes) -> Result<Grammar, GrammarError> {
+        let mut config = Config { sizes, ..Config::default() };
+        config.presets.insert("small".into(), "300x300_crop".into());
+        config.presets.insert("tiny".into(), "50x_q60".into());
+        Grammar::new(&config)
+    }
+
+    /// `ok`, `> PATH` it is redirected to, `! PATH` that is the nearest.
+    fn verdict(grammar: &Grammar, path: &str) -> String {
+        match grammar.parse(path) {
+            Ok(Named::Variant(addressed)) => match addressed.allowance {
+                Allowance::Allowed => "ok".into(),
+                Allowance::Snapped(other) => format!("> {}", grammar.show(&other)),
+                Allowance::Refused(nearest) => format!("! {}", grammar.show(&nearest)),
+            },
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check(sizes: config::Sizes, table: &[(&str, &str)]) {
+        let grammar = grammar(sizes).unwrap();
+        for (path, expected) in table {
+            assert_eq!(verdict(&grammar, path), *expected, "{path}");
+            if let Some(other) = expected.strip_prefix("> ").or(expected.strip_prefix("! ")) {
+                assert_eq!(verdict(&grammar, other), "ok", "{path} leads to {other}");
+            }
+        }
+    }
+
+    fn rule(policy: SizePolicy) -> config::Sizes {
+        config::Sizes {
+            policy,
+            list: vec!["300x200".into(), "640x".into(), "100x100".into()],
+            step: 50,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn any_size_and_quality_is_allowed_by_default() {
+        check(config::Sizes::default(), &[("/cat_1x1.jpg", "ok"), ("/cat_4096x_q7.jpg", "ok")]);
+    }
+
+    #[test]
+    fn a_list_allows_its_boxes_with_any_crop_and_names_the_nearest() {
+        check(
+            rule(SizePolicy::List),
+            &[
+                ("/cat_300x200.jpg", "ok"),
+                ("/cat-300x200.jpg", "ok"),
+                ("/cat_300x200_crop_top.png.webp", "ok"),
+                ("/cat_150x100@2x.jpg", "ok"),
+                ("/cat_320x@2x.jpg", "ok"),
+                ("/cat_301x200.jpg", "! /cat_300x200_q80.jpg"),
+                ("/cat_90x90_crop_top.jpg", "! /cat_100x100_crop_top_q80.jpg"),
+                ("/cat_700x.jpg", "! /cat_640x_q80.jpg"),
+                ("/cat_x200.jpg", "! /cat_300x200_q80.jpg"),
+                ("/cat_300x200_q81.jpg", "! /cat_300x200_q80.jpg"),
+                ("/cat_small.jpg", "! /cat_300x200_crop_center_q80.jpg"),
+            ],
+        );
+    }
+
+    #[test]
+    fn qualities_that_are_listed_may_be_named() {
+        let sizes = config::Sizes { qualities: vec![50, 95], ..rule(SizePolicy::List) };
+        check(
+            sizes,
+            &[
+                ("/cat_640x_q50.jpg", "ok"),
+                ("/cat_640x_q95.webp", "ok"),
+                ("/cat_640x_q60.jpg", "! /cat_640x_q50.jpg"),
+                ("/cat_640x_q60.png", "ok"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_step_sends_to_the_next_multiple_and_never_over_the_limit() {
+        check(
+            rule(SizePolicy::Step),
+            &[
+                ("/cat_300x.jpg", "ok"),
+                ("/cat_301x.jpg", "> /cat_350x_q80.jpg"),
+                ("/a/cat_1x333_crop_left.png", "> /a/cat_50x350_crop_left.png"),
+                ("/cat_4096x.jpg", "> /cat_4050x_q80.jpg"),
+                ("/cat_300x_q1.jpg", "! /cat_300x_q80.jpg"),
+            ],
+        );
+    }
+
+    #[test]
+    fn presets_alone_are_their_shape_and_quality_in_three_densities() {
+        check(
+            rule(SizePolicy::Presets),
+            &[
+                ("/cat_small.jpg", "ok"),
+                ("/cat_small@2x.jpg", "ok"),
+                ("/cat-300x300.jpg", "ok"),
+                ("/cat_tiny.webp", "ok"),
+                ("/cat_tiny_q61.jpg", "! /cat_50x_q60.jpg"),
+                ("/cat_300x300.jpg", "! /cat_300x300_crop_center_q80.jpg"),
+                ("/cat_160x.jpg", "! /cat_150x_q60.jpg"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_longest_prefix_has_the_rule() {
+        let below = |prefix: &str, policy| SizesBelow {
+            prefix: prefix.into(),
+            policy,
+            list: vec!["10x".into()],
+            step: 100,
+            qualities: vec![],
+        };
+        let prefixes = vec![below("shop/", SizePolicy::Any), below("shop/old/", SizePolicy::List)];
+        check(
+            config::Sizes { prefixes, ..rule(SizePolicy::Step) },
+            &[
+                ("/cat_99x.jpg", "> /cat_100x_q80.jpg"),
+                ("/shop/cat_99x.jpg", "ok"),
+                ("/shop/old/cat_99x.jpg", "! /shop/old/cat_10x_q80.jpg"),
+                ("/shop/old/cat_10x.jpg", "ok"),
+            ],
+        );
+    }
+
+    #[test]
+    fn rules_that_cannot_be_kept_are_refused_by_their_key() {
+        let with = |change: &dyn Fn(&mut config::Sizes), policy| {
+            let mut sizes = rule(policy);
+            change(&mut sizes);
+            grammar(sizes).unwrap_err().key
+        };
+        assert_eq!(with(&|sizes| sizes.list.clear(), SizePolicy::List), "sizes.list");
+        for entry in ["300", "300x300_crop", "300x_q80", "9999x", ""] {
+            assert_eq!(with(&|sizes| sizes.list = vec![entry.into()], SizePolicy::List), "sizes.list", "{entry}");
+        }
+        assert_eq!(with(&|sizes| sizes.step = 0, SizePolicy::Step), "sizes.step");
+        assert_eq!(with(&|sizes| sizes.step = 5000, SizePolicy::Step), "sizes.step");
+        assert_eq!(with(&|sizes| sizes.qualities = vec![101], SizePolicy::Step), "sizes.qualities");
+        let config = Config { sizes: rule(SizePolicy::Presets), ..Config::default() };
+        assert_eq!(Grammar::new(&config).unwrap_err().key, "sizes.policy");
+    }
+}

@@ -1,0 +1,73 @@
+//! Which sizes may be asked for.
+
+use reqwest::StatusCode;
+use resized::config::SizePolicy;
+use serde_json::Value;
+
+use crate::bucket::{Bucket, Operation};
+use crate::pictures::jpeg;
+use crate::stage::{Stage, header, settings};
+
+async fn stage(policy: SizePolicy) -> (Bucket, Stage) {
+    let bucket = Bucket::start().await;
+    bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
+    let mut config = settings(&bucket);
+    config.sizes.policy = policy;
+    config.sizes.list = vec!["40x40".into()];
+    config.sizes.step = 20;
+    let stage = Stage::start(config).await;
+    (bucket, stage)
+}
+
+fn requests(bucket: &Bucket) -> usize {
+    [Operation::Head, Operation::Get, Operation::Put].map(|operation| bucket.count(operation, "")).iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_is_not_allowed_is_404_and_costs_no_request_to_the_store() {
+    let (bucket, stage) = stage(SizePolicy::List).await;
+    let before = requests(&bucket);
+    for _ in 0..2 {
+        let refused = stage.get("/cat_41x40.jpg").await;
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+        assert_eq!(header(&refused, "cache-control"), "public, max-age=10");
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["type"], "urn:resized:problem:size-not-allowed");
+        assert!(problem["detail"].as_str().unwrap().ends_with(": /cat_40x40_q80.jpg"), "{problem}");
+    }
+    assert_eq!(requests(&bucket), before);
+    assert_eq!(stage.get("/cat_40x40.jpg").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_between_two_steps_is_sent_to_the_next_once_and_never_elsewhere() {
+    let (bucket, stage) = stage(SizePolicy::Step).await;
+    let before = requests(&bucket);
+    let sent = stage.get("/cat_41x.jpg?v=1").await;
+    assert_eq!(sent.status(), StatusCode::MOVED_PERMANENTLY);
+    assert_eq!(header(&sent, "location"), "/cat_60x_q80.jpg?v=1");
+    assert_eq!(requests(&bucket), before);
+    assert_eq!(stage.get("/cat_60x_q80.jpg?v=1").await.status(), StatusCode::OK, "and not sent on");
+    // A `Location` that begins with two slashes, or with a name and a colon, would lead to another host.
+    let paths = [
+        "//evil.example/cat_41x.jpg",
+        "/%2Fevil.example/cat_41x.jpg",
+        "/%2f%2fevil.example/cat_41x.jpg",
+        "/%5Cevil.example/cat_41x.jpg",
+        "/https:%2f%2fevil.example/cat_41x.jpg",
+        "/https:evil.example/cat_41x.jpg",
+        "/.%2f/evil.example_41x.jpg",
+        "/%0d%0aLocation:%20x/cat_41x.jpg",
+    ];
+    for path in paths {
+        let answer = stage.get(path).await;
+        match answer.status() {
+            StatusCode::BAD_REQUEST => {}
+            StatusCode::MOVED_PERMANENTLY => {
+                let to = header(&answer, "location");
+                assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains('\\'), "{path}: {to}");
+            }
+            status => panic!("{path}: {status}"),
+        }
+    }
+}
