@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -41,13 +41,46 @@ use crate::config::{self, Secret};
 
 mod guard;
 mod health;
+mod pages;
 
 pub use health::Health;
+pub use pages::Pages;
 
 /// A request whose body has been read.
 pub type AdminRequest = Request<Bytes>;
 /// An answer, whole in memory.
 pub type AdminResponse = Response<Full<Bytes>>;
+
+/// How bodies of a route are taken.
+#[derive(Debug, Clone)]
+pub struct Bodies {
+    /// The most that one may have; more is 413.
+    bytes_max: usize,
+    /// Requests whose bodies are in memory at once; one more is 503. `None`: as many as there are connections.
+    at_once: Option<Arc<Semaphore>>,
+}
+
+impl Bodies {
+    /// Large ones: at most `bytes_max` each, and `at_once` of them in memory.
+    #[must_use]
+    pub fn large(bytes_max: usize, at_once: usize) -> Self {
+        Self { bytes_max, at_once: Some(Arc::new(Semaphore::new(at_once))) }
+    }
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self { bytes_max: BODY_BYTES_MAX, at_once: None }
+    }
+}
+
+/// What one method of a path does.
+struct Route {
+    method: Method,
+    access: Access,
+    bodies: Bodies,
+    handler: Handler,
+}
 
 type Handler = Arc<dyn Fn(AdminRequest) -> BoxFuture<'static, AdminResponse> + Send + Sync>;
 
@@ -65,7 +98,7 @@ pub enum Access {
 pub struct Admin {
     token: Secret,
     /// By path, then by method.
-    routes: BTreeMap<&'static str, Vec<(Method, Access, Handler)>>,
+    routes: BTreeMap<&'static str, Vec<Route>>,
 }
 
 /// Connections at once; one more waits in the kernel's queue.
@@ -87,7 +120,23 @@ impl Admin {
     /// The same with one more route. A `path` that ends in `/*` stands for all that begin so.
     #[must_use]
     pub fn route<F>(
+        self,
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: impl Fn(AdminRequest) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = AdminResponse> + Send + 'static,
+    {
+        self.route_with(Bodies::default(), method, path, access, handler)
+    }
+
+    /// As [`Admin::route`], with bodies of another size.
+    #[must_use]
+    pub fn route_with<F>(
         mut self,
+        bodies: Bodies,
         method: Method,
         path: &'static str,
         access: Access,
@@ -97,7 +146,7 @@ impl Admin {
         F: Future<Output = AdminResponse> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |request| handler(request).boxed());
-        self.routes.entry(path).or_default().push((method, access, handler));
+        self.routes.entry(path).or_default().push(Route { method, access, bodies, handler });
         self
     }
 
@@ -158,18 +207,23 @@ impl Admin {
         let routes = routes.ok_or_else(|| text(StatusCode::NOT_FOUND, "there is nothing under this path\n"))?;
         // HEAD is GET without a body, and the body is dropped by hyper.
         let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        let route = routes.iter().find(|(of, ..)| of == method);
-        let (_, access, handler) = route.ok_or_else(|| method_not_allowed(routes))?;
+        let route = routes.iter().find(|route| route.method == *method);
+        let Route { access, bodies, handler, .. } = route.ok_or_else(|| method_not_allowed(routes))?;
         if *access == Access::Operator {
             guard::check(&request, &self.token).map_err(refused)?;
         }
+        // Kept until the answer is there: the handler has the body until then.
+        let _place = match &bodies.at_once {
+            Some(places) => Some(places.clone().try_acquire_owned().map_err(|_| busy())?),
+            None => None,
+        };
         let (parts, body) = request.into_parts();
-        let body = tokio::time::timeout(REQUEST_TIME, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+        let body = tokio::time::timeout(REQUEST_TIME, Limited::new(body, bodies.bytes_max).collect()).await;
         let body = body.map_err(|_| text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n"))?;
         let body = body.map_err(|_| {
             text(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is broken, or has more than {BODY_BYTES_MAX} bytes\n"),
+                format!("the body is broken, or has more than {} bytes\n", bodies.bytes_max),
             )
         })?;
         let answer = handler(Request::from_parts(parts, body.to_bytes()));
@@ -177,7 +231,7 @@ impl Admin {
         answer.map_err(|_| text(StatusCode::GATEWAY_TIMEOUT, "the answer took too long\n"))
     }
 
-    fn find(&self, path: &str) -> Option<&[(Method, Access, Handler)]> {
+    fn find(&self, path: &str) -> Option<&[Route]> {
         let below = |route: &&str| route.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix));
         let found = self.routes.get(path).or_else(|| self.routes.get(self.routes.keys().copied().find(below)?));
         found.map(Vec::as_slice)
@@ -218,8 +272,14 @@ pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     response
 }
 
-fn method_not_allowed(routes: &[(Method, Access, Handler)]) -> AdminResponse {
-    let allowed: Vec<_> = routes.iter().map(|(method, ..)| method.as_str()).collect();
+fn busy() -> AdminResponse {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "others are using this at the moment; try again\n");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+fn method_not_allowed(routes: &[Route]) -> AdminResponse {
+    let allowed: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {}\n", allowed.join(", ")));
     if let Ok(allowed) = HeaderValue::try_from(allowed.join(", ")) {
         response.headers_mut().insert(ALLOW, allowed);

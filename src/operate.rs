@@ -9,23 +9,25 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Health, text, typed};
-use crate::config;
+use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Health, Pages, text, typed};
+use crate::config::Config;
 use crate::metrics::{self, Metrics};
 use crate::notify::Notifier;
 use crate::origin::StoreError;
 use crate::proxy::{Notified, NotifyError, Proxy};
 use crate::variant::ObjectKey;
 
+mod playground;
+
 /// Where an original to be purged is named: `POST /purge/photos/cat.jpg`, spelled as in its URL.
 const PURGE: &str = "/purge/";
 
-/// The routes: `/healthz`, `/readyz` (503 once `draining`, or while a store does not answer), `/metrics`, `POST /purge/KEY`,
+/// The routes: the dashboard at `/` and the playground, `/healthz`, `/readyz` (503 once `draining`, or while a store does not answer), `/metrics`, `POST /purge/KEY`,
 /// `POST /events`, and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
 #[must_use]
-pub fn routes(config: &config::Admin, proxy: Arc<Proxy>, metrics: Arc<Metrics>, draining: CancellationToken) -> Admin {
+pub fn routes(config: &Config, proxy: Arc<Proxy>, metrics: Arc<Metrics>, draining: CancellationToken) -> Admin {
     let notifier = proxy.notifier().cloned();
-    let (looked_at, purged, notified) = (proxy.clone(), proxy.clone(), proxy);
+    let (looked_at, purged, notified, played) = (proxy.clone(), proxy.clone(), proxy.clone(), proxy);
     let stores = move || {
         let proxy = looked_at.clone();
         async move { proxy.ready().await.map_err(|store| format!("{store}: the store does not answer")) }
@@ -34,7 +36,8 @@ pub fn routes(config: &config::Admin, proxy: Arc<Proxy>, metrics: Arc<Metrics>, 
         let text = metrics.encode();
         async move { typed(StatusCode::OK, metrics::CONTENT_TYPE, text) }
     };
-    let admin = Admin::new(config.token.clone());
+    let admin = Pages::mount(Admin::new(config.admin.token.clone()));
+    let admin = playground::mount(admin, config, played);
     let admin = Health::mount(admin, draining, stores)
         .route(Method::GET, "/metrics", Access::Operator, numbers)
         .route(Method::POST, "/purge/*", Access::Operator, move |request| purge(purged.clone(), request))

@@ -48,6 +48,7 @@ mod purge;
 mod purges;
 mod readings;
 mod rendition;
+mod trial;
 mod write_back;
 
 use conditional::{Wanted, content_range, wanted};

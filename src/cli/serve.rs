@@ -51,7 +51,7 @@ pub(super) fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<Ex
     let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);
     if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
         let address = listener.local_addr()?;
-        let admin = operate::routes(&config.admin, proxy.clone(), metrics, stop.clone());
+        let admin = operate::routes(&config, proxy.clone(), metrics, stop.clone());
         // Probes are answered until the end, so that what drains is seen to drain.
         runtime.spawn(admin.run(listener, CancellationToken::new()));
         tracing::info!(%address, "admin listening");

@@ -106,7 +106,8 @@ impl Steps {
         self.0.append(&mut other.0);
     }
 
-    fn header(&self) -> Option<HeaderValue> {
+    /// The value of `Server-Timing`.
+    pub(super) fn header(&self) -> Option<HeaderValue> {
         let steps: Vec<_> =
             self.0.iter().map(|(name, time)| format!("{name};dur={:.1}", time.as_secs_f64() * 1000.0)).collect();
         HeaderValue::try_from(steps.join(", ")).ok()

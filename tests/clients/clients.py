@@ -22,6 +22,7 @@ from standardwebhooks import Webhook
 
 ROOT = Path(__file__).resolve().parents[2]
 CAT = ROOT / "samples" / "cat.jpg"
+PROGRAM = os.environ.get("RESIZED", ROOT / "target" / "debug" / "resized")
 TOKEN, UPLOAD_SECRET = secrets.token_hex(32), secrets.token_hex(32)
 HOOK_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 BUCKET = os.environ["TEST_S3_BUCKET"]
@@ -73,8 +74,7 @@ def start(hook: int, port: int, page: int) -> subprocess.Popen:
     }
     environment = os.environ | {f"RESIZED_{name}": value for name, value in settings.items()}
     log = open(ROOT / "target" / "clients" / "resized.log", "w")
-    program = os.environ.get("RESIZED", ROOT / "target" / "debug" / "resized")
-    server = subprocess.Popen([program], env=environment, stdout=log, stderr=log, cwd=ROOT / "target" / "clients")
+    server = subprocess.Popen([PROGRAM], env=environment, stdout=log, stderr=log, cwd=ROOT / "target" / "clients")
     for _ in range(300):
         assert server.poll() is None, "resized has ended; see target/clients/resized.log"
         try:
@@ -143,6 +143,11 @@ def browsers(base: str, page: int) -> None:
     assert node.wait(timeout=60) == 0, "browsers.mjs"
 
 
+def pages() -> None:
+    environment = os.environ | {"ROOT": str(ROOT), "PROGRAM": str(PROGRAM)}
+    subprocess.run(["node", ROOT / "target" / "clients" / "pages.mjs"], env=environment, check=True, timeout=300)
+
+
 def main() -> None:
     api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=api.serve_forever, daemon=True).start()
@@ -152,6 +157,7 @@ def main() -> None:
         programs(f"http://127.0.0.1:{port}")
         if "--browsers" in sys.argv:
             browsers(f"http://127.0.0.1:{port}", page)
+            pages()
         assert not events and not refused, (events, refused)
         print("ok  every signature was right by the Standard Webhooks library of Python", flush=True)
     finally:

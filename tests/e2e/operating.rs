@@ -7,11 +7,13 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use resized::config::Config;
 
+use tokio::io::AsyncWriteExt;
+
 use crate::bucket::{Bucket, Fault, Operation};
 use crate::node::TOKEN;
 use crate::pictures::{jpeg, see};
 use crate::receiver::{Mood, Receiver, SECRET};
-use crate::stage::{Stage, settings, until};
+use crate::stage::{Stage, header, settings, until};
 
 fn operated(bucket: &Bucket) -> Config {
     let mut config = settings(bucket);
@@ -192,4 +194,70 @@ async fn the_numbers_tell_of_uploads_and_of_what_waits_for_the_api() {
     assert_eq!(numbers["resized_upload_bytes_total"], 2.0 * picture.len() as f64);
     assert_eq!(numbers[r#"resized_notification_tries_total{status="204"}"#], 2.0);
     assert_eq!(numbers["resized_notifications_dead_total"], 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_come_whole_and_may_load_from_nowhere_else() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(operated(&bucket)).await;
+    for (path, kind) in [("/", "text/html"), ("/playground", "text/html"), ("/assets/dashboard.js", "text/javascript")]
+    {
+        let page = stage.admin("GET", path).send().await.unwrap();
+        assert_eq!(page.status(), StatusCode::OK, "{path}");
+        assert!(header(&page, "content-type").starts_with(kind), "{path}");
+        assert!(header(&page, "content-security-policy").contains("default-src 'none'"), "{path}");
+    }
+    let settings = stage.admin("GET", "/settings.json").send().await.unwrap().text().await.unwrap();
+    let settings: serde_json::Value = serde_json::from_str(&settings).unwrap();
+    assert_eq!(settings["max_side"], 4096);
+    let names = stage.admin("GET", "/playground/originals").send().await.unwrap().text().await.unwrap();
+    assert_eq!(serde_json::from_str::<Vec<String>>(&names).unwrap(), ["/cat.jpg"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_at_hand_is_tried_out_and_leaves_nothing_behind() {
+    let bucket = bucket_with_a_cat().await;
+    let mut config = operated(&bucket);
+    config.limits.original_bytes = "64KiB".parse().unwrap();
+    let stage = Stage::start(config).await;
+    let try_out = async |path: &str, picture: Vec<u8>| {
+        let response = stage.admin("POST", &format!("/playground/try{path}")).body(picture).send().await.unwrap();
+        (response.status(), header(&response, "server-timing").to_owned(), response.bytes().await.unwrap())
+    };
+    let (status, timing, bytes) = try_out("/my%20dog_40x40_crop.jpg.webp", jpeg(160, 120)).await;
+    assert_eq!((status, see(&bytes).width, see(&bytes).height), (StatusCode::OK, 40, 40));
+    assert!(timing.contains("render;dur="), "{timing}");
+    assert_eq!(bucket.count(Operation::Put, "") + bucket.count(Operation::Get, ""), 0);
+    assert_eq!(stage.get("/my%20dog_40x40.jpg").await.status(), StatusCode::NOT_FOUND);
+    let (status, _, problem) = try_out("/dog.jpg", jpeg(160, 120)).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "no size: {problem:?}");
+    assert_eq!(try_out("/dog_40x40.jpg", b"no picture".to_vec()).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(try_out("/dog_40x40.jpg", vec![0; 65 << 10]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    // Whoever is slow to send keeps a place; when there are no more, one is turned away.
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut sender = tokio::net::TcpStream::connect(stage.admin.unwrap()).await.unwrap();
+        let head = "POST /playground/try/dog_40x40.jpg HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000\r\n\r\n";
+        sender.write_all(head.as_bytes()).await.unwrap();
+        slow.push(sender);
+    }
+    while try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0 != StatusCode::SERVICE_UNAVAILABLE {}
+    drop(slow);
+    while try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0 != StatusCode::OK {}
+    // As many places as ever: none was kept by those that failed.
+    for _ in 0..8 {
+        assert_eq!(try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0, StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_would_get_is_shown_on_the_admin_listener() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(operated(&bucket)).await;
+    let shown = stage.admin("GET", "/playground/get/cat_40x40.jpg").send().await.unwrap();
+    assert_eq!(header(&shown, "cache-status"), "resized; fwd=miss; detail=made");
+    let shown = shown.bytes().await.unwrap();
+    assert_eq!(shown, stage.get("/cat_40x40.jpg").await.bytes().await.unwrap());
+    let original = stage.admin("GET", "/playground/get/cat.jpg").send().await.unwrap();
+    assert_eq!(original.bytes().await.unwrap(), jpeg(160, 120));
 }

@@ -89,7 +89,7 @@ impl Stage {
         let (stopped, served) = (stop.clone(), proxy.clone());
         let admin = admin::bind(&config.admin).unwrap().map(|listener| {
             let address = listener.local_addr().unwrap();
-            let routes = operate::routes(&config.admin, proxy.clone(), metrics.clone(), stop.clone());
+            let routes = operate::routes(&config, proxy.clone(), metrics.clone(), stop.clone());
             handle.spawn(routes.run(listener, CancellationToken::new()));
             address
         });

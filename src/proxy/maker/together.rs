@@ -111,7 +111,17 @@ impl Maker {
         rendered.await.map_err(|error| Failure::of_render(&error))
     }
 
-    async fn pixel_ticket(&self, bytes: u64) -> Result<Ticket, Failure> {
+    pub(super) async fn download_ticket(&self, length: u64) -> Result<Ticket, Failure> {
+        let start = Instant::now();
+        let ticket = self.downloads.ticket(length).await;
+        self.times.waited(Wait::Download, start.elapsed());
+        ticket.map_err(|refusal| match refusal {
+            Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
+            Refusal::Overloaded => Failure::Overloaded,
+        })
+    }
+
+    pub(super) async fn pixel_ticket(&self, bytes: u64) -> Result<Ticket, Failure> {
         let start = Instant::now();
         let ticket = self.pixels.ticket(bytes).await;
         self.times.waited(Wait::Pixels, start.elapsed());
@@ -133,13 +143,7 @@ impl Maker {
         if length > self.original_bytes_max {
             return Err(Failure::too_large(length, self.original_bytes_max));
         }
-        let start = Instant::now();
-        let ticket = self.downloads.ticket(length).await;
-        self.times.waited(Wait::Download, start.elapsed());
-        let ticket = ticket.map_err(|refusal| match refusal {
-            Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
-            Refusal::Overloaded => Failure::Overloaded,
-        })?;
+        let ticket = self.download_ticket(length).await?;
         let bytes = object.body.collect().await.map_err(failed)?;
         Ok(Original { bytes, etag: object.meta.etag, _ticket: ticket })
     }
