@@ -39,10 +39,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Secret};
 
+mod client;
 mod guard;
 mod health;
 mod pages;
 
+pub use client::{Client, ClientError};
 pub use health::Health;
 pub use pages::Pages;
 

@@ -3,15 +3,21 @@
 //! To add a command: a file below `cli/` with its arguments and a `run`, and a line in [`Command`]. Each command is made of
 //! the library's parts; what it does is said there.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use resized::config::Config;
 
 mod check;
+mod config;
+mod explain;
 mod outbox;
+mod purge;
+mod resize;
 mod serve;
+mod settings;
+mod sizes;
+
+use settings::{Flags, Settings};
 
 /// A caching image proxy in front of a bucket: any size by URL, each made once.
 ///
@@ -19,11 +25,8 @@ mod serve;
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// Settings; without it, config.toml in the working directory if there is one, else the defaults
-    #[arg(short, long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    serve: serve::Arguments,
+    flags: Flags,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -32,18 +35,27 @@ const EXAMPLES: &str = "\
 Examples:
   resized                                    serve ./samples on http://127.0.0.1:8080, or what config.toml says
   resized serve --config /etc/resized.toml   the same with other settings
-  resized outbox redeliver --all             send once more what the API never took
   resized check --race                       does the bucket do what is needed? what is to be fixed?
+  resized config                             every setting as it is, and where it was set
+  resized explain /photos/cat_300x200.jpg    what this path means, and whether it is there
+  resized resize --size 300x200 *.jpg small  the same pictures from local files into the folder small
+  resized purge photos/cat.jpg               delete what was made of an original that was replaced
+  resized outbox redeliver --all             send once more what the API never took
 
-Every setting can also come from the environment, which wins: RESIZED_CACHE__MEMORY=1GiB sets memory in [cache].
+Every setting can also come from the environment, which wins over the file: RESIZED_CACHE__MEMORY=1GiB sets memory in
+[cache]. Flags win over both.
 
 Exit status: 0 all is well; 1 something is wrong, and it was said what; 2 the command line is not understood.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve pictures until SIGTERM; what happens without a command
-    Serve(serve::Arguments),
+    Serve,
     Check(check::Arguments),
+    Config(config::Arguments),
+    Explain(explain::Arguments),
+    Resize(resize::Arguments),
+    Purge(purge::Arguments),
     Outbox(outbox::Arguments),
 }
 
@@ -53,27 +65,22 @@ impl Cli {
     /// # Errors
     /// What is wrong, for whoever typed it.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = Settings::load(self.config)?;
-        match self.command {
-            None => serve::run(self.serve, settings.config),
-            Some(Command::Serve(arguments)) => serve::run(arguments.or(self.serve), settings.config),
-            Some(Command::Check(arguments)) => check::run(&arguments, &settings),
-            Some(Command::Outbox(arguments)) => outbox::run(arguments, &settings),
+        let settings = Settings::load(&self.flags)?;
+        match self.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve::run(&settings),
+            Command::Check(arguments) => check::run(&arguments, &settings),
+            Command::Config(arguments) => config::run(&arguments, &settings),
+            Command::Explain(arguments) => explain::run(&arguments, &settings),
+            Command::Resize(arguments) => resize::run(arguments, settings),
+            Command::Purge(arguments) => purge::run(&arguments, &settings),
+            Command::Outbox(arguments) => outbox::run(arguments, &settings),
         }
     }
 }
 
-/// What was configured, and where.
-struct Settings {
-    config: Config,
-    /// `None` if there is no file, and all is by default or from the environment.
-    file: Option<PathBuf>,
-}
-
-impl Settings {
-    fn load(file: Option<PathBuf>) -> anyhow::Result<Self> {
-        let beside = PathBuf::from("config.toml");
-        let file = file.or_else(|| beside.exists().then_some(beside));
-        Ok(Self { config: Config::load(file.as_deref())?, file })
-    }
+/// An error's causes, without itself.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes: Vec<_> =
+        std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
+    causes.join(": ")
 }

@@ -1,20 +1,19 @@
 //! config.toml as types: every setting, its unit, its default and its check.
 //!
 //! The committed `config.toml` is the manual; a test holds it equal to [`Config::default`]. A value is looked
-//! up in three places, the later one wins: the defaults here, the file, the environment
-//! (`RESIZED_CACHE__MEMORY=1GiB` sets `cache.memory`). Unknown keys and impossible values are errors that name
+//! up in four places, the later one wins: the defaults here, the file, the environment
+//! (`RESIZED_CACHE__MEMORY=1GiB` sets `cache.memory`), the command line. Unknown keys and impossible values are errors that name
 //! the key; nothing is clamped. This module knows no other part of the program.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 mod answers;
 mod check;
+mod layers;
 mod optional;
 mod secret;
 mod server;
@@ -27,6 +26,7 @@ mod work;
 mod tests;
 
 pub use answers::{Answers, Formats, Mode, Urls};
+pub use layers::{Layers, Origin, Typed};
 pub use secret::Secret;
 pub use server::{Admin, Log, LogFormat, Server, Tls};
 pub use sizes::{SizePolicy, Sizes, SizesBelow};
@@ -64,6 +64,8 @@ pub struct Config {
 pub enum ConfigError {
     #[error("{0}")]
     Read(#[from] Box<figment::Error>),
+    #[error("{key}{place}: there is no such setting; {advice}")]
+    Unknown { key: String, place: String, advice: String },
     #[error("{key}: {problem}")]
     Value { key: &'static str, problem: String },
 }
@@ -74,14 +76,7 @@ impl Config {
     /// # Errors
     /// An unreadable file, an unknown key, a value of the wrong shape, or values that contradict each other.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(file) = file {
-            upload::refuse_secrets(&Figment::from(Toml::file_exact(file)))?;
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        let config: Self = figment.merge(Env::prefixed("RESIZED_").split("__")).extract().map_err(Box::new)?;
-        check::check(&config)?;
-        Ok(config)
+        Layers::find(file, Typed::default())?.config()
     }
 }
 

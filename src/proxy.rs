@@ -36,6 +36,7 @@ mod batch;
 mod budget;
 mod conditional;
 mod events;
+mod explain;
 mod framing;
 mod lease;
 mod maker;
@@ -53,6 +54,7 @@ mod write_back;
 
 use conditional::{Wanted, content_range, wanted};
 pub use events::{Notified, NotifyError};
+pub use explain::{ExplainedVariant, Explanation, Seen};
 use maker::Maker;
 use negotiate::negotiate;
 use original::Sight;

@@ -11,7 +11,7 @@ use resized::proxy::Proxy;
 use resized::tasks::Tasks;
 use tokio::runtime::Runtime;
 
-use super::Settings;
+use super::{Settings, causes};
 
 /// Try the settings and the stores, and say what to fix.
 ///
@@ -126,6 +126,13 @@ impl Report {
 
     fn api(&mut self, url: &str, reached: Result<u16, String>) {
         match reached {
+            Ok(status @ (404 | 500..)) => {
+                self.line(Verdict::Warning, "notify", url);
+                Self::more(&format!("it answers {status} to a HEAD"));
+                Self::more(
+                    "fix: see that the path of notify.url is where the API takes a POST, and that the API is well",
+                );
+            }
             Ok(status) => {
                 self.line(Verdict::Well, "notify", url);
                 Self::more(&format!("it answers ({status} to a HEAD); whether it believes the signature is not tried"));
@@ -169,10 +176,4 @@ fn what_to_fix(error: &StoreError) -> &'static str {
             "see that the bucket exists, and that s3.region and s3.path_style fit"
         }
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes: Vec<_> =
-        std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
-    causes.join(": ")
 }

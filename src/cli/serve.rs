@@ -1,13 +1,10 @@
 //! `resized serve`: builds the parts, runs them, and stops them in order.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Args;
 use resized::admin;
-use resized::config::Config;
 use resized::metrics::Metrics;
 use resized::operate;
 use resized::priority::BLOCKING_THREADS_MAX;
@@ -19,22 +16,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// Address to listen on, in place of server.listen
-    #[arg(short, long, value_name = "IP:PORT")]
-    listen: Option<SocketAddr>,
-}
+use super::Settings;
 
-impl Arguments {
-    /// These, or what was written before the command.
-    pub(super) fn or(self, before: Self) -> Self {
-        Self { listen: self.listen.or(before.listen) }
-    }
-}
-
-pub(super) fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
-    config.server.listen = arguments.listen.unwrap_or(config.server.listen);
+pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let config = &settings.config;
     telemetry::start_events(&config.log).map_err(anyhow::Error::from_boxed).context("log.level")?;
     let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
@@ -42,7 +27,7 @@ pub(super) fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<Ex
     let tasks = Tasks::on(runtime.handle().clone());
 
     let metrics = Arc::new(Metrics::new());
-    let proxy = Arc::new(runtime.block_on(Proxy::open(&config, tasks, metrics.clone()))?);
+    let proxy = Arc::new(runtime.block_on(Proxy::open(config, tasks, metrics.clone()))?);
     // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
     let probed = proxy.clone();
     runtime.spawn(async move { probed.log_probes().await });

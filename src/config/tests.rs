@@ -1,5 +1,8 @@
 //! The file, the defaults and what is refused.
 
+use figment::Figment;
+use figment::providers::{Format as _, Serialized, Toml};
+
 use super::*;
 
 fn load(toml: &str) -> Result<Config, ConfigError> {
@@ -24,11 +27,39 @@ fn the_committed_file_is_the_defaults_and_names_every_key() {
 }
 
 #[test]
-fn a_key_that_is_not_there_is_an_error_that_names_it() {
-    let error = load("[cache]\nmemori = \"1GiB\"").unwrap_err().to_string();
-    assert!(error.contains("memori"), "{error}");
-    let error = load("[cahce]\n").unwrap_err().to_string();
-    assert!(error.contains("cahce"), "{error}");
+fn a_key_that_is_not_there_is_an_error_that_names_it_and_the_nearest() {
+    let table = [
+        ("[cache]\nmemori = \"1GiB\"", "cache.memori", "cache.memory (RESIZED_CACHE__MEMORY)"),
+        ("[cahce]\n", "cahce", "did you mean cache "),
+        ("[server.tls]\ncertifcate = \"a\"", "server.tls.certifcate", "server.tls.certificate "),
+        ("[server]\nmemory = 1", "server.memory", "cache.memory "),
+        ("cache_memory = 1", "cache_memory", "cache.memory "),
+        ("[[upload.tokens]]\nname = \"a\"\nsha265 = \"b\"", "upload.tokens.0.sha265", "upload.tokens.0.sha256?"),
+        ("[cache]\nxyz = 1", "cache.xyz", "config.toml, the manual"),
+    ];
+    for (toml, key, advice) in table {
+        let error = load(toml).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{key} in ")) && error.contains(advice), "{toml}: {error}");
+    }
+}
+
+#[test]
+fn the_command_line_wins_and_says_so() {
+    let mut typed = Typed::default();
+    typed.text("originals.store", "file:typed");
+    typed.value("server.threads", "3");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[server]\nthreads = 2\n[cache]\nmemory = \"1MiB\"").unwrap();
+    let layers = Layers::find(Some(file.path()), typed).unwrap();
+    let config = layers.config().unwrap();
+    assert_eq!((config.server.threads, config.originals.store.as_str()), (3, "file:typed"));
+    assert_eq!(layers.origin("server.threads"), Origin::CommandLine);
+    assert_eq!(layers.origin("cache.memory"), Origin::File(file.path().to_owned()));
+    assert_eq!(layers.origin("cache.failures"), Origin::Default);
+    let mut typed = Typed::default();
+    typed.text("upload.token", "hush");
+    let error = Layers::find(None, typed).unwrap_err().to_string();
+    assert!(error.contains("RESIZED_UPLOAD__TOKEN") && !error.contains("hush"), "{error}");
 }
 
 #[test]

@@ -148,16 +148,20 @@ const TOKEN_CHARACTERS_MIN: usize = 32;
 /// What S3 signs for at most (Signature Version 4, `X-Amz-Expires`).
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Secrets that stand in the file itself, where backups and repositories would spread them.
-pub(super) fn refuse_secrets(file: &Figment) -> Result<(), ConfigError> {
+/// Secrets that stand in the file, where backups and repositories would spread them, or that were typed, where lists of
+/// processes would show them.
+pub(super) fn refuse_secrets(place: &Figment) -> Result<(), ConfigError> {
     let secrets = [
         ("upload.token", "RESIZED_UPLOAD__TOKEN"),
         ("upload.secret", "RESIZED_UPLOAD__SECRET"),
         ("notify.secret", "RESIZED_NOTIFY__SECRET"),
     ];
     for (key, variable) in secrets {
-        if file.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {
-            return refuse(key, &format!("is a secret and does not belong into the file: set {variable}"));
+        if place.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {
+            return refuse(
+                key,
+                &format!("is a secret and belongs neither into the file nor the command line: set {variable}"),
+            );
         }
     }
     Ok(())

@@ -158,7 +158,7 @@ impl Failure {
         }
     }
 
-    fn detail(&self) -> &str {
+    pub(super) fn detail(&self) -> &str {
         match self {
             Self::BadPath(detail)
             | Self::NotFound(detail)

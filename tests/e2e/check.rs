@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::bucket::{Bucket, Fault, Operation};
+use crate::node::{Node, on_bucket};
 use crate::receiver::{Receiver, SECRET};
 
 /// What the program prints with these arguments and this environment, and its exit status.
@@ -87,6 +88,13 @@ async fn an_api_that_does_not_answer_is_a_warning() {
     assert!(status == 0 && text.contains("notify     ok") && text.contains("All is well."), "{text}");
     let (text, status) = check(&bucket, &[], &notify("http://127.0.0.1:1/hook")).await;
     assert!(status == 0 && text.contains("notify     warn") && text.contains("start the API"), "{text}");
+    let settings = on_bucket(&bucket);
+    let other = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
+    let (text, status) = check(&bucket, &[], &notify(&format!("{}/hook", other.url))).await;
+    assert!(status == 0 && text.contains("it answers 404") && text.contains("the path of notify.url"), "{text}");
+    let unsigned = [("RESIZED_NOTIFY__URL", url.as_str()), ("RESIZED_NOTIFY__SECRET", "whsec_short")];
+    let (_, error, status) = tokio::task::block_in_place(|| resized(&["check"], &unsigned));
+    assert!(status == 1 && error.contains("notify.secret"), "{error}");
 }
 
 #[test]

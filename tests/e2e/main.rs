@@ -9,6 +9,7 @@ mod stage;
 
 mod answers;
 mod check;
+mod commands;
 mod connections;
 mod faults;
 mod first_day;

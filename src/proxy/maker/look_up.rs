@@ -96,6 +96,17 @@ impl Maker {
         if self.immutable { None } else { Some(self.originals.head(&variant.original).await) }
     }
 
+    /// Whether a stored variant was made of the original as it is.
+    pub(in crate::proxy) fn is_made_of(&self, stored: &Meta, original: &Meta) -> bool {
+        self.immutable || metadata(stored, META_ORIGINAL_ETAG) == Some(&*original.etag)
+    }
+
+    /// Why nothing is made of an original, if that is known before it is read.
+    pub(in crate::proxy) fn refusal(&self, original: &Meta) -> Option<String> {
+        let is_too_large = original.bytes > self.original_bytes_max;
+        is_too_large.then(|| Failure::too_large(original.bytes, self.original_bytes_max).detail().to_owned())
+    }
+
     /// Whether what memory has is made of the original as it is now, and is where a redirect says.
     pub(super) async fn is_current(
         &self,

@@ -1,0 +1,80 @@
+//! Commands to nodes that run, by their admin listeners.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use super::ANSWER_TIME;
+use crate::config::Secret;
+
+/// A client of admin listeners that share a token.
+#[derive(Debug)]
+pub struct Client {
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    token: Secret,
+}
+
+/// Why a node did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("the system's certificates cannot be read")]
+    Roots(#[source] std::io::Error),
+    #[error("the URL cannot be used: write it as http://10.0.0.7:8081")]
+    Url(#[source] http::Error),
+    #[error("it cannot be reached")]
+    Http(#[from] legacy::Error),
+    #[error("its answer is cut off or too long")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("it took too long")]
+    Time,
+}
+
+/// How long a connection may take.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// The most that is read of an answer.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+impl Client {
+    /// A client that sends `token`, unless it is empty.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    pub fn new(token: Secret) -> Result<Self, ClientError> {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIME));
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .map_err(ClientError::Roots)?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        Ok(Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), token })
+    }
+
+    /// POSTs nothing to `url`; gives the answer's status and text.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn post(&self, url: &str) -> Result<(StatusCode, String), ClientError> {
+        let mut request = Request::post(url).header(USER_AGENT, concat!("resized/", env!("CARGO_PKG_VERSION")));
+        if !self.token.is_empty() {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()));
+        }
+        let request = request.body(Full::default()).map_err(ClientError::Url)?;
+        let answer = async {
+            let (parts, body) = self.http.request(request).await?.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(ClientError::Body)?;
+            Ok((parts.status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
+        };
+        // A little longer than the node gives itself.
+        tokio::time::timeout(ANSWER_TIME + CONNECT_TIME, answer).await.map_err(|_| ClientError::Time)?
+    }
+}

@@ -1,0 +1,69 @@
+//! `resized config`: the settings as they are, and where each was set.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use resized::config::Origin;
+use toml::{Table, Value};
+
+use super::Settings;
+
+/// Print every setting as it is, and where it was set
+///
+/// The output is TOML and can be a config.toml; a comment behind each value says where it comes from: default, the file,
+/// the variable of the environment, or the command line. Secrets are masked, those of the environment are not to be in a file.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only what is not the default
+    #[arg(long)]
+    changed: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let table = Table::try_from(&settings.config).context("the settings cannot be written as TOML")?;
+    let mut sections = String::new();
+    section(&mut sections, "", &table, &|key| {
+        let origin = settings.layers.origin(key);
+        (!arguments.changed || origin != Origin::Default).then(|| word(&origin))
+    });
+    print!("{}", sections.trim_start());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the comments begin, where the values leave room.
+const COLUMN: usize = 48;
+
+/// The keys of a section that `told` says something of, then the sections in it.
+fn section(text: &mut String, name: &str, table: &Table, told: &impl Fn(&str) -> Option<String>) {
+    let key = |child: &str| if name.is_empty() { child.to_owned() } else { format!("{name}.{child}") };
+    let mut lines = String::new();
+    for (child, value) in table.iter().filter(|(_, value)| !value.is_table()) {
+        let Some(origin) = told(&key(child)) else { continue };
+        let line = format!("{} = {value}", quoted(child));
+        lines.push_str(&format!("{line:<COLUMN$}  # {origin}\n"));
+    }
+    if !lines.is_empty() {
+        text.push_str(&format!("\n[{name}]\n{lines}"));
+    }
+    for (child, value) in table {
+        if let Value::Table(table) = value {
+            section(text, &key(child), table, told);
+        }
+    }
+}
+
+/// A key as TOML has it: bare where it can be.
+fn quoted(key: &str) -> String {
+    let is_bare = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if is_bare && !key.is_empty() { key.to_owned() } else { Value::from(key).to_string() }
+}
+
+fn word(origin: &Origin) -> String {
+    match origin {
+        Origin::Default => "default".to_owned(),
+        Origin::File(file) => file.display().to_string(),
+        Origin::Environment(variable) => variable.clone(),
+        Origin::CommandLine => "command line".to_owned(),
+    }
+}

@@ -1,0 +1,73 @@
+//! The settings of a command: from file, environment and flags.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use resized::config::{Config, Layers, Typed};
+
+/// Settings on the command line; they stand before or behind the command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct Flags {
+    /// The file; without it, config.toml in the working directory if there is one, else the defaults
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address to serve on (server.listen)
+    #[arg(short, long, global = true, value_name = "IP:PORT")]
+    listen: Option<String>,
+    /// Address of the operator's listener; "" is none (admin.listen)
+    #[arg(long, global = true, value_name = "IP:PORT")]
+    admin_listen: Option<String>,
+    /// Where originals are: file:DIRECTORY or s3://BUCKET/PREFIX (originals.store)
+    #[arg(long, global = true, value_name = "STORE")]
+    originals: Option<String>,
+    /// Where variants go (variants.store)
+    #[arg(long, global = true, value_name = "STORE")]
+    variants: Option<String>,
+    /// error, warn, info, debug or trace (log.level)
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Any setting by its name: --set cache.memory=1GiB
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+}
+
+/// What was configured, and where.
+pub(super) struct Settings {
+    pub(super) config: Config,
+    pub(super) layers: Layers,
+    /// `None` if there is no file, and all is by default, from the environment or typed.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Settings {
+    pub(super) fn load(flags: &Flags) -> anyhow::Result<Self> {
+        let beside = PathBuf::from("config.toml");
+        let file = flags.config.clone().or_else(|| beside.exists().then_some(beside));
+        let layers = Layers::find(file.as_deref(), flags.typed())?;
+        Ok(Self { config: layers.config()?, layers, file })
+    }
+}
+
+impl Flags {
+    fn typed(&self) -> Typed {
+        let mut typed = Typed::default();
+        self.set.iter().for_each(|(key, value)| typed.value(key, value));
+        let named = [
+            ("server.listen", &self.listen),
+            ("admin.listen", &self.admin_listen),
+            ("originals.store", &self.originals),
+            ("variants.store", &self.variants),
+            ("log.level", &self.log_level),
+        ];
+        for (key, value) in named {
+            value.iter().for_each(|value| typed.text(key, value));
+        }
+        typed
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE, such as cache.memory=1GiB")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
