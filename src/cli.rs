@@ -16,6 +16,7 @@ mod resize;
 mod serve;
 mod settings;
 mod sizes;
+mod warm;
 
 use settings::{Flags, Settings};
 
@@ -40,6 +41,7 @@ Examples:
   resized explain /photos/cat_300x200.jpg    what this path means, and whether it is there
   resized resize --size 300x200 *.jpg small  the same pictures from local files into the folder small
   resized purge photos/cat.jpg               delete what was made of an original that was replaced
+  resized warm --size 300x --listing          make that size of every original before anybody asks
   resized outbox redeliver --all             send once more what the API never took
 
 Every setting can also come from the environment, which wins over the file: RESIZED_CACHE__MEMORY=1GiB sets memory in
@@ -56,6 +58,7 @@ enum Command {
     Explain(explain::Arguments),
     Resize(resize::Arguments),
     Purge(purge::Arguments),
+    Warm(warm::Arguments),
     Outbox(outbox::Arguments),
 }
 
@@ -73,6 +76,7 @@ impl Cli {
             Command::Explain(arguments) => explain::run(&arguments, &settings),
             Command::Resize(arguments) => resize::run(arguments, settings),
             Command::Purge(arguments) => purge::run(&arguments, &settings),
+            Command::Warm(arguments) => warm::run(arguments, settings),
             Command::Outbox(arguments) => outbox::run(arguments, &settings),
         }
     }

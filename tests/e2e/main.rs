@@ -27,5 +27,6 @@ mod api;
 mod outbox;
 mod killed;
 mod tls;
+mod warm;
 mod wire;
 mod sizes;
