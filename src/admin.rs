@@ -38,6 +38,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Secret};
+use crate::current::Current;
 
 mod client;
 mod guard;
@@ -98,7 +99,7 @@ pub enum Access {
 /// The routes of the listener.
 #[derive(Default)]
 pub struct Admin {
-    token: Secret,
+    token: Current<Secret>,
     /// By path, then by method.
     routes: BTreeMap<&'static str, Vec<Route>>,
 }
@@ -115,7 +116,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(60);
 impl Admin {
     /// No routes yet; `token` is asked for where a route is the operator's, unless it is empty.
     #[must_use]
-    pub fn new(token: Secret) -> Self {
+    pub fn new(token: Current<Secret>) -> Self {
         Self { token, routes: BTreeMap::new() }
     }
 
@@ -212,7 +213,7 @@ impl Admin {
         let route = routes.iter().find(|route| route.method == *method);
         let Route { access, bodies, handler, .. } = route.ok_or_else(|| method_not_allowed(routes))?;
         if *access == Access::Operator {
-            guard::check(&request, &self.token).map_err(refused)?;
+            guard::check(&request, &self.token.get()).map_err(refused)?;
         }
         // Kept until the answer is there: the handler has the body until then.
         let _place = match &bodies.at_once {

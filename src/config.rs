@@ -26,7 +26,7 @@ mod work;
 mod tests;
 
 pub use answers::{Answers, Formats, Mode, Urls};
-pub use layers::{Layers, Origin, Typed};
+pub use layers::{FIXED, Layers, Origin, Typed};
 pub use secret::Secret;
 pub use server::{Admin, Log, LogFormat, Server, Tls};
 pub use sizes::{SizePolicy, Sizes, SizesBelow};

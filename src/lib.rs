@@ -2,12 +2,14 @@
 
 pub mod config;
 pub mod telemetry;
+pub mod reload;
 pub mod operate;
 pub mod admin;
 pub mod server;
 pub mod proxy;
 pub mod variant;
 pub mod tasks;
+pub mod current;
 pub mod priority;
 pub mod cache;
 pub mod origin;

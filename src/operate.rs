@@ -10,12 +10,15 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Health, Pages, text, typed};
-use crate::config::Config;
+use crate::config::{Config, Secret};
+use crate::current::Current;
 use crate::metrics::{self, Metrics};
 use crate::notify::Notifier;
 use crate::origin::StoreError;
 use crate::proxy::{Notified, NotifyError, Proxy};
+use crate::reload::Reload;
 use crate::variant::ObjectKey;
+use crate::{priority, telemetry};
 
 mod playground;
 
@@ -25,27 +28,51 @@ const PURGE: &str = "/purge/";
 /// The routes: the dashboard at `/` and the playground, `/healthz`, `/readyz` (503 once `draining`, or while a store does not answer), `/metrics`, `POST /purge/KEY`,
 /// `POST /events`, and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
 #[must_use]
-pub fn routes(config: &Config, proxy: Arc<Proxy>, metrics: Arc<Metrics>, draining: CancellationToken) -> Admin {
-    let notifier = proxy.notifier().cloned();
-    let (looked_at, purged, notified, played) = (proxy.clone(), proxy.clone(), proxy.clone(), proxy);
+pub fn routes(
+    token: Current<Secret>,
+    config: &Current<Config>,
+    proxy: &Current<Proxy>,
+    metrics: Arc<Metrics>,
+    draining: CancellationToken,
+) -> Admin {
+    let notifier = proxy.get().notifier().cloned();
+    let (looked_at, purged, notified, played) = (proxy.clone(), proxy.clone(), proxy.clone(), proxy.clone());
     let stores = move || {
-        let proxy = looked_at.clone();
+        let proxy = looked_at.get();
         async move { proxy.ready().await.map_err(|store| format!("{store}: the store does not answer")) }
     };
     let numbers = move |_| {
         let text = metrics.encode();
         async move { typed(StatusCode::OK, metrics::CONTENT_TYPE, text) }
     };
-    let admin = Pages::mount(Admin::new(config.admin.token.clone()));
-    let admin = playground::mount(admin, config, played);
+    let admin = Pages::mount(Admin::new(token));
+    let admin = playground::mount(admin, config.clone(), played);
     let admin = Health::mount(admin, draining, stores)
         .route(Method::GET, "/metrics", Access::Operator, numbers)
-        .route(Method::POST, "/purge/*", Access::Operator, move |request| purge(purged.clone(), request))
-        .route(Method::POST, "/events", Access::Operator, move |request| events(notified.clone(), request));
+        .route(Method::POST, "/purge/*", Access::Operator, move |request| purge(purged.get(), request))
+        .route(Method::POST, "/events", Access::Operator, move |request| events(notified.get(), request));
     match notifier {
         Some(notifier) => outbox(admin, notifier),
         None => admin,
     }
+}
+
+/// The same with `POST /reload`: other settings without a restart, or why they cannot be used.
+#[must_use]
+pub fn reloading(admin: Admin, reload: Arc<Reload>) -> Admin {
+    admin.route(Method::POST, "/reload", Access::Operator, move |_| {
+        let reload = reload.clone();
+        async move {
+            match priority::blocking(move || reload.reload()).await {
+                Ok(Ok(waiting)) => json_answer(&json!({ "reloaded": true, "restart": waiting })),
+                Ok(Err(error)) => {
+                    let error = telemetry::chain(&error);
+                    text(StatusCode::UNPROCESSABLE_ENTITY, format!("nothing is reloaded: {error}\n"))
+                }
+                Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the reload failed; the log says more\n"),
+            }
+        }
+    })
 }
 
 /// The dead letters: their ids, one a line; and those of a body like it are made due again.

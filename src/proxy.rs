@@ -55,7 +55,7 @@ mod write_back;
 use conditional::{Wanted, content_range, wanted};
 pub use events::{Notified, NotifyError};
 pub use explain::{ExplainedVariant, Explanation, Seen};
-use maker::Maker;
+use maker::{Maker, Works};
 use negotiate::negotiate;
 use original::Sight;
 use policy::Policy;
@@ -89,6 +89,19 @@ pub struct Proxy {
     tasks: Tasks,
     metrics: Arc<Metrics>,
     uploads: Option<Uploads>,
+    notifier: Option<Notifier>,
+}
+
+/// What one proxy hands on to the next, whose settings are others.
+struct Kept {
+    renditions: Cache<Variant, Answer>,
+    sights: Cache<ObjectKey, Sight>,
+    works: Works,
+    originals: Store,
+    variants: Store,
+    purges: Arc<Purges>,
+    tasks: Tasks,
+    metrics: Arc<Metrics>,
     notifier: Option<Notifier>,
 }
 
@@ -133,12 +146,10 @@ impl Proxy {
         };
         let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
         let variants = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
-        let grammar = Grammar::new(config)?;
-        let policy = Arc::new(Policy::new(config)?);
         let purges = Arc::new(Purges::default());
-        let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
-        let maker = Arc::new(Maker::new(config, o, v, policy.clone(), tasks.clone(), p, &metrics)?);
-        maker.watch(&metrics);
+        let works = Works::start(config, &variants, &tasks, &purges, &metrics)?;
+        works.watch(&metrics);
+        watch_stores(&originals, &variants, &metrics);
         let notifier = match (config.notify.url.as_str(), config.notify.outbox.as_str()) {
             ("", _) => None,
             (_, "") => Some(Notifier::open(&config.notify, variants.clone(), &metrics, tasks.clone())?),
@@ -147,12 +158,43 @@ impl Proxy {
                 Some(Notifier::open(&config.notify, outbox, &metrics, tasks.clone())?)
             }
         };
-        let (g, o, n) = (grammar.clone(), originals.clone(), notifier.clone());
-        let uploads = Uploads::open(config, g, o, n, metrics.uploads.clone(), tasks.clone())?;
         let flights = config.work.flights.get();
         let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
         let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
         watch(&renditions, &metrics);
+        let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, notifier };
+        Self::with(config, kept)
+    }
+
+    /// The same proxy with other settings: it has the same memory, stores, flights and threads, whose own settings stay as
+    /// they are. Requests that the former one has begun to answer are answered by it.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn renewed(&self, config: &Config) -> Result<Self, OpenError> {
+        let kept = Kept {
+            renditions: self.renditions.clone(),
+            sights: self.sights.clone(),
+            works: self.maker.works(),
+            originals: self.originals.clone(),
+            variants: self.variants.clone(),
+            purges: self.purges.clone(),
+            tasks: self.tasks.clone(),
+            metrics: self.metrics.clone(),
+            notifier: self.notifier.clone(),
+        };
+        Self::with(config, kept)
+    }
+
+    /// Everything that is made of settings alone.
+    fn with(config: &Config, kept: Kept) -> Result<Self, OpenError> {
+        let Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, notifier } = kept;
+        let grammar = Grammar::new(config)?;
+        let policy = Arc::new(Policy::new(config)?);
+        let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
+        let maker = Arc::new(Maker::new(config, works, o, v, policy.clone(), tasks.clone(), p));
+        let (g, o, n) = (grammar.clone(), originals.clone(), notifier.clone());
+        let uploads = Uploads::open(config, g, o, n, metrics.uploads.clone(), tasks.clone())?;
         Ok(Self {
             renditions,
             sights,
@@ -481,6 +523,15 @@ fn watch(renditions: &Cache<Variant, Answer>, metrics: &Metrics) {
     metrics.watch("cache_bytes", "Memory that renditions occupy", read(Cache::weight));
     metrics.watch("cache_entries", "Renditions in memory", read(Cache::entries));
     metrics.watch("flights", "Variants that are being found or made", read(|cache| cache.flights() as u64));
+}
+
+/// Has it shown among the numbers when a store counts as gone.
+fn watch_stores(originals: &Store, variants: &Store, metrics: &Metrics) {
+    let gone = [("originals", originals), ("variants", variants)].map(|(name, store)| {
+        let store = store.clone();
+        Reading::new(move || f64::from(u8::from(store.is_gone()))).label("store", name)
+    });
+    metrics.watch("s3_circuit_open", "1 while a store counts as gone and is not asked", gone.into());
 }
 
 /// 200, 206 or 304, of a picture of `bytes` whose whole has `headers`.

@@ -4,6 +4,7 @@
 //! and the kernel spreads the load. Slow work runs elsewhere: see [`crate::tasks`]. This module knows HTTP's framing and
 //! nothing of what is asked.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
@@ -28,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::current::Current;
 use crate::priority::BLOCKING_THREADS_MAX;
 use crate::proxy::Proxy;
 use crate::telemetry::{AccessLog, AccessPage};
@@ -46,8 +48,15 @@ pub use tls::TlsError;
 pub struct Server {
     listeners: Vec<TcpListener>,
     address: SocketAddr,
-    limits: Arc<ConnectionLimits>,
+    connections: Connections,
 }
+
+/// What is asked of connections, for those to come.
+#[derive(Clone)]
+pub struct Connections(Current<ConnectionLimits>);
+
+/// What will be asked of connections.
+pub struct Prepared(ConnectionLimits);
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -93,16 +102,14 @@ impl Server {
         let address = first.local_addr().map_err(failed)?;
         let others = (1..threads).map(|_| listen(address));
         let listeners = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>().map_err(failed)?;
-        let limits = ConnectionLimits {
-            connections: Arc::new(Semaphore::new(config.connections.get())),
-            idle_timeout: config.idle_timeout,
-            write_timeout: config.write_timeout,
-            drain_timeout: config.drain_timeout,
-            header_bytes_max: usize::try_from(config.header_bytes.as_u64()).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN),
-            trusted: Trusted::new(&config.trusted_proxies, config.proxy_protocol),
-            tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },
-        };
-        Ok(Self { listeners, address, limits: Arc::new(limits) })
+        let limits = ConnectionLimits::new(config, Arc::new(Semaphore::new(config.connections.get())))?;
+        Ok(Self { listeners, address, connections: Connections(Current::new(limits)) })
+    }
+
+    /// What is asked of its connections, to be changed while it serves.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
     }
 
     /// Where it listens.
@@ -115,9 +122,9 @@ impl Server {
     ///
     /// # Errors
     /// A serving thread cannot be started.
-    pub fn run(self, proxy: &Arc<Proxy>, log: &AccessLog, stop: &CancellationToken) -> io::Result<()> {
+    pub fn run(self, proxy: &Current<Proxy>, log: &AccessLog, stop: &CancellationToken) -> io::Result<()> {
         let threads = self.listeners.into_iter().enumerate().map(|(n, listener)| {
-            let (limits, proxy, log, stop) = (self.limits.clone(), proxy.clone(), log.page(), stop.clone());
+            let (limits, proxy, log, stop) = (self.connections.0.clone(), proxy.clone(), log.page(), stop.clone());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -134,6 +141,42 @@ impl Server {
     }
 }
 
+impl ConnectionLimits {
+    fn new(config: &config::Server, connections: Arc<Semaphore>) -> Result<Self, TlsError> {
+        Ok(Self {
+            connections,
+            idle_timeout: config.idle_timeout,
+            write_timeout: config.write_timeout,
+            drain_timeout: config.drain_timeout,
+            header_bytes_max: usize::try_from(config.header_bytes.as_u64()).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN),
+            trusted: Trusted::new(&config.trusted_proxies, config.proxy_protocol),
+            tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },
+        })
+    }
+}
+
+impl Connections {
+    /// What `config` asks of connections, and certificates as they are in their files now. How many there may be, and how
+    /// long they may be idle, stays.
+    ///
+    /// # Errors
+    /// TLS is configured and cannot be spoken.
+    pub fn prepare(&self, config: &config::Server) -> Result<Prepared, TlsError> {
+        ConnectionLimits::new(config, self.0.get().connections.clone()).map(Prepared)
+    }
+
+    /// Has it asked of the connections that are accepted from now on.
+    pub fn set(&self, prepared: Prepared) {
+        self.0.set(prepared.0);
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -147,13 +190,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// One serving thread: accepts until told to stop, then waits for its connections.
 async fn serve(
     listener: TcpListener,
-    limits: Arc<ConnectionLimits>,
-    proxy: Arc<Proxy>,
+    current: Current<ConnectionLimits>,
+    proxy: Current<Proxy>,
     log: AccessPage,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let graceful = GracefulShutdown::new();
+    // What these say of all connections does not change.
+    let limits = current.get();
     let mut patience = Patience::new();
     let mut looks = tokio::time::interval(Patience::period(limits.idle_timeout));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,7 +212,7 @@ async fn serve(
             }
             accepted = accept(&listener, &limits) => accepted,
         };
-        let (limits, proxy, log, watcher) = (limits.clone(), proxy.clone(), log.clone(), graceful.watcher());
+        let (limits, proxy, log, watcher) = (current.get(), proxy.clone(), log.clone(), graceful.watcher());
         let signs = Arc::<Signs>::default();
         let seen = signs.clone();
         let task = tokio::spawn(async move {
@@ -238,7 +283,7 @@ async fn connection<S>(
     stream: S,
     client: IpAddr,
     limits: &ConnectionLimits,
-    proxy: Arc<Proxy>,
+    proxy: Current<Proxy>,
     log: AccessPage,
     watcher: Watcher,
     signs: Arc<Signs>,
@@ -259,7 +304,7 @@ async fn connection<S>(
     let stream = TokioIo::new(Strict::new(stream, signs.clone()));
     let service = service_fn(|request: Request<Incoming>| {
         let serving = signs.serving(request.version());
-        let (proxy, log) = (proxy.clone(), log.clone());
+        let (proxy, log) = (proxy.get(), log.clone());
         let client = limits.trusted.forwarded(client, request.headers());
         async move {
             let _serving = serving;

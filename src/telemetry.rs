@@ -17,17 +17,75 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// The events that are sent, and which.
+pub struct Events(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+/// Which events are sent, understood.
+#[derive(Debug)]
+pub struct Level(EnvFilter);
+
+/// Levels that are not understood.
+#[derive(Debug, thiserror::Error)]
+pub enum LevelError {
+    #[error("log.level")]
+    Unknown(#[from] tracing_subscriber::filter::ParseError),
+    #[error("events are sent elsewhere already")]
+    Taken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Sends events of the levels that `log` names to standard error.
 ///
 /// # Errors
 /// `log.level` is not understood, or events are already sent elsewhere.
-pub fn start_events(log: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub fn start_events(log: &Log) -> Result<Events, LevelError> {
     let filter = EnvFilter::try_new(&log.level)?;
-    let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // The filter's handle knows what it filters: it comes last.
+    let events = tracing_subscriber::fmt().with_writer(io::stderr);
+    // That it is gone is impossible while the program runs, and that it is poisoned was told.
     match log.format {
-        LogFormat::Text => events.try_init(),
-        LogFormat::Json => events.json().try_init(),
+        LogFormat::Text => {
+            let events = events.with_env_filter(filter).with_filter_reloading();
+            let handle = events.reload_handle();
+            events.try_init().map_err(LevelError::Taken)?;
+            Ok(Events(Box::new(move |filter| drop(handle.reload(filter)))))
+        }
+        LogFormat::Json => {
+            let events = events.json().with_env_filter(filter).with_filter_reloading();
+            let handle = events.reload_handle();
+            events.try_init().map_err(LevelError::Taken)?;
+            Ok(Events(Box::new(move |filter| drop(handle.reload(filter)))))
+        }
     }
+}
+
+impl Events {
+    /// What `level` says.
+    ///
+    /// # Errors
+    /// It is not understood.
+    pub fn prepare(&self, level: &str) -> Result<Level, LevelError> {
+        Ok(Level(EnvFilter::try_new(level)?))
+    }
+
+    /// Sends events of those levels from now on.
+    pub fn set(&self, level: Level) {
+        (self.0)(level.0);
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+/// An error with its causes, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 /// The access log: one line a request.

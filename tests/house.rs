@@ -127,8 +127,9 @@ fn cache_origin_and_resize_never_meet_but_in_proxy() {
 fn lower_layers_never_name_upper_ones() {
     never("variant", &["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks"]);
     never("config", &["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks", "variant"]);
-    never("proxy", &["server", "telemetry", "admin", "operate"]);
-    never("server", &["admin", "operate"]);
+    never("proxy", &["server", "telemetry", "admin", "operate", "reload"]);
+    never("current", &["config", "proxy", "server", "telemetry", "admin", "operate", "reload"]);
+    never("server", &["admin", "operate", "reload"]);
     let all = ["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks", "variant", "operate"];
     never("admin", &all);
     never("metrics", &[&all[..], &["admin", "config"]].concat());

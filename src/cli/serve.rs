@@ -1,14 +1,16 @@
 //! `resized serve`: builds the parts, runs them, and stops them in order.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use resized::admin;
+use resized::current::Current;
 use resized::metrics::Metrics;
 use resized::operate;
-use resized::priority::BLOCKING_THREADS_MAX;
+use resized::priority::{self, BLOCKING_THREADS_MAX};
 use resized::proxy::Proxy;
+use resized::reload::Reload;
 use resized::server::Server;
 use resized::tasks::Tasks;
 use resized::telemetry::{self, AccessLog};
@@ -20,7 +22,7 @@ use super::Settings;
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = &settings.config;
-    telemetry::start_events(&config.log).map_err(anyhow::Error::from_boxed).context("log.level")?;
+    let events = telemetry::start_events(&config.log)?;
     let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.context("cannot start the runtime")?;
@@ -33,10 +35,23 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     runtime.spawn(async move { probed.log_probes().await });
     let server = Server::bind(&config.server)?;
     let stop = stop_on_signal(&runtime)?;
+    let reload = Arc::new(Reload {
+        file: settings.file.clone(),
+        typed: settings.typed.clone(),
+        running: Mutex::new(settings.layers.clone()),
+        config: Current::new(config.clone()),
+        proxy: Current::new(proxy.clone()),
+        connections: server.connections(),
+        token: Current::new(config.admin.token.clone()),
+        events,
+    });
+    reload_on_signal(&runtime, reload.clone())?;
     let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);
     if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
         let address = listener.local_addr()?;
-        let admin = operate::routes(&config, proxy.clone(), metrics, stop.clone());
+        let Reload { token, config, proxy, .. } = &*reload;
+        let admin = operate::routes(token.clone(), config, proxy, metrics, stop.clone());
+        let admin = operate::reloading(admin, reload.clone());
         // Probes are answered until the end, so that what drains is seen to drain.
         runtime.spawn(admin.run(listener, CancellationToken::new()));
         tracing::info!(%address, "admin listening");
@@ -51,7 +66,7 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         "listening"
     );
 
-    server.run(&proxy, &log, &stop)?;
+    server.run(&reload.proxy, &log, &stop)?;
     log.finish();
     if !runtime.block_on(proxy.drain(config.server.drain_timeout)) {
         tracing::warn!("variants were still being made or stored after server.drain_timeout");
@@ -75,4 +90,17 @@ fn stop_on_signal(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
         stopped.cancel();
     });
     Ok(stop)
+}
+
+/// Reloads at each SIGHUP. What comes of it is logged.
+fn reload_on_signal(runtime: &Runtime, reload: Arc<Reload>) -> anyhow::Result<()> {
+    let _context = runtime.enter();
+    let mut hangup = signal(SignalKind::hangup())?;
+    runtime.spawn(async move {
+        while hangup.recv().await.is_some() {
+            let reload = reload.clone();
+            let _ = priority::blocking(move || reload.reload()).await;
+        }
+    });
+    Ok(())
 }

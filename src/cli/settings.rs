@@ -36,6 +36,8 @@ pub(super) struct Flags {
 pub(super) struct Settings {
     pub(super) config: Config,
     pub(super) layers: Layers,
+    /// What of them was typed.
+    pub(super) typed: Typed,
     /// `None` if there is no file, and all is by default, from the environment or typed.
     pub(super) file: Option<PathBuf>,
 }
@@ -44,8 +46,9 @@ impl Settings {
     pub(super) fn load(flags: &Flags) -> anyhow::Result<Self> {
         let beside = PathBuf::from("config.toml");
         let file = flags.config.clone().or_else(|| beside.exists().then_some(beside));
-        let layers = Layers::find(file.as_deref(), flags.typed())?;
-        Ok(Self { config: layers.config()?, layers, file })
+        let typed = flags.typed();
+        let layers = Layers::find(file.as_deref(), typed.clone())?;
+        Ok(Self { config: layers.config()?, layers, typed, file })
     }
 }
 

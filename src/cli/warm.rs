@@ -80,7 +80,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     // What goes wrong in the stores is told as the server tells it; the rest is told here.
     let is_set = settings.layers.origin("log.level") != Origin::Default;
     let level = if is_set { settings.config.log.level.clone() } else { "error".to_owned() };
-    telemetry::start_events(&Log { level, ..settings.config.log.clone() }).map_err(anyhow::Error::from_boxed)?;
+    telemetry::start_events(&Log { level, ..settings.config.log.clone() })?;
     ensure!(
         arguments.listing.is_none() || !arguments.sizes.is_empty(),
         "give --size: originals have none in their names"

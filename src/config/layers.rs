@@ -16,6 +16,33 @@ const DEPTH: &str = "__";
 /// How figment is told of what was typed.
 const TYPED: &str = "the command line";
 
+/// Sections and keys that only a restart changes: those of sockets, stores, memory, threads and queues.
+pub const FIXED: &[&str] = &[
+    "server.listen",
+    "server.threads",
+    "server.connections",
+    "server.idle_timeout",
+    "server.drain_timeout",
+    "originals.store",
+    "originals.public_url",
+    "variants.store",
+    "variants.public_url",
+    "s3",
+    "cache.memory",
+    "work.threads",
+    "work.download_memory",
+    "work.pixel_memory",
+    "work.queue_time",
+    "work.queue_length",
+    "work.write_back_memory",
+    "work.flights",
+    "fleet",
+    "log.format",
+    "log.access",
+    "admin.listen",
+    "notify",
+];
+
 /// The settings as they were found, one place above the other.
 #[derive(Debug, Clone)]
 pub struct Layers {
@@ -96,6 +123,27 @@ impl Layers {
             self.figment.extract().map_err(|error| self.unknown(&error).unwrap_or_else(|| Box::new(error).into()))?;
         check::check(&config)?;
         Ok(config)
+    }
+
+    /// These with what `running` has under the keys of [`FIXED`], and those of them that differ.
+    #[must_use]
+    pub fn fixed_as(&self, running: &Self) -> (Self, Vec<&'static str>) {
+        let (mut fixed, mut differing) = (self.clone(), Vec::new());
+        for key in FIXED {
+            let values = (fixed.figment.find_value(key), running.figment.find_value(key));
+            let (Ok(next), Ok(now)) = values else { continue };
+            if next == now {
+                continue;
+            }
+            let with = Self { figment: fixed.figment.clone().merge(Serialized::default(key, now)) };
+            // "1MiB" and "1 MiB" are the same.
+            let is_other = |layers: &Self| layers.figment.extract::<Config>().ok();
+            if is_other(&with) != is_other(&fixed) {
+                differing.push(*key);
+            }
+            fixed = with;
+        }
+        (fixed, differing)
     }
 
     /// Where the value of `key` was found, by its full name: `cache.memory`.

@@ -44,6 +44,16 @@ fn a_key_that_is_not_there_is_an_error_that_names_it_and_the_nearest() {
 }
 
 #[test]
+fn the_committed_file_names_what_needs_a_restart() {
+    let (head, _) = include_str!("../../config.toml").split_once("\n[server]\n").unwrap();
+    let (_, list) = head.split_once("waits for a restart:").unwrap();
+    let list = list.split_once("\n# What").unwrap().0.replace(['#', ' ', '\n'], "");
+    assert_eq!(list.split(',').collect::<Vec<_>>(), FIXED);
+    let defaults = Figment::from(Serialized::defaults(Config::default()));
+    FIXED.iter().for_each(|key| drop(defaults.find_value(key).expect(key)));
+}
+
+#[test]
 fn the_command_line_wins_and_says_so() {
     let mut typed = Typed::default();
     typed.text("originals.store", "file:typed");

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Bodies, text};
 use crate::config::Config;
+use crate::current::Current;
 use crate::proxy::{Body, Proxy};
 use crate::variant::Format;
 
@@ -24,25 +25,23 @@ const PICTURES_MAX: usize = 4;
 /// Names that the page offers to choose from.
 const NAMES_MAX: usize = 200;
 
-pub(super) fn mount(admin: Admin, config: &Config, proxy: Arc<Proxy>) -> Admin {
-    let settings = settings(config);
-    let bytes_max = usize::try_from(config.limits.original_bytes.as_u64().min(PICTURE_BYTES_MAX)).unwrap_or(usize::MAX);
+pub(super) fn mount(admin: Admin, config: Current<Config>, proxy: Current<Proxy>) -> Admin {
+    let bytes_max =
+        usize::try_from(config.get().limits.original_bytes.as_u64().min(PICTURE_BYTES_MAX)).unwrap_or(usize::MAX);
     let (tried, asked, listed) = (proxy.clone(), proxy.clone(), proxy);
     admin
         .route(Method::GET, "/settings.json", Access::Operator, move |_| {
-            let settings = super::json_answer(&settings);
+            let settings = super::json_answer(&settings(&config.get()));
             async move { settings }
         })
-        .route(Method::GET, "/playground/originals", Access::Operator, move |_| originals(listed.clone()))
-        .route(Method::GET, "/playground/get/*", Access::Operator, move |request| {
-            get(asked.clone(), request, bytes_max)
-        })
+        .route(Method::GET, "/playground/originals", Access::Operator, move |_| originals(listed.get()))
+        .route(Method::GET, "/playground/get/*", Access::Operator, move |request| get(asked.get(), request, bytes_max))
         .route_with(
             Bodies::large(bytes_max, PICTURES_MAX),
             Method::POST,
             "/playground/try/*",
             Access::Operator,
-            move |request| try_out(tried.clone(), request, bytes_max),
+            move |request| try_out(tried.get(), request, bytes_max),
         )
 }
 

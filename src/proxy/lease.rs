@@ -16,7 +16,7 @@ use crate::tasks::Tasks;
 use crate::variant::ObjectKey;
 
 /// Leases in the variants' store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Leases {
     variants: Store,
     time: Duration,

@@ -8,10 +8,11 @@ use bytes::Bytes;
 mod alone;
 mod look_up;
 mod together;
+mod works;
 
 use look_up::Lookup;
+pub(super) use works::Works;
 
-use super::OpenError;
 use super::batch::{Batches, Made};
 use super::budget::{Budget, Ticket};
 use super::lease::{Claim, Lease, Leases};
@@ -21,7 +22,7 @@ use super::purges::Purges;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
 use super::write_back::{Write, WriteBack, Written};
 use crate::config::{Config, Mode};
-use crate::metrics::{Metrics, Pixels, Reading};
+use crate::metrics::Pixels;
 use crate::origin::{Attributes, Precondition, Store};
 use crate::resize::{Limits, PIPELINE, Resizer};
 use crate::tasks::Tasks;
@@ -33,13 +34,13 @@ pub(super) struct Maker {
     originals: Store,
     variants: Store,
     write_back: WriteBack,
-    resizer: Resizer,
+    resizer: Arc<Resizer>,
     times: Pixels,
-    downloads: Budget,
-    pixels: Budget,
+    downloads: Arc<Budget>,
+    pixels: Arc<Budget>,
     policy: Arc<Policy>,
     purges: Arc<Purges>,
-    batches: Batches,
+    batches: Arc<Batches>,
     tasks: Tasks,
     leases: Option<Leases>,
     mode: Mode,
@@ -67,44 +68,51 @@ struct Original {
 }
 
 impl Maker {
+    /// One of these settings that works with what there is.
     pub(super) fn new(
         config: &Config,
+        works: Works,
         originals: Store,
         variants: Store,
         policy: Arc<Policy>,
         tasks: Tasks,
         purges: Arc<Purges>,
-        metrics: &Metrics,
-    ) -> Result<Self, OpenError> {
-        let work = &config.work;
-        let budget = |bytes: u64| Budget::new(bytes, work.queue_length.get(), work.queue_time);
-        Ok(Self {
-            leases: Leases::new(&config.fleet, variants.clone(), tasks.clone(), metrics.leases.clone()),
-            write_back: WriteBack::new(
-                variants.clone(),
-                purges.clone(),
-                work.write_back_memory.as_u64(),
-                tasks.clone(),
-                metrics.write_backs.clone(),
-            ),
-            resizer: Resizer::start(work.threads, work.queue_length, metrics.pixels.clone())
-                .map_err(OpenError::Threads)?,
-            times: metrics.pixels.clone(),
-            downloads: budget(work.download_memory.as_u64()),
-            pixels: budget(work.pixel_memory.as_u64()),
+    ) -> Self {
+        let Works { write_back, resizer, times, downloads, pixels, batches, leases } = works;
+        Self {
+            write_back,
+            resizer,
+            times,
+            downloads,
+            pixels,
+            batches,
+            leases,
             purges,
-            batches: Batches::default(),
             tasks,
             mode: config.answers.mode,
             immutable: config.originals.immutable,
             limits: Limits::from(config),
             original_bytes_max: config.limits.original_bytes.as_u64(),
             variant_bytes_max: config.limits.variant_bytes.as_u64(),
-            flight_time: work.flight_time,
+            flight_time: config.work.flight_time,
             originals,
             variants,
             policy,
-        })
+        }
+    }
+
+    /// What the next maker goes on with.
+    pub(super) fn works(&self) -> Works {
+        let Self { write_back, resizer, times, downloads, pixels, batches, leases, .. } = self;
+        Works {
+            write_back: write_back.clone(),
+            resizer: resizer.clone(),
+            times: times.clone(),
+            downloads: downloads.clone(),
+            pixels: pixels.clone(),
+            batches: batches.clone(),
+            leases: leases.clone(),
+        }
     }
 
     /// The whole flight, within its time. `stale` is what memory has, if it has to be looked after; where the store fails, it
@@ -247,33 +255,6 @@ impl Maker {
                 (META_FINGERPRINT.to_owned(), fingerprint(bytes)),
             ],
         }
-    }
-
-    /// Has the queues and budgets of work in progress shown among the numbers.
-    pub(super) fn watch(self: &Arc<Self>, metrics: &Metrics) {
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        let read = |read: fn(&Self) -> u64| {
-            let this = Arc::downgrade(self);
-            Reading::new(move || this.upgrade().map_or(0, |this| read(&this)) as f64)
-        };
-        let waiting = vec![
-            read(|maker| maker.batches.waiting() as u64).label("for", "original"),
-            read(|maker| maker.downloads.waiting() as u64).label("for", "download"),
-            read(|maker| maker.pixels.waiting() as u64).label("for", "pixels"),
-            read(|maker| maker.resizer.waiting() as u64).label("for", "thread"),
-        ];
-        metrics.watch("waiting", "Jobs that wait for memory or a resize thread", waiting);
-        let bytes = vec![
-            read(|maker| maker.downloads.used_bytes()).label("for", "download"),
-            read(|maker| maker.pixels.used_bytes()).label("for", "pixels"),
-            read(|maker| maker.write_back.queued_bytes()).label("for", "write_back"),
-        ];
-        let gone = vec![
-            read(|maker| maker.originals.is_gone().into()).label("store", "originals"),
-            read(|maker| maker.variants.is_gone().into()).label("store", "variants"),
-        ];
-        metrics.watch("s3_circuit_open", "1 while a store counts as gone and is not asked", gone);
-        metrics.watch("work_bytes", "Memory that work in progress has tickets for", bytes);
     }
 
     /// Finishes the resize jobs that have begun and ends the threads.

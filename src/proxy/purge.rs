@@ -43,6 +43,11 @@ impl Proxy {
         Ok(deleted)
     }
 
+    /// Forgets what memory holds of all originals, and has nothing of what is being made kept there.
+    pub fn forget_renditions(&self) {
+        self.renditions.forget_all(|_| true);
+    }
+
     /// Forgets what memory holds of `original`, failures too.
     pub(super) fn forget(&self, original: &ObjectKey) {
         self.renditions.forget_all(|variant| variant.original == *original);

@@ -1,6 +1,6 @@
 //! Variants on their way into the store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,9 +100,9 @@ impl WriteBack {
         });
     }
 
-    /// Bytes on their way behind answers.
-    pub(super) fn queued_bytes(&self) -> u64 {
-        self.queue.used_bytes()
+    /// What counts the bytes on their way behind answers.
+    pub(super) fn queue(&self) -> Weak<Budget> {
+        Arc::downgrade(&self.queue)
     }
 
     async fn now_with_retries(&self, write: Write) {

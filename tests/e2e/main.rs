@@ -17,6 +17,7 @@ mod fleet;
 mod flights;
 mod fresh;
 mod operating;
+mod reload;
 mod stores;
 mod receiver;
 mod uploads;

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use reqwest::{Client, Response, StatusCode};
 use resized::admin;
 use resized::config::{Config, Mode};
+use resized::current::Current;
 use resized::metrics::Metrics;
 use resized::operate;
 use resized::proxy::Proxy;
@@ -82,6 +83,7 @@ impl Stage {
         let metrics = Arc::new(Metrics::new());
         let proxy = Proxy::open(&config, Tasks::on(handle.clone()), metrics.clone()).await.unwrap();
         let proxy = Arc::new(proxy);
+        let current = Current::new(proxy.clone());
         let server = Server::bind(&config.server).unwrap();
         let address = server.address();
         let log = AccessLog::start(&config.log, std::io::sink()).unwrap();
@@ -89,14 +91,15 @@ impl Stage {
         let (stopped, served) = (stop.clone(), proxy.clone());
         let admin = admin::bind(&config.admin).unwrap().map(|listener| {
             let address = listener.local_addr().unwrap();
-            let routes = operate::routes(&config, proxy.clone(), metrics.clone(), stop.clone());
+            let (token, config) = (Current::new(config.admin.token.clone()), Current::new(config.clone()));
+            let routes = operate::routes(token, &config, &current, metrics.clone(), stop.clone());
             handle.spawn(routes.run(listener, CancellationToken::new()));
             address
         });
         let (notifying, stop_notifying) = (proxy.clone(), stop.clone());
         handle.spawn(async move { notifying.notify(stop_notifying).await });
         let server = std::thread::spawn(move || {
-            server.run(&served, &log, &stopped).unwrap();
+            server.run(&current, &log, &stopped).unwrap();
             handle.block_on(served.drain(config.server.drain_timeout))
         });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();

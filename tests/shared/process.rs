@@ -1,5 +1,6 @@
 //! A process of the real program, killed when dropped. `TEST_BINARY` names another build of it than the tests' own.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -18,10 +19,16 @@ pub type Settings = Vec<(&'static str, String)>;
 impl Node {
     /// Starts it on free ports, and waits until it listens.
     pub fn start(settings: &[(&'static str, String)]) -> Self {
+        Self::start_with(&[], settings)
+    }
+
+    /// The same with arguments on its command line.
+    pub fn start_with(arguments: &[&OsStr], settings: &[(&'static str, String)]) -> Self {
         let binary = std::env::var("TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_resized").into());
         let mut process = Command::new(&binary)
             // Beside no config.toml.
             .current_dir(std::env::temp_dir())
+            .args(arguments)
             .envs([
                 ("RESIZED_SERVER__LISTEN", "127.0.0.1:0"),
                 ("RESIZED_SERVER__THREADS", "1"),

@@ -1,0 +1,79 @@
+//! What makers share, one after the other: threads, budgets, queues and what is under way in them.
+
+use std::sync::{Arc, Weak};
+
+use super::super::OpenError;
+use super::super::batch::Batches;
+use super::super::budget::Budget;
+use super::super::lease::Leases;
+use super::super::purges::Purges;
+use super::super::write_back::WriteBack;
+use crate::config::Config;
+use crate::metrics::{Metrics, Pixels, Reading};
+use crate::origin::Store;
+use crate::resize::Resizer;
+use crate::tasks::Tasks;
+
+/// Threads, budgets and queues. Clones are the same ones.
+#[derive(Debug, Clone)]
+pub(in crate::proxy) struct Works {
+    pub(super) write_back: WriteBack,
+    pub(super) resizer: Arc<Resizer>,
+    pub(super) times: Pixels,
+    pub(super) downloads: Arc<Budget>,
+    pub(super) pixels: Arc<Budget>,
+    pub(super) batches: Arc<Batches>,
+    pub(super) leases: Option<Leases>,
+}
+
+impl Works {
+    /// Starts the threads.
+    pub(in crate::proxy) fn start(
+        config: &Config,
+        variants: &Store,
+        tasks: &Tasks,
+        purges: &Arc<Purges>,
+        metrics: &Metrics,
+    ) -> Result<Self, OpenError> {
+        let work = &config.work;
+        let budget = |bytes: u64| Arc::new(Budget::new(bytes, work.queue_length.get(), work.queue_time));
+        let resizer = Resizer::start(work.threads, work.queue_length, metrics.pixels.clone());
+        Ok(Self {
+            leases: Leases::new(&config.fleet, variants.clone(), tasks.clone(), metrics.leases.clone()),
+            write_back: WriteBack::new(
+                variants.clone(),
+                purges.clone(),
+                work.write_back_memory.as_u64(),
+                tasks.clone(),
+                metrics.write_backs.clone(),
+            ),
+            resizer: Arc::new(resizer.map_err(OpenError::Threads)?),
+            times: metrics.pixels.clone(),
+            downloads: budget(work.download_memory.as_u64()),
+            pixels: budget(work.pixel_memory.as_u64()),
+            batches: Arc::default(),
+        })
+    }
+
+    /// Has queues and budgets shown among the numbers.
+    pub(in crate::proxy) fn watch(&self, metrics: &Metrics) {
+        let waiting = vec![
+            reading(Arc::downgrade(&self.batches), |batches| batches.waiting() as u64).label("for", "original"),
+            reading(Arc::downgrade(&self.downloads), |budget| budget.waiting() as u64).label("for", "download"),
+            reading(Arc::downgrade(&self.pixels), |budget| budget.waiting() as u64).label("for", "pixels"),
+            reading(Arc::downgrade(&self.resizer), |resizer| resizer.waiting() as u64).label("for", "thread"),
+        ];
+        metrics.watch("waiting", "Jobs that wait for memory or a resize thread", waiting);
+        let bytes = vec![
+            reading(Arc::downgrade(&self.downloads), Budget::used_bytes).label("for", "download"),
+            reading(Arc::downgrade(&self.pixels), Budget::used_bytes).label("for", "pixels"),
+            reading(self.write_back.queue(), Budget::used_bytes).label("for", "write_back"),
+        ];
+        metrics.watch("work_bytes", "Memory that work in progress has tickets for", bytes);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn reading<T: Send + Sync + 'static>(of: Weak<T>, read: fn(&T) -> u64) -> Reading {
+    Reading::new(move || of.upgrade().map_or(0, |of| read(&of)) as f64)
+}

@@ -1,0 +1,87 @@
+//! Other settings without a restart.
+//!
+//! A reload finds the settings anew, makes new parts from all of them, and only when each could be made puts them in place
+//! of the old. What requests are under way goes on with the old parts; memory, stores, flights, queues and threads are the
+//! same ones before and after. The settings of those cannot change, stay as they are, and are named: [`config::FIXED`].
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::{Config, ConfigError, Layers, Secret, Typed};
+use crate::current::Current;
+use crate::proxy::{OpenError, Proxy};
+use crate::server::{Connections, TlsError};
+use crate::telemetry::{Events, LevelError};
+
+/// What a reload replaces, and where it finds the settings.
+#[derive(Debug)]
+pub struct Reload {
+    pub file: Option<PathBuf>,
+    pub typed: Typed,
+    /// As they were found when they came into force; one reload at a time.
+    pub running: Mutex<Layers>,
+    pub config: Current<Config>,
+    pub proxy: Current<Proxy>,
+    pub connections: Connections,
+    pub token: Current<Secret>,
+    pub events: Events,
+}
+
+/// Why all stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Proxy(#[from] OpenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Level(#[from] LevelError),
+}
+
+impl Reload {
+    /// Reloads, and says which changed settings wait for a restart. It reads files.
+    ///
+    /// # Errors
+    /// The settings cannot be used; then none of them is.
+    pub fn reload(&self) -> Result<Vec<&'static str>, ReloadError> {
+        let done = self.replace();
+        match &done {
+            Ok(waiting) if waiting.is_empty() => tracing::info!("settings reloaded"),
+            Ok(waiting) => {
+                tracing::warn!(settings = waiting.join(", "), "settings reloaded, but these need a restart");
+            }
+            Err(error) => {
+                let error = crate::telemetry::chain(error);
+                tracing::error!(error, "settings are not reloaded; those before stay in force");
+            }
+        }
+        done
+    }
+
+    fn replace(&self) -> Result<Vec<&'static str>, ReloadError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = Layers::find(self.file.as_deref(), self.typed.clone())?;
+        // What could not be started with is told now, rather than at the next start.
+        found.config()?;
+        let (next, waiting) = found.fixed_as(&running);
+        let config = next.config()?;
+
+        let proxy = self.proxy.get().renewed(&config)?;
+        let connections = self.connections.prepare(&config.server)?;
+        let level = self.events.prepare(&config.log.level)?;
+
+        self.events.set(level);
+        self.token.set(config.admin.token.clone());
+        self.connections.set(connections);
+        self.proxy.set(proxy);
+        if self.config.get().answers != config.answers {
+            // Their headers are of the former settings.
+            self.proxy.get().forget_renditions();
+        }
+        self.config.set(config);
+        *running = next;
+        Ok(waiting)
+    }
+}
