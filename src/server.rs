@@ -10,16 +10,19 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -35,11 +38,13 @@ use crate::proxy::Proxy;
 use crate::telemetry::{AccessLog, AccessPage};
 
 mod client;
+mod listeners;
 mod patience;
 mod strict;
 mod tls;
 
 use client::Trusted;
+pub use listeners::inherited;
 use patience::{Patience, Signs};
 use strict::Strict;
 pub use tls::TlsError;
@@ -78,8 +83,9 @@ struct ConnectionLimits {
     tls: Option<TlsAcceptor>,
 }
 
-/// Connections that the kernel completes while we have not accepted them yet.
-const BACKLOG: i32 = 4096;
+/// How long clients are told to come back on another connection, before those are closed that asked for nothing meanwhile: who
+/// asks in the moment of the closing hears nothing.
+const LEAVING: Duration = Duration::from_millis(250);
 
 /// The least that hyper takes for a header buffer.
 const HEADER_BYTES_MIN: usize = 8192;
@@ -93,15 +99,28 @@ impl Server {
     /// # Errors
     /// The address is in use or not ours, or TLS is configured and cannot be spoken.
     pub fn bind(config: &config::Server) -> Result<Self, BindError> {
-        let threads = match config.threads {
-            0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            threads => threads,
-        };
         let failed = |source| BindError::Listen { address: config.listen, source };
-        let first = listen(config.listen).map_err(failed)?;
+        let first = listeners::bind(config.listen).map_err(failed)?;
         let address = first.local_addr().map_err(failed)?;
-        let others = (1..threads).map(|_| listen(address));
+        let others = (1..threads(config)).map(|_| listeners::bind(address));
         let listeners = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>().map_err(failed)?;
+        Self::new(listeners, address, config)
+    }
+
+    /// Accepts on `inherited`, at least one, in place of `server.listen`: they are shared out among the serving threads.
+    ///
+    /// # Errors
+    /// They cannot be used, or TLS is configured and cannot be spoken.
+    pub fn on(inherited: &[TcpListener], config: &config::Server) -> Result<Self, BindError> {
+        let failed = |source| BindError::Listen { address: config.listen, source };
+        let Some(first) = inherited.first() else { return Err(failed(io::ErrorKind::NotFound.into())) };
+        let address = first.local_addr().map_err(failed)?;
+        let shared = inherited.iter().cycle().take(threads(config).max(inherited.len()));
+        let listeners = shared.map(TcpListener::try_clone).collect::<io::Result<_>>().map_err(failed)?;
+        Self::new(listeners, address, config)
+    }
+
+    fn new(listeners: Vec<TcpListener>, address: SocketAddr, config: &config::Server) -> Result<Self, BindError> {
         let limits = ConnectionLimits::new(config, Arc::new(Semaphore::new(config.connections.get())))?;
         Ok(Self { listeners, address, connections: Connections(Current::new(limits)) })
     }
@@ -177,14 +196,11 @@ impl fmt::Debug for Connections {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+fn threads(config: &config::Server) -> usize {
+    match config.threads {
+        0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        threads => threads,
+    }
 }
 
 /// One serving thread: accepts until told to stop, then waits for its connections.
@@ -197,6 +213,7 @@ async fn serve(
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let graceful = GracefulShutdown::new();
+    let leaving = Arc::<AtomicBool>::default();
     // What these say of all connections does not change.
     let limits = current.get();
     let mut patience = Patience::new();
@@ -214,17 +231,17 @@ async fn serve(
         };
         let (limits, proxy, log, watcher) = (current.get(), proxy.clone(), log.clone(), graceful.watcher());
         let signs = Arc::<Signs>::default();
-        let seen = signs.clone();
+        let signals = (signs.clone(), leaving.clone());
         let task = tokio::spawn(async move {
             // Nothing is lost if this fails but a little speed.
             let _ = stream.set_nodelay(true);
             let greeting = timeout(limits.idle_timeout, greet(stream, peer, &limits)).await;
             match greeting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok((Greeted::Plain(stream), client)) => {
-                    connection(stream, client, &limits, proxy, log, watcher, seen).await
+                    connection(stream, client, &limits, proxy, log, watcher, signals).await
                 }
                 Ok((Greeted::Tls(stream), client)) => {
-                    connection(stream, client, &limits, proxy, log, watcher, seen).await
+                    connection(stream, client, &limits, proxy, log, watcher, signals).await
                 }
                 Err(error) => tracing::debug!(%error, %peer, "a connection ended before its first request"),
             }
@@ -233,6 +250,11 @@ async fn serve(
         patience.watch(signs, task.abort_handle());
     }
     drop(listener);
+    leaving.store(true, Relaxed);
+    let began = Instant::now();
+    while graceful.count() > 0 && began.elapsed() < LEAVING {
+        tokio::time::sleep(LEAVING / 25).await;
+    }
     if timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections were still open after server.drain_timeout");
     }
@@ -286,7 +308,7 @@ async fn connection<S>(
     proxy: Current<Proxy>,
     log: AccessPage,
     watcher: Watcher,
-    signs: Arc<Signs>,
+    (signs, leaving): (Arc<Signs>, Arc<AtomicBool>),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -304,6 +326,8 @@ async fn connection<S>(
     let stream = TokioIo::new(Strict::new(stream, signs.clone()));
     let service = service_fn(|request: Request<Incoming>| {
         let serving = signs.serving(request.version());
+        // HTTP/2 has frames of its own for that.
+        let is_last = leaving.load(Relaxed) && request.version() < Version::HTTP_2;
         let (proxy, log) = (proxy.get(), log.clone());
         let client = limits.trusted.forwarded(client, request.headers());
         async move {
@@ -314,11 +338,17 @@ async fn connection<S>(
                 let mut asked = Request::from_parts(head.clone(), ());
                 // The query of a completion lets whoever reads the log complete it.
                 *asked.uri_mut() = Uri::builder().path_and_query(head.uri.path()).build().unwrap_or_default();
-                let response = proxy.upload(client, Request::from_parts(head, body)).await;
+                let mut response = proxy.upload(client, Request::from_parts(head, body)).await;
                 log.write(client, &asked, &response, start.elapsed());
+                if is_last {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 return Ok(response);
             }
-            let answered = proxy.answer(&request).await;
+            let mut answered = proxy.answer(&request).await;
+            if is_last {
+                answered.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             log.write(client, &request, &answered.response, answered.elapsed);
             Ok::<_, std::convert::Infallible>(answered.response)
         }

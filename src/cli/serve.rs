@@ -11,7 +11,7 @@ use resized::operate;
 use resized::priority::{self, BLOCKING_THREADS_MAX};
 use resized::proxy::Proxy;
 use resized::reload::Reload;
-use resized::server::Server;
+use resized::server::{Server, inherited};
 use resized::tasks::Tasks;
 use resized::telemetry::{self, AccessLog};
 use tokio::runtime::{Builder, Runtime};
@@ -33,7 +33,10 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
     let probed = proxy.clone();
     runtime.spawn(async move { probed.log_probes().await });
-    let server = Server::bind(&config.server)?;
+    let server = match inherited().context("LISTEN_FDS")?.as_slice() {
+        [] => Server::bind(&config.server)?,
+        inherited => Server::on(inherited, &config.server)?,
+    };
     let stop = stop_on_signal(&runtime)?;
     let reload = Arc::new(Reload {
         file: settings.file.clone(),

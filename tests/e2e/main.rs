@@ -18,6 +18,7 @@ mod flights;
 mod fresh;
 mod operating;
 mod reload;
+mod restarts;
 mod stores;
 mod receiver;
 mod uploads;
