@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod config;
 mod explain;
+mod manual;
 mod outbox;
 mod purge;
 mod resize;
@@ -60,6 +61,8 @@ enum Command {
     Purge(purge::Arguments),
     Warm(warm::Arguments),
     Outbox(outbox::Arguments),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 impl Cli {
@@ -68,8 +71,16 @@ impl Cli {
     /// # Errors
     /// What is wrong, for whoever typed it.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        let command = self.command.unwrap_or(Command::Serve);
+        // These need no settings, and are asked for where there may be none.
+        match command {
+            Command::Completions(arguments) => return manual::complete(&arguments),
+            Command::Man(arguments) => return manual::man(&arguments),
+            _ => {}
+        }
         let settings = Settings::load(&self.flags)?;
-        match self.command.unwrap_or(Command::Serve) {
+        match command {
+            Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
             Command::Serve => serve::run(&settings),
             Command::Check(arguments) => check::run(&arguments, &settings),
             Command::Config(arguments) => config::run(&arguments, &settings),

@@ -203,3 +203,30 @@ async fn purge_deletes_in_the_store_and_has_nodes_forget() {
     assert!(status == 1 && error.contains("does not answer"), "{error}");
     assert_eq!(run(&bucket, &["purge", "a//b"]).2, 2);
 }
+
+#[test]
+fn completions_and_man_pages_know_every_command_and_need_no_settings() {
+    // A setting that cannot be used keeps nobody from reading.
+    let broken = [("RESIZED_CACHE__MEMROY", "1GiB")];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (out, error, status) = resized(&["completions", shell], &broken);
+        assert_eq!(status, 0, "{shell}: {error}");
+        for expected in ["warm", "explain", "sitemap", "admin-listen"] {
+            assert!(out.contains(expected), "{shell}: {expected}");
+        }
+    }
+    let (page, error, status) = resized(&["man"], &broken);
+    assert!(status == 0 && page.contains(".TH resized 1") && page.contains("resized\\-warm(1)"), "{error}{page}");
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    assert_eq!(resized(&["man", text(&pages)], &broken).2, 0);
+    for name in ["resized.1", "resized-serve.1", "resized-warm.1", "resized-outbox-redeliver.1"] {
+        assert!(std::fs::read_to_string(pages.join(name)).unwrap().contains(".SH NAME"), "{name}");
+    }
+    // bash itself takes what it is given.
+    let (script, ..) = resized(&["completions", "bash"], &[]);
+    let file = folder.path().join("completions");
+    std::fs::write(&file, script + "\ntype _resized").unwrap();
+    let bash = std::process::Command::new("bash").arg(&file).output().unwrap();
+    assert!(bash.status.success(), "{}", String::from_utf8_lossy(&bash.stderr));
+}

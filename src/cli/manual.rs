@@ -1,0 +1,58 @@
+//! `resized completions` and `resized man`: what shells and man(1) know of the command line, made from itself.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::Cli;
+
+/// Print what a shell completes the command line by
+///
+/// bash: resized completions bash > ~/.local/share/bash-completion/completions/resized
+/// zsh:  resized completions zsh > a folder of $fpath, as _resized
+/// fish: resized completions fish > ~/.config/fish/completions/resized.fish
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Completions {
+    shell: Shell,
+}
+
+/// Print the man page, or write those of all commands
+///
+/// To read it: resized man | man -l -
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// A folder for resized.1, resized-serve.1 and so on, such as /usr/local/share/man/man1; made if it is missing
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+pub(super) fn complete(arguments: &Completions) -> anyhow::Result<ExitCode> {
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "resized", &mut text);
+    print(&text)
+}
+
+pub(super) fn man(arguments: &Man) -> anyhow::Result<ExitCode> {
+    let Some(folder) = &arguments.folder else {
+        let mut text = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut text)?;
+        return print(&text);
+    };
+    let context = || format!("the pages cannot be written into {}", folder.display());
+    std::fs::create_dir_all(folder).with_context(context)?;
+    clap_mangen::generate_to(Cli::command(), folder).with_context(context)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A reader that has read enough is no error.
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
