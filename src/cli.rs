@@ -16,6 +16,7 @@ mod purge;
 mod resize;
 mod serve;
 mod settings;
+mod sign;
 mod sizes;
 mod warm;
 
@@ -37,6 +38,7 @@ const EXAMPLES: &str = "\
 Examples:
   resized                                    serve ./samples on http://127.0.0.1:8080, or what config.toml says
   resized serve --config /etc/resized.toml   the same with other settings
+  resized sign --expires-in 1h /cat_9x9.jpg  a URL that is good for an hour
   resized check --race                       does the bucket do what is needed? what is to be fixed?
   resized config                             every setting as it is, and where it was set
   resized explain /photos/cat_300x200.jpg    what this path means, and whether it is there
@@ -61,6 +63,7 @@ enum Command {
     Purge(purge::Arguments),
     Warm(warm::Arguments),
     Outbox(outbox::Arguments),
+    Sign(sign::Arguments),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -89,6 +92,7 @@ impl Cli {
             Command::Purge(arguments) => purge::run(&arguments, &settings),
             Command::Warm(arguments) => warm::run(arguments, settings),
             Command::Outbox(arguments) => outbox::run(arguments, &settings),
+            Command::Sign(arguments) => sign::run(&arguments, &settings),
         }
     }
 }

@@ -17,6 +17,7 @@ mod layers;
 mod optional;
 mod secret;
 mod server;
+mod signing;
 mod sizes;
 mod stores;
 mod upload;
@@ -29,6 +30,7 @@ pub use answers::{Answers, Formats, Mode, Urls};
 pub use layers::{FIXED, Layers, Origin, Typed};
 pub use secret::Secret;
 pub use server::{Admin, Log, LogFormat, Server, Tls};
+pub use signing::{Require, Signing};
 pub use sizes::{SizePolicy, Sizes, SizesBelow};
 pub use stores::{Originals, S3, Serve, Variants};
 pub use upload::{Notify, Overwrite, Upload, UploadToken};
@@ -48,6 +50,7 @@ pub struct Config {
     pub presets: BTreeMap<String, String>,
     /// Which sizes may be asked for.
     pub sizes: Sizes,
+    pub signing: Signing,
     pub formats: Formats,
     pub limits: Limits,
     pub cache: Cache,

@@ -24,13 +24,15 @@ use http_body_util::{BodyExt, Either, Full, StreamBody};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
-use crate::config::{Config, Mode, Overload, Serve};
+use crate::config::{Config, Mode, Overload, Require, Serve};
 use crate::metrics::{Counter, Metrics, Outcome, Reading};
 use crate::notify::Notifier;
 use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::upload::{Uploads, Written};
-use crate::variant::{Addressed, Allowance, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Variant};
+use crate::variant::{
+    Addressed, Allowance, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Signature, Signer, Variant,
+};
 
 mod batch;
 mod budget;
@@ -50,6 +52,7 @@ mod purges;
 mod readings;
 mod rendition;
 mod trial;
+mod signed;
 mod write_back;
 
 use conditional::{Wanted, content_range, wanted};
@@ -80,6 +83,8 @@ pub struct Proxy {
     variants: Store,
     purges: Arc<Purges>,
     policy: Arc<Policy>,
+    signer: Option<Signer>,
+    require: Require,
     offers: Vec<Format>,
     side_max: u16,
     serve: Serve,
@@ -201,6 +206,8 @@ impl Proxy {
             maker,
             offers: grammar.negotiated().to_vec(),
             side_max: config.limits.max_side.get(),
+            signer: Signer::new(&config.signing),
+            require: config.signing.require,
             serve: config.originals.serve,
             mode: config.answers.mode,
             overload: config.work.overload,
@@ -295,17 +302,24 @@ impl Proxy {
             _ => return Err(Failure::Method),
         }
         let named = self.readings.parse(&self.grammar, uri.path());
-        match &*named.map_err(|error| Failure::BadPath(error.to_string().into()))? {
-            Named::Variant(addressed) => match &addressed.allowance {
-                Allowance::Allowed => self.variant(method, addressed, request).await,
-                Allowance::Snapped(to) => Ok((self.snapped(to, uri.query())?, Outcome::Snapped)),
-                Allowance::Refused(nearest) => Err(self.refused(nearest)),
+        let named = named.map_err(|error| Failure::BadPath(error.to_string().into()))?;
+        let signature = self.signature(&named, uri.query())?;
+        let (mut response, outcome) = match (&*named, signature) {
+            (Named::Variant(addressed), Signature::None) => match &addressed.allowance {
+                Allowance::Allowed => self.variant(method, addressed, request).await?,
+                Allowance::Snapped(to) => (self.snapped(to, uri.query())?, Outcome::Snapped),
+                Allowance::Refused(nearest) => return Err(self.refused(nearest)),
             },
-            Named::Object(key, hint) => {
+            (Named::Variant(addressed), Signature::Valid { .. }) => self.variant(method, addressed, request).await?,
+            (Named::Object(key, hint), _) => {
                 let original = self.original(method, key, request).await.map_err(|f| self.hinted(f, *hint))?;
-                Ok((original, Outcome::Original))
+                (original, Outcome::Original)
             }
+        };
+        if let Signature::Valid { expires: Some(expires) } = signature {
+            signed::bound(&mut response, expires);
         }
+        Ok((response, outcome))
     }
 
     /// The way to the nearest size that is allowed. A canonical path begins with one slash and a name, so this leads nowhere
@@ -401,7 +415,7 @@ impl Proxy {
     fn instead(&self, original: &ObjectKey) -> Result<Response<Body>, Failure> {
         let url = match self.originals.public_url(original) {
             Some(url) => url,
-            None if self.serve == Serve::None => return Err(Failure::Overloaded),
+            None if self.serve == Serve::None || self.require == Require::All => return Err(Failure::Overloaded),
             None => original.url_path(),
         };
         let mut headers = self.policy.image_headers();

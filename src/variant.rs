@@ -16,6 +16,7 @@ pub use geometry::{Geometry, Region};
 pub use grammar::{Grammar, GrammarError};
 pub use key::{KeyError, ObjectKey};
 pub use parse::{Addressed, Hint, Named, PathError};
+pub use signer::{Signature, SignatureError, Signer, to_be_signed};
 pub use sizes::Allowance;
 
 mod key;
@@ -23,6 +24,7 @@ mod geometry;
 mod encoding;
 mod suffix;
 mod sizes;
+mod signer;
 mod territory;
 mod grammar;
 mod parse;

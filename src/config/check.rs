@@ -1,6 +1,6 @@
 //! What no single type can refuse: values out of bounds, and those that contradict each other.
 
-use super::{Config, ConfigError, Mode, refuse, upload};
+use super::{Config, ConfigError, Mode, refuse, signing, upload};
 
 /// The first of them, by its key.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -48,6 +48,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "is needed when admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
         );
     }
+    signing::check(config)?;
     upload::check(config)
 }
 /// Refuses redirects that would come back here.

@@ -92,6 +92,8 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         ("[cache]\nmemory = \"many\"", "memory"),
         ("[admin]\nlisten = \"0.0.0.0:8081\"", "admin.token"),
         ("[admin]\nlisten = \"nowhere\"", "listen"),
+        ("[signing]\nrequire = \"all\"", "signing.keys"),
+        ("[signing]\nkeys = \"0123456789abcdef0123456789abcdef\"", "RESIZED_SIGNING__KEYS"),
     ];
     for (toml, key) in table {
         let error = load(toml).unwrap_err().to_string();

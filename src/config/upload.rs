@@ -155,6 +155,7 @@ pub(super) fn refuse_secrets(place: &Figment) -> Result<(), ConfigError> {
         ("upload.token", "RESIZED_UPLOAD__TOKEN"),
         ("upload.secret", "RESIZED_UPLOAD__SECRET"),
         ("notify.secret", "RESIZED_NOTIFY__SECRET"),
+        ("signing.keys", "RESIZED_SIGNING__KEYS"),
     ];
     for (key, variable) in secrets {
         if place.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {

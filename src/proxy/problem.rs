@@ -24,6 +24,8 @@ pub(super) enum Failure {
     BadPath(Arc<str>),
     /// Where the request ends or whom it is for is ambiguous; the connection is closed after the answer.
     BadRequest(&'static str),
+    /// A signature that is missing, wrong or expired.
+    Forbidden(Arc<str>),
     /// Neither GET nor HEAD.
     Method,
     /// No such original, or one that is not served.
@@ -114,6 +116,7 @@ impl Failure {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadPath(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound(_) | Self::SizeRefused(_) => StatusCode::NOT_FOUND,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -130,6 +133,7 @@ impl Failure {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::BadPath(_) | Self::BadRequest(_) | Self::Method => Outcome::BadRequest,
+            Self::Forbidden(_) => Outcome::Forbidden,
             Self::NotFound(_) | Self::SizeRefused(_) => Outcome::NotFound,
             Self::Unprocessable(_) => Outcome::Unprocessable,
             Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } => Outcome::Precondition,
@@ -145,6 +149,7 @@ impl Failure {
         match self {
             Self::BadPath(_) => "bad-path",
             Self::BadRequest(_) => "bad-request",
+            Self::Forbidden(_) => "forbidden",
             Self::Method => "method-not-allowed",
             Self::NotFound(_) => "not-found",
             Self::SizeRefused(_) => "size-not-allowed",
@@ -161,6 +166,7 @@ impl Failure {
     pub(super) fn detail(&self) -> &str {
         match self {
             Self::BadPath(detail)
+            | Self::Forbidden(detail)
             | Self::NotFound(detail)
             | Self::SizeRefused(detail)
             | Self::Unprocessable(detail) => detail,

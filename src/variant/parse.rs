@@ -15,6 +15,17 @@ pub enum Named {
     Variant(Addressed),
 }
 
+impl Named {
+    /// The whole decoded path as a key.
+    #[must_use]
+    pub fn literal(&self) -> &ObjectKey {
+        match self {
+            Self::Object(key, _) => key,
+            Self::Variant(addressed) => &addressed.literal,
+        }
+    }
+}
+
 /// A variant, and what the way it was addressed says beside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addressed {

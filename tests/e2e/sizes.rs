@@ -1,7 +1,8 @@
 //! Which sizes may be asked for.
 
 use reqwest::StatusCode;
-use resized::config::SizePolicy;
+use resized::config::{Require, Signing, SizePolicy};
+use resized::variant::{Signer, to_be_signed};
 use serde_json::Value;
 
 use crate::bucket::{Bucket, Operation};
@@ -68,6 +69,63 @@ async fn a_size_between_two_steps_is_sent_to_the_next_once_and_never_elsewhere()
                 assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains('\\'), "{path}: {to}");
             }
             status => panic!("{path}: {status}"),
+        }
+    }
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// A path with the query that signs it.
+fn signed(path: &str, expires: Option<u64>) -> String {
+    let signer = Signer::new(&Signing { keys: KEY.into(), ..Signing::default() }).unwrap();
+    let (key, url) = to_be_signed(path).unwrap();
+    format!("{url}{}", signer.query(&key, expires))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_url_may_ask_for_more_than_the_list_and_one_that_is_wrong_for_nothing() {
+    let bucket = Bucket::start().await;
+    bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
+    let mut config = settings(&bucket);
+    config.sizes.policy = SizePolicy::List;
+    config.sizes.list = vec!["40x40".into()];
+    config.signing.keys = format!("{},{KEY}", KEY.to_uppercase()).as_str().into();
+    let stage = Stage::start(config).await;
+    let status = async |path: &str| stage.get(path).await.status().as_u16();
+    assert_eq!(status("/cat_41x40.jpg").await, 404);
+    assert_eq!(status(&signed("/cat_41x40.jpg", None)).await, 200);
+    assert_eq!(status(&signed("/cat_41x40.jpg?v=7", None)).await, 200);
+    assert_eq!(status("/cat_41x40.jpg").await, 404, "however often it was made");
+    let far = 4_102_444_800;
+    let bound = stage.get(&signed("/cat_42x40.jpg", Some(far))).await;
+    assert_eq!(bound.status(), StatusCode::OK);
+    assert!(header(&bound, "cache-control").starts_with("private, max-age="), "{bound:?}");
+    let requests_before = requests(&bucket);
+    let other = signed("/cat_43x40.jpg", None);
+    for path in [signed("/cat_43x40.jpg", Some(1)), other.replace("_43", "_44"), other.replace('?', "?expires=9&")] {
+        let refused = stage.get(&path).await;
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(header(&refused, "cache-control"), "no-store");
+    }
+    assert_eq!(requests(&bucket), requests_before);
+    assert_eq!(status("/cat_40x40.jpg").await, 200, "where it is not required");
+    assert_eq!(status(&signed("/cat_9000x.jpg", None)).await, 404, "limits are limits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_signatures_are_required_nothing_is_answered_without() {
+    let bucket = Bucket::start().await;
+    bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
+    for (require, original) in [(Require::Variants, 200), (Require::All, 403)] {
+        let mut config = settings(&bucket);
+        config.signing.keys = KEY.into();
+        config.signing.require = require;
+        let stage = Stage::start(config).await;
+        let status = async |path: &str| stage.get(path).await.status().as_u16();
+        assert_eq!(status("/cat_40x40.jpg").await, 403);
+        assert_eq!(status("/cat.jpg").await, original);
+        for path in ["/cat_40x40.jpg", "/cat.jpg"] {
+            assert_eq!(status(&signed(path, None)).await, 200, "{path}");
         }
     }
 }

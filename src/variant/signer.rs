@@ -1,0 +1,220 @@
+//! Signed paths: that whoever has a key allows this path, perhaps until a time. docs/SIGNING.md is for those who sign.
+
+use std::fmt::Write as _;
+
+use percent_encoding::percent_decode_str;
+use ring::hmac;
+
+use super::ObjectKey;
+use crate::config;
+
+/// Signs paths and verifies what others have signed.
+pub struct Signer {
+    /// The first signs; there is at least one.
+    keys: Vec<hmac::Key>,
+}
+
+/// What a query says of its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signature {
+    /// It is not signed.
+    None,
+    /// Signed, until so many seconds after 1970 if it says so.
+    Valid { expires: Option<u64> },
+}
+
+/// Why a signature is not taken. The messages are fit for the client: they say what to fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    #[error(
+        "the URL's signature is wrong: sign its decoded path, a line feed and expires, with a key that this server has"
+    )]
+    Wrong,
+    #[error("the URL's signature has expired: ask for a new one")]
+    Expired,
+    #[error("signature and expires stand once each in a signed URL's query, and expires in seconds since 1970")]
+    Malformed,
+}
+
+/// The parameters of a query. All others are ignored, as they are without signatures.
+const SIGNATURE: &str = "signature";
+const EXPIRES: &str = "expires";
+
+impl Signer {
+    /// `None` where config has no keys.
+    #[must_use]
+    pub fn new(signing: &config::Signing) -> Option<Self> {
+        let keys: Vec<_> = signing.keys().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())).collect();
+        (!keys.is_empty()).then_some(Self { keys })
+    }
+
+    /// The query that signs `key`'s path: `expires=1767225600&signature=...`.
+    #[must_use]
+    pub fn query(&self, key: &ObjectKey, expires: Option<u64>) -> String {
+        let mut query = expires.map(|seconds| format!("{EXPIRES}={seconds}&")).unwrap_or_default();
+        query.push_str(SIGNATURE);
+        query.push('=');
+        let signature = self.keys.first().map(|signing| hmac::sign(signing, text(key, expires).as_bytes()));
+        for byte in signature.iter().flat_map(AsRef::as_ref) {
+            // Writing to a String cannot fail.
+            let _ = write!(query, "{byte:02x}");
+        }
+        query
+    }
+
+    /// Whether `query` signs `key`'s path, `now` seconds after 1970. How long it takes says nothing of what a signature would be.
+    ///
+    /// # Errors
+    /// There is a signature and it cannot be taken.
+    pub fn verify(&self, key: &ObjectKey, query: Option<&str>, now: u64) -> Result<Signature, SignatureError> {
+        let (mut signature, mut expires) = (None, None);
+        for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+            let place = match name {
+                SIGNATURE => &mut signature,
+                EXPIRES => &mut expires,
+                _ => continue,
+            };
+            if place.replace(value).is_some() {
+                return Err(SignatureError::Malformed);
+            }
+        }
+        let Some(signature) = signature else { return Ok(Signature::None) };
+        let expires = expires.map(seconds).transpose()?;
+        let signature = from_hex(signature).ok_or(SignatureError::Wrong)?;
+        let signed = text(key, expires);
+        if !self.keys.iter().any(|key| hmac::verify(key, signed.as_bytes(), &signature).is_ok()) {
+            return Err(SignatureError::Wrong);
+        }
+        match expires {
+            Some(expires) if expires < now => Err(SignatureError::Expired),
+            expires => Ok(Signature::Valid { expires }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signer")
+    }
+}
+
+/// What is signed. No key has a line feed, so no path can pass for another with an expiry.
+fn text(key: &ObjectKey, expires: Option<u64>) -> String {
+    let expires = expires.map(|seconds| seconds.to_string()).unwrap_or_default();
+    format!("/{key}\n{expires}")
+}
+
+/// One spelling of each number, so that one signature is of one query.
+fn seconds(text: &str) -> Result<u64, SignatureError> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| is_number).ok_or(SignatureError::Malformed)
+}
+
+/// 32 bytes in hexadecimal.
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The key that a URL's or path's path names, and the URL without its query's signature: for whoever signs it.
+///
+/// # Errors
+/// A sentence on what to write instead.
+pub fn to_be_signed(url: &str) -> Result<(ObjectKey, String), String> {
+    let url = url.split_once('#').map_or(url, |(url, _)| url);
+    let (before, query) = url.split_once('?').map_or((url, ""), |(before, query)| (before, query));
+    let path = match before.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|slash| rest.get(slash..)),
+        None => Some(before),
+    };
+    let path = path.and_then(|path| path.strip_prefix('/')).ok_or("write a URL, or a path that begins with a slash")?;
+    let path = percent_decode_str(path).decode_utf8().map_err(|_| "the path is not UTF-8 once percent-decoded")?;
+    let key = ObjectKey::new(&path).map_err(|error| error.to_string())?;
+    let others: Vec<_> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !matches!(pair.split_once('='), Some((SIGNATURE | EXPIRES, _))))
+        .collect();
+    let url = if others.is_empty() { format!("{before}?") } else { format!("{before}?{}&", others.join("&")) };
+    Ok((key, url))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "0123456789abcdef0123456789abcdef";
+    const NEW: &str = "fedcba9876543210fedcba9876543210";
+
+    fn signer(keys: &str) -> Signer {
+        Signer::new(&config::Signing { keys: keys.into(), ..Default::default() }).unwrap()
+    }
+
+    fn key(text: &str) -> ObjectKey {
+        ObjectKey::new(text).unwrap()
+    }
+
+    #[test]
+    fn the_vectors_of_the_docs_are_signed_as_they_say() {
+        let docs = include_str!("../../docs/SIGNING.md");
+        let rows: Vec<Vec<_>> = docs
+            .lines()
+            .filter(|line| line.starts_with("| `/"))
+            .map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+            .collect();
+        assert!(rows.len() >= 4, "the table was not found");
+        for row in rows {
+            let (path, expires, signature) = (row[1], row[2].parse().ok(), row[3]);
+            assert!(
+                signer(OLD).query(&key(&path[1..]), expires).ends_with(&format!("signature={signature}")),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_signature_is_taken_for_its_path_its_time_and_any_of_the_keys_and_for_nothing_else() {
+        let (old, both) = (signer(OLD), signer(&format!("{NEW},{OLD}")));
+        let cat = key("cat_300x.jpg");
+        let check = |signer: &Signer, key: &ObjectKey, query: &str, now| signer.verify(key, Some(query), now);
+        let (plain, dated) = (old.query(&cat, None), old.query(&cat, Some(1000)));
+        assert_eq!(check(&both, &cat, &plain, 5), Ok(Signature::Valid { expires: None }));
+        assert_eq!(check(&both, &cat, &format!("v=1&{plain}&w"), 5), Ok(Signature::Valid { expires: None }));
+        assert_eq!(check(&both, &cat, &dated, 1000), Ok(Signature::Valid { expires: Some(1000) }));
+        assert_eq!(check(&both, &cat, &dated, 1001), Err(SignatureError::Expired));
+        assert_eq!(check(&old, &cat, &both.query(&cat, None), 5), Err(SignatureError::Wrong), "the first key signs");
+        assert_eq!(check(&old, &key("cat_301x.jpg"), &plain, 5), Err(SignatureError::Wrong));
+        assert_eq!(check(&old, &cat, &dated.replace("1000", "1001"), 5), Err(SignatureError::Wrong));
+        assert_eq!(check(&old, &cat, &dated.replace("expires=1000&", ""), 5), Err(SignatureError::Wrong));
+        assert_eq!(check(&old, &cat, &format!("expires=9&{plain}"), 5), Err(SignatureError::Wrong));
+        for query in ["signature=", "signature=zz", &plain[..plain.len() - 1], &format!("{plain}0")] {
+            assert_eq!(check(&old, &cat, query, 5), Err(SignatureError::Wrong), "{query}");
+        }
+        let doubled = [format!("{plain}&{plain}"), format!("expires=1&{dated}"), dated.replace("1000", "01000")];
+        for query in doubled.iter().chain([&dated.replace("1000", ""), &dated.replace("1000", "+1000")]) {
+            assert_eq!(check(&old, &cat, query, 5), Err(SignatureError::Malformed), "{query}");
+        }
+        for query in [None, Some(""), Some("v=1&expires=5"), Some("signature")] {
+            assert_eq!(old.verify(&cat, query, 5), Ok(Signature::None));
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_signed_is_the_decoded_path_of_a_url() {
+        for (url, path, rest) in [
+            ("/a%20b_300x.jpg", "a b_300x.jpg", "/a%20b_300x.jpg?"),
+            ("https://img.example.com/a_1x.jpg?v=2#top", "a_1x.jpg", "https://img.example.com/a_1x.jpg?v=2&"),
+            ("/a_1x.jpg?signature=0&v=2&expires=1", "a_1x.jpg", "/a_1x.jpg?v=2&"),
+        ] {
+            assert_eq!(to_be_signed(url), Ok((key(path), rest.into())));
+        }
+        for url in ["a.jpg", "https://img.example.com", "/", "/%ff", "/a/../b"] {
+            assert!(to_be_signed(url).is_err(), "{url}");
+        }
+    }
+}

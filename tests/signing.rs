@@ -1,0 +1,126 @@
+//! What docs/SIGNING.md shows in other languages signs as the server verifies, where those languages are installed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
+
+use resized::config::{Config, Signing};
+use resized::variant::{Grammar, Signature, Signer};
+
+const DOCS: &str = include_str!("../docs/SIGNING.md");
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// The paths of the test vectors, and when they expire.
+fn vectors() -> Vec<(&'static str, &'static str)> {
+    let rows = DOCS.lines().filter(|line| line.starts_with("| `/"));
+    let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>());
+    cells.map(|cells| (cells[1], if cells[2] == "none" { "" } else { cells[2] })).collect()
+}
+
+/// The code block of `language`.
+fn snippet(language: &str) -> &'static str {
+    let (_, rest) = DOCS.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+/// Runs the snippet of `language`, followed by `print` of each vector, and has what it says verified.
+#[track_caller]
+fn check(
+    language: &str,
+    file: &str,
+    run: &[&str],
+    program: impl Fn(&str, String) -> String,
+    print: impl Fn(&str) -> String,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let quoted = |text: &str| format!("\"{text}\"");
+    let calls = vectors().into_iter().map(|(path, expires)| print(&[KEY, path, expires].map(quoted).join(", ")));
+    let text = program(snippet(language), calls.collect::<Vec<_>>().join("\n"));
+    std::fs::write(folder.path().join(file), text).unwrap();
+    let output = match Command::new(run[0])
+        .args(&run[1..])
+        .arg(file)
+        .current_dir(folder.path())
+        .env("GOCACHE", folder.path())
+        .output()
+    {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return println!("NOT CHECKED: {} is not installed", run[0]);
+        }
+        output => output.unwrap(),
+    };
+    assert!(output.status.success(), "{language}: {}", String::from_utf8_lossy(&output.stderr));
+    let urls = String::from_utf8(output.stdout).unwrap();
+    let urls: Vec<_> = urls.lines().collect();
+    assert_eq!(urls.len(), vectors().len(), "{urls:?}");
+    let grammar = Grammar::new(&Config::default()).unwrap();
+    let signer = Signer::new(&Signing { keys: KEY.into(), ..Signing::default() }).unwrap();
+    for (url, (path, expires)) in urls.iter().zip(vectors()) {
+        let (encoded, query) = url.split_once('?').unwrap();
+        let named = grammar.parse(encoded).unwrap();
+        assert_eq!(format!("/{}", named.literal()), path, "{language}");
+        let expected = Signature::Valid { expires: expires.parse().ok() };
+        assert_eq!(signer.verify(named.literal(), Some(query), 0), Ok(expected), "{language}: {url}");
+    }
+}
+
+/// First the snippet, then the calls.
+fn in_a_row(snippet: &str, calls: String) -> String {
+    format!("{snippet}\n{calls}\n")
+}
+
+#[test]
+fn javascript_signs_as_the_server_verifies() {
+    check("js", "sign.js", &["node"], in_a_row, |arguments| format!("console.log(sign_url({arguments}));"));
+}
+
+#[test]
+fn python_signs_as_the_server_verifies() {
+    check("python", "sign.py", &["python3"], in_a_row, |arguments| format!("print(sign_url({arguments}))"));
+}
+
+#[test]
+fn php_signs_as_the_server_verifies() {
+    let program = |snippet: &str, calls| in_a_row(&format!("<?php\n{snippet}"), calls);
+    check("php", "sign.php", &["php"], program, |arguments| format!("echo sign_url({arguments}), \"\\n\";"));
+}
+
+#[test]
+fn ruby_signs_as_the_server_verifies() {
+    check("ruby", "sign.rb", &["ruby"], in_a_row, |arguments| format!("puts sign_url({arguments})"));
+}
+
+#[test]
+fn go_signs_as_the_server_verifies() {
+    let program = |snippet: &str, calls| {
+        let snippet = snippet.replace("import (", "import (\n\t\"fmt\"");
+        format!("{snippet}\nfunc main() {{\n{calls}\n}}\n")
+    };
+    check("go", "sign.go", &["go", "run"], program, |arguments| format!("fmt.Println(sign_url({arguments}))"));
+}
+
+#[test]
+fn the_command_signs_as_the_server_verifies() {
+    let sign = |urls: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_resized"));
+        command.current_dir(Path::new(env!("CARGO_TARGET_TMPDIR"))).env("RESIZED_SIGNING__KEYS", KEY);
+        command.args(["sign", "--expires-in", "1h"]).args(urls).output().unwrap()
+    };
+    let output = sign(&["https://img.example.com/photos/cat_9x9.jpg?v=1", "/a%20b_9x.jpg"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let signed = String::from_utf8(output.stdout).unwrap();
+    let signed: Vec<_> = signed.lines().collect();
+    assert!(signed[0].starts_with("https://img.example.com/photos/cat_9x9.jpg?v=1&expires="), "{}", signed[0]);
+    let grammar = Grammar::new(&Config::default()).unwrap();
+    let signer = Signer::new(&Signing { keys: KEY.into(), ..Signing::default() }).unwrap();
+    for url in signed {
+        let url = url.trim_start_matches("https://img.example.com");
+        let (path, query) = url.split_once('?').unwrap();
+        let signature = signer.verify(grammar.parse(path).unwrap().literal(), Some(query), 0);
+        assert!(matches!(signature, Ok(Signature::Valid { expires: Some(_) })), "{url}: {signature:?}");
+    }
+    let refused = sign(&["/a/../b_9x.jpg"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains(".."));
+}
