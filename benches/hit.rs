@@ -17,6 +17,8 @@ use tokio::runtime::Runtime;
 const PATH: &str = "/cat_300x200.jpg";
 
 /// A proxy in front of the sample pictures, and the folder of its variants.
+const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
@@ -44,13 +46,15 @@ fn hits(criterion: &mut Criterion) {
     for (name, mode) in [("stream", Mode::Stream), ("redirect", Mode::Redirect)] {
         let (proxy, _folder) = proxy(&runtime, mode);
         let request = ask(&[("accept", "image/avif,image/webp,*/*"), ("user-agent", "bench")]);
-        let first = runtime.block_on(proxy.answer(&request)).response;
+        let first = runtime.block_on(proxy.answer(CLIENT, &request)).response;
         assert!(first.status().as_u16() < 400, "{first:?}");
-        group.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(proxy.answer(&request))));
+        group.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(proxy.answer(CLIENT, &request))));
         if let Some(etag) = first.headers().get("etag") {
             let request = ask(&[("if-none-match", etag.to_str().unwrap())]);
-            assert_eq!(runtime.block_on(proxy.answer(&request)).response.status(), 304);
-            group.bench_function("not modified", |bencher| bencher.iter(|| runtime.block_on(proxy.answer(&request))));
+            assert_eq!(runtime.block_on(proxy.answer(CLIENT, &request)).response.status(), 304);
+            group.bench_function("not modified", |bencher| {
+                bencher.iter(|| runtime.block_on(proxy.answer(CLIENT, &request)))
+            });
         }
     }
     group.finish();

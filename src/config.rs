@@ -15,6 +15,7 @@ mod answers;
 mod check;
 mod layers;
 mod optional;
+mod rates;
 mod secret;
 mod server;
 mod signing;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use answers::{Answers, Formats, Mode, Urls};
 pub use layers::{FIXED, Layers, Origin, Typed};
+pub use rates::Rates;
 pub use secret::Secret;
 pub use server::{Admin, Log, LogFormat, Server, Tls};
 pub use signing::{Require, Signing};
@@ -56,6 +58,7 @@ pub struct Config {
     pub cache: Cache,
     pub work: Work,
     pub fleet: Fleet,
+    pub rates: Rates,
     pub log: Log,
     pub admin: Admin,
     pub upload: Upload,

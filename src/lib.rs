@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod variant;
 pub mod tasks;
 pub mod current;
+pub mod quota;
 pub mod priority;
 pub mod cache;
 pub mod origin;

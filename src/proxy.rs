@@ -23,7 +23,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Source};
 use crate::config::{Config, Mode, Overload, Require, Serve};
 use crate::metrics::{Counter, Metrics, Outcome, Reading};
 use crate::notify::Notifier;
@@ -49,6 +49,7 @@ mod probe;
 mod problem;
 mod purge;
 mod purges;
+mod rates;
 mod readings;
 mod rendition;
 mod trial;
@@ -65,6 +66,7 @@ use policy::Policy;
 use problem::{ALLOWED, Failure, chain};
 pub use purge::PurgeError;
 use purges::Purges;
+use rates::Limited;
 use readings::Readings;
 use rendition::{Answer, Rendition};
 
@@ -135,6 +137,9 @@ pub enum OpenError {
     #[error("the resize threads cannot be started")]
     Threads(#[source] std::io::Error),
 }
+
+/// How many flights of clients over their rate one that is not gets to see.
+const FLIGHTS_OF_OTHERS: usize = 8;
 
 /// What first looks at originals may occupy in memory.
 const SIGHTS_BYTES: u64 = 4 << 20;
@@ -225,11 +230,11 @@ impl Proxy {
         })
     }
 
-    /// Answers a request; its body is not read.
-    pub async fn answer<B>(&self, request: &Request<B>) -> Answered {
+    /// Answers a request of `client`; its body is not read.
+    pub async fn answer<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
         let start = Instant::now();
         let method = request.method();
-        let (answer, outcome) = match self.route(request).await {
+        let (answer, outcome) = match self.route(client, request).await {
             Ok(answer) => answer,
             Err(failure) => (self.problem(&failure), failure.outcome()),
         };
@@ -252,6 +257,9 @@ impl Proxy {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let Some(uploads) = &self.uploads else { return self.problem(&Failure::Method) };
+        if let Err(failure) = framing::check(&request).and_then(|()| self.maker.rates.ask(client)) {
+            return self.problem(&failure);
+        }
         let this = self.clone();
         let on_write = move |key: ObjectKey, written| {
             let this = this.clone();
@@ -293,8 +301,9 @@ impl Proxy {
         }
     }
 
-    async fn route<B>(&self, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
+    async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
         framing::check(request)?;
+        self.maker.rates.ask(client)?;
         let (method, uri, request) = (request.method(), request.uri(), request.headers());
         match *method {
             Method::GET | Method::HEAD => {}
@@ -306,11 +315,13 @@ impl Proxy {
         let signature = self.signature(&named, uri.query())?;
         let (mut response, outcome) = match (&*named, signature) {
             (Named::Variant(addressed), Signature::None) => match &addressed.allowance {
-                Allowance::Allowed => self.variant(method, addressed, request).await?,
+                Allowance::Allowed => self.variant(method, addressed, (client, request)).await?,
                 Allowance::Snapped(to) => (self.snapped(to, uri.query())?, Outcome::Snapped),
                 Allowance::Refused(nearest) => return Err(self.refused(nearest)),
             },
-            (Named::Variant(addressed), Signature::Valid { .. }) => self.variant(method, addressed, request).await?,
+            (Named::Variant(addressed), Signature::Valid { .. }) => {
+                self.variant(method, addressed, (client, request)).await?
+            }
             (Named::Object(key, hint), _) => {
                 let original = self.original(method, key, request).await.map_err(|f| self.hinted(f, *hint))?;
                 (original, Outcome::Original)
@@ -345,11 +356,10 @@ impl Proxy {
         &self,
         method: &Method,
         addressed: &Addressed,
-        request: &HeaderMap,
+        (client, request): (IpAddr, &HeaderMap),
     ) -> Result<(Response<Body>, Outcome), Failure> {
         let variant = self.negotiated(addressed, request);
-        let make = |stale| self.maker.clone().make(variant.clone().into_owned(), stale);
-        let (answer, source) = self.renditions.find_or_make(&variant, make).await;
+        let (answer, source) = self.find_or_make(&variant, client).await;
         let mut response = match &answer {
             Answer::Rendition(rendition) => self.whole_or_part(method, rendition, request)?,
             Answer::Location(location) => with_headers(self.policy.redirect_status, location.headers.clone(), empty()),
@@ -370,6 +380,18 @@ impl Proxy {
             response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         }
         Ok((response, answer.outcome(source)))
+    }
+
+    /// Memory, else the flight. Where whoever began that was over its rate, this client may not be, and begins one.
+    async fn find_or_make(&self, variant: &Variant, client: IpAddr) -> (Answer, Source) {
+        for _ in 0..FLIGHTS_OF_OTHERS {
+            let make = |stale| self.maker.clone().make(variant.clone(), client, stale);
+            match self.renditions.find_or_make(variant, make).await {
+                (Answer::Failed { failure: Failure::Limited { what: Limited::Client, .. }, .. }, Source::Joined) => {}
+                answered => return answered,
+            }
+        }
+        (Answer::Failed { failure: Failure::Overloaded, remembered: self.remembered }, Source::Joined)
     }
 
     fn whole_or_part(

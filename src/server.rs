@@ -40,12 +40,14 @@ use crate::telemetry::{AccessLog, AccessPage};
 mod client;
 mod listeners;
 mod patience;
+mod places;
 mod strict;
 mod tls;
 
 use client::Trusted;
 pub use listeners::inherited;
 use patience::{Patience, Signs};
+use places::{Place, Places};
 use strict::Strict;
 pub use tls::TlsError;
 
@@ -75,6 +77,7 @@ pub enum BindError {
 struct ConnectionLimits {
     /// One permit a connection.
     connections: Arc<Semaphore>,
+    places: Option<Arc<Places>>,
     idle_timeout: Duration,
     write_timeout: Duration,
     drain_timeout: Duration,
@@ -164,6 +167,7 @@ impl ConnectionLimits {
     fn new(config: &config::Server, connections: Arc<Semaphore>) -> Result<Self, TlsError> {
         Ok(Self {
             connections,
+            places: Places::unless_zero(config.connections_per_client),
             idle_timeout: config.idle_timeout,
             write_timeout: config.write_timeout,
             drain_timeout: config.drain_timeout,
@@ -237,10 +241,10 @@ async fn serve(
             let _ = stream.set_nodelay(true);
             let greeting = timeout(limits.idle_timeout, greet(stream, peer, &limits)).await;
             match greeting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok((Greeted::Plain(stream), client)) => {
+                Ok((Greeted::Plain(stream), client, _place)) => {
                     connection(stream, client, &limits, proxy, log, watcher, signals).await
                 }
-                Ok((Greeted::Tls(stream), client)) => {
+                Ok((Greeted::Tls(stream), client, _place)) => {
                     connection(stream, client, &limits, proxy, log, watcher, signals).await
                 }
                 Err(error) => tracing::debug!(%error, %peer, "a connection ended before its first request"),
@@ -292,13 +296,26 @@ enum Greeted {
 type Tcp = Pin<Box<TimeoutStream<TcpStream>>>;
 
 /// What comes before HTTP: the PROXY protocol and TLS, as configured. Says who the client is.
-async fn greet(mut stream: TcpStream, peer: SocketAddr, limits: &ConnectionLimits) -> io::Result<(Greeted, IpAddr)> {
+///
+/// # Errors
+/// A bad greeting, or a client that has as many connections as it may. Those of a proxy that others are behind are not counted.
+async fn greet(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    limits: &ConnectionLimits,
+) -> io::Result<(Greeted, IpAddr, Option<Place>)> {
     let client = limits.trusted.client(&mut stream, peer).await?;
+    let place = match &limits.places {
+        Some(places) if !limits.trusted.trusts(client) => {
+            Some(places.take(client).ok_or_else(|| io::Error::other("its client has server.connections_per_client"))?)
+        }
+        _ => None,
+    };
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_timeout));
     let stream = Box::pin(stream);
-    let Some(tls) = &limits.tls else { return Ok((Greeted::Plain(stream), client)) };
-    Ok((Greeted::Tls(Box::new(tls.accept(stream).await?)), client))
+    let Some(tls) = &limits.tls else { return Ok((Greeted::Plain(stream), client, place)) };
+    Ok((Greeted::Tls(Box::new(tls.accept(stream).await?)), client, place))
 }
 
 async fn connection<S>(
@@ -345,7 +362,7 @@ async fn connection<S>(
                 }
                 return Ok(response);
             }
-            let mut answered = proxy.answer(&request).await;
+            let mut answered = proxy.answer(client, &request).await;
             if is_last {
                 answered.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

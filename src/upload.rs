@@ -26,7 +26,6 @@ use crate::variant::Grammar;
 mod conditions;
 mod cors;
 mod direct;
-mod forged;
 mod form;
 mod keeper;
 mod receive;

@@ -5,6 +5,7 @@
 //! proxy is opened in redirect mode, whose lookups are also a HEAD instead of a whole variant. Servers find what was stored
 //! as they find what other nodes stored.
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use clap::Args;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::Request;
 use http_body_util::BodyExt as _;
-use resized::config::{Config, Log, Mode, Origin, Overload};
+use resized::config::{Config, Log, Mode, Origin, Overload, Rates, Require};
 use resized::metrics::{Metrics, Outcome};
 use resized::proxy::Proxy;
 use resized::tasks::Tasks;
@@ -111,6 +112,9 @@ fn redirecting(mut config: Config) -> Config {
     // Nothing is asked for twice, and renditions are not kept.
     config.cache.memory = ByteSize::mib(1);
     config.notify.url = String::new();
+    // The operator is no client: neither counted nor asked for signatures.
+    config.rates = Rates { variants_per_original: 0, variants_per_client: 0, requests_per_client: 0 };
+    config.signing.require = Require::None;
     config.upload.enabled = false;
     config
 }
@@ -166,7 +170,7 @@ async fn warm(proxy: &Proxy, path: String, tally: &Tally) {
 /// A request for it: a redirect, if it is in the store now.
 async fn once(proxy: &Proxy, path: &str) -> anyhow::Result<Outcome> {
     let request = Request::get(path).header(http::header::HOST, "warm.invalid").body(()).context("it is no path")?;
-    let answered = proxy.answer(&request).await;
+    let answered = proxy.answer(Ipv4Addr::LOCALHOST.into(), &request).await;
     let status = answered.response.status();
     match answered.outcome {
         Outcome::Overloaded => return Ok(Outcome::Overloaded),

@@ -19,6 +19,8 @@ pub struct Server {
     /// Serving threads, each with its own listener; 0 is one a core.
     pub threads: usize,
     pub connections: NonZeroUsize,
+    /// Of one client at once; 0 is no limit.
+    pub connections_per_client: usize,
     /// How long a connection may take until its next request's header is there whole.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
@@ -45,6 +47,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             threads: 0,
             connections: nonzero(10_000),
+            connections_per_client: 0,
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),

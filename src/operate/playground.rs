@@ -1,8 +1,10 @@
 //! What the playground and the dashboard ask for besides the numbers.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::header::HOST;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Value, json};
@@ -83,15 +85,19 @@ async fn try_out(proxy: Arc<Proxy>, request: AdminRequest, bytes_max: usize) -> 
     whole(proxy.try_out(&path, request.into_body()).await, bytes_max).await
 }
 
+/// Who asks by way of the operator's listener, as far as rates are concerned.
+const OPERATOR: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// The same answer as on the port that clients ask, and counted as theirs.
 async fn get(proxy: Arc<Proxy>, request: AdminRequest, bytes_max: usize) -> AdminResponse {
-    let path = request.uri().path().strip_prefix(GET).unwrap_or_default();
+    let asked = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    let path = asked.strip_prefix(GET).unwrap_or_default();
     // A conditional request or a range is the browser's own affair here.
     let host = request.headers().get(HOST).cloned().unwrap_or(HeaderValue::from_static("localhost"));
     let Ok(asked) = Request::get(path).header(HOST, host).body(()) else {
         return text(StatusCode::BAD_REQUEST, "this is no path\n");
     };
-    whole(proxy.answer(&asked).await.response, bytes_max).await
+    whole(proxy.answer(OPERATOR, &asked).await.response, bytes_max).await
 }
 
 /// An answer as the listener sends it: whole in memory, and never remembered by the browser.

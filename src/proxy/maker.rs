@@ -1,5 +1,6 @@
 //! A flight: find the variant in its store, or make it and write it back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +20,7 @@ use super::lease::{Claim, Lease, Leases};
 use super::policy::Policy;
 use super::problem::{Failure, chain};
 use super::purges::Purges;
+use super::rates::Rates;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
 use super::write_back::{Write, WriteBack, Written};
 use crate::config::{Config, Mode};
@@ -40,6 +42,7 @@ pub(super) struct Maker {
     pixels: Arc<Budget>,
     policy: Arc<Policy>,
     purges: Arc<Purges>,
+    pub(super) rates: Rates,
     batches: Arc<Batches>,
     tasks: Tasks,
     leases: Option<Leases>,
@@ -88,6 +91,7 @@ impl Maker {
             batches,
             leases,
             purges,
+            rates: Rates::new(&config.rates),
             tasks,
             mode: config.answers.mode,
             immutable: config.originals.immutable,
@@ -115,11 +119,11 @@ impl Maker {
         }
     }
 
-    /// The whole flight, within its time. `stale` is what memory has, if it has to be looked after; where the store fails, it
+    /// The whole flight, within its time, which `client` began. `stale` is what memory has, if it has to be looked after; where the store fails, it
     /// is the answer still.
-    pub(super) async fn make(self: Arc<Self>, variant: Variant, stale: Option<Answer>) -> Answer {
+    pub(super) async fn make(self: Arc<Self>, variant: Variant, client: IpAddr, stale: Option<Answer>) -> Answer {
         let mut steps = Steps::default();
-        let flight = self.renew_or_make(&variant, stale.as_ref(), &mut steps);
+        let flight = self.renew_or_make(&variant, client, stale.as_ref(), &mut steps);
         let failure = match tokio::time::timeout(self.flight_time, flight).await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(failure)) => failure,
@@ -139,6 +143,7 @@ impl Maker {
     async fn renew_or_make(
         self: &Arc<Self>,
         variant: &Variant,
+        client: IpAddr,
         stale: Option<&Answer>,
         steps: &mut Steps,
     ) -> Result<Answer, Failure> {
@@ -149,11 +154,15 @@ impl Maker {
                 return Ok(stale.renewed(&self.policy, as_of, steps.clone()));
             }
         }
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let (precondition, lease) = match self.find_or_claim(&key, variant, steps).await? {
                 (Lookup::Found(answer), _) => return Ok(answer),
                 (Lookup::Make(precondition), lease) => (precondition, lease),
             };
+            // What replaces an older one fills no bucket.
+            if attempt == 0 && precondition == Precondition::Absent {
+                self.rates.make(&variant.original, client)?;
+            }
             if let Some(answer) = self.make_and_store(&key, variant, precondition, lease, steps).await? {
                 return Ok(answer);
             }

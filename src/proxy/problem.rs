@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::conditional::unsatisfied_range;
+use super::rates::Limited;
 use crate::metrics::Outcome;
 use crate::origin::StoreError;
 use crate::resize::RenderError;
@@ -38,6 +39,8 @@ pub(super) enum Failure {
     PreconditionFailed,
     /// The range asked for lies outside of the `bytes` there are (RFC 9110 section 15.5.17).
     RangeNotSatisfiable { bytes: u64 },
+    /// A client, or what is asked of one original, is over its rate.
+    Limited { what: Limited, retry_s: u64 },
     /// A queue or a budget is full.
     Overloaded,
     /// The store refused or broke.
@@ -122,6 +125,7 @@ impl Failure {
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::StoreFailed => StatusCode::BAD_GATEWAY,
             Self::StoreSlow => StatusCode::GATEWAY_TIMEOUT,
@@ -137,6 +141,7 @@ impl Failure {
             Self::NotFound(_) | Self::SizeRefused(_) => Outcome::NotFound,
             Self::Unprocessable(_) => Outcome::Unprocessable,
             Self::PreconditionFailed | Self::RangeNotSatisfiable { .. } => Outcome::Precondition,
+            Self::Limited { .. } => Outcome::Limited,
             Self::Overloaded => Outcome::Overloaded,
             Self::StoreFailed => Outcome::StoreFailed,
             Self::StoreSlow => Outcome::StoreSlow,
@@ -156,6 +161,7 @@ impl Failure {
             Self::Unprocessable(_) => "unprocessable-original",
             Self::PreconditionFailed => "precondition-failed",
             Self::RangeNotSatisfiable { .. } => "range-not-satisfiable",
+            Self::Limited { .. } => "rate-limited",
             Self::Overloaded => "overloaded",
             Self::StoreFailed => "store-failed",
             Self::StoreSlow => "store-slow",
@@ -174,6 +180,7 @@ impl Failure {
             Self::Method => "pictures are asked for with GET or HEAD",
             Self::PreconditionFailed => "the picture is not the one that If-Match or If-Unmodified-Since asks for",
             Self::RangeNotSatisfiable { .. } => "the range lies outside of the picture; Content-Range has its length",
+            Self::Limited { what, .. } => what.detail(),
             Self::Overloaded => "too much is being made right now; try again after the time in Retry-After",
             Self::StoreFailed => "the storage behind this server does not answer as it should; try again later",
             Self::StoreSlow => "the storage behind this server is too slow; try again later",
@@ -200,6 +207,7 @@ impl Failure {
         match self {
             Self::Method => headers.insert(ALLOW, HeaderValue::from_static(ALLOWED)),
             Self::BadRequest(_) => headers.insert(CONNECTION, HeaderValue::from_static("close")),
+            Self::Limited { retry_s, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(*retry_s)),
             Self::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from(RETRY.as_secs())),
             Self::RangeNotSatisfiable { bytes } => headers.insert(CONTENT_RANGE, unsatisfied_range(*bytes)),
             _ => None,

@@ -26,7 +26,8 @@ impl Trusted {
         Self { networks: networks.to_vec(), proxy_protocol }
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether others may be behind this address.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.contains(&address))
     }

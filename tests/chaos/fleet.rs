@@ -146,6 +146,8 @@ fn settings(node: usize, endpoint: &str) -> Settings {
         ("RESIZED_WORK__FLIGHT_TIME", format!("{}s", FLIGHT_TIME.as_secs())),
         ("RESIZED_WORK__QUEUE_TIME", "3s".into()),
         ("RESIZED_SERVER__DRAIN_TIMEOUT", "10s".into()),
+        // Purged and asked for anew far more often than anywhere else.
+        ("RESIZED_RATES__VARIANTS_PER_ORIGINAL", "0".into()),
         ("RESIZED_FLEET__LEASE", "true".into()),
         ("RESIZED_FLEET__LEASE_TIME", "1s".into()),
         ("RESIZED_UPLOAD__ENABLED", "true".into()),

@@ -32,3 +32,4 @@ mod tls;
 mod warm;
 mod wire;
 mod sizes;
+mod rates;

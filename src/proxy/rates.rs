@@ -1,0 +1,74 @@
+//! What one client may do in a minute, and what may be made of one original.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::problem::Failure;
+use crate::config;
+use crate::quota::{Quota, network};
+use crate::variant::ObjectKey;
+
+#[derive(Debug)]
+pub(super) struct Rates {
+    variants_per_original: Option<Quota>,
+    variants_per_client: Option<Quota>,
+    requests_per_client: Option<Quota>,
+}
+
+/// Whose rate was over its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limited {
+    /// New variants of one original.
+    Original,
+    /// New variants for one client.
+    Client,
+    /// Requests of one client.
+    Requests,
+}
+
+impl Rates {
+    pub(super) fn new(rates: &config::Rates) -> Self {
+        Self {
+            variants_per_original: Quota::unless_zero(rates.variants_per_original),
+            variants_per_client: Quota::unless_zero(rates.variants_per_client),
+            requests_per_client: Quota::unless_zero(rates.requests_per_client),
+        }
+    }
+
+    /// Counts a variant that is new and is made because `client` asked for it.
+    pub(super) fn make(&self, original: &ObjectKey, client: IpAddr) -> Result<(), Failure> {
+        if let Some(quota) = &self.variants_per_client {
+            quota.take(&network(client)).map_err(|wait| Failure::limited(Limited::Client, wait))?;
+        }
+        match &self.variants_per_original {
+            Some(quota) => quota.take(&original.as_str()).map_err(|wait| Failure::limited(Limited::Original, wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a request.
+    pub(super) fn ask(&self, client: IpAddr) -> Result<(), Failure> {
+        match &self.requests_per_client {
+            Some(quota) => quota.take(&network(client)).map_err(|wait| Failure::limited(Limited::Requests, wait)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Limited {
+    pub(super) fn detail(self) -> &'static str {
+        match self {
+            Self::Original => {
+                "too many new sizes of this picture are asked for; try again after the time in Retry-After"
+            }
+            Self::Client => "this client asks for too many new sizes; try again after the time in Retry-After",
+            Self::Requests => "this client asks too often; try again after the time in Retry-After",
+        }
+    }
+}
+
+impl Failure {
+    fn limited(what: Limited, wait: Duration) -> Self {
+        Self::Limited { what, retry_s: wait.as_secs() }
+    }
+}
