@@ -15,11 +15,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use http::header::CONNECTION;
-use http::{HeaderValue, Version};
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Response, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -34,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::current::Current;
 use crate::priority::BLOCKING_THREADS_MAX;
-use crate::proxy::Proxy;
+use crate::proxy::{Body, Proxy};
 use crate::telemetry::{AccessLog, AccessPage};
 
 mod client;
@@ -82,6 +81,8 @@ struct ConnectionLimits {
     write_timeout: Duration,
     drain_timeout: Duration,
     header_bytes_max: usize,
+    /// Zero is no limit.
+    requests_max: usize,
     trusted: Trusted,
     tls: Option<TlsAcceptor>,
 }
@@ -172,6 +173,7 @@ impl ConnectionLimits {
             write_timeout: config.write_timeout,
             drain_timeout: config.drain_timeout,
             header_bytes_max: usize::try_from(config.header_bytes.as_u64()).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN),
+            requests_max: config.requests_per_connection,
             trusted: Trusted::new(&config.trusted_proxies, config.proxy_protocol),
             tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },
         })
@@ -343,35 +345,46 @@ async fn connection<S>(
     let stream = TokioIo::new(Strict::new(stream, signs.clone()));
     let service = service_fn(|request: Request<Incoming>| {
         let serving = signs.serving(request.version());
-        // HTTP/2 has frames of its own for that.
-        let is_last = leaving.load(Relaxed) && request.version() < Version::HTTP_2;
+        let over = limits.requests_max != 0 && signs.requests() >= limits.requests_max;
+        let is_last = is_last(&request, over || leaving.load(Relaxed));
         let (proxy, log) = (proxy.get(), log.clone());
         let client = limits.trusted.forwarded(client, request.headers());
         async move {
             let _serving = serving;
-            if proxy.takes_upload(request.method(), request.uri().path()) {
-                let start = Instant::now();
-                let (head, body) = request.into_parts();
-                let mut asked = Request::from_parts(head.clone(), ());
-                // The query of a completion lets whoever reads the log complete it.
-                *asked.uri_mut() = Uri::builder().path_and_query(head.uri.path()).build().unwrap_or_default();
-                let mut response = proxy.upload(client, Request::from_parts(head, body)).await;
-                log.write(client, &asked, &response, start.elapsed());
-                if is_last {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                return Ok(response);
-            }
-            let mut answered = proxy.answer(client, &request).await;
+            let mut response = answer(&proxy, &log, client, request).await;
             if is_last {
-                answered.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            log.write(client, &request, &answered.response, answered.elapsed);
-            Ok::<_, std::convert::Infallible>(answered.response)
+            Ok::<_, std::convert::Infallible>(response)
         }
     });
     let ended = watcher.watch(builder.serve_connection(stream, service)).await;
     if let Err(error) = ended {
         tracing::debug!(error, "a connection ended early");
     }
+}
+
+/// Whether an HTTP/1.1 connection ends with this request: it `is_over` anyway, or where a body of chunks ends is known to
+/// hyper alone, so that what comes behind it could not be looked through by `Strict`. HTTP/2 has frames of its own for that.
+fn is_last(request: &Request<Incoming>, is_over: bool) -> bool {
+    let has_chunks =
+        !matches!(*request.method(), Method::GET | Method::HEAD) && request.headers().contains_key(TRANSFER_ENCODING);
+    request.version() <= Version::HTTP_11 && (is_over || has_chunks)
+}
+
+/// An upload's answer, or a picture; and its line in the log.
+async fn answer(proxy: &Arc<Proxy>, log: &AccessPage, client: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    if proxy.takes_upload(request.method(), request.uri().path()) {
+        let start = Instant::now();
+        let (head, body) = request.into_parts();
+        let mut asked = Request::from_parts(head.clone(), ());
+        // The query of a completion lets whoever reads the log complete it.
+        *asked.uri_mut() = Uri::builder().path_and_query(head.uri.path()).build().unwrap_or_default();
+        let response = proxy.upload(client, Request::from_parts(head, body)).await;
+        log.write(client, &asked, &response, start.elapsed());
+        return response;
+    }
+    let answered = proxy.answer(client, &request).await;
+    log.write(client, &request, &answered.response, answered.elapsed);
+    answered.response
 }

@@ -21,6 +21,8 @@ pub struct Server {
     pub connections: NonZeroUsize,
     /// Of one client at once; 0 is no limit.
     pub connections_per_client: usize,
+    /// Requests that an HTTP/1.1 connection is kept for; 0 is no limit.
+    pub requests_per_connection: usize,
     /// How long a connection may take until its next request's header is there whole.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
@@ -48,6 +50,7 @@ impl Default for Server {
             threads: 0,
             connections: nonzero(10_000),
             connections_per_client: 0,
+            requests_per_connection: 100_000,
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),

@@ -18,6 +18,7 @@ pub(super) struct Signs {
     /// hyper's pings look after it.
     http2: AtomicBool,
     serving: AtomicUsize,
+    requests: AtomicUsize,
     wrote: AtomicBool,
 }
 
@@ -29,7 +30,13 @@ impl Signs {
             self.http2.store(true, Relaxed);
         }
         self.serving.fetch_add(1, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
         Serving(self.clone())
+    }
+
+    /// How many requests have come.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Relaxed)
     }
 
     /// The client has taken bytes of an answer.

@@ -33,3 +33,4 @@ mod warm;
 mod wire;
 mod sizes;
 mod rates;
+mod limits;

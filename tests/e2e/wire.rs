@@ -12,7 +12,7 @@ use crate::pictures::jpeg;
 use crate::stage::{Stage, settings, until};
 
 /// The statuses of all answers in `text`, in order.
-fn statuses(text: &str) -> Vec<&str> {
+pub fn statuses(text: &str) -> Vec<&str> {
     let status =
         |at: usize| text.get(at + 9..at + 12).filter(|status| status.bytes().all(|byte| byte.is_ascii_digit()));
     text.match_indices("HTTP/1.1 ").filter_map(|(at, _)| status(at)).collect()
