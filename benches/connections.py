@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""What hits at a fixed rate wait while others only keep connections: round by round, without and beside idle and slow ones.
+
+    benches/connections.py                  5,000 idle and 500 slow connections, 5 rounds of 2 x 5 s, 4,000 hits a second
+    IDLE=500 SLOW=50 RATE=1000 ROUNDS=1 SECONDS_EACH=2 RESIZED=target/debug/resized benches/connections.py
+
+A third of the slow ones sends a header a byte at a time, a third a body, a third reads an answer so. Exit status 1 if p99
+beside them is more than twice that without. Needs h2load (Debian: apt-get install nghttp2-client). The server runs on one core,
+all else on the other.
+"""
+
+import asyncio
+import os
+import re
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+IDLE, SLOW = int(os.environ.get("IDLE", 5000)), int(os.environ.get("SLOW", 500))
+ROUNDS, SECONDS = int(os.environ.get("ROUNDS", 5)), int(os.environ.get("SECONDS_EACH", 5))
+RATE, CONNECTIONS = int(os.environ.get("RATE", 4000)), 16
+TOKEN = "0123456789abcdef" * 2
+PAUSE_S = 0.5
+HIT = "/cat_300x200.jpg"
+
+
+def start(folder: str) -> tuple[subprocess.Popen, str]:
+    settings = {
+        "SERVER__LISTEN": "127.0.0.1:0",
+        "ADMIN__LISTEN": "",
+        "LOG__FORMAT": "json",
+        "ORIGINALS__STORE": f"file:{ROOT}/samples",
+        "VARIANTS__STORE": f"file:{folder}/variants",
+        "UPLOAD__ENABLED": "true",
+        "UPLOAD__TOKEN": TOKEN,
+        "UPLOAD__BASE_URL": "http://images.test",
+    }
+    program = Path(os.environ.get("RESIZED", ROOT / "target" / "release" / "resized")).resolve()
+    server = subprocess.Popen(
+        ["taskset", "-c", "0", program],
+        env=os.environ | {f"RESIZED_{name}": value for name, value in settings.items()},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in server.stderr:
+        if "listening" in line and (found := re.search(r'"address":"([^"]+)"', line)):
+            threading.Thread(target=server.stderr.read, daemon=True).start()
+            return server, found[1]
+    sys.exit("the server does not start")
+
+
+class Crowd(threading.Thread):
+    """Connections that want nothing, or want it slowly, until they are told to go."""
+
+    def __init__(self, address: str):
+        super().__init__()
+        self.host, port = address.split(":")
+        self.port, self.there, self.leave = int(port), threading.Event(), threading.Event()
+        self.start()
+
+    def run(self):
+        # The client that measures is on this core too: it must not wait, or its own waiting would be measured.
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+        asyncio.run(self.all())
+
+    async def all(self):
+        kinds = [self.header, self.body, self.reader]
+        tasks = [asyncio.create_task(self.idle()) for _ in range(IDLE)]
+        tasks += [asyncio.create_task(kinds[n % 3]()) for n in range(SLOW)]
+        # All have connected once, and begun.
+        await asyncio.sleep(2)
+        self.there.set()
+        while not self.leave.is_set():
+            await asyncio.sleep(0.05)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def again(self, talk):
+        while True:
+            try:
+                await talk(*await asyncio.open_connection(self.host, self.port, limit=4096))
+            except OSError:
+                await asyncio.sleep(PAUSE_S)
+
+    async def idle(self):
+        async def talk(reader, writer):
+            writer.write(f"GET {HIT} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            while await reader.read(65536):
+                pass
+
+        await self.again(talk)
+
+    async def trickle(self, head: str, byte: bytes):
+        async def talk(reader, writer):
+            writer.write(head.encode())
+            while not reader.at_eof():
+                writer.write(byte)
+                await writer.drain()
+                await asyncio.sleep(PAUSE_S)
+
+        await self.again(talk)
+
+    async def header(self):
+        await self.trickle(f"GET {HIT} HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"a")
+
+    async def body(self):
+        head = f"POST /upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 1000000\r\n\r\n"
+        await self.trickle(head, b"\xff")
+
+    async def reader(self):
+        request = f"GET {HIT} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 100
+
+        async def talk(reader, writer):
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            writer.write(request)
+            while await reader.read(100):
+                await asyncio.sleep(PAUSE_S)
+
+        await self.again(talk)
+
+
+def hits(address: str, folder: str) -> tuple[float, float]:
+    """Milliseconds at p50 and p99."""
+    log = Path(folder) / "paced.log"
+    log.unlink(missing_ok=True)
+    rate = f"--rps={RATE / CONNECTIONS}"
+    command = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", rate, f"-D{SECONDS}", f"--log-file={log}", f"http://{address}{HIT}"]
+    subprocess.run(["taskset", "-c", "1", *command], capture_output=True, check=True)
+    answers = [line.split() for line in log.read_text().splitlines()]
+    assert answers and all(status == "200" for _, status, _ in answers), "not every hit was one"
+    waits = sorted(int(wait) / 1000 for _, _, wait in answers)
+    return waits[len(waits) // 2], waits[len(waits) * 99 // 100]
+
+
+def main() -> int:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    os.sched_setaffinity(0, {1})
+    with tempfile.TemporaryDirectory() as folder:
+        server, address = start(folder)
+        try:
+            hits(address, folder)
+            alone, beside = [], []
+            for _ in range(ROUNDS):
+                alone.append(hits(address, folder))
+                crowd = Crowd(address)
+                crowd.there.wait()
+                open_now = len(os.listdir(f"/proc/{server.pid}/fd"))
+                assert open_now > (IDLE + SLOW) * 0.9, f"only {open_now} descriptors are open: raise ulimit -n"
+                beside.append(hits(address, folder))
+                crowd.leave.set()
+                crowd.join()
+        finally:
+            server.terminate()
+            server.wait()
+    median = lambda rows, at: statistics.median(row[at] for row in rows)
+    for name, rows in ("alone", alone), (f"beside {IDLE} idle and {SLOW} slow connections", beside):
+        each = ", ".join(f"{p99:.2f}" for _, p99 in rows)
+        print(f"hits {name} at {RATE} /s: p50 {median(rows, 0):.2f}, p99 {median(rows, 1):.2f} ms ({each})")
+    ratio = statistics.median(with_them[1] / without[1] for without, with_them in zip(alone, beside))
+    print(f"p99 beside / alone, median of the rounds: {ratio:.2f}")
+    return 0 if ratio <= 2 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
