@@ -79,6 +79,17 @@ fn only_server_proxy_admin_and_notify_name_hyper() {
 }
 
 #[test]
+fn only_the_way_to_the_stores_and_to_the_api_connects_to_anything() {
+    only(&["origin"], &["aws_smithy_http_client"]);
+    only(&["notify"], &["hyper_rustls"]);
+    for source in sources() {
+        let connects = ["TcpStream::connect", "UdpSocket", "hyper_util::client", "lookup_host", "UnixStream"];
+        let found: Vec<_> = connects.into_iter().filter(|name| source.code.contains(name)).collect();
+        assert!(found.is_empty() || source.module == "notify", "{}: {found:?}", source.path.display());
+    }
+}
+
+#[test]
 fn only_resize_names_pixels() {
     only(
         &["resize"],

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use headers::{HeaderMapExt, LastModified};
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+};
 use http::{HeaderMap, HeaderValue};
 
 use super::conditional::Validators;
@@ -85,8 +87,12 @@ pub(super) fn describe(
 ) -> Result<(HeaderMap, Validators), Failure> {
     let etag = meta.etag.parse::<headers::ETag>().map_err(|_| Failure::Internal)?;
     let mut headers = policy.image_headers();
-    // What is not known to be a picture must not be run as a page.
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type.unwrap_or("application/octet-stream")));
+    // Nobody has looked at more than its beginning. Whatever a browser makes of it, it must not run as a page of this site.
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    if media_type.is_none() {
+        headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    }
     headers.insert(ETAG, HeaderValue::try_from(&*meta.etag).map_err(|_| Failure::Internal)?);
     headers.typed_insert(LastModified::from(meta.last_modified));
     headers.insert(CACHE_CONTROL, policy.original_cache_control.clone());

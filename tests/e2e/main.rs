@@ -34,3 +34,4 @@ mod wire;
 mod sizes;
 mod rates;
 mod limits;
+mod isolation;
