@@ -33,6 +33,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.server.tls.is_on() == config.server.tls.key.as_os_str().is_empty() {
         return refuse("server.tls", "needs both certificate and key, or neither");
     }
+    if !config.server.tls.is_on() && !config.server.tls.client_authorities.as_os_str().is_empty() {
+        return refuse(
+            "server.tls.client_authorities",
+            "needs certificate and key: without HTTPS nobody shows a certificate",
+        );
+    }
     if config.server.proxy_protocol && config.server.trusted_proxies.is_empty() {
         return refuse("server.trusted_proxies", "is needed with server.proxy_protocol: list the proxies' networks");
     }

@@ -71,6 +71,8 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its private key, in PEM.
     pub key: PathBuf,
+    /// Authorities, in PEM, of which every client has to show a certificate; empty asks for none.
+    pub client_authorities: PathBuf,
 }
 
 impl Tls {

@@ -85,6 +85,7 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         ("[server]\ntrusted_proxies = [\"10.0.0.0/33\"]", "trusted_proxies"),
         ("[server.tls]\ncertificate = \"cert.pem\"", "server.tls"),
         ("[server.tls]\nkey = \"key.pem\"", "server.tls"),
+        ("[server.tls]\nclient_authorities = \"ca.pem\"", "server.tls.client_authorities"),
         ("[limits]\noriginal_bytes = \"1GiB\"", "work.download_memory"),
         ("[server]\nconnections = 0", "connections"),
         ("[server]\nidle_timeout = \"soon\"", "idle_timeout"),

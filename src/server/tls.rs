@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config;
@@ -17,6 +20,21 @@ pub enum TlsError {
     Pem { key: &'static str, path: PathBuf, source: pem::Error },
     #[error("server.tls: the certificate and the key cannot be used together")]
     Unusable(#[from] rustls::Error),
+    #[error("server.tls.client_authorities: {path} has no authority that can be used")]
+    Authorities { path: PathBuf, source: rustls::server::VerifierBuilderError },
+}
+
+/// Takes only clients with a certificate that one of the authorities in the file has signed.
+fn of_clients(path: &PathBuf) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let key = "server.tls.client_authorities";
+    let unreadable = |source| TlsError::Pem { key, path: path.clone(), source };
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        roots.add(authority.map_err(unreadable)?)?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
+        .build()
+        .map_err(|source| TlsError::Authorities { path: path.clone(), source })
 }
 
 /// Accepts TLS 1.2 and 1.3 with the certificate and key that `tls` names.
@@ -32,10 +50,13 @@ pub(super) fn acceptor(tls: &config::Tls) -> Result<TlsAcceptor, TlsError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(unreadable("server.tls.certificate", &tls.certificate))?;
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(unreadable("server.tls.key", &tls.key))?;
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let builder = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    let builder = match &tls.client_authorities {
+        none if none.as_os_str().is_empty() => builder.with_no_client_auth(),
+        path => builder.with_client_cert_verifier(of_clients(path)?),
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = ring::Ticketer::new()?;
     Ok(TlsAcceptor::from(Arc::new(config)))

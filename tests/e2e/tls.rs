@@ -18,7 +18,11 @@ use crate::stage::{Stage, settings};
 
 fn certify(folder: &Path) -> resized::config::Tls {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let tls = resized::config::Tls { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
+    let tls = resized::config::Tls {
+        certificate: folder.join("cert.pem"),
+        key: folder.join("key.pem"),
+        ..Default::default()
+    };
     std::fs::write(&tls.certificate, made.cert.pem()).unwrap();
     std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
     tls
@@ -27,20 +31,30 @@ fn certify(folder: &Path) -> resized::config::Tls {
 /// A client that trusts the stage's certificate and offers `alpn`.
 async fn connect(stage: &Stage, tls: &resized::config::Tls, alpn: &[u8]) -> TlsStream<TcpStream> {
     let certificate = CertificateDer::from_pem_file(&tls.certificate).unwrap();
-    try_connect(stage.address, certificate, alpn).await.unwrap()
+    try_connect(stage.address, certificate, alpn, None).await.unwrap()
 }
 
-/// The same, of any server and certificate.
+/// What a client shows of itself.
+type Own<'a> = Option<(&'a rcgen::Certificate, &'a rcgen::KeyPair)>;
+
+/// The same, of any server and certificate, and with a certificate of its own to show.
 async fn try_connect(
     address: SocketAddr,
     trusted: CertificateDer<'static>,
     alpn: &[u8],
+    own: Own<'_>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    let builder = builder.with_root_certificates(roots);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+            .unwrap(),
+    };
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
@@ -112,7 +126,7 @@ async fn a_renewed_certificate_is_shown_after_a_reload_and_connections_go_on() {
     let reload = async || reqwest::Client::new().post(format!("{}/reload", node.admin)).send().await.unwrap().status();
     let request = b"GET /cat_40x40.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let old = trusted();
-    let mut before = try_connect(address, old.clone(), b"http/1.1").await.unwrap();
+    let mut before = try_connect(address, old.clone(), b"http/1.1", None).await.unwrap();
 
     // A key that is not the certificate's leaves the old pair in force.
     let key = std::fs::read(&tls.key).unwrap();
@@ -120,14 +134,56 @@ async fn a_renewed_certificate_is_shown_after_a_reload_and_connections_go_on() {
     let renewed = std::fs::read(&tls.key).unwrap();
     std::fs::write(&tls.key, key).unwrap();
     assert_eq!(reload().await.as_u16(), 422);
-    try_connect(address, old.clone(), b"http/1.1").await.unwrap();
+    try_connect(address, old.clone(), b"http/1.1", None).await.unwrap();
 
     std::fs::write(&tls.key, renewed).unwrap();
     assert_eq!(reload().await.as_u16(), 200);
-    try_connect(address, trusted(), b"http/1.1").await.unwrap();
-    assert!(try_connect(address, old, b"http/1.1").await.is_err());
+    try_connect(address, trusted(), b"http/1.1", None).await.unwrap();
+    assert!(try_connect(address, old, b"http/1.1", None).await.is_err());
     before.write_all(request).await.unwrap();
     let mut head = [0; 15];
     before.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200 OK");
+}
+
+/// Asks for a picture and says what is answered; nothing where the server closes the connection.
+async fn ask(stream: std::io::Result<TlsStream<TcpStream>>) -> String {
+    let Ok(mut stream) = stream else { return String::new() };
+    let request = b"GET /cat_40x40.jpg HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut answer = Vec::new();
+    // With TLS 1.3 a client learns that its certificate is refused only when it reads.
+    if stream.write_all(request).await.is_ok() {
+        let _ = stream.read_to_end(&mut answer).await;
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_clients_of_the_configured_authorities_are_served() {
+    let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
+    bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
+    let authority = |name: &str| {
+        let mut of = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        of.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        (of.self_signed(&key).unwrap(), rcgen::Issuer::new(of, key))
+    };
+    let client = |issuer: &rcgen::Issuer<'_, rcgen::KeyPair>| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        (rcgen::CertificateParams::new(vec!["cdn".to_owned()]).unwrap().signed_by(&key, issuer).unwrap(), key)
+    };
+    let ((ours, issuer), (_, other)) = (authority("ours"), authority("other"));
+    let mut config = settings(&bucket);
+    config.server.tls = certify(folder.path());
+    config.server.tls.client_authorities = folder.path().join("clients.pem");
+    std::fs::write(&config.server.tls.client_authorities, ours.pem()).unwrap();
+    let tls = config.server.tls.clone();
+    let stage = Stage::start(config).await;
+
+    let (good, bad) = (client(&issuer), client(&other));
+    let trusted = CertificateDer::from_pem_file(&tls.certificate).unwrap();
+    let asks = async |own: Own<'_>| ask(try_connect(stage.address, trusted.clone(), b"http/1.1", own).await).await;
+    assert!(asks(Some((&good.0, &good.1))).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(asks(Some((&bad.0, &bad.1))).await, "");
+    assert_eq!(asks(None).await, "");
 }
