@@ -21,6 +21,11 @@ lint:
 deny:
     cargo deny check
 
+# What the program is made of, as CycloneDX: resized.cdx.json
+sbom:
+    command -v cargo-cyclonedx >/dev/null || cargo install cargo-cyclonedx --locked
+    cargo cyclonedx --format json --all-features --override-filename resized.cdx --manifest-path Cargo.toml
+
 # The tests of the stores and of the whole proxy against a real S3 server, started and stopped here
 s3:
     tests/with-seaweedfs cargo test --test e2e --locked
