@@ -172,6 +172,7 @@ impl Proxy {
         let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
         let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
         watch(&renditions, &metrics);
+        watch_limits(config, &metrics);
         let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, notifier };
         Self::with(config, kept)
     }
@@ -568,6 +569,20 @@ fn watch_stores(originals: &Store, variants: &Store, metrics: &Metrics) {
         Reading::new(move || f64::from(u8::from(store.is_gone()))).label("store", name)
     });
     metrics.watch("s3_circuit_open", "1 while a store counts as gone and is not asked", gone.into());
+}
+
+/// Has what config gives shown beside what is in use.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn watch_limits(config: &Config, metrics: &Metrics) {
+    let work = &config.work;
+    let limits = [
+        ("cache", config.cache.memory),
+        ("download", work.download_memory),
+        ("pixels", work.pixel_memory),
+        ("write_back", work.write_back_memory),
+    ];
+    let reading = |(of, limit): (_, bytesize::ByteSize)| Reading::new(move || limit.as_u64() as f64).label("of", of);
+    metrics.watch("limit_bytes", "Memory that config gives", limits.into_iter().map(reading).collect());
 }
 
 /// 200, 206 or 304, of a picture of `bytes` whose whole has `headers`.

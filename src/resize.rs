@@ -30,6 +30,7 @@ mod palette;
 #[cfg(feature = "avif")]
 mod avif;
 mod decode;
+mod source;
 mod ink;
 mod colour;
 mod attention;
@@ -49,11 +50,11 @@ pub use header::{Codec, Header};
 pub use probe::{Probe, probe};
 pub use sniff::sniff;
 
-use decode::{Decoded, Job};
+use decode::Job;
 use frame::Frame;
 use gate::{Gate, GateError};
-use planar::Planar;
-use scale::{LANCZOS, MEANS, Pixels, Window};
+use scale::{Pixels, Window};
+use source::Source;
 
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
 pub const PIPELINE: &str = "4";
@@ -182,6 +183,18 @@ pub fn render_each(
     header: &Header,
     variants: &[(Geometry, Encoding)],
     limits: &Limits,
+    done: impl FnMut(usize, Result<Vec<u8>, RenderError>),
+) {
+    render_noting(original, header, variants, limits, |_, _, _| {}, done);
+}
+
+/// [`render_each`], which says of each stage what of, by extension, and how long it took.
+fn render_noting(
+    original: &[u8],
+    header: &Header,
+    variants: &[(Geometry, Encoding)],
+    limits: &Limits,
+    mut note: impl FnMut(&'static str, &'static str, Duration),
     mut done: impl FnMut(usize, Result<Vec<u8>, RenderError>),
 ) {
     let checked = |(geometry, encoding): &(Geometry, Encoding)| {
@@ -208,10 +221,18 @@ pub fn render_each(
     let job = Job::new(limits);
     // What is cut short is decoded for each alone: how much of it there is may depend on what is looked for.
     let job = if wanted.len() > 1 { job.refusing_incomplete() } else { job };
+    let start = Instant::now();
     match Source::decode(original, header, &wanted, &job) {
         Ok(source) => {
+            note("decode", header.codec.extension(), start.elapsed());
             for ((place, frame), (geometry, encoding)) in places.into_iter().zip(wanted) {
-                done(place, source.make(frame, header.orientation, geometry, encoding, &job));
+                let (start, format) = (Instant::now(), encoding.format().extension());
+                let scaled = source.scale(frame, header.orientation, geometry, encoding, &job);
+                note("scale", format, start.elapsed());
+                let start = Instant::now();
+                let made = scaled.and_then(|scaled| scaled.encode(header.orientation, encoding, &job));
+                note("encode", format, start.elapsed());
+                done(place, made);
             }
         }
         // It may be damaged only where the largest of them needs it.
@@ -221,56 +242,6 @@ pub fn render_each(
             }
         }
         Err(error) => places.into_iter().for_each(|(place, _)| done(place, Err(error.clone()))),
-    }
-}
-
-/// A decoded original.
-enum Source {
-    Planes(Planar),
-    Pixels(Decoded),
-}
-
-impl Source {
-    fn decode(
-        original: &[u8],
-        header: &Header,
-        variants: &[(Geometry, Encoding)],
-        job: &Job,
-    ) -> Result<Self, RenderError> {
-        Ok(match Planar::decode(original, header, variants, job)? {
-            Some(planar) => Self::Planes(planar),
-            None => Self::Pixels(decode::decode(original, header, job)?),
-        })
-    }
-
-    fn make(
-        &self,
-        frame: Frame,
-        orientation: Orientation,
-        geometry: Geometry,
-        encoding: Encoding,
-        job: &Job,
-    ) -> Result<Vec<u8>, RenderError> {
-        let frame = self.attend(frame, orientation, geometry)?;
-        let (window, size) = frame.stored(orientation);
-        let (scaled, conversion) = match self {
-            Self::Planes(Planar { planes, conversion }) if conversion.is_none() && planar::halves(encoding, job) => {
-                return encode::planes(planes.halved(&window, size)?, orientation, encoding);
-            }
-            Self::Planes(Planar { planes, conversion }) => (planes.pixels(&window, size, LANCZOS)?, conversion),
-            Self::Pixels(Decoded { pixels, conversion }) => {
-                (scale::scale(pixels, conversion, window, size, job)?, conversion)
-            }
-        };
-        encode::encode(scale::orient(conversion.apply(scaled), orientation), encoding, job)
-    }
-
-    /// See [`attend`].
-    fn attend(&self, frame: Frame, orientation: Orientation, geometry: Geometry) -> Result<Frame, RenderError> {
-        attend(frame, orientation, geometry, |window, size| match self {
-            Self::Planes(Planar { planes, conversion }) => Ok(conversion.apply(planes.pixels(&window, size, MEANS)?)),
-            Self::Pixels(Decoded { pixels, conversion }) => scale::reduce(pixels, conversion, window, size),
-        })
     }
 }
 
@@ -327,7 +298,8 @@ impl Resizer {
             let mut start = Instant::now();
             times.waited(Wait::Thread, start - queued);
             let variants = take();
-            render_each(&original, &header, &variants, &limits, |n, made| {
+            let note = |stage, format, time| times.worked(stage, format, time);
+            render_noting(&original, &header, &variants, &limits, note, |n, made| {
                 // The first one's time has the decoding in it.
                 times.worked("render", variants[n].1.format().extension(), start.elapsed());
                 start = Instant::now();

@@ -18,6 +18,18 @@ pub enum Codec {
     Gif,
 }
 
+impl Codec {
+    /// The extension of its files, without the dot: its word among the metrics.
+    pub(super) const fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Gif => "gif",
+        }
+    }
+}
+
 /// A header that has been read and found within the limits.
 #[derive(Debug, Clone)]
 pub struct Header {

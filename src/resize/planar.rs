@@ -245,7 +245,10 @@ mod tests {
         let pixels = Source::Pixels(decode::decode(original, &header, &job).unwrap());
         let frame = Frame::new(header.oriented_size(), geometry);
         let make = |source: Source, encoding| {
-            source.make(frame, header.orientation, geometry, encoding, &Job::new(&limits())).unwrap()
+            source
+                .scale(frame, header.orientation, geometry, encoding, &Job::new(&limits()))
+                .and_then(|scaled| scaled.encode(header.orientation, encoding, &Job::new(&limits())))
+                .unwrap()
         };
         let made = [make(Source::Planes(planar), encoding), make(pixels, Encoding::Png)];
         made.map(|bytes| image::load_from_memory(&bytes).unwrap())

@@ -54,6 +54,12 @@ async fn the_numbers_tell_what_was_asked_made_and_paid() {
     let dollars = numbers["resized_s3_cost_dollars_total"];
     assert!((dollars - (reads as f64 * 4e-7 + writes as f64 * 5e-6)).abs() < 1e-12, "{dollars}: {reads}, {writes}");
     assert_eq!(numbers[r#"resized_resize_seconds_count{stage="render",format="jpg"}"#], 1.0);
+    for stage in ["decode", "scale", "encode"] {
+        let time = |part| numbers[&format!(r#"resized_resize_seconds_{part}{{stage="{stage}",format="jpg"}}"#)];
+        assert_eq!(time("count"), 1.0, "{stage}");
+        assert!(time("sum") <= numbers[r#"resized_resize_seconds_sum{stage="render",format="jpg"}"#], "{stage}");
+    }
+    assert_eq!(numbers[r#"resized_limit_bytes{of="cache"}"#], f64::from(256 << 20));
     assert_eq!(numbers[r#"resized_wait_seconds_count{for="pixels"}"#], 1.0);
     // The picture, and the brief memory of the dog that is not there.
     assert_eq!(numbers["resized_cache_entries"], 2.0);
@@ -61,8 +67,8 @@ async fn the_numbers_tell_what_was_asked_made_and_paid() {
     assert_eq!(numbers["resized_flights"], 0.0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_list_of_numbers_in_the_docs_is_whole() {
+/// The names of all numbers that a node can tell.
+async fn told() -> BTreeSet<String> {
     let bucket = bucket_with_a_cat().await;
     let mut config = operated(&bucket);
     config.notify.url = "http://127.0.0.1:9/".into();
@@ -70,8 +76,30 @@ async fn the_list_of_numbers_in_the_docs_is_whole() {
     let stage = Stage::start(config).await;
     stage.get("/cat_40x40.jpg").await;
     let text = stage.metrics.encode();
-    let told: BTreeSet<_> =
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect();
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboards_and_alerts_name_numbers_that_are_told() {
+    let told = told().await;
+    for (file, text) in [
+        ("grafana.json", include_str!("../../deploy/monitoring/grafana.json")),
+        ("alerts.yml", include_str!("../../deploy/monitoring/alerts.yml")),
+        ("dashboard.js", include_str!("../../src/admin/pages/dashboard.js")),
+    ] {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let named: BTreeSet<_> = words.filter(|word| word.starts_with("resized_")).collect();
+        assert!(named.len() > 8, "{file}: {named:?}");
+        for name in named {
+            let parts = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+            assert!(told.contains(name) || parts.is_some_and(|whole| told.contains(whole)), "{file}: {name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_numbers_in_the_docs_is_whole() {
+    let told = told().await;
     let docs = include_str!("../../docs/METRICS.md");
     let listed: BTreeSet<_> =
         docs.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next()).map(str::to_owned).collect();

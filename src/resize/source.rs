@@ -1,0 +1,87 @@
+//! A decoded original, and what becomes of it: scaled, then encoded.
+
+use image::metadata::Orientation;
+
+use super::colour::Conversion;
+use super::decode::{self, Decoded, Job};
+use super::frame::Frame;
+use super::header::Header;
+use super::planar::{self, Planar};
+use super::planes::Halved;
+use super::scale::{self, LANCZOS, MEANS, Pixels};
+use super::{RenderError, attend, encode};
+use crate::variant::{Encoding, Geometry};
+
+/// A decoded original.
+pub(super) enum Source {
+    Planes(Planar),
+    Pixels(Decoded),
+}
+
+impl Source {
+    pub(super) fn decode(
+        original: &[u8],
+        header: &Header,
+        variants: &[(Geometry, Encoding)],
+        job: &Job,
+    ) -> Result<Self, RenderError> {
+        Ok(match Planar::decode(original, header, variants, job)? {
+            Some(planar) => Self::Planes(planar),
+            None => Self::Pixels(decode::decode(original, header, job)?),
+        })
+    }
+
+    /// The frame's pixels, or its planes where it is made of nothing else.
+    pub(super) fn scale(
+        &self,
+        frame: Frame,
+        orientation: Orientation,
+        geometry: Geometry,
+        encoding: Encoding,
+        job: &Job,
+    ) -> Result<Scaled<'_>, RenderError> {
+        let frame = self.attend(frame, orientation, geometry)?;
+        let (window, size) = frame.stored(orientation);
+        Ok(match self {
+            Self::Planes(Planar { planes, conversion }) if conversion.is_none() && planar::halves(encoding, job) => {
+                Scaled::Planes(planes.halved(&window, size)?)
+            }
+            Self::Planes(Planar { planes, conversion }) => {
+                Scaled::Pixels(planes.pixels(&window, size, LANCZOS)?, conversion)
+            }
+            Self::Pixels(Decoded { pixels, conversion }) => {
+                Scaled::Pixels(scale::scale(pixels, conversion, window, size, job)?, conversion)
+            }
+        })
+    }
+
+    /// See [`attend`].
+    fn attend(&self, frame: Frame, orientation: Orientation, geometry: Geometry) -> Result<Frame, RenderError> {
+        attend(frame, orientation, geometry, |window, size| match self {
+            Self::Planes(Planar { planes, conversion }) => Ok(conversion.apply(planes.pixels(&window, size, MEANS)?)),
+            Self::Pixels(Decoded { pixels, conversion }) => scale::reduce(pixels, conversion, window, size),
+        })
+    }
+}
+
+/// A variant's samples before they are encoded, in the stored orientation.
+pub(super) enum Scaled<'a> {
+    Planes(Halved),
+    Pixels(Pixels, &'a Conversion),
+}
+
+impl Scaled<'_> {
+    pub(super) fn encode(
+        self,
+        orientation: Orientation,
+        encoding: Encoding,
+        job: &Job,
+    ) -> Result<Vec<u8>, RenderError> {
+        match self {
+            Self::Planes(planes) => encode::planes(planes, orientation, encoding),
+            Self::Pixels(pixels, conversion) => {
+                encode::encode(scale::orient(conversion.apply(pixels), orientation), encoding, job)
+            }
+        }
+    }
+}
