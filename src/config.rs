@@ -31,7 +31,7 @@ pub use answers::{Answers, Formats, Mode, Urls};
 pub use layers::{FIXED, Layers, Origin, Typed};
 pub use rates::Rates;
 pub use secret::Secret;
-pub use server::{Admin, Log, LogFormat, Server, Tls};
+pub use server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};
 pub use signing::{Require, Signing};
 pub use sizes::{SizePolicy, Sizes, SizesBelow};
 pub use stores::{Originals, S3, Serve, Variants};

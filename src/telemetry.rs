@@ -3,19 +3,21 @@
 //! A request's line is formatted by hand, and written on a thread of its own. A `tracing` event a request would cost more
 //! than the answer from memory does; everything else is a `tracing` event.
 
-use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{Request, Response};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{AccessFormat, Log, LogFormat};
+
+mod line;
+
+use line::{Clock, Line};
 
 /// The events that are sent, and which.
 pub struct Events(Box<dyn Fn(EnvFilter) + Send + Sync>);
@@ -94,7 +96,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// collects the pages a few times a second and writes them.
 #[derive(Debug)]
 pub struct AccessLog {
-    format: LogFormat,
+    chosen: Chosen,
     collector: Option<SyncSender<Arc<Page>>>,
     /// Its other end is dropped by the writing thread when that ends.
     ended: Receiver<()>,
@@ -103,9 +105,29 @@ pub struct AccessLog {
 /// Where one serving thread's lines wait. Clones write to the same place.
 #[derive(Debug, Clone)]
 pub struct AccessPage {
-    format: LogFormat,
+    chosen: Chosen,
     page: Option<Arc<Page>>,
     collector: Option<SyncSender<Arc<Page>>>,
+}
+
+/// Which requests have lines, and of what format.
+#[derive(Debug, Clone, Copy)]
+struct Chosen {
+    format: AccessFormat,
+    hits: bool,
+    /// Of so many that were answered well, one has a line.
+    sample: u32,
+}
+
+impl Chosen {
+    fn new(log: &Log) -> Self {
+        let format = match (log.access_format, log.format) {
+            (AccessFormat::AsEvents, LogFormat::Text) => AccessFormat::Text,
+            (AccessFormat::AsEvents, LogFormat::Json) => AccessFormat::Json,
+            (format, _) => format,
+        };
+        Self { format, hits: log.access_hits, sample: log.access_sample.get() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +140,8 @@ struct Lines {
     text: String,
     /// Lines that found the page full since it was last collected.
     lost: u64,
+    /// How many were answered well since the last of them that has a line.
+    passed: u32,
     clock: Clock,
 }
 
@@ -138,21 +162,21 @@ impl AccessLog {
     pub fn start(log: &Log, out: impl io::Write + Send + 'static) -> io::Result<Self> {
         let (end, ended) = sync_channel(0);
         if !log.access {
-            return Ok(Self { format: log.format, collector: None, ended });
+            return Ok(Self { chosen: Chosen::new(log), collector: None, ended });
         }
         let (collector, announced) = sync_channel(PAGES);
         thread::Builder::new().name("access-log".into()).spawn(move || {
             collect(&announced, out);
             drop(end);
         })?;
-        Ok(Self { format: log.format, collector: Some(collector), ended })
+        Ok(Self { chosen: Chosen::new(log), collector: Some(collector), ended })
     }
 
     /// A page for one more serving thread.
     #[must_use]
     pub fn page(&self) -> AccessPage {
         let page = self.collector.is_some().then(Arc::default);
-        AccessPage { format: self.format, page, collector: self.collector.clone() }
+        AccessPage { chosen: self.chosen, page, collector: self.collector.clone() }
     }
 }
 
@@ -172,21 +196,31 @@ impl AccessPage {
             client,
             method: request.method(),
             uri: request.uri(),
+            version: request.version(),
+            asked: request.headers(),
             status: response.status(),
             headers: response.headers(),
             elapsed,
         };
+        if !self.chosen.hits && line.is_hit() {
+            return;
+        }
         let mut lines = page.lines();
+        // What went wrong is never left out.
+        if line.status.as_u16() < 400 {
+            lines.passed += 1;
+            if lines.passed < self.chosen.sample {
+                return;
+            }
+            lines.passed = 0;
+        }
         if lines.text.len() >= PAGE_BYTES {
             lines.lost += 1;
             return;
         }
         let first = lines.text.is_empty();
         let Lines { text, clock, .. } = &mut *lines;
-        match self.format {
-            LogFormat::Text => line.text(clock.now(), text),
-            LogFormat::Json => line.json(clock.now(), text),
-        }
+        line.push(self.chosen.format, clock, text);
         drop(lines);
         if first {
             // Full only if the collecting thread is gone.
@@ -229,200 +263,9 @@ fn collect(announced: &Receiver<Arc<Page>>, mut out: impl io::Write) {
     }
 }
 
-/// The time of day as RFC 3339 text, of which only the milliseconds change from line to line.
-#[derive(Debug, Default)]
-struct Clock {
-    second: u64,
-    text: String,
-}
-
-impl Clock {
-    fn now(&mut self) -> &str {
-        self.at(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-    }
-
-    fn at(&mut self, since_epoch: Duration) -> &str {
-        if self.second != since_epoch.as_secs() || self.text.is_empty() {
-            self.second = since_epoch.as_secs();
-            self.text.clear();
-            let second = SystemTime::UNIX_EPOCH + Duration::from_secs(self.second);
-            let _ = write!(self.text, "{}", humantime::format_rfc3339_millis(second));
-        }
-        self.text.truncate(self.text.len() - "000Z".len());
-        push_thousandths(since_epoch.subsec_millis(), &mut self.text);
-        self.text.push('Z');
-        &self.text
-    }
-}
-
-/// What is known of a request when its answer's header is.
-#[derive(Debug)]
-struct Line<'a> {
-    client: IpAddr,
-    method: &'a Method,
-    uri: &'a Uri,
-    status: StatusCode,
-    headers: &'a HeaderMap,
-    elapsed: Duration,
-}
-
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// Pushed piece by piece: the machinery of `write!` would cost more than all the rest of a line.
-impl Line<'_> {
-    /// `time client method target status bytes ms "cache status"`.
-    fn text(&self, time: &str, out: &mut String) {
-        out.push_str(time);
-        out.push(' ');
-        push_address(self.client, out);
-        for part in [self.method.as_str(), self.target(), self.status.as_str()] {
-            out.push(' ');
-            out.push_str(part);
-        }
-        out.push(' ');
-        out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
-        out.push(' ');
-        self.push_ms(out);
-        out.push_str(" \"");
-        out.push_str(self.header(&CACHE_STATUS).unwrap_or("-"));
-        out.push_str("\"\n");
-    }
-
-    fn json(&self, time: &str, out: &mut String) {
-        // Of these, only what the client has written may need escaping.
-        for (name, value) in [(r#"{"time":""#, time), (r#"","method":""#, self.method.as_str())] {
-            out.push_str(name);
-            out.push_str(value);
-        }
-        out.push_str(r#"","client":""#);
-        push_address(self.client, out);
-        out.push_str(r#"","uri":"#);
-        push_json(self.target(), out);
-        out.push_str(r#","status":"#);
-        out.push_str(self.status.as_str());
-        if let Some(bytes) = self.header(&CONTENT_LENGTH) {
-            out.push_str(r#","bytes":"#);
-            out.push_str(bytes);
-        }
-        out.push_str(r#","ms":"#);
-        self.push_ms(out);
-        if let Some(cache) = self.header(&CACHE_STATUS) {
-            out.push_str(r#","cache":""#);
-            out.push_str(cache);
-            out.push('"');
-        }
-        out.push_str("}\n");
-    }
-
-    fn target(&self) -> &str {
-        self.uri.path_and_query().map_or("-", http::uri::PathAndQuery::as_str)
-    }
-
-    fn push_ms(&self, out: &mut String) {
-        let micros = self.elapsed.as_micros();
-        push_number(u64::try_from(micros / 1000).unwrap_or(u64::MAX), out);
-        out.push('.');
-        push_thousandths(self.elapsed.subsec_micros() % 1000, out);
-    }
-
-    fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-}
-
-fn push_address(address: IpAddr, out: &mut String) {
-    match address {
-        IpAddr::V4(address) => {
-            for (n, octet) in address.octets().into_iter().enumerate() {
-                if n > 0 {
-                    out.push('.');
-                }
-                push_number(octet.into(), out);
-            }
-        }
-        // RFC 5952 is not worth writing again.
-        IpAddr::V6(address) => out.push_str(&address.to_string()),
-    }
-}
-
-/// A JSON string (RFC 8259 section 7).
-fn push_json(text: &str, out: &mut String) {
-    let plain = |byte: u8| (b' '..0x7F).contains(&byte) && !matches!(byte, b'"' | b'\\');
-    if text.bytes().all(plain) {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    } else {
-        out.push_str(&serde_json::Value::from(text).to_string());
-    }
-}
-
-fn push_number(number: u64, out: &mut String) {
-    out.push_str(itoa::Buffer::new().format(number));
-}
-
-/// Three digits.
-fn push_thousandths(number: u32, out: &mut String) {
-    let digit = |n: u32| char::from_digit(n % 10, 10).unwrap_or('0');
-    out.extend([digit(number / 100), digit(number / 10), digit(number)]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lines_of(show: impl Fn(&Line<'_>, &mut String)) -> String {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_LENGTH, 1234.into());
-        headers.insert(CACHE_STATUS, "resized; hit".parse().unwrap());
-        let uri = Uri::from_static("/a\"b_300x200.jpg?v=1");
-        let line = Line {
-            client: IpAddr::from([192, 0, 2, 1]),
-            method: &Method::GET,
-            uri: &uri,
-            status: StatusCode::OK,
-            headers: &headers,
-            elapsed: Duration::from_micros(1500),
-        };
-        let mut text = String::new();
-        show(&line, &mut text);
-        text
-    }
-
-    #[test]
-    fn a_line_of_json_is_json_whatever_the_path() {
-        let text = lines_of(|line, text| line.json("1970-01-01T00:00:00.000Z", text));
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((&value["uri"], &value["client"]), (&"/a\"b_300x200.jpg?v=1".into(), &"192.0.2.1".into()));
-        assert_eq!((&value["status"], &value["bytes"], &value["ms"]), (&200.into(), &1234.into(), &1.5.into()));
-        assert_eq!(value["cache"], "resized; hit");
-    }
-
-    #[test]
-    fn a_line_of_text_has_its_fields_in_order() {
-        let text = lines_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text));
-        let expected = "1970-01-01T00:00:00.000Z 192.0.2.1 GET /a\"b_300x200.jpg?v=1 200 1234 1.500 \"resized; hit\"\n";
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn an_address_is_written_as_the_standard_library_writes_it() {
-        for address in ["0.0.0.0", "192.0.2.1", "255.255.255.255", "::1", "2001:db8::a:1"] {
-            let mut text = String::new();
-            push_address(address.parse().unwrap(), &mut text);
-            assert_eq!(text, address);
-        }
-    }
-
-    #[test]
-    fn the_clock_tells_every_millisecond_of_every_second() {
-        let mut clock = Clock::default();
-        for millis in [0, 7, 999, 1000, 1_700_000_000_123, 1_700_000_000_124, 1_700_000_059_999] {
-            let time = Duration::from_millis(millis);
-            let expected = humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + time).to_string();
-            assert_eq!(clock.at(time), expected);
-        }
-    }
 
     /// Takes nothing until told, then passes on what it is given.
     struct Slow(Receiver<()>, std::sync::mpsc::Sender<Vec<u8>>);

@@ -39,6 +39,9 @@ pub const FIXED: &[&str] = &[
     "fleet",
     "log.format",
     "log.access",
+    "log.access_format",
+    "log.access_hits",
+    "log.access_sample",
     "admin.listen",
     "notify",
 ];

@@ -1,7 +1,7 @@
 //! The listening socket, TLS, and what the operator sees.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,6 +91,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// How a request's line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessFormat {
+    /// As events are: `format`.
+    #[serde(rename = "")]
+    AsEvents,
+    Text,
+    Json,
+    /// The Common Log Format of the NCSA.
+    Common,
+    /// The same with the request's `Referer` and `User-Agent`.
+    Combined,
+}
+
 /// What is written to standard output (requests) and standard error (everything else).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -100,11 +115,23 @@ pub struct Log {
     pub level: String,
     /// One line a request.
     pub access: bool,
+    pub access_format: AccessFormat,
+    /// Whether answers from memory have lines.
+    pub access_hits: bool,
+    /// Of so many answers below 400, one has a line.
+    pub access_sample: NonZeroU32,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".into(), access: true }
+        Self {
+            format: LogFormat::Text,
+            level: "info".into(),
+            access: true,
+            access_format: AccessFormat::AsEvents,
+            access_hits: true,
+            access_sample: NonZeroU32::MIN,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod node;
 mod pictures;
 mod stage;
 
+mod access;
 mod answers;
 mod check;
 mod commands;

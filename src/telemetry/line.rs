@@ -1,0 +1,302 @@
+//! A request's line, in each of the formats. Knows nothing of where lines go.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_LENGTH, HeaderName, REFERER, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+
+use crate::config::AccessFormat;
+
+/// The time of day as text, of which at most the milliseconds change from line to line.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    second: u64,
+    text: String,
+}
+
+impl Clock {
+    fn now(&mut self, format: AccessFormat) -> &str {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        match format {
+            AccessFormat::Common | AccessFormat::Combined => self.second_at(now),
+            AccessFormat::AsEvents | AccessFormat::Text | AccessFormat::Json => self.millisecond_at(now),
+        }
+    }
+
+    /// RFC 3339.
+    fn millisecond_at(&mut self, since_epoch: Duration) -> &str {
+        self.each_second(since_epoch, |second| humantime::format_rfc3339_millis(second).to_string());
+        self.text.truncate(self.text.len() - "000Z".len());
+        push_thousandths(since_epoch.subsec_millis(), &mut self.text);
+        self.text.push('Z');
+        &self.text
+    }
+
+    /// As Apache has it: `10/Oct/2000:13:55:36 +0000`.
+    fn second_at(&mut self, since_epoch: Duration) -> &str {
+        self.each_second(since_epoch, |second| {
+            // Sun, 06 Nov 1994 08:49:37 GMT
+            let date = httpdate::fmt_http_date(second);
+            format!("{}/{}/{}:{} +0000", &date[5..7], &date[8..11], &date[12..16], &date[17..25])
+        });
+        &self.text
+    }
+
+    fn each_second(&mut self, since_epoch: Duration, show: impl Fn(SystemTime) -> String) {
+        if self.second != since_epoch.as_secs() || self.text.is_empty() {
+            self.second = since_epoch.as_secs();
+            self.text = show(SystemTime::UNIX_EPOCH + Duration::from_secs(self.second));
+        }
+    }
+}
+
+/// What is known of a request when its answer's header is.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub(super) client: IpAddr,
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) version: Version,
+    /// The request's.
+    pub(super) asked: &'a HeaderMap,
+    pub(super) status: StatusCode,
+    /// The answer's.
+    pub(super) headers: &'a HeaderMap,
+    pub(super) elapsed: Duration,
+}
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Pushed piece by piece: the machinery of `write!` would cost more than all the rest of a line.
+impl Line<'_> {
+    /// Appends the line, with its end.
+    pub(super) fn push(&self, format: AccessFormat, clock: &mut Clock, out: &mut String) {
+        let time = clock.now(format);
+        match format {
+            AccessFormat::AsEvents | AccessFormat::Text => self.text(time, out),
+            AccessFormat::Json => self.json(time, out),
+            AccessFormat::Common => {
+                self.common(time, out);
+                out.push('\n');
+            }
+            AccessFormat::Combined => self.combined(time, out),
+        }
+    }
+
+    /// Whether it was answered from memory.
+    pub(super) fn is_hit(&self) -> bool {
+        self.headers.get(CACHE_STATUS).is_some_and(|status| status == "resized; hit")
+    }
+
+    /// Of the Common Log Format: `client - - [time] "request" status bytes`.
+    fn common(&self, time: &str, out: &mut String) {
+        push_address(self.client, out);
+        out.push_str(" - - [");
+        out.push_str(time);
+        out.push_str("] \"");
+        out.push_str(self.method.as_str());
+        out.push(' ');
+        push_quotable(self.target().as_bytes(), out);
+        out.push_str(match self.version {
+            Version::HTTP_2 => " HTTP/2.0\" ",
+            Version::HTTP_10 => " HTTP/1.0\" ",
+            _ => " HTTP/1.1\" ",
+        });
+        out.push_str(self.status.as_str());
+        out.push(' ');
+        out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
+    }
+
+    /// The same with `"referer" "user agent"`, as Apache and nginx combine it.
+    fn combined(&self, time: &str, out: &mut String) {
+        self.common(time, out);
+        for name in [REFERER, USER_AGENT] {
+            out.push_str(" \"");
+            push_quotable(self.asked.get(name).map_or(b"-", |value| value.as_bytes()), out);
+            out.push('"');
+        }
+        out.push('\n');
+    }
+
+    /// `time client method target status bytes ms "cache status"`.
+    fn text(&self, time: &str, out: &mut String) {
+        out.push_str(time);
+        out.push(' ');
+        push_address(self.client, out);
+        for part in [self.method.as_str(), self.target(), self.status.as_str()] {
+            out.push(' ');
+            out.push_str(part);
+        }
+        out.push(' ');
+        out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
+        out.push(' ');
+        self.push_ms(out);
+        out.push_str(" \"");
+        out.push_str(self.header(&CACHE_STATUS).unwrap_or("-"));
+        out.push_str("\"\n");
+    }
+
+    fn json(&self, time: &str, out: &mut String) {
+        // Of these, only what the client has written may need escaping.
+        for (name, value) in [(r#"{"time":""#, time), (r#"","method":""#, self.method.as_str())] {
+            out.push_str(name);
+            out.push_str(value);
+        }
+        out.push_str(r#"","client":""#);
+        push_address(self.client, out);
+        out.push_str(r#"","uri":"#);
+        push_json(self.target(), out);
+        out.push_str(r#","status":"#);
+        out.push_str(self.status.as_str());
+        if let Some(bytes) = self.header(&CONTENT_LENGTH) {
+            out.push_str(r#","bytes":"#);
+            out.push_str(bytes);
+        }
+        out.push_str(r#","ms":"#);
+        self.push_ms(out);
+        if let Some(cache) = self.header(&CACHE_STATUS) {
+            out.push_str(r#","cache":""#);
+            out.push_str(cache);
+            out.push('"');
+        }
+        out.push_str("}\n");
+    }
+
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("-", http::uri::PathAndQuery::as_str)
+    }
+
+    fn push_ms(&self, out: &mut String) {
+        let micros = self.elapsed.as_micros();
+        push_number(u64::try_from(micros / 1000).unwrap_or(u64::MAX), out);
+        out.push('.');
+        push_thousandths(self.elapsed.subsec_micros() % 1000, out);
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+fn push_address(address: IpAddr, out: &mut String) {
+    match address {
+        IpAddr::V4(address) => {
+            for (n, octet) in address.octets().into_iter().enumerate() {
+                if n > 0 {
+                    out.push('.');
+                }
+                push_number(octet.into(), out);
+            }
+        }
+        // RFC 5952 is not worth writing again.
+        IpAddr::V6(address) => out.push_str(&address.to_string()),
+    }
+}
+
+/// What stands between quotes in common formats: quotes, backslashes and what is no printable ASCII escaped, as by Apache.
+fn push_quotable(bytes: &[u8], out: &mut String) {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => {
+                let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or('0');
+                out.extend(['\\', 'x', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+}
+
+/// A JSON string (RFC 8259 section 7).
+fn push_json(text: &str, out: &mut String) {
+    let plain = |byte: u8| (b' '..0x7F).contains(&byte) && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    }
+}
+
+fn push_number(number: u64, out: &mut String) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Three digits.
+fn push_thousandths(number: u32, out: &mut String) {
+    let digit = |n: u32| char::from_digit(n % 10, 10).unwrap_or('0');
+    out.extend([digit(number / 100), digit(number / 10), digit(number)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(show: impl Fn(&Line<'_>, &mut String)) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, 1234.into());
+        headers.insert(CACHE_STATUS, "resized; hit".parse().unwrap());
+        let mut asked = HeaderMap::new();
+        asked.insert(USER_AGENT, http::HeaderValue::from_bytes(b"a \"b\" \xe9").unwrap());
+        let uri = Uri::from_static("/a\"b_300x200.jpg?v=1");
+        let line = Line {
+            client: IpAddr::from([192, 0, 2, 1]),
+            method: &Method::GET,
+            uri: &uri,
+            status: StatusCode::OK,
+            version: http::Version::HTTP_11,
+            asked: &asked,
+            headers: &headers,
+            elapsed: Duration::from_micros(1500),
+        };
+        let mut text = String::new();
+        show(&line, &mut text);
+        text
+    }
+
+    #[test]
+    fn a_line_of_json_is_json_whatever_the_path() {
+        let text = lines_of(|line, text| line.json("1970-01-01T00:00:00.000Z", text));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value["uri"], &value["client"]), (&"/a\"b_300x200.jpg?v=1".into(), &"192.0.2.1".into()));
+        assert_eq!((&value["status"], &value["bytes"], &value["ms"]), (&200.into(), &1234.into(), &1.5.into()));
+        assert_eq!(value["cache"], "resized; hit");
+    }
+
+    #[test]
+    fn a_line_of_text_has_its_fields_in_order() {
+        let text = lines_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text));
+        let expected = "1970-01-01T00:00:00.000Z 192.0.2.1 GET /a\"b_300x200.jpg?v=1 200 1234 1.500 \"resized; hit\"\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn common_formats_are_those_of_apache() {
+        let common = r#"192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] "GET /a\"b_300x200.jpg?v=1 HTTP/1.1" 200 1234"#;
+        let time = Clock::default().second_at(Duration::ZERO).to_owned();
+        assert_eq!(lines_of(|line, text| line.common(&time, text)), common);
+        let combined = format!("{common}{}", " \"-\" \"a \\\"b\\\" \\xe9\"\n");
+        assert_eq!(lines_of(|line, text| line.combined(&time, text)), combined);
+    }
+
+    #[test]
+    fn an_address_is_written_as_the_standard_library_writes_it() {
+        for address in ["0.0.0.0", "192.0.2.1", "255.255.255.255", "::1", "2001:db8::a:1"] {
+            let mut text = String::new();
+            push_address(address.parse().unwrap(), &mut text);
+            assert_eq!(text, address);
+        }
+    }
+
+    #[test]
+    fn the_clock_tells_every_millisecond_of_every_second() {
+        let mut clock = Clock::default();
+        for millis in [0, 7, 999, 1000, 1_700_000_000_123, 1_700_000_000_124, 1_700_000_059_999] {
+            let time = Duration::from_millis(millis);
+            let expected = humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + time).to_string();
+            assert_eq!(clock.millisecond_at(time), expected);
+        }
+    }
+}
