@@ -6,33 +6,26 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, TryStreamExt};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, LOCATION, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::{Body as HttpBody, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, Full, StreamBody};
-use tokio_util::sync::CancellationToken;
+use http_body_util::{Either, Full};
 
 use crate::cache::{Cache, Source};
-use crate::config::{Config, Mode, Overload, Require, Serve};
-use crate::metrics::{Counter, Metrics, Outcome, Reading};
+use crate::config::{Mode, Overload, Require, Serve};
+use crate::metrics::{Metrics, Outcome};
 use crate::notify::Notifier;
-use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
+use crate::origin::{Store, StoreError};
 use crate::tasks::Tasks;
-use crate::upload::{Uploads, Written};
-use crate::variant::{
-    Addressed, Allowance, Format, Grammar, GrammarError, Hint, Named, ObjectKey, Signature, Signer, Variant,
-};
+use crate::upload::Uploads;
+use crate::variant::{Addressed, Allowance, Format, Grammar, Hint, Named, ObjectKey, Signature, Signer, Variant};
 
 mod batch;
 mod budget;
@@ -43,6 +36,7 @@ mod framing;
 mod lease;
 mod maker;
 mod negotiate;
+mod open;
 mod original;
 mod policy;
 mod probe;
@@ -52,15 +46,18 @@ mod purges;
 mod rates;
 mod readings;
 mod rendition;
-mod trial;
+mod response;
 mod signed;
+mod trial;
+mod uploads;
 mod write_back;
 
-use conditional::{Wanted, content_range, wanted};
+use conditional::{Wanted, wanted};
 pub use events::{Notified, NotifyError};
 pub use explain::{ExplainedVariant, Explanation, Seen};
-use maker::{Maker, Works};
+use maker::Maker;
 use negotiate::negotiate;
+pub use open::OpenError;
 use original::Sight;
 use policy::Policy;
 use problem::{ALLOWED, Failure, chain};
@@ -69,6 +66,7 @@ use purges::Purges;
 use rates::Limited;
 use readings::Readings;
 use rendition::{Answer, Rendition};
+use response::{empty, full, respond, slice, with_headers};
 
 /// An answer's body: bytes from memory, or a stream from a store.
 pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
@@ -99,19 +97,6 @@ pub struct Proxy {
     notifier: Option<Notifier>,
 }
 
-/// What one proxy hands on to the next, whose settings are others.
-struct Kept {
-    renditions: Cache<Variant, Answer>,
-    sights: Cache<ObjectKey, Sight>,
-    works: Works,
-    originals: Store,
-    variants: Store,
-    purges: Arc<Purges>,
-    tasks: Tasks,
-    metrics: Arc<Metrics>,
-    notifier: Option<Notifier>,
-}
-
 /// An answer, and what the log and the numbers say of it.
 #[derive(Debug)]
 pub struct Answered {
@@ -121,116 +106,10 @@ pub struct Answered {
     pub elapsed: Duration,
 }
 
-/// Why the proxy cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error(transparent)]
-    Grammar(#[from] GrammarError),
-    #[error("{key}: the store cannot be opened")]
-    Store { key: &'static str, source: crate::origin::OpenError },
-    #[error("{key}: cannot stand in a header, or is set by the proxy itself")]
-    Header { key: &'static str },
-    #[error(transparent)]
-    Notify(#[from] crate::notify::OpenError),
-    #[error(transparent)]
-    Template(#[from] crate::upload::TemplateError),
-    #[error("the resize threads cannot be started")]
-    Threads(#[source] std::io::Error),
-}
-
 /// How many flights of clients over their rate one that is not gets to see.
 const FLIGHTS_OF_OTHERS: usize = 8;
 
-/// What first looks at originals may occupy in memory.
-const SIGHTS_BYTES: u64 = 4 << 20;
-
 impl Proxy {
-    /// Opens the stores and starts the resize threads. Flights and write-backs run on `tasks`; all is counted in `metrics`.
-    ///
-    /// # Errors
-    /// A setting that cannot be used, or a store that cannot be opened, with the key in config.
-    pub async fn open(config: &Config, tasks: Tasks, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let open = async |key, text: &str, public_url: &str| {
-            let store = Store::open(text, public_url, &config.s3, &metrics.s3).await;
-            store.map_err(|source| OpenError::Store { key, source })
-        };
-        let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
-        let variants = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
-        let purges = Arc::new(Purges::default());
-        let works = Works::start(config, &variants, &tasks, &purges, &metrics)?;
-        works.watch(&metrics);
-        watch_stores(&originals, &variants, &metrics);
-        let notifier = match (config.notify.url.as_str(), config.notify.outbox.as_str()) {
-            ("", _) => None,
-            (_, "") => Some(Notifier::open(&config.notify, variants.clone(), &metrics, tasks.clone())?),
-            (_, outbox) => {
-                let outbox = open("notify.outbox", outbox, "").await?;
-                Some(Notifier::open(&config.notify, outbox, &metrics, tasks.clone())?)
-            }
-        };
-        let flights = config.work.flights.get();
-        let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
-        let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
-        watch(&renditions, &metrics);
-        watch_limits(config, &metrics);
-        let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, notifier };
-        Self::with(config, kept)
-    }
-
-    /// The same proxy with other settings: it has the same memory, stores, flights and threads, whose own settings stay as
-    /// they are. Requests that the former one has begun to answer are answered by it.
-    ///
-    /// # Errors
-    /// A setting that cannot be used.
-    pub fn renewed(&self, config: &Config) -> Result<Self, OpenError> {
-        let kept = Kept {
-            renditions: self.renditions.clone(),
-            sights: self.sights.clone(),
-            works: self.maker.works(),
-            originals: self.originals.clone(),
-            variants: self.variants.clone(),
-            purges: self.purges.clone(),
-            tasks: self.tasks.clone(),
-            metrics: self.metrics.clone(),
-            notifier: self.notifier.clone(),
-        };
-        Self::with(config, kept)
-    }
-
-    /// Everything that is made of settings alone.
-    fn with(config: &Config, kept: Kept) -> Result<Self, OpenError> {
-        let Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, notifier } = kept;
-        let grammar = Grammar::new(config)?;
-        let policy = Arc::new(Policy::new(config)?);
-        let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
-        let maker = Arc::new(Maker::new(config, works, o, v, policy.clone(), tasks.clone(), p));
-        let (g, o, n) = (grammar.clone(), originals.clone(), notifier.clone());
-        let uploads = Uploads::open(config, g, o, n, metrics.uploads.clone(), tasks.clone())?;
-        Ok(Self {
-            renditions,
-            sights,
-            maker,
-            offers: grammar.negotiated().to_vec(),
-            side_max: config.limits.max_side.get(),
-            signer: Signer::new(&config.signing),
-            require: config.signing.require,
-            serve: config.originals.serve,
-            mode: config.answers.mode,
-            overload: config.work.overload,
-            remembered: config.cache.failures,
-            readings: Readings::default(),
-            grammar,
-            originals,
-            variants,
-            purges,
-            policy,
-            tasks,
-            metrics,
-            uploads,
-            notifier,
-        })
-    }
-
     /// Answers a request of `client`; its body is not read.
     pub async fn answer<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
         let start = Instant::now();
@@ -243,63 +122,6 @@ impl Proxy {
         let elapsed = start.elapsed();
         self.metrics.answers.record(outcome, elapsed);
         Answered { response, outcome, elapsed }
-    }
-
-    /// Whether a request is an upload. Where they are not enabled none is.
-    #[must_use]
-    pub fn takes_upload(&self, method: &Method, path: &str) -> bool {
-        self.uploads.is_some() && Uploads::takes(method, path)
-    }
-
-    /// Answers an upload of `client`. What is remembered of the original's key is forgotten before anybody hears of it.
-    pub async fn upload<B>(self: &Arc<Self>, client: IpAddr, request: Request<B>) -> Response<Body>
-    where
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: std::error::Error + Send + Sync + 'static,
-    {
-        let Some(uploads) = &self.uploads else { return self.problem(&Failure::Method) };
-        if let Err(failure) = framing::check(&request).and_then(|()| self.maker.rates.ask(client)) {
-            return self.problem(&failure);
-        }
-        let this = self.clone();
-        let on_write = move |key: ObjectKey, written| {
-            let this = this.clone();
-            async move {
-                match written {
-                    Written::Anew => this.forget(&key),
-                    Written::Over => this.replaced(&key).await,
-                }
-            }
-            .boxed()
-        };
-        uploads.answer(client, request, Box::new(on_write)).await.map(Either::Left)
-    }
-
-    /// The purge of an original that was replaced. Where the variants' store fails, those there are found stale by their
-    /// original's ETag when it is next looked at.
-    async fn replaced(&self, key: &ObjectKey) {
-        for last in [false, false, true] {
-            match self.purge(key).await {
-                Ok(_) => return,
-                Err(error) if last => {
-                    tracing::error!(original = %key, error = problem::chain(&error), "old variants are still stored; purge it");
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// The way to the API that hears of uploads, if there is one.
-    #[must_use]
-    pub fn notifier(&self) -> Option<&Notifier> {
-        self.notifier.as_ref()
-    }
-
-    /// Delivers what waits in the outbox, until `stop`; it returns at once if no API is to hear of uploads.
-    pub async fn notify(&self, stop: CancellationToken) {
-        if let Some(notifier) = &self.notifier {
-            notifier.sweep(stop).await;
-        }
     }
 
     async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
@@ -411,68 +233,6 @@ impl Proxy {
         }))
     }
 
-    /// A plain original, if its kind is served: streamed, or in redirect mode at its public URL.
-    async fn original(&self, method: &Method, key: &ObjectKey, request: &HeaderMap) -> Result<Response<Body>, Failure> {
-        // An original that is replaced between the look and the stream is looked at again, once.
-        for _ in 0..2 {
-            let (meta, media_type) = self.look(key).await?;
-            if let (Mode::Redirect, Some(url)) = (self.mode, self.originals.public_url(key)) {
-                return self.redirect(&url);
-            }
-            let (headers, validators) = original::describe(&self.policy, &meta, media_type)?;
-            let wanted = wanted(method, request, &validators, meta.bytes)?;
-            if *method == Method::HEAD || wanted == Wanted::NotModified {
-                return Ok(respond(headers, &wanted, meta.bytes, empty));
-            }
-            if let Some(object) = self.open_stream(key, &wanted).await?
-                && object.meta.etag == meta.etag
-            {
-                return Ok(respond(headers, &wanted, meta.bytes, || streamed(object)));
-            }
-            self.sights.forget(key);
-        }
-        Err(Failure::StoreFailed)
-    }
-
-    /// The way to the original, for once, when a variant cannot be made now.
-    fn instead(&self, original: &ObjectKey) -> Result<Response<Body>, Failure> {
-        let url = match self.originals.public_url(original) {
-            Some(url) => url,
-            None if self.serve == Serve::None || self.require == Require::All => return Err(Failure::Overloaded),
-            None => original.url_path(),
-        };
-        let mut headers = self.policy.image_headers();
-        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        Ok(with_headers(StatusCode::TEMPORARY_REDIRECT, headers, empty()))
-    }
-
-    /// What the original is, if it is served.
-    async fn look(&self, key: &ObjectKey) -> Result<(Meta, Option<&'static str>), Failure> {
-        let missing = || Failure::NotFound(format!("there is no picture {:?}", key.as_str()).into());
-        if self.serve == Serve::None {
-            return Err(missing());
-        }
-        let take = |_| Sight::take(self.originals.clone(), key.clone(), self.remembered);
-        match self.sights.find_or_make(key, take).await.0 {
-            Sight::Object { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
-            Sight::Object { meta, media_type, .. } => Ok((meta, media_type)),
-            Sight::Failed { failure, .. } => Err(failure),
-        }
-    }
-
-    /// Opens the stream on the runtime of the tasks, where the store's connections live.
-    async fn open_stream(&self, key: &ObjectKey, wanted: &Wanted) -> Result<Option<Object>, Failure> {
-        let range = match wanted {
-            Wanted::Part(part) => Some(ByteRange::FromTo { first: *part.start(), last: *part.end() }),
-            Wanted::Whole | Wanted::NotModified => None,
-        };
-        let (store, key) = (self.originals.clone(), key.clone());
-        let opened = self.tasks.spawn(async move { store.get(&key, range).await }).await;
-        opened.map_err(|_| Failure::Internal)?.map_err(|error| Failure::of_store("original", &error))
-    }
-
     fn redirect(&self, url: &str) -> Result<Response<Body>, Failure> {
         let mut headers = self.policy.image_headers();
         headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
@@ -548,81 +308,4 @@ impl Proxy {
         self.maker.stop();
         drained
     }
-}
-
-/// Has memory and the flights shown among the numbers.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn watch(renditions: &Cache<Variant, Answer>, metrics: &Metrics) {
-    let read = |read: fn(&Cache<Variant, Answer>) -> u64| {
-        let renditions = renditions.clone();
-        vec![Reading::new(move || read(&renditions) as f64)]
-    };
-    metrics.watch("cache_bytes", "Memory that renditions occupy", read(Cache::weight));
-    metrics.watch("cache_entries", "Renditions in memory", read(Cache::entries));
-    metrics.watch("flights", "Variants that are being found or made", read(|cache| cache.flights() as u64));
-}
-
-/// Has it shown among the numbers when a store counts as gone.
-fn watch_stores(originals: &Store, variants: &Store, metrics: &Metrics) {
-    let gone = [("originals", originals), ("variants", variants)].map(|(name, store)| {
-        let store = store.clone();
-        Reading::new(move || f64::from(u8::from(store.is_gone()))).label("store", name)
-    });
-    metrics.watch("s3_circuit_open", "1 while a store counts as gone and is not asked", gone.into());
-}
-
-/// Has what config gives shown beside what is in use.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn watch_limits(config: &Config, metrics: &Metrics) {
-    let work = &config.work;
-    let limits = [
-        ("cache", config.cache.memory),
-        ("download", work.download_memory),
-        ("pixels", work.pixel_memory),
-        ("write_back", work.write_back_memory),
-    ];
-    let reading = |(of, limit): (_, bytesize::ByteSize)| Reading::new(move || limit.as_u64() as f64).label("of", of);
-    metrics.watch("limit_bytes", "Memory that config gives", limits.into_iter().map(reading).collect());
-}
-
-/// 200, 206 or 304, of a picture of `bytes` whose whole has `headers`.
-fn respond(mut headers: HeaderMap, wanted: &Wanted, bytes: u64, body: impl FnOnce() -> Body) -> Response<Body> {
-    match wanted {
-        Wanted::Whole => with_headers(StatusCode::OK, headers, body()),
-        Wanted::Part(part) => {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end() - part.start() + 1));
-            headers.insert(CONTENT_RANGE, content_range(part, bytes));
-            with_headers(StatusCode::PARTIAL_CONTENT, headers, body())
-        }
-        Wanted::NotModified => {
-            // RFC 9110 section 15.4.5: nothing that describes a body that is not sent.
-            headers.remove(CONTENT_LENGTH);
-            headers.remove(CONTENT_TYPE);
-            with_headers(StatusCode::NOT_MODIFIED, headers, empty())
-        }
-    }
-}
-
-fn with_headers(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
-}
-
-fn slice(bytes: &Bytes, part: &RangeInclusive<u64>) -> Bytes {
-    let position = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-    bytes.slice(position(*part.start())..position(part.end() + 1))
-}
-
-fn full(bytes: Bytes) -> Body {
-    Either::Left(Full::new(bytes))
-}
-
-fn empty() -> Body {
-    full(Bytes::new())
-}
-
-fn streamed(object: Object) -> Body {
-    Either::Right(BodyExt::boxed_unsync(StreamBody::new(object.body.map_ok(Frame::data))))
 }

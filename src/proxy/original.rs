@@ -7,15 +7,19 @@ use futures_util::StreamExt;
 use headers::{HeaderMapExt, LastModified};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    LOCATION,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::conditional::Validators;
+use super::conditional::{Validators, Wanted, wanted};
 use super::policy::Policy;
 use super::problem::Failure;
 use super::rendition::CACHE_STATUS;
+use super::response::{empty, respond, streamed, with_headers};
+use super::{Body, Proxy};
 use crate::cache::{Keep, Outcome};
-use crate::origin::{ByteRange, Meta, Store, StoreError};
+use crate::config::{Mode, Require, Serve};
+use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::resize::sniff;
 use crate::variant::ObjectKey;
 
@@ -24,6 +28,75 @@ use crate::variant::ObjectKey;
 pub(super) enum Sight {
     Object { meta: Meta, media_type: Option<&'static str>, remembered: Duration },
     Failed { failure: Failure, remembered: Duration },
+}
+
+impl Proxy {
+    /// A plain original, if its kind is served: streamed, or in redirect mode at its public URL.
+    pub(super) async fn original(
+        &self,
+        method: &Method,
+        key: &ObjectKey,
+        request: &HeaderMap,
+    ) -> Result<Response<Body>, Failure> {
+        // An original that is replaced between the look and the stream is looked at again, once.
+        for _ in 0..2 {
+            let (meta, media_type) = self.look(key).await?;
+            if let (Mode::Redirect, Some(url)) = (self.mode, self.originals.public_url(key)) {
+                return self.redirect(&url);
+            }
+            let (headers, validators) = describe(&self.policy, &meta, media_type)?;
+            let wanted = wanted(method, request, &validators, meta.bytes)?;
+            if *method == Method::HEAD || wanted == Wanted::NotModified {
+                return Ok(respond(headers, &wanted, meta.bytes, empty));
+            }
+            if let Some(object) = self.open_stream(key, &wanted).await?
+                && object.meta.etag == meta.etag
+            {
+                return Ok(respond(headers, &wanted, meta.bytes, || streamed(object)));
+            }
+            self.sights.forget(key);
+        }
+        Err(Failure::StoreFailed)
+    }
+
+    /// The way to the original, for once, when a variant cannot be made now.
+    pub(super) fn instead(&self, original: &ObjectKey) -> Result<Response<Body>, Failure> {
+        let url = match self.originals.public_url(original) {
+            Some(url) => url,
+            None if self.serve == Serve::None || self.require == Require::All => return Err(Failure::Overloaded),
+            None => original.url_path(),
+        };
+        let mut headers = self.policy.image_headers();
+        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        Ok(with_headers(StatusCode::TEMPORARY_REDIRECT, headers, empty()))
+    }
+
+    /// What the original is, if it is served.
+    async fn look(&self, key: &ObjectKey) -> Result<(Meta, Option<&'static str>), Failure> {
+        let missing = || Failure::NotFound(format!("there is no picture {:?}", key.as_str()).into());
+        if self.serve == Serve::None {
+            return Err(missing());
+        }
+        let take = |_| Sight::take(self.originals.clone(), key.clone(), self.remembered);
+        match self.sights.find_or_make(key, take).await.0 {
+            Sight::Object { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
+            Sight::Object { meta, media_type, .. } => Ok((meta, media_type)),
+            Sight::Failed { failure, .. } => Err(failure),
+        }
+    }
+
+    /// Opens the stream on the runtime of the tasks, where the store's connections live.
+    async fn open_stream(&self, key: &ObjectKey, wanted: &Wanted) -> Result<Option<Object>, Failure> {
+        let range = match wanted {
+            Wanted::Part(part) => Some(ByteRange::FromTo { first: *part.start(), last: *part.end() }),
+            Wanted::Whole | Wanted::NotModified => None,
+        };
+        let (store, key) = (self.originals.clone(), key.clone());
+        let opened = self.tasks.spawn(async move { store.get(&key, range).await }).await;
+        opened.map_err(|_| Failure::Internal)?.map_err(|error| Failure::of_store("original", &error))
+    }
 }
 
 /// As many of an object's first bytes as say what it is.
