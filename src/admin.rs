@@ -40,12 +40,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, Secret};
 use crate::current::Current;
 
-mod client;
 mod guard;
 mod health;
 mod pages;
 
-pub use client::{Client, ClientError};
 pub use health::Health;
 pub use pages::Pages;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use resized::admin::Client;
 use resized::metrics::Metrics;
 use resized::proxy::Proxy;
 use resized::tasks::Tasks;
@@ -13,6 +12,9 @@ use resized::variant::ObjectKey;
 use tokio::runtime::Runtime;
 
 use super::Settings;
+use client::Client;
+
+mod client;
 
 /// Delete every variant of an original
 ///

@@ -1,4 +1,4 @@
-//! Commands to nodes that run, by their admin listeners.
+//! Commands to nodes that run, by their admin listeners. It is the command line's: no server has it, and no request reaches it.
 
 use std::time::Duration;
 
@@ -11,19 +11,18 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::ANSWER_TIME;
-use crate::config::Secret;
+use resized::config::Secret;
 
 /// A client of admin listeners that share a token.
 #[derive(Debug)]
-pub struct Client {
+pub(super) struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     token: Secret,
 }
 
 /// Why a node did not answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(super) enum ClientError {
     #[error("the system's certificates cannot be read")]
     Roots(#[source] std::io::Error),
     #[error("the URL cannot be used: write it as http://10.0.0.7:8081")]
@@ -36,6 +35,8 @@ pub enum ClientError {
     Time,
 }
 
+/// How long an answer may take; nodes give themselves a minute.
+const ANSWER_TIME: Duration = Duration::from_secs(65);
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// The most that is read of an answer.
@@ -46,7 +47,7 @@ impl Client {
     ///
     /// # Errors
     /// The system's certificates cannot be read.
-    pub fn new(token: Secret) -> Result<Self, ClientError> {
+    pub(super) fn new(token: Secret) -> Result<Self, ClientError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIME));
         connector.enforce_http(false);
@@ -63,7 +64,7 @@ impl Client {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn post(&self, url: &str) -> Result<(StatusCode, String), ClientError> {
+    pub(super) async fn post(&self, url: &str) -> Result<(StatusCode, String), ClientError> {
         let mut request = Request::post(url).header(USER_AGENT, concat!("resized/", env!("CARGO_PKG_VERSION")));
         if !self.token.is_empty() {
             request = request.header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()));
@@ -74,7 +75,6 @@ impl Client {
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(ClientError::Body)?;
             Ok((parts.status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
         };
-        // A little longer than the node gives itself.
-        tokio::time::timeout(ANSWER_TIME + CONNECT_TIME, answer).await.map_err(|_| ClientError::Time)?
+        tokio::time::timeout(ANSWER_TIME, answer).await.map_err(|_| ClientError::Time)?
     }
 }
