@@ -21,7 +21,7 @@ use super::sizes::path_of;
 /// Exit status 1 if one of them would not be answered with a picture.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Paths, or whole URLs of which the path is taken
+    /// Paths, or whole URLs of which path and query are taken, with their signature if they have one
     #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
 }
@@ -35,13 +35,15 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
         for url in &arguments.urls {
             let path = path_of(url);
             println!("{path}");
-            let answer = match proxy.explain(&path).await {
+            let query = url.split('#').next().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
+            let target = if query.is_empty() { path } else { format!("{path}?{query}") };
+            let answer = match proxy.explain(&target).await {
                 Explanation::Refused(reason) => Err(format!("400: {reason}")),
-                Explanation::Original { key, object, hint, refused } => {
+                Explanation::Original { key, object, hint, forbidden, refused } => {
                     line("names", "an original as it is");
                     hint.iter().for_each(|hint| line("", hint));
                     line("original", &place(&settings.config.originals.store, key.as_str(), &object));
-                    original_answer(&object, refused)
+                    forbidden.map_or_else(|| original_answer(&object, refused), |reason| Err(format!("403: {reason}")))
                 }
                 Explanation::Variant(variant) => explain_variant(&variant, settings),
             };
@@ -71,6 +73,9 @@ fn explain_variant(explained: &ExplainedVariant, settings: &Settings) -> Result<
         line("or else", &place(&config.originals.store, literal.as_str(), seen));
     }
     line("variant", &place(&config.variants.store, explained.key.as_str(), &explained.stored));
+    if let Some(reason) = &explained.forbidden {
+        return Err(format!("403: {reason}"));
+    }
     if let Some(path) = &explained.snapped {
         return Ok(format!("301 to {path}, a size that [sizes] allows"));
     }

@@ -4,7 +4,7 @@ use super::Proxy;
 use super::problem::chain;
 use crate::config::Serve;
 use crate::origin::{Meta, PAGE_OBJECTS_MAX, Page, Store, StoreError};
-use crate::variant::{Addressed, Allowance, Hint, Named, ObjectKey, Variant};
+use crate::variant::{Addressed, Allowance, Hint, Named, ObjectKey, Signature, Variant};
 
 /// What a store says of an object; or why it says nothing.
 pub type Seen = Result<Option<Meta>, String>;
@@ -20,6 +20,8 @@ pub enum Explanation {
         object: Seen,
         /// Why it is no variant, if it looks much like one.
         hint: Option<String>,
+        /// Why its signature is not enough.
+        forbidden: Option<String>,
         /// Why it would not be served though it is there.
         refused: Option<String>,
     },
@@ -33,6 +35,8 @@ pub struct ExplainedVariant {
     pub variant: Variant,
     /// The path that stands for all that mean the same.
     pub canonical: String,
+    /// Why its signature is not enough.
+    pub forbidden: Option<String>,
     /// The path that clients are sent to, where this size is not allowed and another stands in for it.
     pub snapped: Option<String>,
     /// Why this size is not allowed, where none stands in for it.
@@ -52,17 +56,28 @@ pub struct ExplainedVariant {
 }
 
 impl Proxy {
-    /// Reads a path as a request's would be, and looks at what it names in the stores.
-    pub async fn explain(&self, path: &str) -> Explanation {
-        match self.grammar.parse(path) {
-            Err(error) => Explanation::Refused(error.to_string()),
-            Ok(Named::Object(key, hint)) => {
+    /// Reads a path and query as a request's would be, and looks at what they name in the stores.
+    pub async fn explain(&self, target: &str) -> Explanation {
+        let named = match self.grammar.parse(target) {
+            Ok(named) => named,
+            Err(error) => return Explanation::Refused(error.to_string()),
+        };
+        let signature = self.signature(&named, target.split_once('?').map(|(_, query)| query));
+        let forbidden = signature.as_ref().err().map(|failure| failure.detail().to_owned());
+        match named {
+            Named::Object(key, hint) => {
                 let hint = (hint == Hint::SideTooLarge)
                     .then(|| format!("a side may be at most {} pixels (limits.max_side)", self.side_max));
                 let refused = (self.serve == Serve::None).then(|| "originals.serve is \"none\"".to_owned());
-                Explanation::Original { object: seen(&self.originals, &key).await, key, hint, refused }
+                Explanation::Original { object: seen(&self.originals, &key).await, key, hint, forbidden, refused }
             }
-            Ok(Named::Variant(addressed)) => Explanation::Variant(Box::new(self.explain_variant(addressed).await)),
+            Named::Variant(mut addressed) => {
+                if matches!(signature, Ok(Signature::Valid { .. })) {
+                    addressed.allowance = Allowance::Allowed;
+                }
+                let variant = self.explain_variant(addressed).await;
+                Explanation::Variant(Box::new(ExplainedVariant { forbidden, ..variant }))
+            }
         }
     }
 
@@ -99,6 +114,7 @@ impl Proxy {
         ExplainedVariant {
             variant,
             canonical,
+            forbidden: None,
             snapped,
             disallowed,
             original,

@@ -92,6 +92,16 @@ async fn explain_says_what_a_path_means_and_what_is_there() {
     let (out, _, status) =
         run(&bucket, &["--set", "sizes.policy=list", "--set", "sizes.list=[\"20x\"]", "explain", "a%20cat_12x.jpg"]);
     assert!(status == 1 && out.contains("404: this size or quality is not allowed"), "{out}");
+    let key = [("RESIZED_SIGNING__KEYS", "0123456789abcdef0123456789abcdef"), ("RESIZED_SIGNING__REQUIRE", "variants")];
+    let settings = on_bucket(&bucket);
+    let environment: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(key).collect();
+    let signing = |arguments: &[&str]| tokio::task::block_in_place(|| resized(arguments, &environment));
+    let (out, _, status) = signing(&["explain", "/a%20cat_12x.jpg"]);
+    assert!(status == 1 && out.contains("answer     403: this URL has to be signed"), "{out}");
+    let (signed, error, _) = signing(&["sign", "/a%20cat_12x.jpg"]);
+    let listed = ["--set", "sizes.policy=list", "--set", "sizes.list=[\"20x\"]", "explain", signed.trim()];
+    let (out, _, status) = signing(&listed);
+    assert!(status == 0 && out.contains("answer     it is made, and stored"), "{out}{error}");
     let (out, _, _) = run(&bucket, &["explain", "a%20cat_9999x.jpg"]);
     assert!(out.contains("at most 4096 pixels (limits.max_side)"), "{out}");
     let (out, _, status) = run(&bucket, &["--set", "limits.original_bytes=10", "explain", "a%20cat_9x.jpg"]);
