@@ -1,0 +1,150 @@
+//! What has to hold for any bytes that come by the network or stand in a config: bodies of fuzz targets, which `cargo test` runs
+//! too, on the corpus. A whole server of a folder runs behind them.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use resized::config::{Config, Log, SizePolicy};
+use resized::current::Current;
+use resized::metrics::Metrics;
+use resized::proxy::Proxy;
+use resized::server::Server;
+use resized::tasks::Tasks;
+use resized::telemetry::AccessLog;
+use resized::variant::{Allowance, Grammar, Named, to_be_signed};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+/// What uploads in the corpus are sent with.
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// No answer takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server of a temporary folder, and the way into it that takes no socket.
+struct Front {
+    runtime: Runtime,
+    proxy: Arc<Proxy>,
+    address: SocketAddr,
+}
+
+fn settings(folder: &std::path::Path) -> Config {
+    let mut config = Config::default();
+    config.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.server.threads = 1;
+    config.originals.store = format!("file:{}/originals", folder.display());
+    config.variants.store = format!("file:{}/variants", folder.display());
+    config.upload.enabled = true;
+    config.upload.token = TOKEN.into();
+    config.upload.base_url = "http://images.test".into();
+    config.upload.key = "{sha256}.{ext}".into();
+    config.presets.insert("small".into(), "30x30_crop".into());
+    config.urls.segment = true;
+    config
+}
+
+fn front() -> &'static Front {
+    static FRONT: OnceLock<Front> = OnceLock::new();
+    FRONT.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder").keep();
+        let config = settings(&folder);
+        let runtime = Runtime::new().expect("a runtime");
+        let tasks = Tasks::on(runtime.handle().clone());
+        let proxy = runtime.block_on(Proxy::open(&config, tasks, Arc::new(Metrics::new()))).expect("the stores open");
+        let proxy = Arc::new(proxy);
+        let server = Server::bind(&config.server).expect("a free port");
+        let address = server.address();
+        let served = Current::new(proxy.clone());
+        std::thread::spawn(move || {
+            let log = AccessLog::start(&Log::default(), std::io::sink()).expect("a log");
+            server.run(&served, &log, &CancellationToken::new())
+        });
+        Front { runtime, proxy, address }
+    })
+}
+
+/// Any bytes as all that a client ever sends on one connection: answers in HTTP, or none; then the end, and never a hang.
+pub fn connection(bytes: &[u8]) {
+    let mut stream = TcpStream::connect(front().address).expect("the server still takes connections");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    // The server may have closed it by then.
+    let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+            panic!("no end within {PATIENCE:?}");
+        }
+        // Reset, where the server closed with bytes unread.
+        _ => {}
+    }
+    let is_http2 = bytes.starts_with(b"PRI * HTTP/2.0");
+    assert!(answer.is_empty() || is_http2 || answer.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&answer));
+    assert!(!answer.starts_with(b"HTTP/1.1 500"), "{:?}", String::from_utf8_lossy(&answer));
+}
+
+/// Any bytes as the body of a form: what is no form, or has no picture, is refused by a 4xx.
+pub fn form(bytes: &[u8]) {
+    let request = http::Request::post("/upload")
+        .header("host", "x")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .header("content-type", "multipart/form-data; boundary=b")
+        .body(Full::new(bytes::Bytes::copy_from_slice(bytes)))
+        .expect("a request");
+    let Front { runtime, proxy, .. } = front();
+    let (status, body) = runtime.block_on(async {
+        let answer = proxy.upload(IpAddr::V4(Ipv4Addr::LOCALHOST), request).await;
+        (answer.status(), answer.into_body().collect().await.map(|body| body.to_bytes()))
+    });
+    assert!(status.as_u16() == 201 || status.as_u16() == 200 || status.is_client_error(), "{status} {body:?}");
+}
+
+/// Any bytes as a notification of S3, bare or wrapped: a purge of what it names, or an error.
+pub fn event(bytes: &[u8]) {
+    let Front { runtime, proxy, .. } = front();
+    let _ = runtime.block_on(proxy.notified(bytes));
+}
+
+/// Any text as a path: an error, or a key that stays inside; a variant has one spelling, and what `[sizes]` leads to is allowed.
+pub fn path(bytes: &[u8]) {
+    static GRAMMARS: OnceLock<Vec<Grammar>> = OnceLock::new();
+    let grammars = GRAMMARS.get_or_init(|| {
+        let policies = [SizePolicy::Any, SizePolicy::List, SizePolicy::Step, SizePolicy::Presets];
+        let grammar = |policy| {
+            let mut config = settings(std::path::Path::new("/nowhere"));
+            config.sizes.policy = policy;
+            config.sizes.list = vec!["300x200".into(), "40x".into()];
+            config.sizes.step = 64;
+            Grammar::new(&config).expect("a grammar")
+        };
+        policies.into_iter().map(grammar).collect()
+    });
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = to_be_signed(text);
+    for grammar in grammars {
+        let Ok(named) = grammar.parse(text) else { continue };
+        let outside =
+            |key: &str| key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains(['\\', '\0']);
+        assert!(!outside(named.literal().as_str()), "{text:?}");
+        let Named::Variant(addressed) = named else { continue };
+        assert!(!outside(addressed.variant.original.as_str()) && !outside(addressed.variant.storage_key().as_str()));
+        let again = grammar.parse(&grammar.show(&addressed.variant));
+        let is_the_same = matches!(&again, Ok(Named::Variant(again)) if again.variant == addressed.variant);
+        assert!(is_the_same, "{text:?} is {:?} and shown {again:?}", addressed.variant);
+        if let Allowance::Snapped(other) | Allowance::Refused(other) = &addressed.allowance {
+            assert_eq!(grammar.allowance(other), Allowance::Allowed, "{text:?} leads to {other:?}");
+        }
+    }
+}
+
+/// Any bytes as a config.toml: an error, or settings that a grammar is made of or refused with a key.
+pub fn config(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(bytes).expect("it is written");
+    let Ok(config) = Config::load(Some(file.path())) else { return };
+    if let Err(error) = Grammar::new(&config) {
+        assert!(!error.key.is_empty());
+    }
+}
