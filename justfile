@@ -45,6 +45,11 @@ chaos seconds="600":
     TEST_CHAOS_SECONDS={{seconds}} TEST_BINARY={{justfile_directory()}}/target/release/resized \
         tests/with-seaweedfs cargo test --test chaos --locked
 
+# So many mutated pictures through a running server: an image or a clear error each, in time and within memory
+mutated count="100000":
+    cargo build --release --locked
+    TEST_MUTATED={{count}} TEST_BINARY={{justfile_directory()}}/target/release/resized cargo test --test mutated --locked -- --nocapture
+
 # Ceph RGW (Debian's packages): what `resized check` says of it, and the suite of the stores
 ceph:
     tests/with-ceph tests/check-server

@@ -13,6 +13,7 @@ import asyncio
 import os
 import re
 import resource
+import shutil
 import socket
 import statistics
 import subprocess
@@ -35,7 +36,7 @@ def start(folder: str) -> tuple[subprocess.Popen, str]:
         "SERVER__LISTEN": "127.0.0.1:0",
         "ADMIN__LISTEN": "",
         "LOG__FORMAT": "json",
-        "ORIGINALS__STORE": f"file:{ROOT}/samples",
+        "ORIGINALS__STORE": f"file:{folder}/originals",
         "VARIANTS__STORE": f"file:{folder}/variants",
         "UPLOAD__ENABLED": "true",
         "UPLOAD__TOKEN": TOKEN,
@@ -146,6 +147,8 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "originals").mkdir()
+        shutil.copy(ROOT / "samples" / "cat.jpg", Path(folder) / "originals")
         server, address = start(folder)
         try:
             hits(address, folder)

@@ -1,0 +1,136 @@
+//! Mutated pictures through the running server: each is answered by an image or by a clear error, in time, and its memory stays
+//! within what config allows. `TEST_MUTATED` says how many: `just mutated` takes 100,000.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use reqwest::{Client, StatusCode};
+use resized::resize::sniff;
+
+#[path = "shared/process.rs"]
+mod process;
+
+use process::{Node, Settings};
+
+const MIB: u64 = 1 << 20;
+/// Cache, downloads, pixels, write-backs, and what a process has besides: threads, codecs' own tables, connections.
+const MEMORY_MIB: [u64; 5] = [16, 32, 64, 16, 160];
+const AT_ONCE: usize = 8;
+/// Processor time that config allows a variant, waiting for it, and a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const WANTED: [&str; 5] = ["64x64.jpg", "40x40_crop_smart.webp", "100x.png", "x30.gif", "4000x4000.jpg.webp"];
+
+/// xorshift64*: the same pictures each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end.max(1) as u64).unwrap()
+    }
+}
+
+/// Small pictures of every kind.
+fn pictures() -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = |folder: &str| fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut pictures: Vec<_> = files("fuzz/seeds/header").map(|path| fs::read(path).unwrap()).collect();
+    // These begin with what is wanted of them.
+    pictures.extend(files("fuzz/seeds/render").map(|path| fs::read(path).unwrap()[4..].to_vec()));
+    let animations = files("tests/animations").filter(|path| path.extension().is_some_and(|end| end != "py"));
+    pictures.extend(animations.map(|path| fs::read(path).unwrap()));
+    assert!(pictures.len() > 20);
+    pictures
+}
+
+/// Turned bits, extreme numbers, pieces repeated, moved or missing: one to four of them, half of them near the beginning.
+fn mutate(picture: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = picture.to_vec();
+    for _ in 0..=random.below(4) {
+        let range = if random.below(2) == 0 { bytes.len().min(200) } else { bytes.len() };
+        let at = random.below(range);
+        let length = random.below(64).min(bytes.len() - at);
+        match random.below(6) {
+            0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+            2 => bytes[at..at + length].fill(if random.below(2) == 0 { 0 } else { 0xFF }),
+            3 => bytes.truncate(at),
+            4 => {
+                let piece = bytes[at..at + length].to_vec();
+                let to = random.below(bytes.len() + 1);
+                bytes.splice(to..to, piece);
+            }
+            _ => drop(bytes.drain(at..at + length)),
+        }
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mutated_picture_is_an_image_or_a_clear_error_and_never_the_servers_end() {
+    let count: usize = std::env::var("TEST_MUTATED").map_or(400, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let originals = folder.path().join("originals");
+    fs::create_dir(&originals).unwrap();
+    let mib = |n: usize| format!("{}MiB", MEMORY_MIB[n]);
+    let settings: Settings = vec![
+        ("RESIZED_ORIGINALS__STORE", format!("file:{}", originals.display())),
+        ("RESIZED_VARIANTS__STORE", format!("file:{}/variants", folder.path().display())),
+        ("RESIZED_LIMITS__ORIGINAL_BYTES", "8MiB".into()),
+        ("RESIZED_LIMITS__INPUT_PIXELS", "4000000".into()),
+        ("RESIZED_LIMITS__RENDER_TIME", "10s".into()),
+        ("RESIZED_CACHE__MEMORY", mib(0)),
+        ("RESIZED_WORK__DOWNLOAD_MEMORY", mib(1)),
+        ("RESIZED_WORK__PIXEL_MEMORY", mib(2)),
+        ("RESIZED_WORK__WRITE_BACK_MEMORY", mib(3)),
+    ];
+    let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
+    let client = Client::builder().timeout(PATIENCE).build().unwrap();
+    let pictures = pictures();
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mutated = (0..count).map(|n| (n, mutate(&pictures[n % pictures.len()], &mut random)));
+    let ask = |(n, bytes): (usize, Vec<u8>)| {
+        let (file, client) = (originals.join(format!("{n}")), client.clone());
+        let url = format!("{}/{n}_{}", node.url, WANTED[n % WANTED.len()]);
+        async move {
+            // An original without an extension, of which a variant may be of any format.
+            let path = file.with_extension(url.rsplit_once('/').unwrap().1.split('.').nth(1).unwrap());
+            fs::write(&path, &bytes).unwrap();
+            let start = Instant::now();
+            let answer = client.get(&url).send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+            let (status, media_type) = (answer.status(), answer.headers()["content-type"].to_str().unwrap().to_owned());
+            let body = answer.bytes().await.unwrap();
+            fs::remove_file(path).unwrap();
+            match status {
+                StatusCode::OK => assert_eq!(sniff(&body), Some(&*media_type), "{url}"),
+                StatusCode::UNPROCESSABLE_ENTITY => {
+                    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                    assert!(!problem["detail"].as_str().unwrap().is_empty(), "{url}: {problem}");
+                }
+                status => panic!("{url}: {status} {}", String::from_utf8_lossy(&body)),
+            }
+            (status, start.elapsed())
+        }
+    };
+    let answers: Vec<_> = futures_util::stream::iter(mutated).map(ask).buffer_unordered(AT_ONCE).collect().await;
+    let images = answers.iter().filter(|(status, _)| *status == StatusCode::OK).count();
+    let slowest = answers.iter().map(|(_, time)| *time).max().unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", node.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_bytes = 1024 * peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+    let panics = node.told().matches("a codec panicked").count();
+    println!("{count}: {images} images, slowest {slowest:?}, peak {} MiB, {panics} panics", peak_bytes / MIB);
+    assert!(images > 0 && images < count, "some can be made, and some cannot");
+    assert!(peak_bytes < MIB * MEMORY_MIB.iter().sum::<u64>(), "{} MiB", peak_bytes / MIB);
+    let alive = client.get(format!("{}/healthz", node.admin)).send().await.unwrap();
+    assert_eq!(alive.status(), StatusCode::OK);
+}
