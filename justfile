@@ -50,6 +50,11 @@ mutated count="100000":
     cargo build --release --locked
     TEST_MUTATED={{count}} TEST_BINARY={{justfile_directory()}}/target/release/resized cargo test --test mutated --locked -- --nocapture
 
+# An hour of well-meant and hostile load at four fifths of capacity: memory, descriptors, latencies, with a plot
+soak seconds="3600":
+    cargo build --release --locked
+    SOAK_SECONDS={{seconds}} tests/soak.py
+
 # Ceph RGW (Debian's packages): what `resized check` says of it, and the suite of the stores
 ceph:
     tests/with-ceph tests/check-server
