@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use resized::config::Config;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bucket::{Bucket, Fault, Operation};
 use crate::node::TOKEN;
@@ -265,13 +265,19 @@ async fn a_picture_at_hand_is_tried_out_and_leaves_nothing_behind() {
     let mut slow = Vec::new();
     for _ in 0..4 {
         let mut sender = tokio::net::TcpStream::connect(stage.admin.unwrap()).await.unwrap();
-        let head = "POST /playground/try/dog_40x40.jpg HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000\r\n\r\n";
+        let head = "POST /playground/try/dog_40x40.jpg HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000\r\n\
+                    expect: 100-continue\r\n\r\n";
         sender.write_all(head.as_bytes()).await.unwrap();
+        // Its body is asked for once it has its place.
+        let mut status = [0; 12];
+        sender.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 100");
         slow.push(sender);
     }
-    while try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0 != StatusCode::SERVICE_UNAVAILABLE {}
+    assert_eq!(try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0, StatusCode::SERVICE_UNAVAILABLE);
     drop(slow);
-    while try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0 != StatusCode::OK {}
+    let freed = async { while try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0 != StatusCode::OK {} };
+    tokio::time::timeout(Duration::from_secs(30), freed).await.expect("places are given back");
     // As many places as ever: none was kept by those that failed.
     for _ in 0..8 {
         assert_eq!(try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0, StatusCode::OK);
