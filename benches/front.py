@@ -294,7 +294,7 @@ end
 def under_load(seconds=8, rate=4000):
     """Hits while all cores resize: at a fixed rate what they wait, and how many there are at most."""
     (work / "misses.lua").write_text(MISSES)
-    server = ours("load", f'[variants]\nstore = "file:{work}/load-variants"\n', cores="0,1")
+    server = ours("load", f'[variants]\nstore = "file:{work}/load-variants"\n[rates]\nvariants_per_original = 0\n', cores="0,1")
     url = f"http://127.0.0.1:{server.port}{small}"
     fetch(server, small)
 
