@@ -2,7 +2,7 @@
 //!
 //! A reload finds the settings anew, makes new parts from all of them, and only when each could be made puts them in place
 //! of the old. What requests are under way goes on with the old parts; memory, stores, flights, queues and threads are the
-//! same ones before and after. The settings of those cannot change, stay as they are, and are named: [`config::FIXED`].
+//! same ones before and after. The settings of those cannot change, stay as they are, and are named: [`crate::config::FIXED`].
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
