@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod config;
 mod explain;
+mod health;
 mod manual;
 mod outbox;
 mod purge;
@@ -57,6 +58,7 @@ enum Command {
     /// Serve pictures until SIGTERM; what happens without a command
     Serve,
     Check(check::Arguments),
+    Health(health::Arguments),
     Config(config::Arguments),
     Explain(explain::Arguments),
     Resize(resize::Arguments),
@@ -86,6 +88,7 @@ impl Cli {
             Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
             Command::Serve => serve::run(&settings),
             Command::Check(arguments) => check::run(&arguments, &settings),
+            Command::Health(arguments) => health::run(&arguments, &settings),
             Command::Config(arguments) => config::run(&arguments, &settings),
             Command::Explain(arguments) => explain::run(&arguments, &settings),
             Command::Resize(arguments) => resize::run(arguments, settings),

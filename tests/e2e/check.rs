@@ -5,6 +5,7 @@ use std::process::Command;
 use crate::bucket::{Bucket, Fault, Operation};
 use crate::node::{Node, on_bucket};
 use crate::receiver::{Receiver, SECRET};
+use crate::stage::until;
 
 /// What the program prints with these arguments and this environment, and its exit status.
 pub fn resized(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, i32) {
@@ -111,4 +112,28 @@ fn the_command_line_teaches_and_says_what_it_does_not_understand() {
     assert!(status == 1 && error.contains("memroy"), "{error}");
     let (_, error, status) = resized(&["check", "--config", "no-such.toml"], &[]);
     assert!(status == 1 && error.contains("no-such.toml"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_without_curl_asks_the_program_how_it_is() {
+    let bucket = Bucket::start().await;
+    let health = |admin: &str, arguments: &[&str]| {
+        let arguments = [&["health"], arguments].concat();
+        let address = admin.trim_start_matches("http://").replace("127.0.0.1", "0.0.0.0");
+        let environment = [("RESIZED_ADMIN__LISTEN", address.as_str()), ("RESIZED_ADMIN__TOKEN", "hush")];
+        tokio::task::block_in_place(|| resized(&arguments, &environment))
+    };
+    bucket.fail(Operation::Head, "variants/", Fault::Status(503));
+    let node = Node::start(&on_bucket(&bucket));
+    let (out, _, status) = health(&node.admin, &["--ready"]);
+    assert_eq!((out.as_str(), status), ("503 variants.store: the store does not answer\n", 1));
+    assert_eq!(health(&node.admin, &[]).2, 0, "it lives all the same");
+    bucket.heal();
+    // What was found is remembered for a moment.
+    until("it is ready", || health(&node.admin, &["--ready"]).2 == 0).await;
+    let admin = node.admin.clone();
+    drop(node);
+    let (_, error, status) = health(&admin, &[]);
+    assert_eq!(status, 1, "{error}");
+    assert!(error.contains("/healthz"), "{error}");
 }
