@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::bucket::{Bucket, Operation};
 use crate::pictures::jpeg;
-use crate::stage::{Stage, header, settings};
+use crate::stage::{Stage, header, settings, until};
 
 async fn stage(policy: SizePolicy) -> (Bucket, Stage) {
     let bucket = Bucket::start().await;
@@ -100,6 +100,7 @@ async fn a_signed_url_may_ask_for_more_than_the_list_and_one_that_is_wrong_for_n
     let bound = stage.get(&signed("/cat_42x40.jpg", Some(far))).await;
     assert_eq!(bound.status(), StatusCode::OK);
     assert!(header(&bound, "cache-control").starts_with("private, max-age="), "{bound:?}");
+    until("both are stored behind their answers", || bucket.keys("variants/").len() == 2).await;
     let requests_before = requests(&bucket);
     let other = signed("/cat_43x40.jpg", None);
     for path in [signed("/cat_43x40.jpg", Some(1)), other.replace("_43", "_44"), other.replace('?', "?expires=9&")] {
