@@ -76,26 +76,21 @@ impl Cli {
     /// # Errors
     /// What is wrong, for whoever typed it.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let command = self.command.unwrap_or(Command::Serve);
-        // These need no settings, and are asked for where there may be none.
-        match command {
-            Command::Completions(arguments) => return manual::complete(&arguments),
-            Command::Man(arguments) => return manual::man(&arguments),
-            _ => {}
-        }
-        let settings = Settings::load(&self.flags)?;
-        match command {
-            Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
-            Command::Serve => serve::run(&settings),
-            Command::Check(arguments) => check::run(&arguments, &settings),
-            Command::Health(arguments) => health::run(&arguments, &settings),
-            Command::Config(arguments) => config::run(&arguments, &settings),
-            Command::Explain(arguments) => explain::run(&arguments, &settings),
-            Command::Resize(arguments) => resize::run(arguments, settings),
-            Command::Purge(arguments) => purge::run(&arguments, &settings),
-            Command::Warm(arguments) => warm::run(arguments, settings),
-            Command::Outbox(arguments) => outbox::run(arguments, &settings),
-            Command::Sign(arguments) => sign::run(&arguments, &settings),
+        let settings = || Settings::load(&self.flags);
+        match self.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve::run(&settings()?),
+            Command::Check(arguments) => check::run(&arguments, &settings()?),
+            Command::Health(arguments) => health::run(&arguments, &settings()?),
+            Command::Config(arguments) => config::run(&arguments, &settings()?),
+            Command::Explain(arguments) => explain::run(&arguments, &settings()?),
+            Command::Resize(arguments) => resize::run(arguments, settings()?),
+            Command::Purge(arguments) => purge::run(&arguments, &settings()?),
+            Command::Warm(arguments) => warm::run(arguments, settings()?),
+            Command::Outbox(arguments) => outbox::run(arguments, &settings()?),
+            Command::Sign(arguments) => sign::run(&arguments, &settings()?),
+            // These need no settings, and are asked for where there may be none.
+            Command::Completions(arguments) => manual::complete(&arguments),
+            Command::Man(arguments) => manual::man(&arguments),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Proxy {
 
     async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
         framing::check(request)?;
-        self.maker.rates.ask(client)?;
+        self.maker.rates().ask(client)?;
         let (method, uri, request) = (request.method(), request.uri(), request.headers());
         match *method {
             Method::GET | Method::HEAD => {}

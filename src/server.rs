@@ -76,7 +76,9 @@ pub enum BindError {
 struct ConnectionLimits {
     /// One permit a connection.
     connections: Arc<Semaphore>,
-    places: Option<Arc<Places>>,
+    places: Arc<Places>,
+    /// Zero is no limit.
+    per_client: usize,
     idle_timeout: Duration,
     write_timeout: Duration,
     drain_timeout: Duration,
@@ -125,7 +127,8 @@ impl Server {
     }
 
     fn new(listeners: Vec<TcpListener>, address: SocketAddr, config: &config::Server) -> Result<Self, BindError> {
-        let limits = ConnectionLimits::new(config, Arc::new(Semaphore::new(config.connections.get())))?;
+        let connections = Arc::new(Semaphore::new(config.connections.get()));
+        let limits = ConnectionLimits::new(config, connections, Arc::default())?;
         Ok(Self { listeners, address, connections: Connections(Current::new(limits)) })
     }
 
@@ -165,10 +168,12 @@ impl Server {
 }
 
 impl ConnectionLimits {
-    fn new(config: &config::Server, connections: Arc<Semaphore>) -> Result<Self, TlsError> {
+    /// `connections` and `places` are what those that are open already have.
+    fn new(config: &config::Server, connections: Arc<Semaphore>, places: Arc<Places>) -> Result<Self, TlsError> {
         Ok(Self {
             connections,
-            places: Places::unless_zero(config.connections_per_client),
+            places,
+            per_client: config.connections_per_client,
             idle_timeout: config.idle_timeout,
             write_timeout: config.write_timeout,
             drain_timeout: config.drain_timeout,
@@ -187,7 +192,8 @@ impl Connections {
     /// # Errors
     /// TLS is configured and cannot be spoken.
     pub fn prepare(&self, config: &config::Server) -> Result<Prepared, TlsError> {
-        ConnectionLimits::new(config, self.0.get().connections.clone()).map(Prepared)
+        let current = self.0.get();
+        ConnectionLimits::new(config, current.connections.clone(), current.places.clone()).map(Prepared)
     }
 
     /// Has it asked of the connections that are accepted from now on.
@@ -307,11 +313,11 @@ async fn greet(
     limits: &ConnectionLimits,
 ) -> io::Result<(Greeted, IpAddr, Option<Place>)> {
     let client = limits.trusted.client(&mut stream, peer).await?;
-    let place = match &limits.places {
-        Some(places) if !limits.trusted.trusts(client) => {
-            Some(places.take(client).ok_or_else(|| io::Error::other("its client has server.connections_per_client"))?)
-        }
-        _ => None,
+    let place = if limits.per_client == 0 || limits.trusted.trusts(client) {
+        None
+    } else {
+        let place = limits.places.take(client, limits.per_client);
+        Some(place.ok_or_else(|| io::Error::other("its client has server.connections_per_client"))?)
     };
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_timeout));

@@ -14,19 +14,18 @@ mod works;
 use look_up::Lookup;
 pub(super) use works::Works;
 
-use super::batch::{Batches, Made};
-use super::budget::{Budget, Ticket};
-use super::lease::{Claim, Lease, Leases};
+use super::batch::Made;
+use super::budget::Ticket;
+use super::lease::{Claim, Lease};
 use super::policy::Policy;
 use super::problem::{Failure, chain};
 use super::purges::Purges;
 use super::rates::Rates;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
-use super::write_back::{Write, WriteBack, Written};
+use super::write_back::{Write, Written};
 use crate::config::{Config, Mode};
-use crate::metrics::Pixels;
 use crate::origin::{Attributes, Precondition, Store};
-use crate::resize::{Limits, PIPELINE, Resizer};
+use crate::resize::{Limits, PIPELINE};
 use crate::tasks::Tasks;
 use crate::variant::{ObjectKey, Variant};
 
@@ -35,17 +34,10 @@ use crate::variant::{ObjectKey, Variant};
 pub(super) struct Maker {
     originals: Store,
     variants: Store,
-    write_back: WriteBack,
-    resizer: Arc<Resizer>,
-    times: Pixels,
-    downloads: Arc<Budget>,
-    pixels: Arc<Budget>,
+    works: Works,
     policy: Arc<Policy>,
     purges: Arc<Purges>,
-    pub(super) rates: Rates,
-    batches: Arc<Batches>,
     tasks: Tasks,
-    leases: Option<Leases>,
     mode: Mode,
     /// Whether originals never change under their keys, so that nothing need be looked at again.
     immutable: bool,
@@ -81,17 +73,9 @@ impl Maker {
         tasks: Tasks,
         purges: Arc<Purges>,
     ) -> Self {
-        let Works { write_back, resizer, times, downloads, pixels, batches, leases } = works;
         Self {
-            write_back,
-            resizer,
-            times,
-            downloads,
-            pixels,
-            batches,
-            leases,
+            works: works.limited_to(&config.rates),
             purges,
-            rates: Rates::new(&config.rates),
             tasks,
             mode: config.answers.mode,
             immutable: config.originals.immutable,
@@ -107,20 +91,16 @@ impl Maker {
 
     /// What the next maker goes on with.
     pub(super) fn works(&self) -> Works {
-        let Self { write_back, resizer, times, downloads, pixels, batches, leases, .. } = self;
-        Works {
-            write_back: write_back.clone(),
-            resizer: resizer.clone(),
-            times: times.clone(),
-            downloads: downloads.clone(),
-            pixels: pixels.clone(),
-            batches: batches.clone(),
-            leases: leases.clone(),
-        }
+        self.works.clone()
     }
 
-    /// The whole flight, within its time, which `client` began. `stale` is what memory has, if it has to be looked after; where the store fails, it
-    /// is the answer still.
+    /// What clients may do in a minute, and what may be made.
+    pub(super) fn rates(&self) -> &Rates {
+        &self.works.rates
+    }
+
+    /// The whole flight, within its time, which `client` began. `stale` is what memory has, if it has to be looked after;
+    /// where the store fails, it is the answer still.
     pub(super) async fn make(self: Arc<Self>, variant: Variant, client: IpAddr, stale: Option<Answer>) -> Answer {
         let mut steps = Steps::default();
         let flight = self.renew_or_make(&variant, client, stale.as_ref(), &mut steps);
@@ -161,7 +141,7 @@ impl Maker {
             };
             // What replaces an older one fills no bucket.
             if attempt == 0 && precondition == Precondition::Absent {
-                self.rates.make(&variant.original, client)?;
+                self.works.rates.make(&variant.original, client)?;
             }
             if let Some(answer) = self.make_and_store(&key, variant, precondition, lease, steps).await? {
                 return Ok(answer);
@@ -201,7 +181,7 @@ impl Maker {
         steps: &mut Steps,
     ) -> Result<(Lookup, Option<Arc<Lease>>), Failure> {
         let found = self.look_up(key, variant, steps).await?;
-        let wait = self.leases.as_ref().and_then(|leases| leases.wait(key));
+        let wait = self.works.leases.as_ref().and_then(|leases| leases.wait(key));
         let (Lookup::Make(_), Some(mut wait)) = (&found, wait) else { return Ok((found, None)) };
         loop {
             let claim = steps.time("lease", wait.claim()).await;
@@ -230,11 +210,11 @@ impl Maker {
             Rendition::new(&self.policy, media_type, bytes, SystemTime::now(), origin)
         };
         if self.mode == Mode::Stream {
-            self.write_back.later(write);
+            self.works.write_back.later(write);
             return Ok(Some(Answer::Rendition(Arc::new(rendition(bytes, origin)?))));
         }
         let key = write.key.clone();
-        let written = steps.time("store", self.write_back.now(write)).await;
+        let written = steps.time("store", self.works.write_back.now(write)).await;
         origin.steps = steps.clone();
         match written {
             Ok(Written::Stored) => return self.location(&key, &fingerprint(&bytes), origin).map(Some),
@@ -268,6 +248,6 @@ impl Maker {
 
     /// Finishes the resize jobs that have begun and ends the threads.
     pub(super) fn stop(&self) {
-        self.resizer.shutdown();
+        self.works.resizer.shutdown();
     }
 }

@@ -10,6 +10,7 @@ use crate::variant::ObjectKey;
 
 #[derive(Debug)]
 pub(super) struct Rates {
+    config: config::Rates,
     variants_per_original: Option<Quota>,
     variants_per_client: Option<Quota>,
     requests_per_client: Option<Quota>,
@@ -27,12 +28,18 @@ pub(super) enum Limited {
 }
 
 impl Rates {
-    pub(super) fn new(rates: &config::Rates) -> Self {
+    pub(super) fn new(config: config::Rates) -> Self {
         Self {
-            variants_per_original: Quota::unless_zero(rates.variants_per_original),
-            variants_per_client: Quota::unless_zero(rates.variants_per_client),
-            requests_per_client: Quota::unless_zero(rates.requests_per_client),
+            variants_per_original: Quota::unless_zero(config.variants_per_original),
+            variants_per_client: Quota::unless_zero(config.variants_per_client),
+            requests_per_client: Quota::unless_zero(config.requests_per_client),
+            config,
         }
+    }
+
+    /// Whether they are what `config` says.
+    pub(super) fn are(&self, config: &config::Rates) -> bool {
+        self.config == *config
     }
 
     /// Counts a variant that is new and is made because `client` asked for it.

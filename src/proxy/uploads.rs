@@ -30,7 +30,7 @@ impl Proxy {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let Some(uploads) = &self.uploads else { return self.problem(&Failure::Method) };
-        if let Err(failure) = framing::check(&request).and_then(|()| self.maker.rates.ask(client)) {
+        if let Err(failure) = framing::check(&request).and_then(|()| self.maker.rates().ask(client)) {
             return self.problem(&failure);
         }
         let this = self.clone();

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::quota::network;
 
 /// Connections by client. As many entries as there are connections, at most.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Places {
     taken: Mutex<HashMap<IpAddr, usize>>,
-    per_client: usize,
 }
 
 /// One connection's; given back when it is dropped.
@@ -21,17 +20,12 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// `None` where config sets no limit.
-    pub(super) fn unless_zero(per_client: usize) -> Option<Arc<Self>> {
-        (per_client > 0).then(|| Arc::new(Self { taken: Mutex::default(), per_client }))
-    }
-
-    /// A place for one more connection of `client`, unless it has as many as it may.
-    pub(super) fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+    /// A place for one more connection of `client`, unless it has `per_client` already.
+    pub(super) fn take(self: &Arc<Self>, client: IpAddr, per_client: usize) -> Option<Place> {
         let client = network(client);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(client).or_default();
-        if *count >= self.per_client {
+        if *count >= per_client {
             return None;
         }
         *count += 1;
@@ -57,13 +51,13 @@ mod tests {
 
     #[test]
     fn a_place_is_given_back_and_nothing_is_kept_of_who_has_none() {
-        let places = Places::unless_zero(2).unwrap();
+        let places = Arc::<Places>::default();
         let client = IpAddr::from([192, 0, 2, 1]);
-        let (one, two) = (places.take(client), places.take(client));
-        assert!(one.is_some() && two.is_some() && places.take(client).is_none());
-        assert!(places.take(IpAddr::from([192, 0, 2, 2])).is_some());
+        let (one, two) = (places.take(client, 2), places.take(client, 2));
+        assert!(one.is_some() && two.is_some() && places.take(client, 2).is_none());
+        assert!(places.take(IpAddr::from([192, 0, 2, 2]), 2).is_some());
         drop(one);
-        assert!(places.take(client).is_some());
+        assert!(places.take(client, 2).is_some());
         drop(two);
         assert!(places.taken.lock().unwrap().is_empty());
     }

@@ -72,6 +72,21 @@ async fn presets_limits_answers_and_the_token_change_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_over_its_rate_stays_there_until_the_rate_changes() {
+    let limited = "[rates]\nrequests_per_client = 2\n";
+    let stand = Stand::start(limited).await;
+    let status = async || stand.get("/cat_32x.jpg").await.status();
+    assert_eq!((status().await, status().await), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(status().await, StatusCode::TOO_MANY_REQUESTS);
+    stand.write(&format!("{limited}[limits]\nmax_side = 100\n"));
+    assert_eq!(stand.reload("").await.0, StatusCode::OK);
+    assert_eq!(status().await, StatusCode::TOO_MANY_REQUESTS);
+    stand.write("[rates]\nrequests_per_client = 0\n");
+    assert_eq!(stand.reload("").await.0, StatusCode::OK);
+    assert_eq!(status().await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_is_kept() {
     let stand = Stand::start("[originals]\nimmutable = true").await;
     assert_eq!(stand.get("/cat_32x.jpg").await.status(), StatusCode::OK);

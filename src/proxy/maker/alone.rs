@@ -36,7 +36,7 @@ impl Maker {
                 let _ = tell.send((made, queued.elapsed()));
             }
         };
-        let rendered = self.resizer.render_each(original, header, self.limits, || wanted, done, (memory, pixels));
+        let rendered = self.works.resizer.render_each(original, header, self.limits, || wanted, done, (memory, pixels));
         rendered.await.map_err(|error| Failure::of_render(&error))?;
         let (made, time) = told.await.map_err(|_| Failure::Internal)?;
         steps.note("render", time);

@@ -16,7 +16,7 @@ use crate::variant::{ObjectKey, Variant};
 impl Maker {
     /// The variant's bytes, made together with whatever other variants of its original are asked for meanwhile.
     pub(super) async fn together(self: &Arc<Self>, variant: &Variant, steps: &mut Steps) -> Result<Made, Failure> {
-        let (awaited, batch) = self.batches.board(variant, &self.purges);
+        let (awaited, batch) = self.works.batches.board(variant, &self.purges);
         if let Some(batch) = batch {
             let this = self.clone();
             self.tasks.spawn(async move { this.run(batch).await });
@@ -28,10 +28,10 @@ impl Maker {
 
     /// The whole batch, within a flight's time; everyone in it is answered.
     async fn run(self: Arc<Self>, batch: Arc<Batch>) {
-        let _ended = Ended { batches: &self.batches, batch: &batch };
+        let _ended = Ended { batches: &self.works.batches, batch: &batch };
         let made = tokio::time::timeout(self.flight_time, self.make_all(&batch)).await;
         // Before anybody is told of a failure: who comes after that tries anew.
-        self.batches.close(&batch);
+        self.works.batches.close(&batch);
         match made {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => batch.fail(&failure),
@@ -46,14 +46,14 @@ impl Maker {
         loop {
             let mut wanted = batch.wanted();
             if wanted.is_empty() {
-                self.batches.close(batch);
+                self.works.batches.close(batch);
                 // One may have come meanwhile.
                 wanted = batch.wanted();
             }
             let Some(first) = wanted.first() else { return Ok(()) };
             // All at once, unless only fewer can be.
             let bytes = match header.working_bytes(&wanted) {
-                bytes if bytes <= self.pixels.bytes_max() => bytes,
+                bytes if bytes <= self.works.pixels.bytes_max() => bytes,
                 _ => header.working_bytes(&[*first]),
             };
             let mut steps = steps.clone();
@@ -82,7 +82,7 @@ impl Maker {
         let take = {
             let (this, batch, header, places) = (self.clone(), batch.clone(), header.clone(), places.clone());
             move || {
-                this.batches.close(&batch);
+                this.works.batches.close(&batch);
                 let taken = batch.take(|wanted| header.working_bytes(wanted) <= bytes);
                 let (taken, wanted): (Vec<usize>, Vec<_>) = taken.into_iter().unzip();
                 let _ = places.set(taken);
@@ -107,14 +107,14 @@ impl Maker {
         };
         let tickets = (ticket, original.clone());
         let rendered =
-            self.resizer.render_each(original.bytes.clone(), header.clone(), self.limits, take, done, tickets);
+            self.works.resizer.render_each(original.bytes.clone(), header.clone(), self.limits, take, done, tickets);
         rendered.await.map_err(|error| Failure::of_render(&error))
     }
 
     pub(super) async fn download_ticket(&self, length: u64) -> Result<Ticket, Failure> {
         let start = Instant::now();
-        let ticket = self.downloads.ticket(length).await;
-        self.times.waited(Wait::Download, start.elapsed());
+        let ticket = self.works.downloads.ticket(length).await;
+        self.works.times.waited(Wait::Download, start.elapsed());
         ticket.map_err(|refusal| match refusal {
             Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
             Refusal::Overloaded => Failure::Overloaded,
@@ -123,8 +123,8 @@ impl Maker {
 
     pub(super) async fn pixel_ticket(&self, bytes: u64) -> Result<Ticket, Failure> {
         let start = Instant::now();
-        let ticket = self.pixels.ticket(bytes).await;
-        self.times.waited(Wait::Pixels, start.elapsed());
+        let ticket = self.works.pixels.ticket(bytes).await;
+        self.works.times.waited(Wait::Pixels, start.elapsed());
         ticket.map_err(|refusal| match refusal {
             Refusal::TooLarge { bytes_max } => Failure::Unprocessable(
                 format!("the original needs more than the {bytes_max} bytes of work.pixel_memory").into(),

@@ -7,8 +7,9 @@ use super::super::batch::Batches;
 use super::super::budget::Budget;
 use super::super::lease::Leases;
 use super::super::purges::Purges;
+use super::super::rates::Rates;
 use super::super::write_back::WriteBack;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::metrics::{Metrics, Pixels, Reading};
 use crate::origin::Store;
 use crate::resize::Resizer;
@@ -24,6 +25,7 @@ pub(in crate::proxy) struct Works {
     pub(super) pixels: Arc<Budget>,
     pub(super) batches: Arc<Batches>,
     pub(super) leases: Option<Leases>,
+    pub(super) rates: Arc<Rates>,
 }
 
 impl Works {
@@ -52,7 +54,16 @@ impl Works {
             downloads: budget(work.download_memory.as_u64()),
             pixels: budget(work.pixel_memory.as_u64()),
             batches: Arc::default(),
+            rates: Arc::new(Rates::new(config.rates.clone())),
         })
+    }
+
+    /// The same with these rates. Where they are the same ones, what has been counted goes on.
+    pub(super) fn limited_to(mut self, rates: &config::Rates) -> Self {
+        if !self.rates.are(rates) {
+            self.rates = Arc::new(Rates::new(rates.clone()));
+        }
+        self
     }
 
     /// Has queues and budgets shown among the numbers.
