@@ -11,51 +11,25 @@ all else on the other.
 
 import asyncio
 import os
-import re
 import resource
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
 
+from servers import paced, resized
+
 ROOT = Path(__file__).resolve().parents[1]
 IDLE, SLOW = int(os.environ.get("IDLE", 5000)), int(os.environ.get("SLOW", 500))
 ROUNDS, SECONDS = int(os.environ.get("ROUNDS", 5)), int(os.environ.get("SECONDS_EACH", 5))
-RATE, CONNECTIONS = int(os.environ.get("RATE", 4000)), 16
+RATE = int(os.environ.get("RATE", 4000))
 TOKEN = "0123456789abcdef" * 2
 PAUSE_S = 0.5
 HIT = "/cat_300x200.jpg"
-
-
-def start(folder: str) -> tuple[subprocess.Popen, str]:
-    settings = {
-        "SERVER__LISTEN": "127.0.0.1:0",
-        "ADMIN__LISTEN": "",
-        "LOG__FORMAT": "json",
-        "ORIGINALS__STORE": f"file:{folder}/originals",
-        "VARIANTS__STORE": f"file:{folder}/variants",
-        "UPLOAD__ENABLED": "true",
-        "UPLOAD__TOKEN": TOKEN,
-        "UPLOAD__BASE_URL": "http://images.test",
-    }
-    program = Path(os.environ.get("RESIZED", ROOT / "target" / "release" / "resized")).resolve()
-    server = subprocess.Popen(
-        ["taskset", "-c", "0", program],
-        env=os.environ | {f"RESIZED_{name}": value for name, value in settings.items()},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in server.stderr:
-        if "listening" in line and (found := re.search(r'"address":"([^"]+)"', line)):
-            threading.Thread(target=server.stderr.read, daemon=True).start()
-            return server, found[1]
-    sys.exit("the server does not start")
+SETTINGS = {"UPLOAD__ENABLED": "true", "UPLOAD__TOKEN": TOKEN, "UPLOAD__BASE_URL": "http://images.test"}
 
 
 class Crowd(threading.Thread):
@@ -129,19 +103,6 @@ class Crowd(threading.Thread):
         await self.again(talk)
 
 
-def hits(address: str, folder: str) -> tuple[float, float]:
-    """Milliseconds at p50 and p99."""
-    log = Path(folder) / "paced.log"
-    log.unlink(missing_ok=True)
-    rate = f"--rps={RATE / CONNECTIONS}"
-    command = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", rate, f"-D{SECONDS}", f"--log-file={log}", f"http://{address}{HIT}"]
-    subprocess.run(["taskset", "-c", "1", *command], capture_output=True, check=True)
-    answers = [line.split() for line in log.read_text().splitlines()]
-    assert answers and all(status == "200" for _, status, _ in answers), "not every hit was one"
-    waits = sorted(int(wait) / 1000 for _, _, wait in answers)
-    return waits[len(waits) // 2], waits[len(waits) * 99 // 100]
-
-
 def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -149,17 +110,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "originals").mkdir()
         shutil.copy(ROOT / "samples" / "cat.jpg", Path(folder) / "originals")
-        server, address = start(folder)
+        server, address = resized(folder, SETTINGS, cores="0")
         try:
-            hits(address, folder)
+            paced(f"http://{address}{HIT}", folder, RATE, SECONDS)
             alone, beside = [], []
             for _ in range(ROUNDS):
-                alone.append(hits(address, folder))
+                alone.append(paced(f"http://{address}{HIT}", folder, RATE, SECONDS))
                 crowd = Crowd(address)
                 crowd.there.wait()
                 open_now = len(os.listdir(f"/proc/{server.pid}/fd"))
                 assert open_now > (IDLE + SLOW) * 0.9, f"only {open_now} descriptors are open: raise ulimit -n"
-                beside.append(hits(address, folder))
+                beside.append(paced(f"http://{address}{HIT}", folder, RATE, SECONDS))
                 crowd.leave.set()
                 crowd.join()
         finally:

@@ -8,23 +8,17 @@ A new server for each size, on a folder. What the cache holds afterwards is show
 """
 
 import os
-import re
-import subprocess
 import sys
 import tempfile
 import threading
 import urllib.request
 from pathlib import Path
 
+from servers import peak_mb, resized
+
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAM = Path(os.environ.get("RESIZED", ROOT / "target" / "release" / "resized")).resolve()
 ORIGINALS = int(os.environ.get("ORIGINALS", 16))
 SIZES = ["_300x.jpg", "_800x.jpg", "_1600x.jpg", "_800x.jpg.webp"]
-
-
-def peak_mb(server: subprocess.Popen) -> float:
-    status = Path(f"/proc/{server.pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e6
 
 
 def measure(photo: Path, size: str) -> tuple[float, float, float]:
@@ -34,24 +28,8 @@ def measure(photo: Path, size: str) -> tuple[float, float, float]:
         originals.mkdir()
         for n in range(ORIGINALS):
             (originals / f"p{n}.jpg").write_bytes(photo.read_bytes())
-        settings = {
-            "SERVER__LISTEN": "127.0.0.1:0",
-            "ADMIN__LISTEN": "",
-            "LOG__FORMAT": "json",
-            "ORIGINALS__STORE": f"file:{originals}",
-            "VARIANTS__STORE": f"file:{folder}/variants",
-        }
-        server = subprocess.Popen(
-            [PROGRAM],
-            env=os.environ | {f"RESIZED_{name}": value for name, value in settings.items()},
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        server, address = resized(folder, {})
         try:
-            address = next(found[1] for line in server.stderr if "listening" in line and (found := re.search(r'"address":"([^"]+)"', line)))
-            threading.Thread(target=server.stderr.read, daemon=True).start()
             idle, made = peak_mb(server), []
 
             def ask(n: int):

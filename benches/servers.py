@@ -6,8 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def free_port():
@@ -73,3 +76,46 @@ class Server:
             self.process.wait(15)
         except subprocess.TimeoutExpired:
             self.process.kill()
+
+
+def resized(folder, settings, cores=None):
+    """The program of the environment's RESIZED, else the release binary, on a folder; and its address."""
+    program = Path(os.environ.get("RESIZED", ROOT / "target" / "release" / "resized")).resolve()
+    settings = {
+        "SERVER__LISTEN": "127.0.0.1:0",
+        "ADMIN__LISTEN": "",
+        "LOG__FORMAT": "json",
+        "ORIGINALS__STORE": f"file:{folder}/originals",
+        "VARIANTS__STORE": f"file:{folder}/variants",
+    } | settings
+    process = subprocess.Popen(
+        (["taskset", "-c", cores] if cores else []) + [program],
+        env=os.environ | {f"RESIZED_{name}": value for name, value in settings.items()},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "listening" in line and (found := re.search(r'"address":"([^"]+)"', line)):
+            threading.Thread(target=lambda: [None for _ in process.stderr], daemon=True).start()
+            return process, found[1]
+    sys.exit("the server does not start")
+
+
+def paced(url, folder, rate, seconds, connections=16, cores="1"):
+    """What hits at a fixed rate wait, in milliseconds: p50 and p99. Needs h2load (Debian: nghttp2-client)."""
+    log = Path(folder) / "paced.log"
+    log.unlink(missing_ok=True)
+    command = ["h2load", "--h1", "-t1", f"-c{connections}", f"--rps={rate / connections}", f"-D{seconds}", f"--log-file={log}", url]
+    subprocess.run(["taskset", "-c", cores, *command], capture_output=True, check=True)
+    answers = [line.split() for line in log.read_text().splitlines()]
+    assert answers and all(status == "200" for _, status, _ in answers), "not every hit was one"
+    waits = sorted(int(wait) / 1000 for _, _, wait in answers)
+    return waits[len(waits) // 2], waits[len(waits) * 99 // 100]
+
+
+def peak_mb(process):
+    """The most memory a process has had, in MB of 1,000,000 bytes."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e6

@@ -15,11 +15,12 @@ import random
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+
+from servers import paced, peak_mb, resized
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW, ROUNDS = int(os.environ.get("SLOW", 200)), int(os.environ.get("ROUNDS", 5))
@@ -30,36 +31,14 @@ TOKEN = "0123456789abcdef" * 2
 PIECE_BYTES, PAUSE_S = 1600, 0.1
 # About as long as one upload takes so.
 RAMP_S = 2.5
+SETTINGS = {
+    "LIMITS__ORIGINAL_BYTES": "256MiB",
+    "UPLOAD__ENABLED": "true",
+    "UPLOAD__TOKEN": TOKEN,
+    "UPLOAD__BYTES": "256MiB",
+    "UPLOAD__BASE_URL": "http://images.test",
+}
 PICTURE = (ROOT / "samples" / "cat.jpg").read_bytes()
-
-
-def start(folder: str) -> tuple[subprocess.Popen, str]:
-    settings = {
-        "SERVER__LISTEN": "127.0.0.1:0",
-        "ADMIN__LISTEN": "",
-        "LOG__FORMAT": "json",
-        "ORIGINALS__STORE": f"file:{folder}/originals",
-        "VARIANTS__STORE": f"file:{folder}/variants",
-        "LIMITS__ORIGINAL_BYTES": "256MiB",
-        "UPLOAD__ENABLED": "true",
-        "UPLOAD__TOKEN": TOKEN,
-        "UPLOAD__BYTES": "256MiB",
-        "UPLOAD__BASE_URL": "http://images.test",
-    }
-    program = Path(os.environ.get("RESIZED", ROOT / "target" / "release" / "resized")).resolve()
-    server = subprocess.Popen(
-        ["taskset", "-c", "0", program],
-        env=os.environ | {f"RESIZED_{name}": value for name, value in settings.items()},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in server.stderr:
-        if found := re.search(r'"listening".*?"address":"([^"]+)"', line) or re.search(r'"address":"([^"]+)".*?"listening"', line):
-            threading.Thread(target=server.stderr.read, daemon=True).start()
-            return server, found[1]
-    sys.exit("the server does not start")
 
 
 async def put(address: str, name: str, body: bytes, slowly: bool) -> str:
@@ -107,29 +86,18 @@ class Slow(threading.Thread):
 
 def hits(address: str, folder: str) -> tuple[float, float, float]:
     """Milliseconds at p50 and p99 at the fixed rate, and the most requests a second."""
-    url, log = f"http://{address}/cat_300x200.jpg", Path(folder) / "paced.log"
-    log.unlink(missing_ok=True)
-    paced = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"--rps={RATE / CONNECTIONS}", f"-D{SECONDS}", f"--log-file={log}", url]
-    subprocess.run(["taskset", "-c", "1", *paced], capture_output=True, check=True)
-    answers = [line.split() for line in log.read_text().splitlines()]
-    assert all(status == "200" for _, status, _ in answers), "not every hit was one"
-    waits = sorted(int(wait) / 1000 for _, _, wait in answers)
+    url = f"http://{address}/cat_300x200.jpg"
+    p50, p99 = paced(url, folder, RATE, SECONDS, CONNECTIONS)
     wrk = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
     text = subprocess.run(wrk, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in text and "Socket errors" not in text, text
-    return waits[len(waits) // 2], waits[len(waits) * 99 // 100], float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
-
-
-def resident(server: subprocess.Popen, field: str) -> float:
-    """MB of 1,000,000 bytes."""
-    status = Path(f"/proc/{server.pid}/status").read_text()
-    return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) * 1024 / 1e6
+    return p50, p99, float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
 
 
 def main():
     os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as folder:
-        server, address = start(folder)
+        server, address = resized(folder, SETTINGS, cores="0")
         try:
             asyncio.run(put(address, "cat.jpg", PICTURE, slowly=False))
             hits(address, folder)
@@ -154,12 +122,12 @@ def main():
             server.terminate()
             server.wait()
     with tempfile.TemporaryDirectory() as folder:
-        server, address = start(folder)
+        server, address = resized(folder, SETTINGS, cores="0")
         try:
             asyncio.run(put(address, "cat.jpg", PICTURE, slowly=False))
-            idle = resident(server, "VmHWM")
+            idle = peak_mb(server)
             status = asyncio.run(put(address, "large.jpg", PICTURE.ljust(200_000_000, b"\0"), slowly=False))
-            print(f"an upload of 200 MB: {status}, {resident(server, 'VmHWM') - idle:.1f} MB beyond the {idle:.1f} MB before it")
+            print(f"an upload of 200 MB: {status}, {peak_mb(server) - idle:.1f} MB beyond the {idle:.1f} MB before it")
         finally:
             server.terminate()
             server.wait()
