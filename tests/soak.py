@@ -87,7 +87,8 @@ class Visitors(threading.Thread):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def again(self, kind, pause):
-        while True:
+        # Where it is told to leave in the moment of an answer, asyncio.wait_for forgets that it was cancelled.
+        while not self.leave.is_set():
             try:
                 await kind()
             except OSError:
