@@ -121,6 +121,8 @@ fn node(config: &Config, lease: bool) -> Node {
         ("RESIZED_ORIGINALS__STORE", config.originals.store.clone()),
         ("RESIZED_VARIANTS__STORE", config.variants.store.clone()),
         ("RESIZED_FLEET__LEASE", lease.to_string()),
+        // Slow enough for a node to be killed meanwhile: planes alone take ten milliseconds.
+        ("RESIZED_FORMATS__LINEAR_LIGHT", "true".to_owned()),
         ("RESIZED_FLEET__LEASE_TIME", "2s".into()),
         ("RESIZED_CACHE__REVALIDATE_AFTER", REVALIDATE_AFTER.into()),
     ])
