@@ -1,6 +1,10 @@
 //! What no single type can refuse: values out of bounds, and those that contradict each other.
 
+use std::time::Duration;
+
 use super::{Config, ConfigError, Mode, refuse, signing, upload};
+
+const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
 
 /// The first of them, by its key.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -41,6 +45,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if config.server.proxy_protocol && config.server.trusted_proxies.is_empty() {
         return refuse("server.trusted_proxies", "is needed with server.proxy_protocol: list the proxies' networks");
+    }
+    if config.fleet.lease_time < LEASE_TIME_MIN {
+        return refuse("fleet.lease_time", "must be at least 100ms: four times in it a lease is renewed");
     }
     if config.limits.original_bytes > config.work.download_memory {
         return refuse(

@@ -89,6 +89,7 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         ("[limits]\noriginal_bytes = \"1GiB\"", "work.download_memory"),
         ("[server]\nconnections = 0", "connections"),
         ("[server]\nidle_timeout = \"soon\"", "idle_timeout"),
+        ("[fleet]\nlease_time = \"0s\"", "fleet.lease_time"),
         ("[limits]\nmax_side = 70000", "max_side"),
         ("[cache]\nmemory = \"many\"", "memory"),
         ("[admin]\nlisten = \"0.0.0.0:8081\"", "admin.token"),

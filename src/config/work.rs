@@ -136,7 +136,7 @@ pub enum Overload {
 pub struct Fleet {
     /// Of many nodes only one makes a variant; the others wait for it.
     pub lease: bool,
-    /// How long the others wait before they take a lease over.
+    /// How long the others wait for a lease that is not renewed before they take it over.
     #[serde(with = "humantime_serde")]
     pub lease_time: Duration,
 }

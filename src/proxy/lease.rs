@@ -1,13 +1,15 @@
 //! The right to make a variant, so that of many nodes one does: an object beside the variant, taken by a conditional write.
 //!
 //! It saves work and nothing depends on it: a store that fails, or that ignores conditions, only lets more than one node
-//! make the variant. A lease that is not given up within `fleet.lease_time` is taken over: its holder crashed, or is slow.
-//! Time is measured by the one who waits, from when it first saw the lease, so clocks need not agree.
+//! make the variant. Its holder renews it several times in `fleet.lease_time`, however slow it is; one that was not renewed for
+//! so long is taken over: its holder crashed. Time is measured by the one who waits, from when it first saw the lease as it
+//! is, so clocks need not agree.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::oneshot;
 
 use crate::config;
 use crate::metrics;
@@ -27,10 +29,7 @@ pub(super) struct Leases {
 /// A lease that is held; given up when dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
-    variants: Store,
-    key: ObjectKey,
-    etag: Box<str>,
-    tasks: Tasks,
+    _held: oneshot::Sender<()>,
 }
 
 /// How a try to get a lease ended.
@@ -50,16 +49,19 @@ pub(super) struct Wait<'a> {
     key: ObjectKey,
     /// The lease as it was last seen, and since when.
     seen: Option<(Box<str>, Instant)>,
-    begun: Instant,
+    /// When something last changed.
+    changed: Instant,
     tries: u32,
-    /// Whether it was asked for in place of a holder who did not give it up.
+    /// Whether it was asked for in place of a holder who gives no sign.
     takes_over: bool,
 }
 
-/// The first pause, the longest, and how many lease times one waits in all: holders may crash one after the other.
+/// The first pause, the longest, and after how many lease times without any change one waits no more.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_millis(400);
 const PATIENCE_TIMES: u32 = 3;
+/// How often a holder renews its lease in the time after which it would be taken over.
+const RENEWALS: u32 = 4;
 
 impl Leases {
     /// `None` if config wants none.
@@ -72,7 +74,40 @@ impl Leases {
     pub(super) fn wait(&self, variant: &ObjectKey) -> Option<Wait<'_>> {
         // No variant is called so: "lease" is no format.
         let key = ObjectKey::new(&format!("{variant}.lease")).ok()?;
-        Some(Wait { leases: self, key, seen: None, begun: Instant::now(), tries: 0, takes_over: false })
+        Some(Wait { leases: self, key, seen: None, changed: Instant::now(), tries: 0, takes_over: false })
+    }
+
+    /// Renews the lease on a task of its own until it is dropped, and gives it up then.
+    fn hold(&self, key: ObjectKey, mut etag: Box<str>) -> Lease {
+        let (held, mut given_up) = oneshot::channel();
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            while tokio::time::timeout(this.time / RENEWALS, &mut given_up).await.is_err() {
+                match this.put(&key, Precondition::Matches(etag.clone())).await {
+                    Ok(Some(renewed)) => etag = renewed,
+                    // Another node has it: there is nothing to give up.
+                    Ok(None) => return,
+                    Err(error) => tracing::debug!(%key, %error, "a lease was not renewed"),
+                }
+            }
+            if let Err(error) = this.variants.delete(&key, Some(&etag)).await {
+                tracing::warn!(%key, error = super::problem::chain(&error), "a lease could not be given up; it will expire");
+            }
+        });
+        Lease { _held: held }
+    }
+
+    /// The lease's ETag if it is ours now.
+    async fn put(&self, key: &ObjectKey, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
+        let owner: String = random().iter().map(|byte| format!("{byte:02x}")).collect();
+        // Another body each time gives each lease an ETag of its own. The process is for whoever looks into the bucket.
+        let body = Bytes::from(format!("process {} of {owner}\n", std::process::id()));
+        let attributes =
+            Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() };
+        match self.variants.put(key, body, &attributes, precondition).await? {
+            Put::Stored(etag) => Ok(Some(etag)),
+            Put::PreconditionFailed => Ok(None),
+        }
     }
 }
 
@@ -81,16 +116,15 @@ impl Wait<'_> {
     pub(super) async fn claim(&mut self) -> Claim {
         match self.try_claim().await {
             Ok(Some(etag)) => {
-                let Leases { variants, tasks, counts, .. } = self.leases;
+                let counts = &self.leases.counts;
                 if self.takes_over {
                     counts.taken_over.inc()
                 } else {
                     counts.held.inc()
                 };
-                let lease = Lease { variants: variants.clone(), key: self.key.clone(), etag, tasks: tasks.clone() };
-                return Claim::Held(lease);
+                return Claim::Held(self.leases.hold(self.key.clone(), etag));
             }
-            Ok(None) if self.begun.elapsed() < self.leases.time * PATIENCE_TIMES => {}
+            Ok(None) if self.changed.elapsed() < self.leases.time * PATIENCE_TIMES => {}
             Ok(None) => {
                 self.leases.counts.forgone.inc();
                 return Claim::Forgone;
@@ -127,38 +161,20 @@ impl Wait<'_> {
                 if since.elapsed() < self.leases.time {
                     return Ok(None);
                 }
-                tracing::warn!(key = %self.key, "a lease was not given up in its time; it is taken over");
+                tracing::warn!(key = %self.key, "a lease was not renewed in its time; it is taken over");
                 self.takes_over = true;
                 self.put(Precondition::Matches(meta.etag)).await
             }
             _ => {
-                self.seen = Some((meta.etag, Instant::now()));
+                self.changed = Instant::now();
+                self.seen = Some((meta.etag, self.changed));
                 Ok(None)
             }
         }
     }
 
     async fn put(&self, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
-        let owner: String = random().iter().map(|byte| format!("{byte:02x}")).collect();
-        // Another body for each holder gives each lease an ETag of its own. The process is for whoever looks into the bucket.
-        let body = Bytes::from(format!("process {} of {owner}\n", std::process::id()));
-        let attributes =
-            Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() };
-        match self.leases.variants.put(&self.key, body, &attributes, precondition).await? {
-            Put::Stored(etag) => Ok(Some(etag)),
-            Put::PreconditionFailed => Ok(None),
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let (variants, key, etag) = (self.variants.clone(), self.key.clone(), std::mem::take(&mut self.etag));
-        self.tasks.spawn(async move {
-            if let Err(error) = variants.delete(&key, Some(&etag)).await {
-                tracing::warn!(%key, error = super::problem::chain(&error), "a lease could not be given up; it will expire");
-            }
-        });
+        self.leases.put(&self.key, precondition).await
     }
 }
 

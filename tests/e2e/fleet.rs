@@ -14,7 +14,7 @@ use resized::variant::ObjectKey;
 use crate::bucket::{Bucket, Gate, Operation};
 use crate::node::Node;
 use crate::pictures::{jpeg, see};
-use crate::stage::{PATIENCE, real, settings};
+use crate::stage::{PATIENCE, real, settings, until};
 
 const NODES: usize = 4;
 const REVALIDATE_AFTER: &str = "1s";
@@ -121,8 +121,8 @@ fn node(config: &Config, lease: bool) -> Node {
         ("RESIZED_ORIGINALS__STORE", config.originals.store.clone()),
         ("RESIZED_VARIANTS__STORE", config.variants.store.clone()),
         ("RESIZED_FLEET__LEASE", lease.to_string()),
-        // Slow enough for a node to be killed meanwhile: planes alone take ten milliseconds.
-        ("RESIZED_FORMATS__LINEAR_LIGHT", "true".to_owned()),
+        // Slow enough for a node to be killed meanwhile: planes alone take a release binary ten milliseconds.
+        ("RESIZED_FORMATS__LINEAR_LIGHT", std::env::var_os("TEST_BINARY").is_some().to_string()),
         ("RESIZED_FLEET__LEASE_TIME", "2s".into()),
         ("RESIZED_CACHE__REVALIDATE_AFTER", REVALIDATE_AFTER.into()),
     ])
@@ -166,6 +166,23 @@ async fn with_a_lease_four_nodes_and_a_thousand_clients_make_a_variant_once() {
             assert!(start.elapsed() < PATIENCE, "the lease is not given up");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_whose_holder_is_slow_is_not_taken_over() {
+    let bucket = Bucket::start().await;
+    let fleet = Fleet::start(settings(&bucket), true, Some(bucket.clone())).await;
+    let gate = bucket.stall(Operation::Get, "originals/");
+    let (answers, ()) = tokio::join!(fleet.herd(), async {
+        // Four a lease time, and one by each node at its beginning: it is older than two of them.
+        let lease = format!("variants/{LEASE}");
+        until("it is renewed again and again", || bucket.count(Operation::Put, &lease) > NODES + 2 * 4).await;
+        gate.release();
+    });
+    all_got_the_picture(&answers.concat());
+    assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
+    fleet.written().await;
+    assert_eq!(fleet.decodes().await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
