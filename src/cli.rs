@@ -81,7 +81,7 @@ impl Cli {
             Command::Serve => serve::run(&settings()?),
             Command::Check(arguments) => check::run(&arguments, &settings()?),
             Command::Health(arguments) => health::run(&arguments, &settings()?),
-            Command::Config(arguments) => config::run(&arguments, &settings()?),
+            Command::Config(arguments) => config::run(&arguments, settings),
             Command::Explain(arguments) => explain::run(&arguments, &settings()?),
             Command::Resize(arguments) => resize::run(arguments, settings()?),
             Command::Purge(arguments) => purge::run(&arguments, &settings()?),

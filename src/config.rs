@@ -28,7 +28,7 @@ mod work;
 mod tests;
 
 pub use answers::{Answers, Formats, Mode, Urls};
-pub use layers::{FIXED, Layers, Origin, Typed};
+pub use layers::{FIXED, Layers, Origin, Typed, variable};
 pub use rates::Rates;
 pub use secret::Secret;
 pub use server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};

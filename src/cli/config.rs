@@ -9,6 +9,8 @@ use toml::{Table, Value};
 
 use super::Settings;
 
+mod reference;
+
 /// Print every setting as it is, and where it was set
 ///
 /// The output is TOML and can be a config.toml; a comment behind each value says where it comes from: default, the file,
@@ -18,9 +20,20 @@ pub(super) struct Arguments {
     /// Only what is not the default
     #[arg(long)]
     changed: bool,
+    /// In their place the reference, as Markdown: what each setting does, its default, and what can set it
+    #[arg(long, conflicts_with = "changed")]
+    reference: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    arguments: &Arguments,
+    settings: impl FnOnce() -> anyhow::Result<Settings>,
+) -> anyhow::Result<ExitCode> {
+    if arguments.reference {
+        print!("{}", reference::markdown());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let settings = settings()?;
     let table = Table::try_from(&settings.config).context("the settings cannot be written as TOML")?;
     let mut sections = String::new();
     section(&mut sections, "", &table, &|key| {

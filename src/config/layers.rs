@@ -194,8 +194,9 @@ impl Layers {
     }
 }
 
-/// The environment variable that sets `key`.
-fn variable(key: &str) -> String {
+/// The environment variable that sets `key`, such as `cache.memory`.
+#[must_use]
+pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', DEPTH).to_ascii_uppercase())
 }
 

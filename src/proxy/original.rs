@@ -99,6 +99,9 @@ impl Proxy {
     }
 }
 
+/// `Cache-Status` (RFC 9211): originals pass through.
+pub(super) const NOT_KEPT: &str = "resized; fwd=bypass; detail=original";
+
 /// As many of an object's first bytes as say what it is.
 const SNIFF_BYTES: u64 = 64;
 
@@ -171,6 +174,6 @@ pub(super) fn describe(
     headers.insert(CACHE_CONTROL, policy.original_cache_control.clone());
     headers.insert(CONTENT_LENGTH, HeaderValue::from(meta.bytes));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CACHE_STATUS, HeaderValue::from_static("resized; fwd=bypass; detail=original"));
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(NOT_KEPT));
     Ok((headers, Validators { etag, last_modified: meta.last_modified }))
 }

@@ -235,3 +235,38 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_docs_list_every_problem_with_its_status_and_how_long_it_is_kept() {
+        let (_, docs) = include_str!("../../docs/URLS.md").split_once("\n## Errors\n").unwrap();
+        let text = || Arc::from("");
+        let all = [
+            Failure::BadPath(text()),
+            Failure::BadRequest(""),
+            Failure::Forbidden(text()),
+            Failure::NotFound(text()),
+            Failure::SizeRefused(text()),
+            Failure::Method,
+            Failure::PreconditionFailed,
+            Failure::RangeNotSatisfiable { bytes: 1 },
+            Failure::Unprocessable(text()),
+            Failure::Limited { what: Limited::Client, retry_s: 1 },
+            Failure::Internal,
+            Failure::StoreFailed,
+            Failure::Overloaded,
+            Failure::StoreSlow,
+        ];
+        let rows = docs.lines().filter(|line| line.starts_with("| 4") || line.starts_with("| 5"));
+        let cells = rows.map(|row| row.split('|').take(4).collect::<String>());
+        let expected = all.iter().map(|failure| {
+            let (status, headers, _) = failure.answer(&HeaderValue::from_static("public, max-age=10"));
+            let kept = headers[CACHE_CONTROL].to_str().unwrap();
+            format!(" {}  `{}`  `{kept}` ", status.as_u16(), failure.name())
+        });
+        assert_eq!(cells.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+}

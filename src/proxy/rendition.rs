@@ -81,6 +81,19 @@ impl Detail {
             Self::Stale => metrics::Outcome::Stale,
         }
     }
+
+    /// The value of `Cache-Status` (RFC 9211); docs/URLS.md explains each.
+    const fn cache_status(self, source: Source) -> &'static str {
+        match (source, self) {
+            (_, Self::Stale) => "resized; hit; detail=stale",
+            (Source::Hit, _) => "resized; hit",
+            (Source::Joined, Self::Revalidated) => "resized; fwd=stale; collapsed; detail=joined",
+            (Source::Joined, Self::Made | Self::Stored) => "resized; fwd=miss; collapsed; detail=joined",
+            (Source::Led, Self::Made) => "resized; fwd=miss; detail=made",
+            (Source::Led, Self::Stored) => "resized; fwd=miss; detail=stored",
+            (Source::Led, Self::Revalidated) => "resized; fwd=stale; fwd-status=304; detail=revalidated",
+        }
+    }
 }
 
 /// What took how long in a flight: the text of `Server-Timing`.
@@ -187,10 +200,7 @@ impl Answer {
     }
 
     fn again(&self, keep: Keep, detail: Detail, steps: Steps) -> Self {
-        let hit = HeaderValue::from_static(match detail {
-            Detail::Stale => "resized; hit; detail=stale",
-            Detail::Made | Detail::Stored | Detail::Revalidated => "resized; hit",
-        });
+        let hit = HeaderValue::from_static(detail.cache_status(Source::Hit));
         let mut this = self.clone();
         let (headers, origin, kept) = match &mut this {
             Self::Rendition(rendition) => {
@@ -240,16 +250,10 @@ impl Answer {
             Self::Location(location) => &location.origin,
             Self::Failed { .. } => return,
         };
-        let status = match (source, origin.detail) {
-            (Source::Hit, _) => return,
-            (_, Detail::Stale) => "resized; hit; detail=stale",
-            (Source::Joined, Detail::Revalidated) => "resized; fwd=stale; collapsed; detail=joined",
-            (Source::Joined, Detail::Made | Detail::Stored) => "resized; fwd=miss; collapsed; detail=joined",
-            (Source::Led, Detail::Made) => "resized; fwd=miss; detail=made",
-            (Source::Led, Detail::Stored) => "resized; fwd=miss; detail=stored",
-            (Source::Led, Detail::Revalidated) => "resized; fwd=stale; fwd-status=304; detail=revalidated",
-        };
-        headers.insert(CACHE_STATUS, HeaderValue::from_static(status));
+        if source == Source::Hit {
+            return;
+        }
+        headers.insert(CACHE_STATUS, HeaderValue::from_static(origin.detail.cache_status(source)));
         if let Some(steps) = origin.steps.header() {
             headers.insert(SERVER_TIMING, steps);
         }
@@ -284,5 +288,26 @@ impl Outcome<Variant> for Answer {
 
     fn refused() -> Self {
         Self::Failed { failure: Failure::Overloaded, remembered: Duration::ZERO }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_docs_list_every_cache_status() {
+        let (_, docs) = include_str!("../../docs/URLS.md").split_once("\n### Cache-Status\n").unwrap();
+        let (docs, _) = docs.split_once("\n## ").unwrap();
+        let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        let listed: BTreeSet<_> = rows.map(|(value, _)| value).collect();
+        let details = [Detail::Made, Detail::Stored, Detail::Revalidated, Detail::Stale];
+        let sources = [Source::Hit, Source::Led, Source::Joined];
+        let mut all: BTreeSet<_> =
+            sources.iter().flat_map(|source| details.map(|detail| detail.cache_status(*source))).collect();
+        all.insert(super::super::original::NOT_KEPT);
+        assert_eq!(listed, all);
     }
 }

@@ -1,0 +1,63 @@
+//! What the docs list is what there is.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
+
+use std::process::Command;
+
+use resized::config::Config;
+use resized::variant::{Allowance, Grammar, Hint, Named};
+
+const URLS: &str = include_str!("../docs/URLS.md");
+
+/// What docs/URLS.md says of a path in the last two cells of a row.
+fn meaning(grammar: &Grammar, path: &str) -> (String, String) {
+    let addressed = match grammar.parse(path) {
+        Err(error) => return ("none".to_owned(), format!("400: {error}")),
+        Ok(Named::Object(key, Hint::None)) => return (format!("`{key}`"), "as it is".to_owned()),
+        Ok(Named::Object(key, Hint::SideTooLarge)) => {
+            return (format!("`{key}`"), "as it is: a side is too long".to_owned());
+        }
+        Ok(Named::Variant(addressed)) => addressed,
+    };
+    let (original, key) = (&addressed.variant.original, addressed.variant.storage_key());
+    let answer = match &addressed.allowance {
+        Allowance::Allowed => format!("`{}`", key.as_str().strip_prefix(&format!("{original}/")).unwrap()),
+        Allowance::Snapped(to) => format!("301 to `{}`", grammar.show(to)),
+        Allowance::Refused(nearest) => format!("404 that names `{}`", grammar.show(nearest)),
+    };
+    (format!("`{original}`"), answer)
+}
+
+fn grammar(settings: &str) -> Grammar {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), settings).unwrap();
+    Grammar::new(&Config::load(Some(file.path())).unwrap()).unwrap()
+}
+
+#[test]
+fn each_path_of_the_url_reference_means_what_its_row_says() {
+    let mut rows = 0;
+    for section in URLS.split("\n#") {
+        let settings = section.split_once("```toml\n").map_or("", |(_, rest)| rest.split_once("```").unwrap().0);
+        let grammar = grammar(settings);
+        for row in section.lines().filter(|line| line.starts_with("| `/")) {
+            let [_, path, original, answer, _] = row.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
+                panic!("{row}");
+            };
+            let (is_of, is) = meaning(&grammar, path.trim_matches('`'));
+            assert_eq!(is_of, original, "{row}");
+            // Problems go on to say what to do.
+            assert!(is == answer || answer.starts_with("400: ") && is.starts_with(answer), "{row}: {is}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 60, "the tables were not found");
+}
+
+#[test]
+fn the_reference_of_settings_is_what_the_program_says() {
+    let output = Command::new(env!("CARGO_BIN_EXE_resized")).args(["config", "--reference"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let is = include_str!("../docs/CONFIG.md");
+    assert!(output.stdout == is.as_bytes(), "run: cargo run -- config --reference > docs/CONFIG.md");
+}
