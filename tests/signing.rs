@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
 use resized::config::{Config, Signing};
 use resized::variant::{Grammar, Signature, Signer};
+
+#[path = "shared/snippets.rs"]
+mod snippets;
+
+use snippets::{run, snippets};
 
 const DOCS: &str = include_str!("../docs/SIGNING.md");
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -19,40 +23,21 @@ fn vectors() -> Vec<(&'static str, &'static str)> {
     cells.map(|cells| (cells[1], if cells[2] == "none" { "" } else { cells[2] })).collect()
 }
 
-/// The code block of `language`.
-fn snippet(language: &str) -> &'static str {
-    let (_, rest) = DOCS.split_once(&format!("```{language}\n")).unwrap();
-    rest.split_once("```").unwrap().0
-}
-
 /// Runs the snippet of `language`, followed by `print` of each vector, and has what it says verified.
 #[track_caller]
 fn check(
     language: &str,
     file: &str,
-    run: &[&str],
+    command: &[&str],
     program: impl Fn(&str, String) -> String,
     print: impl Fn(&str) -> String,
 ) {
     let folder = tempfile::tempdir().unwrap();
     let quoted = |text: &str| format!("\"{text}\"");
     let calls = vectors().into_iter().map(|(path, expires)| print(&[KEY, path, expires].map(quoted).join(", ")));
-    let text = program(snippet(language), calls.collect::<Vec<_>>().join("\n"));
+    let text = program(snippets(DOCS, language)[0], calls.collect::<Vec<_>>().join("\n"));
     std::fs::write(folder.path().join(file), text).unwrap();
-    let output = match Command::new(run[0])
-        .args(&run[1..])
-        .arg(file)
-        .current_dir(folder.path())
-        .env("GOCACHE", folder.path())
-        .output()
-    {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return println!("NOT CHECKED: {} is not installed", run[0]);
-        }
-        output => output.unwrap(),
-    };
-    assert!(output.status.success(), "{language}: {}", String::from_utf8_lossy(&output.stderr));
-    let urls = String::from_utf8(output.stdout).unwrap();
+    let Some(urls) = run(&[command, &[file]].concat(), folder.path()) else { return };
     let urls: Vec<_> = urls.lines().collect();
     assert_eq!(urls.len(), vectors().len(), "{urls:?}");
     let grammar = Grammar::new(&Config::default()).unwrap();
