@@ -35,7 +35,7 @@ pub use server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};
 pub use signing::{Require, Signing};
 pub use sizes::{SizePolicy, Sizes, SizesBelow};
 pub use stores::{Originals, S3, Serve, Variants};
-pub use upload::{Notify, Overwrite, Upload, UploadToken};
+pub use upload::{Notify, Overwrite, SECRETS, Upload, UploadToken};
 pub use work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
 
 /// Everything an operator can set.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use resized::config::Config;
@@ -60,4 +62,49 @@ fn the_reference_of_settings_is_what_the_program_says() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let is = include_str!("../docs/CONFIG.md");
     assert!(output.stdout == is.as_bytes(), "run: cargo run -- config --reference > docs/CONFIG.md");
+}
+
+#[test]
+fn the_operating_guide_has_a_section_for_each_alert() {
+    let (rules, guide) = (include_str!("../deploy/monitoring/alerts.yml"), include_str!("../docs/OPERATING.md"));
+    let listed = |text: &'static str, before: &str| -> BTreeSet<_> {
+        text.lines().filter_map(|line| line.trim_start().strip_prefix(before)).map(str::trim).collect()
+    };
+    let alerts = listed(rules, "- alert: ");
+    assert!(!alerts.is_empty(), "the alerts were not found");
+    let sections = listed(guide, "### ").into_iter().filter(|section| section.starts_with("Resized"));
+    assert_eq!(sections.collect::<BTreeSet<_>>(), alerts);
+}
+
+/// The anchors of a page's headings, as they are made by what shows it.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect::<String>())
+        .map(|heading| heading.replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn every_link_of_the_docs_leads_to_a_file_and_a_heading() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "docs", "docs/decisions", "deploy", "benches", "examples/api-receiver"];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let pages: Vec<_> =
+        files.map(|file| file.unwrap().path()).filter(|path| path.extension() == Some("md".as_ref())).collect();
+    let mut links = 0;
+    for page in &pages {
+        let text = std::fs::read_to_string(page).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+        for target in targets.filter(|target| !target.starts_with("http") && !target.contains(' ')) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let to = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+            assert!(to.exists(), "{}: {target}", page.display());
+            let is_there = || anchors(&std::fs::read_to_string(&to).unwrap()).contains(&anchor.to_owned());
+            assert!(anchor.is_empty() || is_there(), "{}: {target}", page.display());
+            links += 1;
+        }
+    }
+    assert!(links > 50, "the links were not found");
 }

@@ -9,7 +9,7 @@ use figment::Figment;
 use humantime_serde::Serde;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Secret, nonzero, refuse};
+use super::{Config, ConfigError, Secret, nonzero, refuse, variable};
 
 /// What an upload may do to a key that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,20 +148,17 @@ const TOKEN_CHARACTERS_MIN: usize = 32;
 /// What S3 signs for at most (Signature Version 4, `X-Amz-Expires`).
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Keys that are set by the environment alone, and so by a restart.
+pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys"];
+
 /// Secrets that stand in the file, where backups and repositories would spread them, or that were typed, where lists of
 /// processes would show them.
 pub(super) fn refuse_secrets(place: &Figment) -> Result<(), ConfigError> {
-    let secrets = [
-        ("upload.token", "RESIZED_UPLOAD__TOKEN"),
-        ("upload.secret", "RESIZED_UPLOAD__SECRET"),
-        ("notify.secret", "RESIZED_NOTIFY__SECRET"),
-        ("signing.keys", "RESIZED_SIGNING__KEYS"),
-    ];
-    for (key, variable) in secrets {
+    for key in SECRETS {
         if place.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {
             return refuse(
                 key,
-                &format!("is a secret and belongs neither into the file nor the command line: set {variable}"),
+                &format!("is a secret and belongs neither into the file nor the command line: set {}", variable(key)),
             );
         }
     }

@@ -1,7 +1,7 @@
 //! The reference of all settings: config.toml, which a test holds equal to the defaults, with what the code knows of each.
 
 use clap::CommandFactory;
-use resized::config::{FIXED, variable};
+use resized::config::{FIXED, SECRETS, variable};
 
 use crate::cli::Cli;
 
@@ -25,8 +25,8 @@ value and where it was set.
 Sizes are bytes, with a unit if you like: `\"64MiB\"`. Times have a unit: `\"250ms\"`, `\"10s\"`, `\"5m\"`. An unknown key is an
 error that names the nearest; a value that cannot be used is an error that names its key; nothing is clamped.
 
-A change of what says *reload* is taken by SIGHUP or `POST /reload`, without dropping a request; of what says *restart*, by a
-restart: [RESTARTS.md](RESTARTS.md).
+A change of what says *reload* is taken out of the file by SIGHUP or `POST /reload`, without dropping a request; of what says
+*restart*, and of the environment and the flags, by a restart: [RESTARTS.md](RESTARTS.md).
 ";
 
 const COLUMNS: &str = "
@@ -73,8 +73,12 @@ fn row(key: &str, default: &str, described: &str) -> String {
     format!("| `{name}` | `{default}` | `{}`{flag} | {changed} | {described} |\n", variable(key))
 }
 
+/// Whether only a restart changes it: a reload cannot, or does not see the environment anew.
 fn is_fixed(key: &str) -> bool {
-    FIXED.iter().any(|fixed| key.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    FIXED
+        .iter()
+        .chain(SECRETS)
+        .any(|fixed| key.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// The flag that names `key` in its help.
