@@ -17,6 +17,10 @@ lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+# docs/CONFIG.md, made of config.toml and the code
+reference:
+    cargo run --quiet -- config --reference > docs/CONFIG.md
+
 # Licences, sources and advisories of all dependencies
 deny:
     cargo deny check

@@ -14,7 +14,7 @@ const HEAD: &str = "\
 Made of [config.toml](../config.toml) and the code; a test holds it equal to them. After a change there:
 
 ```sh
-cargo run -- config --reference > docs/CONFIG.md
+just reference     # cargo run -- config --reference > docs/CONFIG.md
 ```
 
 A value is looked for in the file (`--config FILE`, else `config.toml` in the working directory), then in the environment, then
