@@ -1,6 +1,6 @@
 //! What the docs show of nginx, sent through nginx, where that is installed.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpListener;
