@@ -25,9 +25,8 @@ mod playground;
 /// Where an original to be purged is named: `POST /purge/photos/cat.jpg`, spelled as in its URL.
 const PURGE: &str = "/purge/";
 
-/// The routes: the dashboard at `/` and the playground, `/healthz`, `/readyz` (503 once `draining`, or while a store does not
-/// answer), `/metrics`, `POST /purge/KEY`,
-/// `POST /events`, and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
+/// The routes: the dashboard at `/` and the playground, `/healthz`, `/readyz` (503 once `draining`, and until both
+/// stores have answered), `/metrics`, `POST /purge/KEY`, `POST /events`, and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
 #[must_use]
 pub fn routes(
     token: Current<Secret>,

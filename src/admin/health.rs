@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Access, Admin, text};
 
-/// How long a look at the stores holds: however often a probe comes, they are asked no more than this.
+/// How long it holds that something was wrong: however often a probe comes, the stores are asked no more than this.
 const FRESH: Duration = Duration::from_secs(2);
 /// How long a look may take; then the node is not ready.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,8 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Health;
 
 impl Health {
-    /// Mounts `/healthz` (the process answers) and `/readyz` (it is not draining, and `stores` says nothing is wrong; else
-    /// 503 with what is).
+    /// Mounts `/healthz` (the process answers) and `/readyz` (it is not draining, and `stores` has once said that nothing is
+    /// wrong; else 503 with what is).
+    ///
+    /// A store that is gone later is gone for all nodes alike: what their memories hold is better than no node at all.
     pub fn mount<F>(admin: Admin, draining: CancellationToken, stores: impl Fn() -> F + Send + Sync + 'static) -> Admin
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
@@ -36,8 +38,9 @@ impl Health {
                 }
                 // One looks; those who come meanwhile wait for what it sees.
                 let mut last = last.lock().await;
-                let fresh = last.as_ref().filter(|(when, _)| when.elapsed() < FRESH).map(|(_, seen)| seen.clone());
-                let seen = match fresh {
+                let holds = |(when, seen): &&(Instant, Result<_, _>)| seen.is_ok() || when.elapsed() < FRESH;
+                let seen = last.as_ref().filter(holds).map(|(_, seen)| seen.clone());
+                let seen = match seen {
                     Some(seen) => seen,
                     None => {
                         let looked = tokio::time::timeout(PATIENCE, stores()).await;

@@ -15,7 +15,7 @@ use super::Settings;
 /// Asks /healthz on admin.listen. Exit status 1 if it does not answer, or not that all is well.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Ask /readyz instead: whether it can serve, that is, both stores answer and it does not stop
+    /// Ask /readyz instead: whether it can serve, that is, both stores have answered and it does not stop
     #[arg(long)]
     ready: bool,
 }

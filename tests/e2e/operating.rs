@@ -107,7 +107,7 @@ async fn the_list_of_numbers_in_the_docs_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_is_ready_while_its_stores_answer_and_it_does_not_drain() {
+async fn a_node_is_ready_once_its_stores_have_answered_and_until_it_drains() {
     let bucket = bucket_with_a_cat().await;
     bucket.fail(Operation::Head, "variants/", Fault::Status(503));
     let stage = Stage::start(operated(&bucket)).await;
@@ -120,6 +120,10 @@ async fn a_node_is_ready_while_its_stores_answer_and_it_does_not_drain() {
     assert!(problem.contains("variants.store"), "{problem}");
     bucket.heal();
     while probe("/readyz").await.0 != StatusCode::OK {}
+    bucket.fail(Operation::Head, "", Fault::Status(503));
+    let asked = bucket.count(Operation::Head, "");
+    assert_eq!(probe("/readyz").await.0, StatusCode::OK, "it has what it remembers");
+    assert_eq!(bucket.count(Operation::Head, ""), asked, "a probe of a node that is ready asks no store");
     stage.drain();
     assert_eq!(probe("/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()));
     assert_eq!(probe("/healthz").await.0, StatusCode::OK, "it lives while it drains");
