@@ -4,12 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod allocator;
 mod cli;
 
-/// It gives the memory of finished work back, where glibc's keeps growing, and is a little faster.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> anyhow::Result<ExitCode> {
+    allocator::map_large_blocks();
     cli::Cli::parse().run()
 }

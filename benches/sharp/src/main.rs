@@ -1,7 +1,7 @@
 //! Our half of the comparison with sharp: reads one job a line from standard input, and answers each with one line.
 //!
 //! A job is what the server's resize threads do: the original's bytes in memory, the variant's bytes out, by the same
-//! function and the same allocator. `benches/sharp/compare.mjs` is the other half.
+//! function. `benches/sharp/compare.mjs` is the other half.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -14,9 +14,6 @@ use resized::variant::{Encoding, Geometry, Grammar, Named};
 use serde::{Deserialize, Serialize};
 
 mod reference;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
