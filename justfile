@@ -72,6 +72,11 @@ s3rver:
 redbot:
     tests/redbot
 
+# nginx and Varnish as deploy/cdn has them, in front of the real program
+cdn:
+    cargo build --locked
+    tests/cdn
+
 # The numbers of benches/README.md: pixels, hits, and the whole server under wrk
 bench:
     cargo bench --bench render
