@@ -72,6 +72,14 @@ s3rver:
 redbot:
     tests/redbot
 
+# All that lints can say of deploy/, .github/ and the shell scripts
+deploy-lint:
+    deploy/lint
+
+# What a release is made of, in dist/: static binaries for Linux, licences, SBOM, checksums
+release:
+    deploy/release
+
 # nginx and Varnish as deploy/cdn has them, in front of the real program
 cdn:
     cargo build --locked

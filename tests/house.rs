@@ -185,3 +185,20 @@ fn the_list_of_dependencies_in_the_docs_is_that_of_the_manifest() {
     explained.sort_unstable();
     assert_eq!(explained, needed);
 }
+
+#[test]
+fn images_and_workflows_build_with_the_rust_of_the_manifest() {
+    let rust = include_str!("../Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = "));
+    let rust = rust.unwrap().trim_matches('"');
+    let places = [
+        (include_str!("../deploy/docker/Dockerfile"), "FROM rust:"),
+        (include_str!("../deploy/docker/Dockerfile.api-receiver"), "FROM rust:"),
+        (include_str!("../.github/workflows/ci.yml"), "rustup toolchain install "),
+        (include_str!("../.github/workflows/release.yml"), "rustup toolchain install "),
+    ];
+    for (text, before) in places {
+        let (_, after) = text.split_once(before).unwrap();
+        let version = after.split(['-', ' ']).next().unwrap();
+        assert_eq!(version, rust, "{before}{version}");
+    }
+}
