@@ -16,5 +16,6 @@ pub mod cache;
 pub mod origin;
 pub mod resize;
 pub mod metrics;
+pub mod https;
 pub mod upload;
 pub mod notify;

@@ -6,19 +6,16 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::OpenError;
 use super::signature::Signer;
+use crate::https::{self, AGENT, reason};
 use crate::metrics;
 
-/// A client of one URL. It follows no redirect: what is signed for one address is not for another.
+/// A client of one URL.
 #[derive(Debug)]
 pub(super) struct Client {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: https::Client,
     url: Uri,
     signer: Signer,
     timeout: Duration,
@@ -39,11 +36,6 @@ pub enum Verdict {
 /// As much of an answer is read so that its connection can be used again; a longer one costs the connection.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
-/// What these requests call themselves.
-const AGENT: &str = concat!("resized/", env!("CARGO_PKG_VERSION"));
-
-const IDLE: Duration = Duration::from_secs(30);
-
 impl Client {
     pub(super) fn new(
         url: &str,
@@ -51,24 +43,8 @@ impl Client {
         timeout: Duration,
         counts: metrics::Notices,
     ) -> Result<Self, OpenError> {
-        let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
-        let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-        let uri = uri.ok_or_else(|| OpenError::Url { url: url.to_owned() })?;
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(timeout));
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        let provider = rustls::crypto::ring::default_provider();
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider)
-            .map_err(OpenError::Roots)?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
+        let uri = https::url(url).ok_or_else(|| OpenError::Url { url: url.to_owned() })?;
+        let http = https::Client::new(timeout).map_err(OpenError::Roots)?;
         Ok(Self { http, url: uri, signer, timeout, counts })
     }
 
@@ -93,7 +69,7 @@ impl Client {
             .map_err(|error| error.to_string())?;
         let answer = tokio::time::timeout(self.timeout, self.http.request(request)).await;
         let answer = answer.map_err(|_| "no answer within notify.timeout".to_owned())?;
-        Ok(answer.map_err(|error| chain(&error))?.status().as_u16())
+        Ok(answer.map_err(|error| reason(&error))?.status().as_u16())
     }
 
     async fn post_once(&self, id: &str, body: Bytes) -> Result<(StatusCode, Verdict), String> {
@@ -106,7 +82,7 @@ impl Client {
             .header("webhook-signature", self.signer.sign(id, now, &body))
             .body(Full::new(body))
             .map_err(|error| error.to_string())?;
-        let response = self.http.request(request).await.map_err(|error| chain(&error))?;
+        let response = self.http.request(request).await.map_err(|error| reason(&error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         // The status alone decides; an answer too long or cut off changes nothing.
         let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
@@ -126,9 +102,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

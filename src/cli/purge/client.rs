@@ -2,21 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-
 use resized::config::Secret;
+use resized::https::{self, AGENT};
 
 /// A client of admin listeners that share a token.
 #[derive(Debug)]
 pub(super) struct Client {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: https::Client,
     token: Secret,
 }
 
@@ -28,7 +23,7 @@ pub(super) enum ClientError {
     #[error("the URL cannot be used: write it as http://10.0.0.7:8081")]
     Url(#[source] http::Error),
     #[error("it cannot be reached")]
-    Http(#[from] legacy::Error),
+    Http(#[from] https::Error),
     #[error("its answer is cut off or too long")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("it took too long")]
@@ -48,16 +43,7 @@ impl Client {
     /// # Errors
     /// The system's certificates cannot be read.
     pub(super) fn new(token: Secret) -> Result<Self, ClientError> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIME));
-        connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-            .map_err(ClientError::Roots)?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        Ok(Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), token })
+        Ok(Self { http: https::Client::new(CONNECT_TIME).map_err(ClientError::Roots)?, token })
     }
 
     /// POSTs nothing to `url`; gives the answer's status and text.
@@ -65,7 +51,7 @@ impl Client {
     /// # Errors
     /// There is no answer.
     pub(super) async fn post(&self, url: &str) -> Result<(StatusCode, String), ClientError> {
-        let mut request = Request::post(url).header(USER_AGENT, concat!("resized/", env!("CARGO_PKG_VERSION")));
+        let mut request = Request::post(url).header(USER_AGENT, AGENT);
         if !self.token.is_empty() {
             request = request.header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()));
         }
