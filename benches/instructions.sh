@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # User instructions a hit, counted by callgrind in the release binary: the same from run to run, however busy the machine.
 #
-#   benches/instructions.sh              what a hit costs: bytes, a redirect, 304
+#   benches/instructions.sh              what a hit costs: bytes, a redirect, 304; bytes with traces on, but not recorded
 #   benches/instructions.sh --functions  and which functions it is spent in
 #
 # Needs valgrind and python3 (Debian: valgrind). One connection with keep-alive; the difference of two runs that differ in
@@ -67,3 +67,5 @@ functions=${1:-}
 measure bytes ""
 measure "not-modified" if-none-match
 measure redirect "" RESIZED_ANSWERS__MODE=redirect RESIZED_VARIANTS__PUBLIC_URL=https://pictures.example.com
+# Port 9 is nobody's: nothing is sent.
+measure unrecorded "" RESIZED_TRACES__ENDPOINT=http://127.0.0.1:9/v1/traces RESIZED_TRACES__SAMPLE=0

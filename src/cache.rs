@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::metrics::Counter;
 use crate::tasks::Tasks;
+use crate::traces;
 
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,7 @@ struct Remembered<V> {
 struct Listing<V> {
     number: u64,
     flight: Flight<V>,
+    span: traces::Link,
 }
 
 /// Numbers for flights.
@@ -142,12 +144,12 @@ where
         if let Some(outcome) = self.find(key) {
             return (outcome, Source::Hit);
         }
-        let (flight, source) = match self.board(key, make) {
-            Boarded::Flight(flight, source) => (flight, source),
-            Boarded::Landed(outcome) => return (outcome, Source::Hit),
-            Boarded::Full => return (V::refused(), Source::Led),
-        };
-        (flight.await, source)
+        match self.board(key, make) {
+            Boarded::Started(flight) => (flight.await, Source::Led),
+            Boarded::Joined(flight, span) => (traces::wait(&span, flight).await, Source::Joined),
+            Boarded::Landed(outcome) => (outcome, Source::Hit),
+            Boarded::Full => (V::refused(), Source::Led),
+        }
     }
 
     /// Joins the flight for `key` or starts it.
@@ -157,10 +159,10 @@ where
     {
         let (land, landed) = oneshot::channel();
         let number = FLIGHTS.fetch_add(1, Ordering::Relaxed);
-        let (flight, stale) = {
+        let (flight, stale, span) = {
             let mut flights = lock(&self.flights);
             if let Some(listing) = flights.get(key) {
-                return Boarded::Flight(listing.flight.clone(), Source::Joined);
+                return Boarded::Joined(listing.flight.clone(), listing.span.clone());
             }
             // A flight is remembered before it leaves the map, so one that landed since the first look is found here.
             let stale = match self.memory.get(key) {
@@ -170,12 +172,12 @@ where
             if flights.len() >= self.flights_max {
                 return Boarded::Full;
             }
-            let flight = arrival::<K, V>(landed);
-            flights.insert(key.clone(), Listing { number, flight: flight.clone() });
-            (flight, stale)
+            let (flight, span) = (arrival::<K, V>(landed), traces::span("flight"));
+            flights.insert(key.clone(), Listing { number, flight: flight.clone(), span: span.link() });
+            (flight, stale, span)
         };
-        self.start(key.clone(), number, make(stale), land);
-        Boarded::Flight(flight, Source::Led)
+        self.start(key.clone(), number, span.around(make(stale)), land);
+        Boarded::Started(flight)
     }
 
     fn start(&self, key: K, number: u64, make: impl Future<Output = V> + Send + 'static, land: oneshot::Sender<V>) {
@@ -227,7 +229,9 @@ where
 }
 
 enum Boarded<V> {
-    Flight(Flight<V>, Source),
+    Started(Flight<V>),
+    /// Another request's, whose span it is.
+    Joined(Flight<V>, traces::Link),
     Landed(V),
     Full,
 }

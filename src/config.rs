@@ -21,6 +21,7 @@ mod server;
 mod signing;
 mod sizes;
 mod stores;
+mod traces;
 mod upload;
 mod work;
 
@@ -35,6 +36,7 @@ pub use server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};
 pub use signing::{Require, Signing};
 pub use sizes::{SizePolicy, Sizes, SizesBelow};
 pub use stores::{Originals, S3, Serve, Variants};
+pub use traces::Traces;
 pub use upload::{Notify, Overwrite, SECRETS, Upload, UploadToken};
 pub use work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
 
@@ -60,6 +62,7 @@ pub struct Config {
     pub fleet: Fleet,
     pub rates: Rates,
     pub log: Log,
+    pub traces: Traces,
     pub admin: Admin,
     pub upload: Upload,
     pub notify: Notify,

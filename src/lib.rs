@@ -16,6 +16,7 @@ pub mod cache;
 pub mod origin;
 pub mod resize;
 pub mod metrics;
+pub mod traces;
 pub mod https;
 pub mod upload;
 pub mod notify;

@@ -27,6 +27,7 @@ mod pixels;
 mod process;
 mod purges;
 mod s3;
+mod spans;
 mod uploads;
 mod watched;
 mod write_backs;
@@ -38,6 +39,7 @@ pub use pixels::{Pixels, Wait};
 pub use prometheus_client::metrics::counter::Counter;
 pub use purges::Purges;
 pub use s3::{Kind, S3};
+pub use spans::Spans;
 pub use uploads::Uploads;
 pub use watched::Reading;
 pub use write_backs::WriteBacks;
@@ -66,6 +68,8 @@ pub struct Metrics {
     pub leases: Leases,
     /// Variants dropped because their originals changed.
     pub purges: Purges,
+    /// Spans on their way to the collector of traces.
+    pub spans: Spans,
 }
 
 /// Of what [`Metrics::encode`] writes: the Prometheus text format.
@@ -85,9 +89,10 @@ impl Metrics {
         let notices = Notices::register(&mut registry);
         let leases = Leases::register(&mut registry);
         let purges = Purges::register(&mut registry);
+        let spans = Spans::register(&mut registry);
         let watched = Watched::register(&mut registry);
         process::register(&mut registry, SystemTime::now());
-        Self { registry, watched, answers, evictions, s3, pixels, write_backs, uploads, notices, leases, purges }
+        Self { registry, watched, answers, evictions, s3, pixels, write_backs, uploads, notices, leases, purges, spans }
     }
 
     /// Has `readings` read whenever the numbers are asked for, as the gauge `resized_{name}`. A name that is already

@@ -24,6 +24,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::notify::Notifier;
 use crate::origin::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::traces::Traces;
 use crate::upload::Uploads;
 use crate::variant::{Addressed, Allowance, Format, Grammar, Hint, Named, ObjectKey, Signature, Signer, Variant};
 
@@ -93,6 +94,7 @@ pub struct Proxy {
     remembered: Duration,
     tasks: Tasks,
     metrics: Arc<Metrics>,
+    traces: Traces,
     uploads: Option<Uploads>,
     notifier: Option<Notifier>,
 }
@@ -112,6 +114,13 @@ const FLIGHTS_OF_OTHERS: usize = 8;
 impl Proxy {
     /// Answers a request of `client`; its body is not read.
     pub async fn answer<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
+        let Some(span) = self.traces.request(request) else { return self.answer_and_count(client, request).await };
+        let answered = span.around(Box::pin(self.answer_and_count(client, request))).await;
+        span.answered(answered.response.status(), Some(answered.outcome.as_str()));
+        answered
+    }
+
+    async fn answer_and_count<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
         let start = Instant::now();
         let method = request.method();
         let (answer, outcome) = match self.route(client, request).await {
@@ -301,11 +310,17 @@ impl Proxy {
         Ok(())
     }
 
-    /// Waits until flights and write-backs have ended, at most `patience` long, and ends the resize threads; `false` if
-    /// something was left undone.
+    /// Waits until flights and write-backs have ended, at most `patience` long, ends the resize threads, and sends the spans
+    /// that are left; `false` if something was left undone.
     pub async fn drain(&self, patience: Duration) -> bool {
         let drained = self.tasks.drain(patience).await;
         self.maker.stop();
+        self.traces.finish().await;
         drained
+    }
+
+    /// The way to the collector of traces.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
     }
 }

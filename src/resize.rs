@@ -14,6 +14,7 @@ use image::metadata::Orientation;
 use crate::config;
 pub use crate::config::Incomplete;
 use crate::metrics::{self, Wait};
+use crate::traces;
 use crate::variant::{Encoding, Geometry, Region};
 
 mod header;
@@ -292,13 +293,16 @@ impl Resizer {
         mut done: impl FnMut(usize, Result<Bytes, RenderError>) + Send + 'static,
         tickets: T,
     ) -> Result<(), RenderError> {
-        let (times, queued) = (self.times.clone(), Instant::now());
+        let (times, queued, here) = (self.times.clone(), Instant::now(), traces::here());
         let job = move || {
             let _tickets = tickets;
             let mut start = Instant::now();
             times.waited(Wait::Thread, start - queued);
             let variants = take();
-            let note = |stage, format, time| times.worked(stage, format, time);
+            let note = |stage, format, time| {
+                times.worked(stage, format, time);
+                here.past(stage, format, time);
+            };
             render_noting(&original, &header, &variants, &limits, note, |n, made| {
                 // The first one's time has the decoding in it.
                 times.worked("render", variants[n].1.format().extension(), start.elapsed());

@@ -7,6 +7,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use crate::traces;
+
 /// Where such tasks run, and how many there are. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Tasks {
@@ -21,13 +23,13 @@ impl Tasks {
         Self { runtime, tracker: TaskTracker::new() }
     }
 
-    /// Starts a task that shutdown will wait for.
+    /// Starts a task that shutdown will wait for. Its steps belong to the span that is current here.
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tracker.spawn_on(task, &self.runtime)
+        self.tracker.spawn_on(traces::carry(task), &self.runtime)
     }
 
     /// Waits until every task has ended, at most `patience` long; `false` if some are still running then.

@@ -21,6 +21,7 @@ use crate::metrics;
 use crate::notify::Notifier;
 use crate::origin::Store;
 use crate::tasks::Tasks;
+use crate::traces;
 use crate::variant::Grammar;
 
 mod conditions;
@@ -195,7 +196,7 @@ impl Inner {
             Some(boundary) => form::file(body, boundary, bytes_max, fields.clone()),
             None => body,
         };
-        let received = self.receiver.receive(file, bytes_max).await?;
+        let received = traces::step("receive", self.receiver.receive(file, bytes_max)).await?;
         self.keeper.keep(order, received, fields).await
     }
 

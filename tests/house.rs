@@ -79,7 +79,7 @@ fn only_server_proxy_admin_and_https_name_hyper() {
 }
 
 #[test]
-fn only_the_way_to_the_stores_and_to_the_api_connects_to_anything() {
+fn only_the_way_to_the_stores_and_to_who_is_named_in_config_connects_to_anything() {
     only(&["origin"], &["aws_smithy_http_client"]);
     for source in sources() {
         let connects =
@@ -88,7 +88,8 @@ fn only_the_way_to_the_stores_and_to_the_api_connects_to_anything() {
         // The command line's ask the nodes that are named on it, and the one that runs here: no request reaches them.
         let may = ["https.rs", "cli/health.rs"].iter().any(|path| source.path == Path::new(path));
         assert!(found.is_empty() || may, "{}: {found:?}", source.path.display());
-        let may = ["notify/client.rs", "cli/purge/client.rs"].iter().any(|path| source.path == Path::new(path));
+        let senders = ["notify/client.rs", "traces/collector.rs", "cli/purge/client.rs"];
+        let may = senders.iter().any(|path| source.path == Path::new(path));
         assert!(!source.code.contains("https::Client") || may, "{} sends requests", source.path.display());
     }
 }
@@ -121,6 +122,11 @@ fn only_metrics_names_the_registry_of_numbers() {
 }
 
 #[test]
+fn only_traces_names_opentelemetry() {
+    only(&["traces"], &["opentelemetry", "opentelemetry_sdk", "opentelemetry_proto", "prost"]);
+}
+
+#[test]
 fn what_may_block_runs_behind_what_serves() {
     only(&["priority"], &["spawn_blocking"]);
 }
@@ -147,9 +153,10 @@ fn lower_layers_never_name_upper_ones() {
     never("server", &["admin", "operate", "reload"]);
     let all = ["proxy", "server", "telemetry", "cache", "origin", "resize", "tasks", "variant", "operate"];
     never("admin", &all);
-    never("metrics", &[&all[..], &["admin", "config"]].concat());
+    never("metrics", &[&all[..], &["admin", "config", "traces"]].concat());
     never("upload", &["proxy", "server", "telemetry", "cache", "admin", "operate"]);
-    never("https", &[&all[..], &["admin", "config", "metrics", "upload", "notify"]].concat());
+    never("traces", &[&all[..], &["admin", "upload", "notify"]].concat());
+    never("https", &[&all[..], &["admin", "config", "metrics", "traces", "upload", "notify"]].concat());
     never("notify", &["proxy", "server", "telemetry", "cache", "resize", "upload", "admin", "operate"]);
 }
 

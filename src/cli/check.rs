@@ -17,7 +17,7 @@ use super::{Settings, causes};
 ///
 /// Reads what serving would read: every setting is understood, both stores answer, a missing object is told from a forbidden
 /// one, objects can be listed, and in the variants' store one is written twice and deleted, below resized-probe/. If an API
-/// is to hear of uploads, a HEAD asks whether it answers at all.
+/// is to hear of uploads, a HEAD asks whether it answers at all; a collector of traces is sent a batch of none.
 ///
 /// Exit status 1 if anything must be fixed before pictures can be served. A warning is no error: it is served, but less well.
 #[derive(Debug, Args)]
@@ -52,6 +52,9 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
                 report.store("outbox", &config.notify.outbox, &notifier.probe_outbox().await);
             }
             report.api(&config.notify.url, notifier.reach().await);
+        }
+        if let Some(reached) = proxy.traces().reach().await {
+            report.collector(&config.traces.endpoint, reached);
         }
         anyhow::Ok(())
     })?;
@@ -141,6 +144,22 @@ impl Report {
                 self.line(Verdict::Warning, "notify", url);
                 Self::more(&format!("it does not answer: {reason}"));
                 Self::more("fix: start the API, or correct notify.url; until then notifications wait in the outbox");
+            }
+        }
+    }
+
+    fn collector(&mut self, url: &str, reached: Result<u16, String>) {
+        match reached {
+            Ok(status) => {
+                self.line(Verdict::Well, "traces", url);
+                Self::more(&format!("it takes them ({status} to a batch of none)"));
+            }
+            Err(reason) => {
+                self.line(Verdict::Warning, "traces", url);
+                Self::more(&format!("it takes none: {reason}"));
+                Self::more(
+                    "fix: start the collector, or correct traces.endpoint; until then spans are lost, and nothing else",
+                );
             }
         }
     }

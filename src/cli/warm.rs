@@ -112,6 +112,7 @@ fn redirecting(mut config: Config) -> Config {
     // Nothing is asked for twice, and renditions are not kept.
     config.cache.memory = ByteSize::mib(1);
     config.notify.url = String::new();
+    config.traces.endpoint = String::new();
     // The operator is no client: neither counted nor asked for signatures.
     config.rates = Rates { variants_per_original: 0, variants_per_client: 0, requests_per_client: 0 };
     config.signing.require = Require::None;

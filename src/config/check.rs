@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, ConfigError, Mode, refuse, signing, upload};
+use super::{Config, ConfigError, Mode, refuse, signing, traces, upload};
 
 const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
 
@@ -62,6 +62,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         );
     }
     signing::check(config)?;
+    traces::check(config)?;
     upload::check(config)
 }
 /// Refuses redirects that would come back here.

@@ -42,6 +42,13 @@ pub const FIXED: &[&str] = &[
     "log.access_format",
     "log.access_hits",
     "log.access_sample",
+    "traces.endpoint",
+    "traces.headers",
+    "traces.service",
+    "traces.timeout",
+    "traces.queue",
+    "traces.batch",
+    "traces.interval",
     "admin.listen",
     "notify",
 ];

@@ -95,6 +95,18 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         ("[admin]\nlisten = \"0.0.0.0:8081\"", "admin.token"),
         ("[admin]\nlisten = \"nowhere\"", "listen"),
         ("[signing]\nrequire = \"all\"", "signing.keys"),
+        ("[traces]\nsample = 1.5", "traces.sample"),
+        ("[traces]\nsample = -0.1", "traces.sample"),
+        ("[traces]\nsample = nan", "traces.sample"),
+        ("[traces]\nbatch = 3000", "traces.batch"),
+        ("[traces]\ntimeout = \"0s\"", "traces.timeout"),
+        ("[traces]\nqueue = 0", "queue"),
+        ("[traces]\nendpoint = \"127.0.0.1:4318\"", "traces.endpoint"),
+        ("[traces]\nendpoint = \"grpc://127.0.0.1:4317/v1/traces\"", "traces.endpoint"),
+        ("[traces]\nendpoint = \"http://127.0.0.1:4318\"", "/v1/traces"),
+        ("[traces]\nendpoint = \"https://me:hush@127.0.0.1/v1/traces\"", "RESIZED_TRACES__HEADERS"),
+        ("[traces]\nendpoint = \"http://127.0.0.1:4318/v1/traces\"\nservice = \"\"", "traces.service"),
+        ("[traces]\nheaders = \"authorization=Bearer hush\"", "RESIZED_TRACES__HEADERS"),
         ("[signing]\nkeys = \"0123456789abcdef0123456789abcdef\"", "RESIZED_SIGNING__KEYS"),
     ];
     for (toml, key) in table {
@@ -114,6 +126,21 @@ fn a_secret_is_never_shown() {
     assert!(config.admin.token.is(b"hush-hush") && !config.admin.token.is(b"hush"));
     assert!(!format!("{config:?}").contains("hush"));
     assert!(!serde_json::to_string(&config).unwrap().contains("hush"));
+}
+
+#[test]
+fn headers_of_traces_are_names_and_values_as_opentelemetry_writes_them() {
+    let headers = |text: &str| Traces { headers: text.into(), ..Traces::default() }.headers();
+    let found = headers("Authorization=Basic%20aHVzaA==, x-tenant = a%2Cb ,").unwrap();
+    assert_eq!(
+        (&found["authorization"], &found["x-tenant"]),
+        (&"Basic aHVzaA==".parse().unwrap(), &"a,b".parse().unwrap())
+    );
+    assert!(!format!("{found:?}").contains("aHVzaA"));
+    assert_eq!(headers("").unwrap().len(), 0);
+    for wrong in ["authorization", "a b=c", "=c", "a=%ff", "a=b%0ac"] {
+        assert_eq!(headers(wrong), None, "{wrong}");
+    }
 }
 
 #[test]

@@ -149,7 +149,7 @@ const TOKEN_CHARACTERS_MIN: usize = 32;
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Keys that are set by the environment alone, and so by a restart.
-pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys"];
+pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys", "traces.headers"];
 
 /// Secrets that stand in the file, where backups and repositories would spread them, or that were typed, where lists of
 /// processes would show them.

@@ -19,6 +19,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What its span is called.
+    pub const fn span(self) -> &'static str {
+        match self {
+            Self::Get => "s3.get",
+            Self::Head => "s3.head",
+            Self::Put => "s3.put",
+            Self::List => "s3.list",
+            Self::Delete => "s3.delete",
+            Self::Other => "s3.other",
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "get",

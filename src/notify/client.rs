@@ -3,14 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 
 use super::OpenError;
 use super::signature::Signer;
-use crate::https::{self, AGENT, reason};
-use crate::metrics;
+use crate::https::{self, AGENT, reason, retry_after};
+use crate::{metrics, traces};
 
 /// A client of one URL.
 #[derive(Debug)]
@@ -51,9 +51,11 @@ impl Client {
     /// Sends `body` under `id`, within the timeout.
     pub(super) async fn post(&self, id: &str, body: Bytes) -> Verdict {
         let failed = |reason: String| Verdict::Failed { reason, retry_after: None };
-        let answer = tokio::time::timeout(self.timeout, self.post_once(id, body)).await;
-        self.counts
-            .tried(answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|(status, _)| status.as_u16()));
+        let call = traces::call("notify", "POST", &self.url);
+        let answer = tokio::time::timeout(self.timeout, call.around(self.post_once(id, body))).await;
+        let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|(status, _)| status.as_u16());
+        call.ended(status, matches!(answer, Ok(Ok((_, Verdict::Delivered)))));
+        self.counts.tried(status);
         match answer {
             Ok(Ok((_, verdict))) => verdict,
             Ok(Err(reason)) => failed(reason),
@@ -74,7 +76,7 @@ impl Client {
 
     async fn post_once(&self, id: &str, body: Bytes) -> Result<(StatusCode, Verdict), String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let request = Request::post(self.url.clone())
+        let mut request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, AGENT)
             .header("webhook-id", id)
@@ -82,6 +84,7 @@ impl Client {
             .header("webhook-signature", self.signer.sign(id, now, &body))
             .body(Full::new(body))
             .map_err(|error| error.to_string())?;
+        traces::inject(request.headers_mut());
         let response = self.http.request(request).await.map_err(|error| reason(&error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         // The status alone decides; an answer too long or cut off changes nothing.
@@ -92,14 +95,5 @@ impl Client {
             status => Verdict::Failed { reason: format!("the API answered {status}"), retry_after },
         };
         Ok((status, verdict))
-    }
-}
-
-/// Seconds or a date (RFC 9110 section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
     }
 }

@@ -1,4 +1,4 @@
-//! Each try of a request to S3, counted as it is billed: the SDK's own retries are requests too.
+//! Each try of a request to S3, counted as it is billed and a span of its own: the SDK's own retries are requests too.
 
 use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -6,13 +6,14 @@ use aws_sdk_s3::error::BoxError;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 
 use crate::metrics::{Kind, S3};
+use crate::traces::{self, Span};
 
 #[derive(Debug)]
 pub(super) struct Count(pub(super) S3);
 
-/// What the try under way is billed as: the request itself is gone when its answer is there.
+/// What the try under way is billed as, and its span: the request itself is gone when its answer is there.
 #[derive(Debug)]
-struct Sent(Kind);
+struct Sent(Kind, Span);
 
 impl Storable for Sent {
     type Storer = StoreReplace<Self>;
@@ -32,7 +33,10 @@ impl Intercept for Count {
         let request = context.request();
         let kind = kind(request.method(), request.uri());
         self.0.pay(kind);
-        state.interceptor_state().store_put(Sent(kind));
+        let url = request.uri().parse().unwrap_or_default();
+        let call = traces::call(kind.span(), request.method(), &url);
+        call.url(request.uri());
+        state.interceptor_state().store_put(Sent(kind, call));
         Ok(())
     }
 
@@ -42,8 +46,11 @@ impl Intercept for Count {
         _: &RuntimeComponents,
         state: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(Sent(kind)) = state.load::<Sent>() {
-            self.0.count(*kind, context.response().map(|response| response.status().as_u16()));
+        if let Some(Sent(kind, call)) = state.load::<Sent>() {
+            let status = context.response().map(|response| response.status().as_u16());
+            self.0.count(*kind, status);
+            // That there is no such object, or that a condition does not hold, is an answer like another.
+            call.ended(status, status.is_some_and(|status| status < 400 || matches!(status, 404 | 412)));
         }
         Ok(())
     }

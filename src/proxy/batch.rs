@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::problem::Failure;
 use super::purges::{Moment, Purges};
 use super::rendition::Steps;
+use crate::traces;
 use crate::variant::{Encoding, Geometry, ObjectKey, Variant};
 
 /// The batches that may still be joined.
@@ -29,6 +30,8 @@ pub(super) struct Batch {
     /// Before the original was read, as purges and as clocks tell it.
     pub(super) as_of: Moment,
     pub(super) began: Instant,
+    /// Of the flight that sees to it.
+    span: traces::Link,
     members: Mutex<Vec<Member>>,
 }
 
@@ -51,6 +54,14 @@ pub(super) struct Made {
     pub(super) steps: Steps,
 }
 
+/// How one came to be a member.
+pub(super) enum Boarded {
+    /// There was no batch: it has to see that this one is made.
+    Opened(Arc<Batch>),
+    /// A flight of this span sees to it.
+    Joined(traces::Link),
+}
+
 /// What a member waits for.
 pub(super) type Awaited = oneshot::Receiver<Result<Made, Failure>>;
 
@@ -58,9 +69,8 @@ pub(super) type Awaited = oneshot::Receiver<Result<Made, Failure>>;
 const TAKEN_MAX: usize = 16;
 
 impl Batches {
-    /// Joins the open batch of the variant's original. Where there is none, or that was purged since, one is opened, and
-    /// whoever gets it has to see that it is made.
-    pub(super) fn board(&self, variant: &Variant, purges: &Purges) -> (Awaited, Option<Arc<Batch>>) {
+    /// Joins the open batch of the variant's original. Where there is none, or that was purged since, one is opened.
+    pub(super) fn board(&self, variant: &Variant, purges: &Purges) -> (Awaited, Boarded) {
         let (reply, awaited) = oneshot::channel();
         let wanted = (variant.geometry, variant.encoding);
         let member = Member { wanted, is_taken: false, reply: Some(reply) };
@@ -68,13 +78,18 @@ impl Batches {
         let joined = open.get(&variant.original).filter(|batch| !purges.since(batch.as_of, &batch.original));
         if let Some(batch) = joined {
             lock(&batch.members).push(member);
-            return (awaited, None);
+            return (awaited, Boarded::Joined(batch.span.clone()));
         }
         let members = Mutex::new(vec![member]);
-        let batch =
-            Arc::new(Batch { original: variant.original.clone(), as_of: purges.now(), began: Instant::now(), members });
+        let batch = Arc::new(Batch {
+            original: variant.original.clone(),
+            as_of: purges.now(),
+            began: Instant::now(),
+            span: traces::link(),
+            members,
+        });
         open.insert(variant.original.clone(), batch.clone());
-        (awaited, Some(batch))
+        (awaited, Boarded::Opened(batch))
     }
 
     /// How many wait in batches that may still be joined.

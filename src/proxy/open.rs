@@ -15,6 +15,7 @@ use crate::metrics::{Counter, Metrics, Reading};
 use crate::notify::Notifier;
 use crate::origin::Store;
 use crate::tasks::Tasks;
+use crate::traces::{self, Traces};
 use crate::upload::Uploads;
 use crate::variant::{Grammar, GrammarError, ObjectKey, Signer, Variant};
 
@@ -31,6 +32,8 @@ pub enum OpenError {
     Notify(#[from] crate::notify::OpenError),
     #[error(transparent)]
     Template(#[from] crate::upload::TemplateError),
+    #[error(transparent)]
+    Traces(#[from] traces::OpenError),
     #[error("the resize threads cannot be started")]
     Threads(#[source] std::io::Error),
 }
@@ -45,6 +48,7 @@ struct Kept {
     purges: Arc<Purges>,
     tasks: Tasks,
     metrics: Arc<Metrics>,
+    traces: Traces,
     notifier: Option<Notifier>,
 }
 
@@ -80,7 +84,8 @@ impl Proxy {
         let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
         watch(&renditions, &metrics);
         watch_limits(config, &metrics);
-        let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, notifier };
+        let traces = Traces::open(config, metrics.spans.clone())?;
+        let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, traces, notifier };
         Self::with(config, kept)
     }
 
@@ -99,6 +104,7 @@ impl Proxy {
             purges: self.purges.clone(),
             tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),
+            traces: self.traces.renewed(config),
             notifier: self.notifier.clone(),
         };
         Self::with(config, kept)
@@ -106,7 +112,7 @@ impl Proxy {
 
     /// Everything that is made of settings alone.
     fn with(config: &Config, kept: Kept) -> Result<Self, OpenError> {
-        let Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, notifier } = kept;
+        let Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, traces, notifier } = kept;
         let grammar = Grammar::new(config)?;
         let policy = Arc::new(Policy::new(config)?);
         let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
@@ -133,6 +139,7 @@ impl Proxy {
             policy,
             tasks,
             metrics,
+            traces,
             uploads,
             notifier,
         })

@@ -12,8 +12,8 @@ use super::conditional::Validators;
 use super::policy::Policy;
 use super::problem::Failure;
 use crate::cache::{Keep, Outcome, Source};
-use crate::metrics;
 use crate::variant::Variant;
+use crate::{metrics, traces};
 
 /// RFC 9211.
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -101,10 +101,10 @@ impl Detail {
 pub(super) struct Steps(Vec<(&'static str, Duration)>);
 
 impl Steps {
-    /// Waits for `step` and notes how long it took.
+    /// Waits for `step` and notes how long it took; it is a step of the current span, too.
     pub(super) async fn time<T>(&mut self, name: &'static str, step: impl Future<Output = T>) -> T {
         let start = Instant::now();
-        let result = step.await;
+        let result = traces::step(name, step).await;
         self.note(name, start.elapsed());
         result
     }

@@ -29,6 +29,17 @@ impl Proxy {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
+        let span = self.traces.request_or_parent(&request);
+        let response = span.around(self.receive(client, request)).await;
+        span.answered(response.status(), None);
+        response
+    }
+
+    async fn receive<B>(self: &Arc<Self>, client: IpAddr, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
         let Some(uploads) = &self.uploads else { return self.problem(&Failure::Method) };
         if let Err(failure) = framing::check(&request).and_then(|()| self.maker.rates().ask(client)) {
             return self.problem(&failure);

@@ -12,6 +12,7 @@ use super::purges::{Moment, Purges};
 use crate::metrics::WriteBacks;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
 use crate::tasks::Tasks;
+use crate::traces;
 use crate::variant::ObjectKey;
 
 /// An object to be written.
@@ -96,7 +97,7 @@ impl WriteBack {
         let this = self.clone();
         self.tasks.spawn(async move {
             let _ticket = ticket;
-            this.now_with_retries(write).await;
+            traces::step("write_back", this.now_with_retries(write)).await;
         });
     }
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::bucket::{Bucket, Fault, Operation};
+use crate::collector::Collector;
 use crate::node::{Node, on_bucket};
 use crate::receiver::{Receiver, SECRET};
 use crate::stage::until;
@@ -96,6 +97,18 @@ async fn an_api_that_does_not_answer_is_a_warning() {
     let unsigned = [("RESIZED_NOTIFY__URL", url.as_str()), ("RESIZED_NOTIFY__SECRET", "whsec_short")];
     let (_, error, status) = tokio::task::block_in_place(|| resized(&["check"], &unsigned));
     assert!(status == 1 && error.contains("notify.secret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_takes_no_traces_is_a_warning() {
+    let (bucket, collector) = (Bucket::start().await, Collector::start().await);
+    let url = collector.url();
+    let (text, status) = check(&bucket, &[], &[("RESIZED_TRACES__ENDPOINT", &url)]).await;
+    assert!(status == 0 && text.contains("traces     ok") && text.contains("All is well."), "{text}");
+    assert_eq!((collector.heads().len(), collector.spans()), (1, vec![]), "it was sent a batch of none");
+    let nowhere = [("RESIZED_TRACES__ENDPOINT", "http://127.0.0.1:1/v1/traces")];
+    let (text, status) = check(&bucket, &[], &nowhere).await;
+    assert!(status == 0 && text.contains("traces     warn") && text.contains("start the collector"), "{text}");
 }
 
 #[test]

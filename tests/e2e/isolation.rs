@@ -2,15 +2,17 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use resized::config::{Config, Secret, Serve};
 
 use crate::bucket::Bucket;
+use crate::collector::{Collector, Mood};
 use crate::connections::talk;
 use crate::node::TOKEN;
 use crate::pictures::jpeg;
-use crate::stage::{Stage, header, settings};
+use crate::stage::{Stage, header, settings, until};
 use crate::uploads::{send, uploading};
 use crate::wire::statuses;
 
@@ -157,12 +159,17 @@ async fn a_page_or_a_drawing_never_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_request_or_a_picture_has_the_server_reach_out() {
     let bucket = Bucket::start().await;
-    let stage = Stage::start(uploading(&bucket)).await;
     // Whoever is reached is seen in the queue of this listener.
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let host = elsewhere.local_addr().unwrap().to_string();
     let url = format!("http://{host}/cat.jpg");
+    let (collector, mut config) = (Collector::start().await, uploading(&bucket));
+    collector.set(Mood::Redirects(format!("http://{host}/v1/traces")));
+    config.traces.endpoint = collector.url();
+    config.traces.sample = 1.0;
+    config.traces.interval = Duration::from_millis(10);
+    let stage = Stage::start(config).await;
     let encoded = url.replace(':', "%3A").replace('/', "%2F");
     let lines = [
         format!("GET {url} HTTP/1.1\r\nHost: {host}"),
@@ -174,6 +181,9 @@ async fn nothing_in_a_request_or_a_picture_has_the_server_reach_out() {
             "GET /cat_10x10.jpg HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: {host}\r\nX-Original-URL: {url}\r\nOrigin: http://{host}"
         ),
         format!("GET /file:%2F%2F%2Fetc%2Fpasswd HTTP/1.1\r\nHost: x\r\nReferer: {url}"),
+        format!(
+            "GET /cat_10x10.jpg HTTP/1.1\r\nHost: x\r\nTraceparent: {url}\r\nTracestate: a={url}\r\nBaggage: a={encoded}"
+        ),
         format!("CONNECT {host} HTTP/1.1\r\nHost: {host}"),
         format!(
             "OPTIONS {url} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nAccess-Control-Request-Method: GET"
@@ -195,6 +205,7 @@ async fn nothing_in_a_request_or_a_picture_has_the_server_reach_out() {
     }
     let form = format!("--b\r\nContent-Disposition: form-data; name=\"url\"\r\n\r\n{url}\r\n--b--\r\n").into_bytes();
     send(&stage, "POST", "/upload", form, &[("content-type", "multipart/form-data; boundary=b")]).await;
+    until("spans are refused", || stage.metrics.spans.failed.get() > 0).await;
     let reached = elsewhere.accept();
     assert!(reached.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "{reached:?}");
     std::net::TcpStream::connect(&host).unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
 
 mod bucket;
+mod collector;
 mod node;
 mod pictures;
 mod stage;
@@ -36,3 +37,4 @@ mod sizes;
 mod rates;
 mod limits;
 mod isolation;
+mod traces;

@@ -45,6 +45,8 @@ struct State {
     times: Vec<Instant>,
     /// How many of them were told that theirs is kept.
     accepted: usize,
+    /// The `traceparent` and `tracestate` of each request.
+    parents: Vec<(Option<String>, Option<String>)>,
     /// Where events go that are heard, if there is a real API.
     real: Option<String>,
 }
@@ -71,7 +73,14 @@ impl Receiver {
     pub async fn in_front_of(real: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = State { mood: Mood::Status(204), events: BTreeMap::new(), times: Vec::new(), accepted: 0, real };
+        let state = State {
+            mood: Mood::Status(204),
+            events: BTreeMap::new(),
+            times: Vec::new(),
+            accepted: 0,
+            parents: Vec::new(),
+            real,
+        };
         let this = Self { address, state: Arc::new(Mutex::new(state)) };
         let serving = this.clone();
         tokio::spawn(async move {
@@ -102,6 +111,11 @@ impl Receiver {
     /// How many events it has answered to have kept, the same one again counted again.
     pub fn accepted(&self) -> usize {
         self.state.lock().unwrap().accepted
+    }
+
+    /// The `traceparent` and `tracestate` of each request.
+    pub fn parents(&self) -> Vec<(Option<String>, Option<String>)> {
+        self.state.lock().unwrap().parents.clone()
     }
 
     /// The ids of all events, and the keys they tell of.
@@ -137,6 +151,7 @@ impl Receiver {
         }
         let text = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
         let (id, timestamp, signature) = (text("webhook-id"), text("webhook-timestamp"), text("webhook-signature"));
+        let parent = ["traceparent", "tracestate"].map(|name| request.headers().get(name).map(|_| text(name)));
         let Ok(body) = request.into_body().collect().await else { return Err(std::io::Error::other("cut off")) };
         let body = body.to_bytes();
         let secret = STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap();
@@ -148,6 +163,7 @@ impl Receiver {
         let (mood, real) = {
             let mut state = self.state.lock().unwrap();
             state.times.push(Instant::now());
+            state.parents.push(parent.into());
             (state.mood, state.real.clone())
         };
         let mut heard = 204;

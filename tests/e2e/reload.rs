@@ -7,6 +7,7 @@ use reqwest::{Client, Response, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bucket::{Bucket, Operation};
+use crate::collector::Collector;
 use crate::node::{Node, on_bucket};
 use crate::pictures::{jpeg, see};
 use crate::stage::until;
@@ -136,6 +137,30 @@ async fn what_needs_a_restart_is_named_and_stays() {
     assert_eq!(stand.get("/cat_101x.jpg").await.status(), StatusCode::NOT_FOUND, "the rest is reloaded");
     until("it is logged", || stand.node.told().contains("cache.memory, work.threads")).await;
     assert_eq!(stand.reload("").await.1, expected, "until it is restarted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_many_requests_are_traced_changes_at_once_and_where_to_at_a_restart() {
+    let (collector, other) = (Collector::start().await, Collector::start().await);
+    let to = |collector: &Collector, sample: u8| {
+        format!("[traces]\nendpoint = \"{}\"\ninterval = \"10ms\"\nsample = {sample}", collector.url())
+    };
+    let stand = Stand::start(&to(&collector, 0)).await;
+    assert_eq!(stand.get("/cat_32x.jpg").await.status(), StatusCode::OK);
+    stand.write(&to(&collector, 1));
+    assert_eq!(stand.reload("").await.1, "{\"reloaded\":true,\"restart\":[]}\n");
+    assert_eq!(stand.get("/cat_33x.jpg").await.status(), StatusCode::OK);
+    until("it is told", || collector.spans().iter().any(|span| span.name == "GET")).await;
+    assert!(
+        collector.spans().iter().all(|span| span.attributes.get("url.path").is_none_or(|path| path == "/cat_33x.jpg"))
+    );
+    stand.write(&to(&other, 1));
+    assert_eq!(stand.reload("").await.1, "{\"reloaded\":true,\"restart\":[\"traces.endpoint\"]}\n");
+    assert_eq!(stand.get("/cat_34x.jpg").await.status(), StatusCode::OK);
+    let is_told =
+        |span: &crate::collector::Span| span.attributes.get("url.path").is_some_and(|path| path == "/cat_34x.jpg");
+    until("it is told to the former", || collector.spans().iter().any(is_told)).await;
+    assert_eq!(other.spans(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

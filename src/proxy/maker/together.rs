@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::batch::{Batch, Batches, Made};
+use super::super::batch::{Batch, Batches, Boarded, Made};
 use super::super::budget::{Refusal, Ticket};
 use super::super::problem::Failure;
 use super::super::rendition::Steps;
@@ -11,17 +11,22 @@ use super::{Maker, Original};
 use crate::metrics::Wait;
 use crate::origin::StoreError;
 use crate::resize::{Header, RenderError};
+use crate::traces;
 use crate::variant::{ObjectKey, Variant};
 
 impl Maker {
     /// The variant's bytes, made together with whatever other variants of its original are asked for meanwhile.
     pub(super) async fn together(self: &Arc<Self>, variant: &Variant, steps: &mut Steps) -> Result<Made, Failure> {
-        let (awaited, batch) = self.works.batches.board(variant, &self.purges);
-        if let Some(batch) = batch {
-            let this = self.clone();
-            self.tasks.spawn(async move { this.run(batch).await });
-        }
-        let mut made = awaited.await.map_err(|_| Failure::Internal)??;
+        let (awaited, boarded) = self.works.batches.board(variant, &self.purges);
+        let made = match boarded {
+            Boarded::Opened(batch) => {
+                let this = self.clone();
+                self.tasks.spawn(async move { this.run(batch).await });
+                awaited.await
+            }
+            Boarded::Joined(span) => traces::wait(&span, awaited).await,
+        };
+        let mut made = made.map_err(|_| Failure::Internal)??;
         steps.append(&mut made.steps);
         Ok(made)
     }
@@ -108,7 +113,7 @@ impl Maker {
         let tickets = (ticket, original.clone());
         let rendered =
             self.works.resizer.render_each(original.bytes.clone(), header.clone(), self.limits, take, done, tickets);
-        rendered.await.map_err(|error| Failure::of_render(&error))
+        traces::step("render", rendered).await.map_err(|error| Failure::of_render(&error))
     }
 
     pub(super) async fn download_ticket(&self, length: u64) -> Result<Ticket, Failure> {
