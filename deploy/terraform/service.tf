@@ -179,7 +179,7 @@ resource "aws_lb_target_group" "proxy" {
   deregistration_delay          = 15
   load_balancing_algorithm_type = "least_outstanding_requests"
 
-  # Not /readyz: that is 503 while a store does not answer, ECS would then end all tasks, and with them what memory still answers.
+  # Not /readyz: a task that starts while S3 does not answer is 503 there, and ECS would end it and start the next, again and again.
   health_check {
     port                = local.admin_port
     path                = "/healthz"
