@@ -16,6 +16,7 @@ use crate::visitors::{VARIANTS, Visitor};
 const RECOVERY: Duration = Duration::from_secs(20);
 
 pub async fn inspect(world: &World) {
+    world.model.settle(&world.bucket).await;
     tokio::time::sleep(REVALIDATE_AFTER * 2).await;
     println!("calm; looking at everything");
     everything_is_the_newest(world).await;

@@ -32,6 +32,8 @@ struct History {
     /// For each node and its life: no request that begins now gets an older version, since it was told to forget them.
     floors: [(u64, u32); NODES],
     last_purge: Option<Instant>,
+    /// Whether the last write failed, and was not seen to be there: it may be on its way still.
+    is_uncertain: bool,
 }
 
 impl Model {
@@ -57,7 +59,25 @@ impl Model {
 
     /// This version is there.
     pub fn known(&self, picture: usize, version: u32) {
-        self.with(picture, |history| history.known.push((version, Instant::now())));
+        self.with(picture, |history| {
+            history.known.push((version, Instant::now()));
+            history.is_uncertain = false;
+        });
+    }
+
+    /// This version is there after a write that failed, and may yet arrive.
+    pub fn found(&self, picture: usize, version: u32) {
+        self.known(picture, version);
+        self.with(picture, |history| history.is_uncertain = true);
+    }
+
+    /// Looks once more where the last write failed: now it has arrived, or is lost.
+    pub async fn settle(&self, bucket: &Bucket) {
+        for picture in 0..PICTURES {
+            if self.with(picture, |history| history.is_uncertain) {
+                self.known(picture, bucket.read_original(picture).await.version);
+            }
+        }
     }
 
     /// The newest version that is known to be there.
@@ -68,11 +88,10 @@ impl Model {
     /// Puts the next version into the bucket, and finds out what is there if that is not certain.
     pub async fn replace(&self, bucket: &Bucket, picture: usize) {
         let Some((identity, _guard)) = self.next(picture) else { return };
-        let version = match bucket.put_original(picture, identity).await {
-            Ok(()) => identity.version,
-            Err(_) => bucket.read_original(picture).await.version,
-        };
-        self.known(picture, version);
+        match bucket.put_original(picture, identity).await {
+            Ok(()) => self.known(picture, identity.version),
+            Err(_) => self.found(picture, bucket.read_original(picture).await.version),
+        }
     }
 
     /// A node, in this life, has forgotten all that is older than `version`.

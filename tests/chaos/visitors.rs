@@ -174,19 +174,14 @@ impl<'a> Visitor<'a> {
         let status = answer.map(|(response, _)| response.status());
         self.world.report.count(format!("upload: {status:?}"));
         self.world.model.purging(picture);
-        let version = match status {
-            Some(status) if status.is_success() => {
-                self.world.model.forgotten(picture, place, identity.version);
-                identity.version
-            }
-            Some(status) if status.is_server_error() => self.world.bucket.read_original(picture).await.version,
-            None => self.world.bucket.read_original(picture).await.version,
-            Some(status) => {
-                self.world.report.wrong(format!("an upload is answered {status}"));
-                self.world.bucket.read_original(picture).await.version
-            }
-        };
-        self.world.model.known(picture, version);
+        if status.is_some_and(|status| status.is_success()) {
+            self.world.model.forgotten(picture, place, identity.version);
+            return self.world.model.known(picture, identity.version);
+        }
+        if let Some(status) = status.filter(|status| !status.is_server_error()) {
+            self.world.report.wrong(format!("an upload is answered {status}"));
+        }
+        self.world.model.found(picture, self.world.bucket.read_original(picture).await.version);
     }
 
     async fn purge(&self, place: &Place, picture: usize) {
