@@ -386,7 +386,8 @@ async fn answer(proxy: &Arc<Proxy>, log: &AccessPage, client: IpAddr, request: R
         let mut asked = Request::from_parts(head.clone(), ());
         // The query of a completion lets whoever reads the log complete it.
         *asked.uri_mut() = Uri::builder().path_and_query(head.uri.path()).build().unwrap_or_default();
-        let response = proxy.upload(client, Request::from_parts(head, body)).await;
+        // Its future is large, and would be moved with that of every request.
+        let response = Box::pin(proxy.upload(client, Request::from_parts(head, body))).await;
         log.write(client, &asked, &response, start.elapsed());
         return response;
     }
