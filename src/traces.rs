@@ -123,8 +123,8 @@ impl Traces {
     pub fn request_or_parent<B>(&self, request: &Request<B>) -> Span {
         let Some(recorder) = &self.0 else { return Span(Context::new()) };
         recorder.request(request).unwrap_or_else(|| {
-            let parent = recorder.parent(request.headers()).map(|parent| parent.context(request.headers()));
-            Span(parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent)))
+            let parent = recorder.parent(request.headers());
+            Span(remote(parent.map(|parent| parent.context(request.headers()))))
         })
     }
 
@@ -194,8 +194,7 @@ impl Recorder {
         ];
         let name = if method == OTHER { "HTTP" } else { method };
         let span = SpanBuilder::from_name(name).with_kind(SpanKind::Server).with_attributes(attributes);
-        let above = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
-        let span = self.tracer.build_with_context(span, &above);
+        let span = self.tracer.build_with_context(span, &remote(parent));
         Span(Context::new().with_value(Recording(self.tracer.clone())).with_span(span))
     }
 }
@@ -225,8 +224,10 @@ impl Span {
 
     /// Says what URL is called, without its query.
     pub fn url(&self, url: &str) {
-        let whole = url.split(['?', '#']).next().unwrap_or_default();
-        self.set("url.full", bounded(whole));
+        if self.0.span().is_recording() {
+            let whole = url.split(['?', '#']).next().unwrap_or_default();
+            self.set("url.full", bounded(whole));
+        }
     }
 
     /// Says how a call ended, and whether well, and ends with it. `status` is `None` where no answer came.
@@ -300,8 +301,9 @@ pub fn link() -> Link {
 
 /// The step of a request that is sent: to whom, and not for what.
 #[must_use]
-pub fn call(name: &'static str, method: &str, url: &Uri) -> Span {
+pub fn call(name: &'static str, method: &str, url: &str) -> Span {
     let span = || {
+        let url: Uri = url.parse().unwrap_or_default();
         let default = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
         let attributes = [
             KeyValue::new("http.request.method", known(method)),
@@ -335,6 +337,11 @@ fn child(context: &Context, span: impl FnOnce() -> SpanBuilder) -> Span {
 fn place(context: &Context) -> Context {
     let span = context.span().span_context().clone();
     if span.is_valid() { context.with_remote_span_context(span) } else { Context::new() }
+}
+
+/// The place of a request that has come: below `parent`, if it named one.
+fn remote(parent: Option<SpanContext>) -> Context {
+    parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent))
 }
 
 /// What methods are called that nobody knows.

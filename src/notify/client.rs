@@ -51,7 +51,7 @@ impl Client {
     /// Sends `body` under `id`, within the timeout.
     pub(super) async fn post(&self, id: &str, body: Bytes) -> Verdict {
         let failed = |reason: String| Verdict::Failed { reason, retry_after: None };
-        let call = traces::call("notify", "POST", &self.url);
+        let call = traces::call("notify", "POST", &self.url.to_string());
         let answer = tokio::time::timeout(self.timeout, call.around(self.post_once(id, body))).await;
         let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|(status, _)| status.as_u16());
         call.ended(status, matches!(answer, Ok(Ok((_, Verdict::Delivered)))));

@@ -33,8 +33,7 @@ impl Intercept for Count {
         let request = context.request();
         let kind = kind(request.method(), request.uri());
         self.0.pay(kind);
-        let url = request.uri().parse().unwrap_or_default();
-        let call = traces::call(kind.span(), request.method(), &url);
+        let call = traces::call(kind.span(), request.method(), request.uri());
         call.url(request.uri());
         state.interceptor_state().store_put(Sent(kind, call));
         Ok(())
