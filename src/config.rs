@@ -31,13 +31,13 @@ mod tests;
 pub use answers::{Answers, Formats, Mode, Urls};
 pub use layers::{FIXED, Layers, Origin, Typed, variable};
 pub use rates::Rates;
-pub use secret::Secret;
+pub use secret::{SECRETS, Secret};
 pub use server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};
 pub use signing::{Require, Signing};
 pub use sizes::{SizePolicy, Sizes, SizesBelow};
 pub use stores::{Originals, S3, Serve, Variants};
 pub use traces::Traces;
-pub use upload::{Notify, Overwrite, SECRETS, Upload, UploadToken};
+pub use upload::{Notify, Overwrite, Upload, UploadToken};
 pub use work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
 
 /// Everything an operator can set.

@@ -7,7 +7,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::{Config, ConfigError, check, upload};
+use super::{Config, ConfigError, check, secret};
 
 /// What the names of environment variables begin with.
 const PREFIX: &str = "RESIZED_";
@@ -115,10 +115,10 @@ impl Layers {
     /// # Errors
     /// A file that is no TOML, or a secret where backups, repositories or lists of processes would spread it.
     pub fn find(file: Option<&Path>, typed: Typed) -> Result<Self, ConfigError> {
-        upload::refuse_secrets(&Figment::from(&typed))?;
+        secret::refuse_in(&Figment::from(&typed))?;
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
         if let Some(file) = file {
-            upload::refuse_secrets(&Figment::from(Toml::file_exact(file)))?;
+            secret::refuse_in(&Figment::from(Toml::file_exact(file)))?;
             figment = figment.merge(Toml::file_exact(file));
         }
         Ok(Self { figment: figment.merge(Env::prefixed(PREFIX).split(DEPTH)).merge(typed) })

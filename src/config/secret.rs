@@ -1,14 +1,20 @@
-//! A value that is never shown.
+//! A value that is never shown, and where one may stand.
 
 use std::fmt;
 
+use figment::Figment;
 use serde::{Deserialize, Serialize, Serializer};
 use subtle::ConstantTimeEq;
+
+use super::{ConfigError, refuse, variable};
 
 /// A secret from the file or the environment. Neither `Debug` nor serialising shows it; empty is none.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+/// Keys that are set by the environment alone, and so by a restart.
+pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys", "traces.headers"];
 
 /// What is shown in place of a secret.
 const MASK: &str = "***";
@@ -52,4 +58,18 @@ impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.shown())
     }
+}
+
+/// Secrets that stand in the file, where backups and repositories would spread them, or that were typed, where lists of
+/// processes would show them.
+pub(super) fn refuse_in(place: &Figment) -> Result<(), ConfigError> {
+    for key in SECRETS {
+        if place.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {
+            return refuse(
+                key,
+                &format!("is a secret and belongs neither into the file nor the command line: set {}", variable(key)),
+            );
+        }
+    }
+    Ok(())
 }

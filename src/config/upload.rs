@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use figment::Figment;
 use humantime_serde::Serde;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Secret, nonzero, refuse, variable};
+use super::{Config, ConfigError, Secret, nonzero, refuse};
 
 /// What an upload may do to a key that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,23 +146,6 @@ const TOKEN_CHARACTERS_MIN: usize = 32;
 
 /// What S3 signs for at most (Signature Version 4, `X-Amz-Expires`).
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Keys that are set by the environment alone, and so by a restart.
-pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys", "traces.headers"];
-
-/// Secrets that stand in the file, where backups and repositories would spread them, or that were typed, where lists of
-/// processes would show them.
-pub(super) fn refuse_secrets(place: &Figment) -> Result<(), ConfigError> {
-    for key in SECRETS {
-        if place.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {
-            return refuse(
-                key,
-                &format!("is a secret and belongs neither into the file nor the command line: set {}", variable(key)),
-            );
-        }
-    }
-    Ok(())
-}
 
 /// Values of both sections that contradict each other.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
