@@ -26,7 +26,8 @@ mod playground;
 const PURGE: &str = "/purge/";
 
 /// The routes: the dashboard at `/` and the playground, `/healthz`, `/readyz` (503 once `draining`, and until both
-/// stores have answered), `/metrics`, `POST /purge/KEY`, `POST /events`, and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
+/// stores have answered), `/metrics`, `POST /purge/KEY`, `POST /events`,
+/// and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
 #[must_use]
 pub fn routes(
     token: Current<Secret>,
