@@ -37,6 +37,7 @@ use crate::proxy::{Body, Proxy};
 use crate::telemetry::{AccessLog, AccessPage};
 
 mod client;
+mod corked;
 mod listeners;
 mod patience;
 mod places;
@@ -44,6 +45,7 @@ mod strict;
 mod tls;
 
 use client::Trusted;
+use corked::Corked;
 pub use listeners::inherited;
 use patience::{Patience, Signs};
 use places::{Place, Places};
@@ -253,7 +255,14 @@ async fn serve(
                     connection(stream, client, &limits, proxy, log, watcher, signals).await
                 }
                 Ok((Greeted::Tls(stream), client, _place)) => {
-                    connection(stream, client, &limits, proxy, log, watcher, signals).await
+                    let (socket, session) = stream.get_ref();
+                    let (socket, is_http2) = (socket.again(), session.alpn_protocol() == Some(b"h2"));
+                    let connection = connection(stream, client, &limits, proxy, log, watcher, signals);
+                    if !is_http2 {
+                        connection.await;
+                    } else if let Err(error) = corked::bottle(socket, connection).await {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
                 }
                 Err(error) => tracing::debug!(%error, %peer, "a connection ended before its first request"),
             }
@@ -297,7 +306,7 @@ async fn accept(
 /// A connection over which HTTP can be spoken.
 enum Greeted {
     Plain(Tcp),
-    Tls(Box<tokio_rustls::server::TlsStream<Tcp>>),
+    Tls(Box<tokio_rustls::server::TlsStream<Corked<Tcp>>>),
 }
 
 /// In a box, as its timers may not move and TLS and hyper move their streams.
@@ -323,7 +332,8 @@ async fn greet(
     stream.set_write_timeout(Some(limits.write_timeout));
     let stream = Box::pin(stream);
     let Some(tls) = &limits.tls else { return Ok((Greeted::Plain(stream), client, place)) };
-    Ok((Greeted::Tls(Box::new(tls.accept(stream).await?)), client, place))
+    let stream = Box::new(tls.accept(Corked::new(stream)).await?);
+    Ok((Greeted::Tls(stream), client, place))
 }
 
 async fn connection<S>(

@@ -88,14 +88,49 @@ async fn alpn_chooses_the_version_of_http() {
         (response.status(), &response.headers()["content-type"]),
         (http::StatusCode::OK, &"image/jpeg".parse().unwrap())
     );
-    let mut body: h2::RecvStream = response.into_body();
+    let bytes = read(response.into_body()).await;
+    assert!(answer.ends_with(&bytes), "the same picture by either version");
+}
+
+async fn read(mut body: h2::RecvStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.data().await {
         let chunk: Bytes = chunk.unwrap();
         body.flow_control().release_capacity(chunk.len()).unwrap();
         bytes.extend_from_slice(&chunk);
     }
-    assert!(answer.ends_with(&bytes), "the same picture by either version");
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_answers_at_once_on_one_http_2_connection_are_each_whole() {
+    let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
+    let original = jpeg(2000, 1500);
+    bucket.put_object("originals/wall.jpg", original.clone(), "image/jpeg");
+    let mut config = settings(&bucket);
+    config.server.tls = certify(folder.path());
+    let tls = config.server.tls.clone();
+    let stage = Stage::start(config).await;
+
+    let (mut client, connection) = h2::client::handshake(connect(&stage, &tls, b"h2").await).await.unwrap();
+    tokio::spawn(connection);
+    let mut bodies = Vec::new();
+    for n in 0..40 {
+        let path = ["/wall.jpg", "/wall_1200x.jpg", "/wall_40x.jpg"][n % 3];
+        let request = http::Request::get(format!("https://localhost{path}")).body(()).unwrap();
+        client = client.ready().await.unwrap();
+        let answer = client.send_request(request, true).unwrap().0;
+        bodies.push(tokio::spawn(async move { read(answer.await.unwrap().into_body()).await }));
+    }
+    let mut read = Vec::new();
+    for body in bodies {
+        read.push(body.await.unwrap());
+    }
+    assert!(read[0] == original, "{} bytes", read[0].len());
+    assert!(read[1].len() > read[2].len() && read[2].starts_with(b"\xff\xd8"));
+    for (n, bytes) in read.iter().enumerate() {
+        assert!(*bytes == read[n % 3], "answer {n} has {} bytes", bytes.len());
+    }
 }
 
 #[tokio::test]
