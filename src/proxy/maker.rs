@@ -205,9 +205,10 @@ impl Maker {
         write: Write,
         steps: &mut Steps,
     ) -> Result<Option<Answer>, Failure> {
-        let rendition = |bytes, origin| {
+        let rendition = |bytes: Bytes, origin| {
             let media_type = variant.encoding.format().media_type();
-            Rendition::new(&self.policy, media_type, bytes, SystemTime::now(), origin)
+            let fingerprint = fingerprint(&bytes);
+            Rendition::new(&self.policy, media_type, bytes, &fingerprint, SystemTime::now(), origin)
         };
         if self.mode == Mode::Stream {
             self.works.write_back.later(write);

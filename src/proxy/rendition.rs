@@ -138,15 +138,16 @@ pub(super) fn fingerprint(bytes: &[u8]) -> String {
 }
 
 impl Rendition {
-    /// A rendition whose bytes are what `media_type` says.
+    /// A rendition whose bytes are what `media_type` says, and have this [`fingerprint`].
     pub(super) fn new(
         policy: &Policy,
         media_type: &'static str,
         bytes: Bytes,
+        fingerprint: &str,
         last_modified: SystemTime,
         origin: Provenance,
     ) -> Result<Self, Failure> {
-        let quoted = format!("\"{}\"", fingerprint(&bytes));
+        let quoted = format!("\"{fingerprint}\"");
         let etag = quoted.parse::<headers::ETag>().map_err(|_| Failure::Internal)?;
         let mut headers = policy.image_headers();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

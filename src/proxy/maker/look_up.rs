@@ -61,12 +61,14 @@ impl Maker {
             None => self.location(key, &version(&meta), origin)?,
             Some(bytes) => {
                 let media_type = variant.encoding.format().media_type();
-                let is_sound = metadata(&meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint(&bytes));
+                let fingerprint = fingerprint(&bytes);
+                let is_sound = metadata(&meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint);
                 if !is_sound || sniff(&bytes) != Some(media_type) {
                     tracing::warn!(%key, "what is stored under this key is no such variant; it is made again");
                     return Ok(Lookup::Make(Precondition::Matches(meta.etag)));
                 }
-                let rendition = Rendition::new(&self.policy, media_type, bytes, meta.last_modified, origin)?;
+                let last_modified = meta.last_modified;
+                let rendition = Rendition::new(&self.policy, media_type, bytes, &fingerprint, last_modified, origin)?;
                 Answer::Rendition(Arc::new(rendition))
             }
         };
