@@ -3,6 +3,7 @@
 #
 #   benches/instructions.sh              what a hit costs: bytes, a redirect, 304; bytes with traces on, but not recorded
 #   benches/instructions.sh --functions  and which functions it is spent in
+#   tests/with-seaweedfs benches/instructions.sh   and of what is in S3 and not in memory
 #
 # Needs valgrind and python3 (Debian: valgrind). One connection with keep-alive; the difference of two runs that differ in
 # their number of requests leaves out the start, the first picture, and the end.
@@ -69,3 +70,10 @@ measure "not-modified" if-none-match
 measure redirect "" RESIZED_ANSWERS__MODE=redirect RESIZED_VARIANTS__PUBLIC_URL=https://pictures.example.com
 # Port 9 is nobody's: nothing is sent.
 measure unrecorded "" RESIZED_TRACES__ENDPOINT=http://127.0.0.1:9/v1/traces RESIZED_TRACES__SAMPLE=0
+if [ -n "${TEST_S3_ENDPOINT:-}" ]; then
+    curl -fsS -o /dev/null -T samples/cat.jpg --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+        "$TEST_S3_ENDPOINT/$TEST_S3_BUCKET/originals/cat.jpg"
+    measure "stored in S3" "" RESIZED_CACHE__MEMORY=0 RESIZED_ORIGINALS__IMMUTABLE=true RESIZED_S3__ENDPOINT="$TEST_S3_ENDPOINT" \
+        RESIZED_S3__PATH_STYLE=true RESIZED_S3__REGION=us-east-1 RESIZED_ORIGINALS__STORE="s3://$TEST_S3_BUCKET/originals" \
+        RESIZED_VARIANTS__STORE="s3://$TEST_S3_BUCKET/variants"
+fi

@@ -1,8 +1,8 @@
 //! The stores: where objects live.
 //!
 //! A [`Store`] is a folder (`file:directory`) or a prefix in a bucket (`s3://bucket/prefix`), with the same verbs and, by one
-//! suite of tests, the same behaviour. Originals come from one store; variants go back to the same or another. Nothing is
-//! retried here but what the S3 SDK retries, everything ends within its timeouts, and a body that ends early is an error.
+//! suite of tests, the same behaviour. Originals come from one store; variants go back to the same or another. S3 is asked
+//! again after what passes, everything ends within its timeouts, and a body that ends early is an error.
 //! This is the only module that names the S3 SDK; it knows no pixels and serves no HTTP.
 
 use std::sync::Arc;
@@ -22,6 +22,12 @@ mod file_part;
 pub mod probe;
 mod s3;
 mod s3_client;
+mod s3_read;
+mod s3_place;
+mod s3_sign;
+mod s3_retry;
+mod s3_refusal;
+mod s3_object;
 mod s3_failure;
 mod count;
 mod s3_parts;

@@ -1,4 +1,4 @@
-//! Each try of a request to S3, counted as it is billed and a span of its own: the SDK's own retries are requests too.
+//! Each try of a request to S3, counted as it is billed and a span of its own: further tries are requests too.
 
 use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -8,12 +8,30 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use crate::metrics::{Kind, S3};
 use crate::traces::{self, Span};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Count(pub(super) S3);
 
 /// What the try under way is billed as, and its span: the request itself is gone when its answer is there.
 #[derive(Debug)]
-struct Sent(Kind, Span);
+pub(super) struct Sent(Kind, Span);
+
+impl Count {
+    /// A request is about to be sent.
+    pub(super) fn sent(&self, method: &str, url: &str) -> Sent {
+        let kind = kind(method, url);
+        self.0.pay(kind);
+        let call = traces::call(kind.span(), method, url);
+        call.url(url);
+        Sent(kind, call)
+    }
+
+    /// It was answered with `status`, or not at all.
+    pub(super) fn ended(&self, Sent(kind, call): &Sent, status: Option<u16>) {
+        self.0.count(*kind, status);
+        // That there is no such object, or that a condition does not hold, is an answer like another.
+        call.ended(status, status.is_some_and(|status| status < 400 || matches!(status, 404 | 412)));
+    }
+}
 
 impl Storable for Sent {
     type Storer = StoreReplace<Self>;
@@ -31,11 +49,7 @@ impl Intercept for Count {
         state: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request();
-        let kind = kind(request.method(), request.uri());
-        self.0.pay(kind);
-        let call = traces::call(kind.span(), request.method(), request.uri());
-        call.url(request.uri());
-        state.interceptor_state().store_put(Sent(kind, call));
+        state.interceptor_state().store_put(self.sent(request.method(), request.uri()));
         Ok(())
     }
 
@@ -45,11 +59,8 @@ impl Intercept for Count {
         _: &RuntimeComponents,
         state: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(Sent(kind, call)) = state.load::<Sent>() {
-            let status = context.response().map(|response| response.status().as_u16());
-            self.0.count(*kind, status);
-            // That there is no such object, or that a condition does not hold, is an answer like another.
-            call.ended(status, status.is_some_and(|status| status < 400 || matches!(status, 404 | 412)));
+        if let Some(sent) = state.load::<Sent>() {
+            self.ended(sent, context.response().map(|response| response.status().as_u16()));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Objects in a bucket, through the AWS SDK.
+//! Objects in a bucket: read by requests of our own ([`super::s3_read`]), all else through the AWS SDK.
 //!
 //! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the bucket, without which S3
 //! answers 403 for what does not exist. A 403 is never taken for a miss.
@@ -8,19 +8,19 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, future, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::circuit::{Circuit, Ending};
+use super::count::Count;
 use super::s3_client::client_config;
 use super::s3_failure::{absent_or, failed, status};
 use super::s3_parts::PARTS_MAX;
+use super::s3_read::Reads;
+use super::s3_retry::jitter;
 use super::{
-    Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
-    within,
+    Attributes, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
 };
 use crate::config;
 use crate::metrics;
@@ -29,6 +29,8 @@ use crate::variant::ObjectKey;
 #[derive(Debug)]
 pub(super) struct S3Store {
     pub(super) client: Client,
+    /// Or why there are none.
+    reads: Result<Reads, String>,
     pub(super) bucket: String,
     prefix: String,
     /// One permit a part of an upload that is in memory.
@@ -37,7 +39,6 @@ pub(super) struct S3Store {
     requests: Semaphore,
     circuit: Circuit,
     pub(super) operation_timeout: Duration,
-    read_timeout: Duration,
 }
 
 /// A conditional write that met another one at the same time is answered 409 and is to be tried again.
@@ -50,8 +51,10 @@ impl S3Store {
         settings: &config::S3,
         counts: &metrics::S3,
     ) -> Result<Self, OpenError> {
-        let client = Client::from_conf(client_config(settings, counts).await);
+        let count = Count(counts.clone());
+        let client = Client::from_conf(client_config(settings, count.clone()).await);
         Ok(Self {
+            reads: Reads::new(&client, &bucket, &prefix, settings, count).await,
             client,
             bucket,
             prefix,
@@ -63,7 +66,6 @@ impl S3Store {
                 counts.circuit_openings.clone(),
             ),
             operation_timeout: settings.operation_timeout,
-            read_timeout: settings.read_timeout,
         })
     }
 
@@ -91,28 +93,16 @@ impl S3Store {
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
         let _permit = self.permit().await?;
-        match self.client.head_object().bucket(&self.bucket).key(self.key(key)).send().await {
-            Ok(head) => {
-                let described = Described {
-                    bytes: head.content_length,
-                    etag: head.e_tag,
-                    last_modified: head.last_modified,
-                    content_type: head.content_type,
-                    metadata: head.metadata,
-                };
-                described.meta().map(Some)
-            }
-            Err(error) => absent_or(error),
-        }
+        self.reads()?.head(key).await
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
         let _permit = self.permit().await?;
-        let request = self.client.get_object().bucket(&self.bucket).key(self.key(key)).set_range(range.map(header));
-        match request.send().await {
-            Ok(object) => self.object(object, range).map(Some),
-            Err(error) => absent_or(error),
-        }
+        self.reads()?.get(key, range).await
+    }
+
+    fn reads(&self) -> Result<&Reads, StoreError> {
+        self.reads.as_ref().map_err(|why| StoreError::Unavailable { source: why.clone().into() })
     }
 
     pub(super) async fn put(
@@ -213,28 +203,6 @@ impl S3Store {
         })
     }
 
-    fn object(&self, object: GetObjectOutput, range: Option<ByteRange>) -> Result<Object, StoreError> {
-        let sent = unsigned(object.content_length)?;
-        // Some servers send all of it, whatever is asked for: then what comes before the range is passed over here.
-        let (first, promised) = match range {
-            Some(range) if object.content_range.is_none() => resolve(range, sent)?,
-            Some(_) | None => (0, sent),
-        };
-        let described = Described {
-            // Of a part, Content-Range has the whole length: "bytes 0-63/4711" (RFC 9110 section 14.4).
-            bytes: match object.content_range.as_deref().and_then(|range| range.rsplit('/').next()?.parse().ok()) {
-                Some(whole) => Some(whole),
-                None => object.content_length,
-            },
-            etag: object.e_tag,
-            last_modified: object.last_modified,
-            content_type: object.content_type,
-            metadata: object.metadata,
-        };
-        let body = Body::new(behind(first, chunks(object.body, self.read_timeout)), promised);
-        Ok(Object { meta: described.meta()?, body })
-    }
-
     pub(super) fn key_of(&self, bucket: &str, object: &str) -> Option<ObjectKey> {
         let key = object.strip_prefix(&self.prefix).filter(|_| bucket == self.bucket)?;
         ObjectKey::new(key).ok()
@@ -248,74 +216,4 @@ impl S3Store {
         let permit = within(self.operation_timeout, self.requests.acquire()).await;
         permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)
     }
-}
-
-/// A body's chunks, each within `read_timeout`.
-fn chunks(body: ByteStream, read_timeout: Duration) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
-    stream::try_unfold(body, move |mut body| async move {
-        match within(read_timeout, body.next()).await? {
-            Some(Ok(chunk)) => Ok(Some((chunk, body))),
-            Some(Err(error)) => Err(StoreError::Unavailable { source: error.into() }),
-            None => Ok(None),
-        }
-    })
-}
-
-/// Without their first bytes.
-fn behind(
-    first: u64,
-    chunks: impl Stream<Item = Result<Bytes, StoreError>> + Send,
-) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
-    let mut before = first;
-    chunks.filter_map(move |chunk| {
-        let kept = chunk.map(|mut chunk| {
-            let passed = before.min(chunk.len() as u64);
-            before -= passed;
-            bytes::Buf::advance(&mut chunk, usize::try_from(passed).unwrap_or_default());
-            chunk
-        });
-        future::ready(Some(kept).filter(|kept| kept.as_ref().map_or(true, |chunk| !chunk.is_empty())))
-    })
-}
-
-fn header(range: ByteRange) -> String {
-    match range {
-        ByteRange::From { first } => format!("bytes={first}-"),
-        ByteRange::FromTo { first, last } => format!("bytes={first}-{last}"),
-        ByteRange::Suffix { bytes } => format!("bytes=-{bytes}"),
-    }
-}
-
-/// What HEAD and GET say alike.
-struct Described {
-    bytes: Option<i64>,
-    etag: Option<String>,
-    last_modified: Option<DateTime>,
-    content_type: Option<String>,
-    metadata: Option<std::collections::HashMap<String, String>>,
-}
-
-impl Described {
-    fn meta(self) -> Result<Meta, StoreError> {
-        let missing = |what: &str| StoreError::Other { source: format!("the answer has no {what}").into() };
-        let last_modified = self.last_modified.ok_or_else(|| missing("Last-Modified"))?;
-        Ok(Meta {
-            bytes: unsigned(self.bytes)?,
-            etag: self.etag.ok_or_else(|| missing("ETag"))?.into(),
-            last_modified: SystemTime::try_from(last_modified).map_err(|_| missing("Last-Modified that is a date"))?,
-            content_type: self.content_type.map(Into::into),
-            metadata: self.metadata.unwrap_or_default().into_iter().collect(),
-        })
-    }
-}
-
-fn unsigned(length: Option<i64>) -> Result<u64, StoreError> {
-    let missing = || StoreError::Other { source: "the answer has no Content-Length".into() };
-    length.and_then(|length| u64::try_from(length).ok()).ok_or_else(missing)
-}
-
-/// Up to as long again, by the clock's last digits: enough to part two nodes that met once.
-pub(super) fn jitter(pause: Duration) -> Duration {
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-    pause.mul_f64(f64::from(nanos % 1000) / 1000.0)
 }

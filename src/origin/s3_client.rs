@@ -1,4 +1,4 @@
-//! The AWS SDK's client as it is used here.
+//! The AWS SDK's client as it is used here: for all but reads of objects.
 //!
 //! The SDK waits for ever by itself; here it has a timeout for each step. Checksums are sent only where S3 requires them, since
 //! servers of other makes do not know the newer ones; what comes with one is held against it.
@@ -15,12 +15,11 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
 use super::count::Count;
 use crate::config;
-use crate::metrics;
 
 /// S3 closes idle connections after some 20 seconds; a request on one that is being closed fails.
-const POOL_IDLE: Duration = Duration::from_secs(15);
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(15);
 
-pub(super) async fn client_config(settings: &config::S3, counts: &metrics::S3) -> aws_sdk_s3::Config {
+pub(super) async fn client_config(settings: &config::S3, counts: Count) -> aws_sdk_s3::Config {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.read_timeout)
@@ -46,7 +45,7 @@ pub(super) async fn client_config(settings: &config::S3, counts: &metrics::S3) -
     }
     let shared = shared.load().await;
     aws_sdk_s3::config::Builder::from(&shared)
-        .interceptor(Count(counts.clone()))
+        .interceptor(counts)
         .force_path_style(settings.path_style || is_address(&settings.endpoint))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         // Where an answer has a checksum, its bytes are held against it; asking for one does no harm elsewhere.

@@ -12,8 +12,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::s3::{CONFLICT_PAUSES_MS, S3Store, jitter};
+use super::s3::{CONFLICT_PAUSES_MS, S3Store};
 use super::s3_failure::{failed, status};
+use super::s3_retry::jitter;
 use super::spool::{self, Spool};
 use super::{Attributes, Precondition, Put, StoreError, within};
 use crate::priority;

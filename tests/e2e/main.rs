@@ -22,6 +22,7 @@ mod operating;
 mod reload;
 mod restarts;
 mod stores;
+mod reads;
 mod receiver;
 mod uploads;
 mod direct;

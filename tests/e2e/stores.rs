@@ -196,8 +196,17 @@ mod behaviour {
     }
 
     pub async fn keys_of_every_alphabet_are_kept_apart(store: Store) {
-        let names =
-            ["a b.webp", "a+b.webp", "a%20b.webp", "Ä/日本語 🐈.webp", "a?b#c&d=e.webp", "'\"<>.webp", "A B.webp"];
+        let names = [
+            "a b.webp",
+            "a+b.webp",
+            "a%20b.webp",
+            "Ä/日本語 🐈.webp",
+            "a?b#c&d=e.webp",
+            "'\"<>.webp",
+            "A B.webp",
+            "~!$()*,:;=@[]^_`{|}.webp",
+            "%/%2F/..%2e/c.webp",
+        ];
         for name in names {
             let bytes = Bytes::from(name);
             store.put(&key(name), bytes, &attributes(), Precondition::Absent).await.unwrap();

@@ -1,0 +1,246 @@
+//! Reads of S3 as they are on the wire, against a server that does what a test says.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use resized::config;
+use resized::metrics;
+use resized::origin::{ByteRange, Store, StoreError};
+use resized::variant::ObjectKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What becomes of a request.
+#[derive(Clone)]
+enum Answer {
+    Text(String),
+    /// The connection is closed.
+    Close,
+    /// This, and then zeros until nobody takes them.
+    Endless(String),
+}
+
+/// Gives each request the next of its answers.
+struct Script {
+    url: String,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    /// Which connection each came by, and its head in lower case.
+    requests: Arc<Mutex<Vec<(usize, String)>>>,
+}
+
+impl Script {
+    async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (answers, requests) = (Arc::new(Mutex::new(answers.into_iter().collect())), Arc::default());
+        let script = Self { url, answers: Arc::clone(&answers), requests: Arc::clone(&requests) };
+        tokio::spawn(async move {
+            for connection in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, connection, Arc::clone(&answers), Arc::clone(&requests)));
+            }
+        });
+        script
+    }
+
+    /// Adds an answer.
+    fn say(&self, answer: Answer) {
+        self.answers.lock().unwrap().push_back(answer);
+    }
+
+    async fn open(&self, attempts: u32) -> Store {
+        let settings = config::S3 {
+            endpoint: self.url.clone(),
+            region: "us-east-1".into(),
+            path_style: true,
+            anonymous: true,
+            attempts: NonZeroU32::new(attempts).unwrap(),
+            ..Default::default()
+        };
+        Store::open("s3://pictures/a b", "", &settings, &metrics::S3::default()).await.unwrap()
+    }
+
+    fn requests(&self) -> Vec<(usize, String)> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    fn connections(&self) -> Vec<usize> {
+        self.requests().into_iter().map(|(connection, _)| connection).collect()
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    seen: Arc<Mutex<Vec<(usize, String)>>>,
+) {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let Ok(byte) = stream.read_u8().await else { return };
+            head.push(byte);
+        }
+        seen.lock().unwrap().push((connection, String::from_utf8(head).unwrap().to_lowercase()));
+        let answer = answers.lock().unwrap().pop_front();
+        match answer.unwrap_or(Answer::Close) {
+            Answer::Text(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Answer::Close => return,
+            Answer::Endless(text) => {
+                let mut piece = text.into_bytes();
+                while stream.write_all(&piece).await.is_ok() {
+                    piece = vec![b'0'; 10_000];
+                }
+                return;
+            }
+        }
+    }
+}
+
+fn key(text: &str) -> ObjectKey {
+    ObjectKey::new(text).unwrap()
+}
+
+fn object(body: &str) -> Answer {
+    Answer::Text(format!("{}\r\n{body}", head(body.len())))
+}
+
+fn head(bytes: usize) -> String {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\netag: \"e\"\r\nlast-modified: {date}\r\n")
+}
+
+fn refusal(status: &str, headers: &str, code: &str) -> Answer {
+    let body = format!("<Error><Code>{code}</Code><Message>No.</Message></Error>");
+    Answer::Text(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
+}
+
+async fn read(store: &Store) -> Result<bytes::Bytes, StoreError> {
+    let (_, bytes) = store.get_bounded(&key("c.jpg"), 1 << 20).await?.expect("it is there");
+    Ok(bytes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_is_tried_again_by_another_connection() {
+    let slow = refusal("400 Bad Request", "x-amz-retry-after: 1\r\n", "SlowDown");
+    let broken = refusal("503 Service Unavailable", "x-amz-retry-after: 1\r\n", "");
+    let script = Script::start([Answer::Close, slow, broken, object("hello")]).await;
+    let store = script.open(4).await;
+    assert_eq!(read(&store).await.unwrap(), "hello");
+    assert_eq!(script.connections(), [0, 1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_pass_is_told_at_once() {
+    let region = "x-amz-bucket-region: eu-west-1\r\n";
+    let moved = refusal("301 Moved Permanently", region, "PermanentRedirect");
+    let script = Script::start([moved, refusal("403 Forbidden", "", "AccessDenied")]).await;
+    let store = script.open(3).await;
+    let moved = read(&store).await.unwrap_err();
+    let source = std::error::Error::source(&moved).unwrap().to_string();
+    assert!(matches!(moved, StoreError::Other { .. }), "{moved:?}");
+    assert_eq!(source, "S3 answered 301 PermanentRedirect: No. (the bucket is in eu-west-1: s3.region)");
+    assert!(matches!(read(&store).await, Err(StoreError::Forbidden { .. })));
+    assert_eq!(script.requests().len(), 2, "each is asked once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_clock_is_made_up_for() {
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let date = format!("date: {}\r\nx-amz-retry-after: 1\r\n", httpdate::fmt_http_date(hour_ago));
+    let script = Script::start([refusal("403 Forbidden", &date, "RequestTimeTooSkewed"), object("hello")]).await;
+    assert_eq!(read(&script.open(2).await).await.unwrap(), "hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_asks_for_a_checksum_and_for_no_more_than_it_needs() {
+    let script = Script::start([object("hello"), Answer::Text(format!("{}\r\n", head(5)))]).await;
+    let store = script.open(1).await;
+    let part = ByteRange::FromTo { first: 1, last: 3 };
+    let object = store.get(&key("ä+c.jpg"), Some(part)).await.unwrap().unwrap();
+    assert_eq!(object.body.collect().await.unwrap(), "ell", "of the whole, which some servers send");
+    assert_eq!(store.head(&key("c.jpg")).await.unwrap().unwrap().bytes, 5);
+    let requests = script.requests();
+    let (get, head) = (&requests[0].1, &requests[1].1);
+    assert!(get.starts_with("get /pictures/a%20b/%c3%a4%2bc.jpg http/1.1\r\n"), "{get}");
+    assert!(get.contains("\r\nrange: bytes=1-3\r\n"), "{get}");
+    assert!(get.contains("\r\nx-amz-checksum-mode: enabled\r\n"), "{get}");
+    assert!(head.starts_with("head /pictures/a%20b/c.jpg http/1.1\r\n"), "{head}");
+    for request in [get, head] {
+        assert!(request.contains(&format!("\r\nhost: {}\r\n", &script.url["http://".len()..])), "{request}");
+        assert!(!request.contains("authorization"), "an anonymous request is not signed: {request}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_used_again_unless_a_body_was_dropped() {
+    let script = Script::start([]).await;
+    let store = script.open(1).await;
+    // It is free for the next read a moment after its body has ended.
+    while !script.connections().windows(2).any(|pair| pair[0] == pair[1]) {
+        assert!(script.requests().len() < 1000, "none is used again");
+        script.say(object("one"));
+        assert_eq!(read(&store).await.unwrap(), "one");
+    }
+    script.say(Answer::Endless(format!("{}\r\n", head(1 << 30))));
+    drop(store.get(&key("c.jpg"), None).await.unwrap().unwrap());
+    let dropped = script.connections().pop();
+    for _ in 0..10 {
+        script.say(object("two"));
+        assert_eq!(read(&store).await.unwrap(), "two");
+        assert_ne!(script.connections().pop(), dropped);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_without_an_end_is_not_read_on() {
+    let head =
+        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 1000000000\r\n\r\n<Error><Code>InternalError</Code>";
+    let script = Script::start([Answer::Endless(head.to_owned())]).await;
+    let error = read(&script.open(1).await).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_lacks_what_an_object_has_is_an_error() {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    for headers in [
+        format!("content-length: 1\r\nlast-modified: {date}\r\n"),
+        "content-length: 1\r\netag: \"e\"\r\n".to_owned(),
+        "content-length: 1\r\netag: \"e\"\r\nlast-modified: yesterday\r\n".to_owned(),
+        format!("transfer-encoding: chunked\r\netag: \"e\"\r\nlast-modified: {date}\r\n"),
+    ] {
+        let script = Script::start([Answer::Text(format!("HTTP/1.1 200 OK\r\n{headers}\r\n1\r\n"))]).await;
+        let error = read(&script.open(1).await).await.unwrap_err();
+        assert!(matches!(error, StoreError::Other { .. }), "{headers}: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_is_too_large_is_an_error() {
+    let script = Script::start([Answer::Endless("HTTP/1.1 200 OK\r\nx: ".to_owned())]).await;
+    let error = read(&script.open(1).await).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_agrees_on_no_tls_is_given_up_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = config::S3 {
+        endpoint: format!("https://{}", listener.local_addr().unwrap()),
+        region: "us-east-1".into(),
+        anonymous: true,
+        connect_timeout: Duration::from_millis(200),
+        attempts: NonZeroU32::MIN,
+        // Nothing else may end it.
+        read_timeout: Duration::from_secs(600),
+        attempt_timeout: Duration::from_secs(600),
+        operation_timeout: Duration::from_secs(600),
+        ..Default::default()
+    };
+    let store = Store::open("s3://pictures", "", &settings, &metrics::S3::default()).await.unwrap();
+    let error = read(&store).await.unwrap_err();
+    assert!(matches!(error, StoreError::Timeout { .. }), "{error:?}");
+}
