@@ -9,6 +9,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 
 use super::StoreError;
 use super::s3::S3Store;
+use super::s3_client::base;
 use super::s3_failure::failed;
 use crate::variant::ObjectKey;
 
@@ -24,7 +25,7 @@ impl Presigner {
         let client = match endpoint {
             "" => store.client.clone(),
             // The host is signed with the rest: it has to be the one that the client will use.
-            endpoint => Client::from_conf(store.client.config().to_builder().endpoint_url(endpoint).build()),
+            endpoint => Client::from_conf(store.client.config().to_builder().endpoint_url(base(endpoint)).build()),
         };
         Self { store, client }
     }

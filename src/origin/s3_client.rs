@@ -41,7 +41,7 @@ pub(super) async fn client_config(settings: &config::S3, counts: Count) -> aws_s
         shared = shared.region(Region::new(settings.region.clone()));
     }
     if !settings.endpoint.is_empty() {
-        shared = shared.endpoint_url(&settings.endpoint);
+        shared = shared.endpoint_url(base(&settings.endpoint));
     }
     let shared = shared.load().await;
     aws_sdk_s3::config::Builder::from(&shared)
@@ -53,6 +53,11 @@ pub(super) async fn client_config(settings: &config::S3, counts: Count) -> aws_s
         // Bodies have timeouts of our own between reads; the SDK's protection counts a client that reads slowly as a stall.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build()
+}
+
+/// An endpoint as the SDK wants it: it puts a bucket behind a path as it is.
+pub(super) fn base(endpoint: &str) -> String {
+    format!("{}/", endpoint.trim_end_matches('/'))
 }
 
 /// An IP address has no subdomains to name buckets by.

@@ -134,6 +134,8 @@ mod tests {
             ("", false, "my.pictures", "https://s3.eu-west-1.amazonaws.com/my.pictures"),
             ("https://s3.example.com", false, "pictures", "https://pictures.s3.example.com"),
             ("https://s3.example.com/base/", true, "pictures", "https://s3.example.com/base/pictures"),
+            ("http://localhost:9000/base", true, "my.pictures", "http://localhost:9000/base/my.pictures"),
+            ("http://localhost:9000/base", false, "pictures", "http://pictures.localhost:9000/base"),
             ("http://127.0.0.1:8333", false, "pictures", "http://127.0.0.1:8333/pictures"),
             ("http://[::1]:8333", false, "pictures", "http://[::1]:8333/pictures"),
         ];
