@@ -69,7 +69,7 @@ async fn presets_limits_answers_and_the_token_change_at_once() {
     assert_eq!(stand.get("/cat_101x.jpg").await.status(), StatusCode::NOT_FOUND);
     assert_eq!(stand.reload("first").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(stand.reload("second").await.0, StatusCode::OK);
-    assert!(stand.node.told().contains("settings reloaded"), "{}", stand.node.told());
+    until("it is logged", || stand.node.told().contains("settings reloaded")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
