@@ -21,6 +21,11 @@ use crate::variant::Quality;
 /// How hard libwebp tries, 0 to 6.
 const METHOD: c_int = 4;
 
+/// How far the decoder's filter of block edges keeps off edges that are the picture's own, 0 to 7. libwebp's 0 blurs the most:
+/// 7 gives 0.4 points of ssimulacra2 at 300 pixels and 0.6 at 800 (quality 80; 1.1 at quality 60, 1.7 at 30) in the mean of four
+/// to seven pictures, at the same bytes and time.
+const FILTER_SHARPNESS: c_int = 7;
+
 /// What quality means where nothing is lost: how much time is spent on a smaller file. libwebp's own choice.
 const LOSSLESS_EFFORT: f32 = 70.0;
 
@@ -99,6 +104,7 @@ impl Picture {
         config.lossless = self.0.use_argb;
         config.quality = if self.0.use_argb == 0 { f32::from(quality.get()) } else { LOSSLESS_EFFORT };
         config.method = METHOD;
+        config.filter_sharpness = FILTER_SHARPNESS;
         let mut output = Output::new();
         self.0.writer = Some(WebPMemoryWrite);
         self.0.custom_ptr = (&raw mut output.0).cast();
