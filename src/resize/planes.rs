@@ -1,7 +1,8 @@
 //! A picture as luma and two differences of colour, by the matrix of ITU-R BT.601: what JPEG and lossy WebP hold, and
 //! what both are made of.
 //!
-//! Planes are scaled apart, each to its own size. Where a variant is to be planes again, no pixel is ever made.
+//! Planes are scaled apart, each to its own size. Where a variant of some size is to be planes again, no pixel is ever
+//! made.
 
 use std::num::NonZeroU32;
 

@@ -43,7 +43,9 @@ impl Source {
         let frame = self.attend(frame, orientation, geometry)?;
         let (window, size) = frame.stored(orientation);
         Ok(match self {
-            Self::Planes(Planar { planes, conversion }) if conversion.is_none() && planar::halves(encoding, job) => {
+            Self::Planes(Planar { planes, conversion })
+                if conversion.is_none() && planar::halves(encoding, size, job) =>
+            {
                 Scaled::Planes(planes.halved(&window, size)?)
             }
             Self::Planes(Planar { planes, conversion }) => {
