@@ -58,7 +58,7 @@ use scale::{Pixels, Window};
 use source::Source;
 
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
-pub const PIPELINE: &str = "7";
+pub const PIPELINE: &str = "8";
 
 /// What is refused, most of it before it is decoded.
 #[derive(Debug, Clone, Copy)]

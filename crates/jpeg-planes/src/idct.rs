@@ -76,9 +76,9 @@ impl Dequantizer {
 
     /// Puts the value of coefficient `k` (taken modulo 64) in its place.
     #[inline(always)]
-    pub(crate) fn put<const SIZE: usize>(&self, block: &mut [f32; SIZE], k: usize, value: i32) {
+    pub(crate) fn put<const SIZE: usize>(&self, block: &mut [f32; SIZE], k: usize, value: f32) {
         let k = k & 63;
-        block[usize::from(self.place[k]) & (SIZE - 1)] = value as f32 * self.factor[k];
+        block[usize::from(self.place[k]) & (SIZE - 1)] = value * self.factor[k];
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
         let dequantizer = Dequantizer::new(quantizers, T::SCALE);
         let mut block = [0.0; SIZE];
         for (k, &value) in values.iter().enumerate() {
-            dequantizer.put(&mut block, k, value);
+            dequantizer.put(&mut block, k, value as f32);
         }
         for (made, exact) in T::samples(&block).as_flattened().iter().zip(defined(natural, N)) {
             assert!((f64::from(*made) - exact).abs() < 0.51, "{:?}: {made} for {exact}", T::SCALE);

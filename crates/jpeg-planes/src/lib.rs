@@ -128,8 +128,9 @@ pub struct Options<'a> {
     pub incomplete: Incomplete,
     /// What is refused.
     pub limits: Limits,
-    /// How much a sample may be off, in levels of 256, where a progressive file's last scans only make its coefficients
-    /// finer: such scans are left out while they cannot move a sample by more. 0 leaves out none that is used.
+    /// How much the samples of a block may be off, as a root of mean squares in levels of 256, where a progressive file's last
+    /// scans only make its coefficients finer: such scans are left out while they cannot move them by more. 0 leaves out
+    /// none that is used.
     pub tolerance: f32,
     /// Asked once a row of blocks; decoding ends when it says `false`.
     pub proceed: &'a dyn Fn() -> bool,

@@ -384,18 +384,22 @@ impl Row<'_> {
         for (column, kept) in (0..self.blocks).zip(self.coefficients.chunks_exact(self.kept)) {
             let mut block = [0.0; SIZE];
             let (dc, ac) = kept.split_at(1);
-            dequantizer.put(&mut block, 0, i32::from(dc[0]));
+            dequantizer.put(&mut block, 0, f32::from(dc[0]));
             for (k, &value) in (1..used).zip(ac) {
-                dequantizer.put(&mut block, k, without(i32::from(value), left_out));
+                dequantizer.put(&mut block, k, without(value, left_out));
             }
             plane.put::<T, N, SIZE>(&block, (column, self.row));
         }
     }
 }
 
-/// A value without the lowest bits of its magnitude.
+/// A value of which the lowest bits of its magnitude are not known: the middle of what it may be.
 #[inline(always)]
-fn without(value: i32, bits: u32) -> i32 {
-    let magnitude = value.abs() >> bits << bits;
-    if value < 0 { -magnitude } else { magnitude }
+fn without(value: i16, bits: u32) -> f32 {
+    let known = i32::from(value).abs() >> bits << bits;
+    if known == 0 {
+        return 0.0;
+    }
+    let middle = known as f32 + ((1_u32 << bits) - 1) as f32 / 2.0;
+    if value < 0 { -middle } else { middle }
 }

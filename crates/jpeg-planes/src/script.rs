@@ -4,9 +4,9 @@
 //! - all its scans of DC are needed, up to full precision;
 //! - a first scan of a band is needed if the band has a used coefficient, or one whose history a needed refinement reads;
 //! - a refinement is needed if its band has such a coefficient, unless all the bits from it on may be left out;
-//! - bits may be left out while the sum of what they can add to a sample, over the used coefficients, is at most the
-//!   tolerance. A coefficient that lacks its lowest `n` bits is off by less than `2^n` quantiser steps, each of which
-//!   moves a sample by at most a quarter (the transform's largest factor) of the quantiser.
+//! - bits may be left out while they can move the samples of a block by at most the tolerance, as a root of mean squares. A
+//!   coefficient that lacks its lowest `n` bits is off by less than `2^n` quantiser steps, and the transform keeps the sum of
+//!   squares (Parseval), so that the samples are off by the root of the sum over the used coefficients, over 8.
 
 use crate::Scale;
 use crate::decode::{Frame, Scan, Tables, segments};
@@ -114,8 +114,8 @@ pub(crate) fn band(first: u32, last: u32) -> u64 {
 fn bits_left_out(quantizers: &[u16; 64], scale: Scale, tolerance: f32) -> u32 {
     let points = scale.points() as u8;
     let used = (1..64).filter(|&k| ZIGZAG[k] / 8 < points && ZIGZAG[k] % 8 < points);
-    let steps: f32 = used.map(|k| f32::from(quantizers[k])).sum();
-    let off = |bits: u32| ((1_u32 << bits) - 1) as f32 * steps / 4.0;
+    let step = used.map(|k| f32::from(quantizers[k]).powi(2)).sum::<f32>().sqrt() / 8.0;
+    let off = |bits: u32| ((1_u32 << bits) - 1) as f32 * step;
     (1..=13).take_while(|&bits| off(bits) <= tolerance).last().unwrap_or(0)
 }
 
@@ -143,11 +143,15 @@ mod tests {
 
     #[test]
     fn bits_are_left_out_only_while_they_cannot_show() {
-        let fine = [2; 64];
+        let fine = [8; 64];
         assert_eq!(bits_left_out(&fine, Scale::Quarter, 0.0), 0);
-        // Three coefficients, each off by one step of 2, a quarter each: 1.5 levels.
-        assert_eq!(bits_left_out(&fine, Scale::Quarter, 1.4), 0);
-        assert_eq!(bits_left_out(&fine, Scale::Quarter, 1.5), 1);
-        assert_eq!(bits_left_out(&fine, Scale::Half, 1.5), 0);
+        // Three coefficients, each off by one step of 8: the root of 3 levels.
+        assert_eq!(bits_left_out(&fine, Scale::Quarter, 1.7), 0);
+        assert_eq!(bits_left_out(&fine, Scale::Quarter, 1.8), 1);
+        // And of fifteen.
+        assert_eq!(bits_left_out(&fine, Scale::Half, 3.8), 0);
+        assert_eq!(bits_left_out(&fine, Scale::Half, 3.9), 1);
+        // By three steps with two bits.
+        assert_eq!(bits_left_out(&fine, Scale::Quarter, 5.3), 2);
     }
 }

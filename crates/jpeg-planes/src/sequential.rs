@@ -145,7 +145,7 @@ impl<'a> Block<'a, '_> {
     ) -> Result<Bits<'a>, Error> {
         let mut block = [0.0; SIZE];
         let last = const { T::SCALE.last_coefficient() as u32 };
-        let bits = self.read(last, |k, value| dequantizer.put(&mut block, k as usize, value))?;
+        let bits = self.read(last, |k, value| dequantizer.put(&mut block, k as usize, value as f32))?;
         plane.put::<T, N, SIZE>(&block, place);
         Ok(bits)
     }
@@ -241,7 +241,7 @@ impl Values {
         while used != 0 {
             let k = used.trailing_zeros() as usize;
             used &= used - 1;
-            dequantizer.put(&mut block, k, self.values[k & 63]);
+            dequantizer.put(&mut block, k, self.values[k & 63] as f32);
         }
         plane.put::<T, N, SIZE>(&block, place);
     }

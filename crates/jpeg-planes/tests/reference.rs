@@ -243,3 +243,34 @@ fn a_plane_is_the_same_whether_it_comes_alone_or_with_others() {
         }
     }
 }
+
+/// A part of samples/cat.jpg at 192 x 128, progressive as jpegtran makes it: what is coarse first, and then finer bit by bit.
+const REFINED: &[u8] = include_bytes!("refined.jpg");
+
+#[test]
+fn what_is_left_out_of_a_progressive_file_moves_no_block_by_more_than_the_tolerance() {
+    let header = Header::read(REFINED, &Limits::default()).unwrap();
+    let mut changed = 0;
+    for scale in [Scale::Quarter, Scale::Half, Scale::Whole] {
+        let at = |tolerance| {
+            let options = Options { scales: [scale.into(); 3], tolerance, ..Options::default() };
+            decode(REFINED, &header, &options).unwrap()
+        };
+        for tolerance in [1.0, 3.0, 9.0, 30.0] {
+            for (exact, loose) in at(0.0).iter().zip(&at(tolerance)) {
+                let (across, n) = (exact.width as usize, scale.points());
+                for (row, column) in (0..exact.height as usize / n).flat_map(|y| (0..across / n).map(move |x| (y, x))) {
+                    let off = (0..n * n).map(|i| {
+                        let at = (row * n + i / n) * across + column * n + i % n;
+                        f32::from(exact.data[at].abs_diff(loose.data[at])).powi(2)
+                    });
+                    let off = (off.sum::<f32>() / (n * n) as f32).sqrt();
+                    changed += usize::from(off > 0.0);
+                    // Samples of both are rounded.
+                    assert!(off <= tolerance + 1.0, "{scale:?}, {tolerance}: {off}");
+                }
+            }
+        }
+    }
+    assert!(changed > 1000, "{changed} blocks");
+}
