@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use resized::resize::{Header, Incomplete, Limits, RenderError, render};
+use resized::resize::{Finish, Header, Incomplete, Limits, RenderError, render};
 use resized::variant::{Encoding, Geometry, Quality};
 
 #[path = "../fuzz/checks.rs"]
@@ -54,6 +54,32 @@ fn a_few_bytes_that_promise_65535_pixels_a_side_cost_nothing() {
     for (name, file) in make::giants() {
         let error = make_within(&file, 1 << 20, SOON).unwrap_err();
         assert!(matches!(error, RenderError::TooManyPixels { .. }), "{name}: {error}");
+    }
+}
+
+/// A picture of four million pixels as a PNG.
+fn large_png(colour: image::ColorType) -> Vec<u8> {
+    let (width, height) = (2000, 2000);
+    let bytes = vec![200; width as usize * height as usize * usize::from(colour.bytes_per_pixel())];
+    let mut file = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut file);
+    image::ImageEncoder::write_image(encoder, &bytes, width, height, colour.into()).unwrap();
+    file
+}
+
+#[test]
+fn a_large_picture_takes_no_more_memory_than_its_header_promises() {
+    use image::ColorType::{L8, La8, Rgb8, Rgba8, Rgba16};
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (colour, linear_light) in [L8, La8, Rgb8, Rgba8, Rgba16].into_iter().flat_map(|c| [(c, false), (c, true)]) {
+        let file = large_png(colour);
+        let finish = Finish { linear_light, ..Finish::default() };
+        let limits = Limits { finish, ..Limits::default() };
+        let header = Header::read(&file, &limits).unwrap();
+        let promised = header.working_bytes(&[(thumbnail(), jpeg())]);
+        let (made, used) = checks::peak(|| render(&file, &header, thumbnail(), jpeg(), &limits));
+        made.unwrap();
+        assert!(used <= promised, "{colour:?}, in light: {linear_light}: {used} of {promised} bytes");
     }
 }
 

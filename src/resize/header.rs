@@ -50,6 +50,8 @@ pub struct Header {
     /// Bytes that the codec itself keeps for each pixel while it decodes.
     codec_bytes: u8,
     original_bytes: u64,
+    /// Whether it is scaled in light.
+    in_light: bool,
 }
 
 impl Header {
@@ -78,8 +80,19 @@ impl Header {
         let Facts { size: (width, height), orientation, pixel_bytes, codec_bytes, frames } = facts;
         let is_ink = codec == Codec::Jpeg && jpeg::is_ink(&facts);
         let original_bytes = original.len() as u64;
-        let jpeg = None;
-        Ok(Self { codec, width, height, orientation, frames, is_ink, jpeg, pixel_bytes, codec_bytes, original_bytes })
+        Ok(Self {
+            codec,
+            width,
+            height,
+            orientation,
+            frames,
+            is_ink,
+            jpeg: None,
+            pixel_bytes,
+            codec_bytes,
+            original_bytes,
+            in_light: limits.finish.linear_light && !is_ink,
+        })
     }
 
     fn of_planes(original: &[u8], jpeg: JpegHeader) -> Self {
@@ -94,6 +107,7 @@ impl Header {
             codec_bytes: 0,
             original_bytes: original.len() as u64,
             jpeg: Some(jpeg),
+            in_light: false,
         }
     }
 
@@ -117,7 +131,10 @@ impl Header {
             let output = u64::from(width.get()) * u64::from(height.get());
             // Convolution first makes the picture narrower: that many columns of the whole height, a byte a sample.
             let channels = if self.jpeg.is_some() { 1 } else { 4 };
-            let narrowed = channels * u64::from(width.max(height).get()) * u64::from(self.width.max(self.height));
+            let narrowed = channels
+                * self.sample_bytes()
+                * u64::from(width.max(height).get())
+                * u64::from(self.width.max(self.height));
             // Of an animation, the canvases and frames of the encoder.
             let moving = if self.frames > 1 { (40 + u64::from(self.frames)) * output } else { 0 };
             // Scaled, oriented, and being encoded, with the encoder's own planes.
@@ -131,12 +148,21 @@ impl Header {
         }
     }
 
-    /// What decoding to pixels allocates.
+    /// Bytes of a sample while it is scaled.
+    fn sample_bytes(&self) -> u64 {
+        if self.in_light { 2 } else { 1 }
+    }
+
+    /// What decoding to pixels allocates, or scaling them if that is more.
     fn decoded_bytes(&self) -> u64 {
         let pixels = u64::from(self.width) * u64::from(self.height);
+        let has_alpha = matches!(self.pixel_bytes, 2 | 4) && !self.is_ink;
+        // As light, and with alpha multiplied in.
+        let copies = u64::from(self.in_light) + u64::from(has_alpha);
+        let scaling = copies * self.sample_bytes() * u64::from(self.pixel_bytes);
         // Of an animation, the canvas as it is scaled and as it may have to be again.
         let moving = if self.frames > 1 { 8 } else { 0 };
-        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + u64::from(self.codec_bytes) + moving)
+        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + scaling.max(self.codec_bytes.into()) + moving)
     }
 }
 

@@ -55,16 +55,12 @@ pub(super) fn resample(
         _ => (PixelType::U16x4, true),
     };
     let curve = &*CURVE;
-    let mut light = Vec::with_capacity(2 * pixels.data.len());
-    for pixel in pixels.data.chunks_exact(channels) {
-        let (colours, alpha) = pixel.split_at(if has_alpha { channels - 1 } else { channels });
-        light.extend(colours.iter().flat_map(|sample| curve.light[usize::from(*sample)].to_ne_bytes()));
-        light.extend(alpha.iter().flat_map(|alpha| [*alpha, *alpha]));
-    }
-    // Bytes may begin anywhere, 16-bit numbers may not: the picture of them is one of its own.
     let mut source = Image::new(pixels.width, pixels.height, pixel_type);
-    source.buffer_mut().copy_from_slice(&light);
-    drop(light);
+    let lights = source.buffer_mut().as_chunks_mut::<2>().0.iter_mut();
+    for ((n, light), sample) in lights.enumerate().zip(&pixels.data) {
+        let is_alpha = has_alpha && n % channels == channels - 1;
+        *light = if is_alpha { [*sample; 2] } else { curve.light[usize::from(*sample)].to_ne_bytes() };
+    }
     let mut target = Image::new(width.get(), height.get(), pixel_type);
     let options = ResizeOptions::new().resize_alg(LANCZOS).use_alpha(has_alpha).crop(
         window.x.max(0.0),
