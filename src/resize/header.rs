@@ -129,7 +129,7 @@ impl Header {
         let made = variants.iter().map(|(geometry, _)| {
             let (width, height) = Frame::new(self.oriented_size(), *geometry).size();
             let output = u64::from(width.get()) * u64::from(height.get());
-            // Convolution first makes the picture narrower: that many columns of the whole height, a byte a sample.
+            // Convolution first makes the picture narrower: that many columns of the whole height.
             let channels = if self.jpeg.is_some() { 1 } else { 4 };
             let narrowed = channels
                 * self.sample_bytes()
