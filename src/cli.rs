@@ -94,10 +94,3 @@ impl Cli {
         }
     }
 }
-
-/// An error's causes, without itself.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes: Vec<_> =
-        std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
-    causes.join(": ")
-}

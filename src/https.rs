@@ -154,13 +154,6 @@ pub fn url(text: &str) -> Option<Uri> {
     matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri)
 }
 
-/// An error with its causes: of a client's, the first says little.
-#[must_use]
-pub fn reason(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// When to come again, if an answer says so: seconds or a date (RFC 9110 section 10.2.3).
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -12,6 +12,7 @@ pub mod tasks;
 pub mod current;
 pub mod quota;
 pub mod priority;
+pub mod causes;
 pub mod cache;
 pub mod origin;
 pub mod resize;

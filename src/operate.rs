@@ -10,15 +10,16 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Health, Pages, text, typed};
+use crate::causes::chain;
 use crate::config::{Config, Secret};
 use crate::current::Current;
 use crate::metrics::{self, Metrics};
 use crate::notify::Notifier;
 use crate::origin::StoreError;
+use crate::priority;
 use crate::proxy::{Notified, NotifyError, Proxy};
 use crate::reload::Reload;
 use crate::variant::ObjectKey;
-use crate::{priority, telemetry};
 
 mod playground;
 
@@ -67,7 +68,7 @@ pub fn reloading(admin: Admin, reload: Arc<Reload>) -> Admin {
             match priority::blocking(move || reload.reload()).await {
                 Ok(Ok(waiting)) => json_answer(&json!({ "reloaded": true, "restart": waiting })),
                 Ok(Err(error)) => {
-                    let error = telemetry::chain(&error);
+                    let error = chain(&error);
                     text(StatusCode::UNPROCESSABLE_ENTITY, format!("nothing is reloaded: {error}\n"))
                 }
                 Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the reload failed; the log says more\n"),

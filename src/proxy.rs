@@ -19,6 +19,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Either, Full};
 
 use crate::cache::{Cache, Source};
+use crate::causes::chain;
 use crate::config::{Mode, Overload, Require, Serve};
 use crate::metrics::{Metrics, Outcome};
 use crate::notify::Notifier;
@@ -61,7 +62,7 @@ use negotiate::negotiate;
 pub use open::OpenError;
 use original::Sight;
 use policy::Policy;
-use problem::{ALLOWED, Failure, chain};
+use problem::{ALLOWED, Failure};
 pub use purge::PurgeError;
 use purges::Purges;
 use rates::Limited;

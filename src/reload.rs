@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use crate::causes::chain;
 use crate::config::{Config, ConfigError, Layers, Secret, Typed};
 use crate::current::Current;
 use crate::proxy::{OpenError, Proxy};
@@ -53,7 +54,7 @@ impl Reload {
                 tracing::warn!(settings = waiting.join(", "), "settings reloaded, but these need a restart");
             }
             Err(error) => {
-                let error = crate::telemetry::chain(error);
+                let error = chain(error);
                 tracing::error!(error, "settings are not reloaded; those before stay in force");
             }
         }

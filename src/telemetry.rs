@@ -81,15 +81,6 @@ impl std::fmt::Debug for Events {
     }
 }
 
-/// An error with its causes, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
-    })
-}
-
 /// The access log: one line a request.
 ///
 /// Each serving thread appends its lines to a page of its own, so that a line costs no other thread a wake-up; one thread

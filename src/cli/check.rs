@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use resized::causes::chain;
 use resized::metrics::Metrics;
 use resized::origin::StoreError;
 use resized::origin::probe::{Findings, Severity};
@@ -11,7 +12,7 @@ use resized::proxy::Proxy;
 use resized::tasks::Tasks;
 use tokio::runtime::Runtime;
 
-use super::{Settings, causes};
+use super::Settings;
 
 /// Try the settings and the stores, and say what to fix.
 ///
@@ -96,7 +97,7 @@ impl Report {
             Ok(findings) => findings,
             Err(error) => {
                 self.line(Verdict::Broken, role, address);
-                Self::more(&format!("{}: {}", error, causes(error)));
+                Self::more(&chain(error));
                 return Self::more(&format!("fix: {}", what_to_fix(error)));
             }
         };
@@ -121,7 +122,7 @@ impl Report {
                         "{WRITERS} writers at once, {stored} were told that they stored: several nodes may write one variant"
                     ),
                 ),
-                Err(error) => (Verdict::Broken, format!("{error}: {}", causes(&error))),
+                Err(error) => (Verdict::Broken, chain(&error)),
             };
             self.line(verdict, "race", &text);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use resized::causes::chain;
 use resized::metrics::Metrics;
 use resized::proxy::Proxy;
 use resized::tasks::Tasks;
@@ -53,7 +54,7 @@ async fn in_store(proxy: &Proxy, keys: &[ObjectKey]) -> anyhow::Result<bool> {
         match proxy.purge(key).await {
             Ok(variants) => println!("{key}: {variants} variants deleted"),
             Err(error) => {
-                eprintln!("{key}: {error}: {}", super::causes(&error));
+                eprintln!("{key}: {}", chain(&error));
                 failed = true;
             }
         }

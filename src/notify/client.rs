@@ -9,7 +9,8 @@ use http_body_util::{BodyExt, Full, Limited};
 
 use super::OpenError;
 use super::signature::Signer;
-use crate::https::{self, AGENT, reason, retry_after};
+use crate::causes::chain;
+use crate::https::{self, AGENT, retry_after};
 use crate::{metrics, traces};
 
 /// A client of one URL.
@@ -71,7 +72,7 @@ impl Client {
             .map_err(|error| error.to_string())?;
         let answer = tokio::time::timeout(self.timeout, self.http.request(request)).await;
         let answer = answer.map_err(|_| "no answer within notify.timeout".to_owned())?;
-        Ok(answer.map_err(|error| reason(&error))?.status().as_u16())
+        Ok(answer.map_err(|error| chain(&error))?.status().as_u16())
     }
 
     async fn post_once(&self, id: &str, body: Bytes) -> Result<(StatusCode, Verdict), String> {
@@ -85,7 +86,7 @@ impl Client {
             .body(Full::new(body))
             .map_err(|error| error.to_string())?;
         traces::inject(request.headers_mut());
-        let response = self.http.request(request).await.map_err(|error| reason(&error))?;
+        let response = self.http.request(request).await.map_err(|error| chain(&error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         // The status alone decides; an answer too long or cut off changes nothing.
         let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;

@@ -20,6 +20,7 @@ use super::s3_refusal::Refusal;
 use super::s3_retry::{Retries, passes};
 use super::s3_sign::Signer;
 use super::{ByteRange, Meta, Object, StoreError, address, s3_object, within};
+use crate::causes::chain;
 use crate::config;
 use crate::https::{self, AGENT, Incoming, Protocols};
 use crate::variant::ObjectKey;
@@ -152,7 +153,7 @@ impl Reads {
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Result<Response<Incoming>, Refusal>, StoreError> {
         let answer = within(self.header_timeout, self.http.request(request)).await?;
         let answer = answer.map_err(|error| {
-            let source = https::reason(&error).into();
+            let source = chain(&error).into();
             if https::is_timeout(&error) { StoreError::Timeout { source } } else { StoreError::Unavailable { source } }
         })?;
         if answer.status().is_success() {

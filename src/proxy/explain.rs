@@ -1,7 +1,7 @@
 //! What a path means, and what of it is there: the steps of a request, without making anything.
 
 use super::Proxy;
-use super::problem::chain;
+use crate::causes::chain;
 use crate::config::Serve;
 use crate::origin::{Meta, PAGE_OBJECTS_MAX, Page, Store, StoreError};
 use crate::variant::{Addressed, Allowance, Hint, Named, ObjectKey, Signature, Variant};

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 
+use crate::causes::chain;
 use crate::config;
 use crate::metrics;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
@@ -91,7 +92,7 @@ impl Leases {
                 }
             }
             if let Err(error) = this.variants.delete(&key, Some(&etag)).await {
-                tracing::warn!(%key, error = super::problem::chain(&error), "a lease could not be given up; it will expire");
+                tracing::warn!(%key, error = chain(&error), "a lease could not be given up; it will expire");
             }
         });
         Lease { _held: held }
@@ -131,7 +132,7 @@ impl Wait<'_> {
             }
             Err(error) => {
                 self.leases.counts.forgone.inc();
-                tracing::warn!(key = %self.key, error = super::problem::chain(&error), "a lease cannot be had; going on without");
+                tracing::warn!(key = %self.key, error = chain(&error), "a lease cannot be had; going on without");
                 return Claim::Forgone;
             }
         }

@@ -1,6 +1,7 @@
 //! What the proxy needs of its stores, tried.
 
-use super::{Proxy, problem};
+use super::Proxy;
+use crate::causes::chain;
 use crate::origin::StoreError;
 use crate::origin::probe::Findings;
 
@@ -41,7 +42,7 @@ impl Proxy {
                         tracing::warn!(store, advice = advice.text, "the store lacks something");
                     }
                 }
-                Err(error) => tracing::error!(store, error = problem::chain(&error), "the store could not be probed"),
+                Err(error) => tracing::error!(store, error = chain(&error), "the store could not be probed"),
             }
         }
     }

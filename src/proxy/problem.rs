@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::conditional::unsatisfied_range;
 use super::rates::Limited;
+use crate::causes::chain;
 use crate::metrics::Outcome;
 use crate::origin::StoreError;
 use crate::resize::RenderError;
@@ -221,20 +222,6 @@ pub(super) const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// When a client that met an overload may come again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// An error with its causes, for the log.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,9 @@ use http_body::Body as HttpBody;
 use http_body_util::Either;
 use tokio_util::sync::CancellationToken;
 
-use super::problem::{Failure, chain};
+use super::problem::Failure;
 use super::{Body, Proxy, framing};
+use crate::causes::chain;
 use crate::notify::Notifier;
 use crate::upload::{Uploads, Written};
 use crate::variant::ObjectKey;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::budget::Budget;
 use super::lease::Lease;
-use super::problem::chain;
 use super::purges::{Moment, Purges};
+use crate::causes::chain;
 use crate::metrics::WriteBacks;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
 use crate::tasks::Tasks;

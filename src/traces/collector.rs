@@ -18,8 +18,9 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::causes::chain;
 use crate::config;
-use crate::https::{self, AGENT, reason, retry_after};
+use crate::https::{self, AGENT, retry_after};
 use crate::metrics;
 
 /// A collector of traces.
@@ -190,7 +191,7 @@ impl Collector {
         request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-protobuf"));
         request.headers_mut().insert(USER_AGENT, http::HeaderValue::from_static(AGENT));
         let answer = self.client.request(request).await;
-        let answer = answer.map_err(|error| Refused { reason: reason(&error), again: Some(Duration::ZERO) })?;
+        let answer = answer.map_err(|error| Refused { reason: chain(&error), again: Some(Duration::ZERO) })?;
         let (status, after) = (answer.status(), retry_after(answer.headers()).unwrap_or_default());
         // An answer too long or cut off changes nothing.
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;

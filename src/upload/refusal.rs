@@ -7,6 +7,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use super::with_status;
+use crate::causes::chain;
 use crate::origin::StoreError;
 use crate::resize::RenderError;
 
@@ -56,9 +57,7 @@ impl Refusal {
         if matches!(error, StoreError::Busy) {
             return Self::Overloaded;
         }
-        let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-        let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-        tracing::error!(error = text, "an upload could not be stored");
+        tracing::error!(error = chain(error), "an upload could not be stored");
         if matches!(error, StoreError::Timeout { .. }) { Self::StoreSlow } else { Self::StoreFailed }
     }
 

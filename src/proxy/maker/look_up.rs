@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::super::problem::{Failure, chain};
+use super::super::problem::Failure;
 use super::super::rendition::{Answer, Detail, Provenance, Rendition, Steps, fingerprint};
 use super::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
+use crate::causes::chain;
 use crate::config::Mode;
 use crate::origin::{Meta, Precondition, StoreError};
 use crate::resize::sniff;
