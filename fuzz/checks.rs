@@ -65,8 +65,11 @@ pub fn limits() -> Limits {
 
 /// Any bytes as an original's header: an error, or a size within the limits, for little memory.
 pub fn header(bytes: &[u8]) -> Option<Header> {
-    let limits = limits();
-    let (header, bytes_used) = peak(|| Header::read(bytes, &limits));
+    header_within(bytes, &limits())
+}
+
+fn header_within(bytes: &[u8], limits: &Limits) -> Option<Header> {
+    let (header, bytes_used) = peak(|| Header::read(bytes, limits));
     // A colour profile may be read with the header; it is no larger than this.
     assert!(bytes_used < (16 << 20) + 4 * bytes.len() as u64, "a header took {bytes_used} bytes");
     let header = header.ok()?;
@@ -79,7 +82,6 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
 /// the memory that the header promised.
 pub fn variant(bytes: &[u8]) {
     let Some((&[width, height, shape, format], bytes)) = bytes.split_first_chunk() else { return };
-    let Some(header) = header(bytes) else { return };
     let incomplete = if shape & 32 == 0 { Incomplete::Refuse } else { Incomplete::Keep };
     let finish = Finish {
         jpeg_progressive: shape & 64 != 0,
@@ -87,6 +89,8 @@ pub fn variant(bytes: &[u8]) {
         linear_light: shape & 128 != 0,
     };
     let limits = Limits { incomplete, finish, ..limits() };
+    // What a header promises depends on what is made of the picture.
+    let Some(header) = header_within(bytes, &limits) else { return };
     let (geometry, encoding) = (geometry(width, height, shape), encoding(format));
     let promised = header.working_bytes(&[(geometry, encoding)]);
     let (made, used) = peak(|| render(bytes, &header, geometry, encoding, &limits));
