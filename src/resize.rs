@@ -36,6 +36,8 @@ mod ink;
 mod colour;
 mod attention;
 mod scale;
+mod convolve;
+mod alpha;
 mod light;
 mod encode;
 mod planes;
@@ -58,7 +60,7 @@ use scale::{Pixels, Window};
 use source::Source;
 
 /// The version of the pipeline, recorded with each variant. It changes when the same input gives other bytes.
-pub const PIPELINE: &str = "8";
+pub const PIPELINE: &str = "9";
 
 /// What is refused, most of it before it is decoded.
 #[derive(Debug, Clone, Copy)]

@@ -80,6 +80,10 @@ fn a_large_picture_takes_no_more_memory_than_its_header_promises() {
         let (made, used) = checks::peak(|| render(&file, &header, thumbnail(), jpeg(), &limits));
         made.unwrap();
         assert!(used <= promised, "{colour:?}, in light: {linear_light}: {used} of {promised} bytes");
+        // Its pixels are there once; of what they are scaled as there are some rows.
+        let pixels = 2000 * 2000 * u64::from(colour.channel_count());
+        assert!(used < pixels + (2 << 20), "{colour:?}, in light: {linear_light}: {used} bytes");
+        assert!(promised < pixels + (16 << 20), "{colour:?}, in light: {linear_light}: {promised} bytes");
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::metadata::Orientation;
-use image::{ExtendedColorType, ImageEncoder};
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 use jpeg_planes::{PlaneRef, Subsampling};
 
@@ -13,10 +11,10 @@ use super::animation::Loops;
 use super::avif;
 use super::decode::Job;
 use super::frame::Frame;
-use super::palette::{Indexed, indexed};
+use super::palette::indexed;
 use super::planes::{Halved, Range};
 use super::scale::{Pixels, orient};
-use super::{Limits, RenderError, gif, webp};
+use super::{Limits, RenderError, gif, png, webp};
 use crate::variant::{Encoding, Quality};
 
 /// The longest side of a JPEG (ITU-T T.81 section B.2.2) and of a WebP (RFC 9649 section 2.5).
@@ -55,8 +53,11 @@ pub(super) fn encode(pixels: Pixels, encoding: Encoding, job: &Job) -> Result<Ve
         Encoding::Jpeg(quality) if job.finish.jpeg_progressive => progressive_jpeg(&on_white(pixels), quality),
         Encoding::Jpeg(quality) => jpeg(&Halved::of(&on_white(pixels)), quality),
         Encoding::Png => match job.finish.png_colours {
-            Some(colours) => png_of_few(pixels, colours.get().clamp(2, 256).into()),
-            None => png(&pixels),
+            Some(colours) => {
+                let (size, colours) = ((pixels.width, pixels.height), colours.get().clamp(2, 256));
+                png::encode::encode_indexed(&indexed(rgba(pixels).data.as_chunks().0, colours.into()), size)
+            }
+            None => png::encode::encode(&pixels),
         },
         Encoding::WebP(quality) => webp::encode(&colour(pixels), quality),
         #[cfg(feature = "avif")]
@@ -110,42 +111,6 @@ fn progressive_jpeg(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Render
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     let colour = if pixels.channels == 1 { ColorType::Luma } else { ColorType::Rgb };
     encoder.encode(&pixels.data, width, height, colour).map_err(|error| failed(&error))?;
-    Ok(bytes)
-}
-
-/// Lossless: a filter a row, and the quick end of deflate, which is 8 % larger and 50 times faster than the slow one.
-fn png(pixels: &Pixels) -> Result<Vec<u8>, RenderError> {
-    let colour = match pixels.channels {
-        1 => ExtendedColorType::L8,
-        2 => ExtendedColorType::La8,
-        3 => ExtendedColorType::Rgb8,
-        _ => ExtendedColorType::Rgba8,
-    };
-    let mut bytes = Vec::with_capacity(pixels.data.len() / 2 + 1024);
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(&pixels.data, pixels.width, pixels.height, colour)
-        .map_err(|error| RenderError::Encode { reason: error.to_string() })?;
-    Ok(bytes)
-}
-
-/// In a palette of so many colours, 2 to 256.
-fn png_of_few(pixels: Pixels, colours: usize) -> Result<Vec<u8>, RenderError> {
-    let failed = |error: &dyn ToString| RenderError::Encode { reason: error.to_string() };
-    let (width, height) = (pixels.width, pixels.height);
-    let Indexed { palette, indices } = indexed(rgba(pixels).data.as_chunks().0, colours);
-    let mut bytes = Vec::with_capacity(indices.len() / 2 + 1024);
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_palette(palette.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect::<Vec<_>>());
-    if palette.iter().any(|colour| colour[3] != u8::MAX) {
-        encoder.set_trns(palette.iter().map(|colour| colour[3]).collect::<Vec<_>>());
-    }
-    // Few colours repeat: what deflate finds for its time is worth it, and filters only hide it.
-    encoder.set_compression(png::Compression::Balanced);
-    encoder.set_filter(png::Filter::NoFilter);
-    let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
-    writer.write_image_data(&indices).map_err(|error| failed(&error))?;
-    writer.finish().map_err(|error| failed(&error))?;
     Ok(bytes)
 }
 

@@ -6,7 +6,7 @@ use jpeg_planes::Header as JpegHeader;
 use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
 use super::frame::Frame;
-use super::{Limits, RenderError, gif, jpeg, planar, png, riff, sniff};
+use super::{Limits, RenderError, convolve, gif, jpeg, planar, png, riff, sniff};
 use crate::variant::{Encoding, Geometry};
 
 /// The format that the bytes are in, whatever their name.
@@ -50,8 +50,6 @@ pub struct Header {
     /// Bytes that the codec itself keeps for each pixel while it decodes.
     codec_bytes: u8,
     original_bytes: u64,
-    /// Whether it is scaled in light.
-    in_light: bool,
 }
 
 impl Header {
@@ -91,7 +89,6 @@ impl Header {
             pixel_bytes,
             codec_bytes,
             original_bytes,
-            in_light: limits.finish.linear_light && !is_ink,
         })
     }
 
@@ -107,7 +104,6 @@ impl Header {
             codec_bytes: 0,
             original_bytes: original.len() as u64,
             jpeg: Some(jpeg),
-            in_light: false,
         }
     }
 
@@ -129,16 +125,14 @@ impl Header {
         let made = variants.iter().map(|(geometry, _)| {
             let (width, height) = Frame::new(self.oriented_size(), *geometry).size();
             let output = u64::from(width.get()) * u64::from(height.get());
-            // Convolution first makes the picture narrower: that many columns of the whole height.
+            // Convolution first makes the picture shorter or narrower: that much of the whole length.
             let channels = if self.jpeg.is_some() { 1 } else { 4 };
-            let narrowed = channels
-                * self.sample_bytes()
-                * u64::from(width.max(height).get())
-                * u64::from(self.width.max(self.height));
+            let (longest, side) = (u64::from(self.width.max(self.height)), u64::from(width.max(height).get()));
+            let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
             // Of an animation, the canvases and frames of the encoder.
             let moving = if self.frames > 1 { (40 + u64::from(self.frames)) * output } else { 0 };
             // Scaled, oriented, and being encoded, with the encoder's own planes.
-            narrowed + moving + 16 * output
+            convolved + moving + 16 * output
         });
         // One after the other.
         let made = made.max().unwrap_or(0);
@@ -148,21 +142,12 @@ impl Header {
         }
     }
 
-    /// Bytes of a sample while it is scaled.
-    fn sample_bytes(&self) -> u64 {
-        if self.in_light { 2 } else { 1 }
-    }
-
-    /// What decoding to pixels allocates, or scaling them if that is more.
+    /// What decoding to pixels allocates.
     fn decoded_bytes(&self) -> u64 {
         let pixels = u64::from(self.width) * u64::from(self.height);
-        let has_alpha = matches!(self.pixel_bytes, 2 | 4) && !self.is_ink;
-        // As light, and with alpha multiplied in.
-        let copies = u64::from(self.in_light) + u64::from(has_alpha);
-        let scaling = copies * self.sample_bytes() * u64::from(self.pixel_bytes);
         // Of an animation, the canvas as it is scaled and as it may have to be again.
         let moving = if self.frames > 1 { 8 } else { 0 };
-        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + scaling.max(self.codec_bytes.into()) + moving)
+        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + u64::from(self.codec_bytes) + moving)
     }
 }
 

@@ -1,5 +1,7 @@
 //! PNG, row by row: eight bits a sample, whatever the file has.
 
+pub(super) mod encode;
+
 use std::io::Cursor;
 
 use image::metadata::Orientation;

@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use super::colour::Conversion;
 use super::decode::Job;
-use super::{RenderError, light};
+use super::{RenderError, alpha, light};
 
 /// Samples of eight bits, row by row without gaps: grey, grey and alpha, RGB, or RGBA (1 to 4 `channels`). Alpha is not
 /// premultiplied.
@@ -37,8 +37,8 @@ pub(super) const LANCZOS: ResizeAlg = ResizeAlg::Convolution(FilterType::Lanczos
 /// Each pixel the mean of a few below it, which is enough to guess by.
 pub(super) const MEANS: ResizeAlg = ResizeAlg::SuperSampling(FilterType::Bilinear, 2);
 
-/// The window at `size`, still in the stored orientation. Alpha is premultiplied across it, so that what cannot be seen
-/// does not bleed into what can.
+/// The window at `size`, still in the stored orientation. What is to be scaled with alpha multiplied in or in light is
+/// scaled in floating point, all else in eight bits, which is faster.
 pub(super) fn scale(
     pixels: &Pixels,
     conversion: &Conversion,
@@ -46,10 +46,17 @@ pub(super) fn scale(
     size: (NonZeroU32, NonZeroU32),
     job: &Job,
 ) -> Result<Pixels, RenderError> {
-    if job.finish.linear_light && !matches!(conversion, Conversion::Ink(_)) && !is_whole(pixels, &window, size) {
-        return light::resample(pixels, window, size);
+    if is_whole(pixels, &window, size) {
+        return Ok(pixels.clone());
     }
-    resample(pixels, window, size, LANCZOS, conversion.has_alpha())
+    let is_ink = matches!(conversion, Conversion::Ink(_));
+    if job.finish.linear_light && !is_ink {
+        return Ok(light::resample(pixels, window, size));
+    }
+    if matches!(pixels.channels, 2 | 4) && conversion.has_alpha() {
+        return Ok(alpha::resample(pixels, window, size));
+    }
+    resample(pixels, window, size, LANCZOS, false)
 }
 
 /// A few pixels of the window, in sRGB, to guess by.

@@ -12,6 +12,7 @@ use moxcms::ColorProfile;
 use super::*;
 use crate::variant::{Quality, Region};
 
+mod alpha;
 mod animations;
 
 const LIMITS: Limits = Limits {

@@ -1,0 +1,173 @@
+//! Pictures with alpha, beside what they are when they are scaled in double precision.
+
+use image::{GrayAlphaImage, LumaA};
+
+use super::*;
+
+/// Lanczos of three lobes, each sample times its alpha, in one sum over both directions; `light` is what a colour of 0 to 1
+/// is scaled as, and `sample` its inverse.
+fn exact(
+    picture: &RgbaImage,
+    (width, height): (u32, u32),
+    light: fn(f64) -> f64,
+    sample: fn(f64) -> f64,
+) -> Vec<[f64; 4]> {
+    let weights = |length: u32, target: u32, n: u32| -> Vec<(u32, f64)> {
+        let scale = f64::from(length) / f64::from(target);
+        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) };
+        let centre = (f64::from(n) + 0.5) * scale;
+        let kernel = |x: f64| if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 };
+        let weights: Vec<_> = (0..length).map(|x| (x, kernel((f64::from(x) + 0.5 - centre) / scale))).collect();
+        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        weights.into_iter().filter(|(_, weight)| *weight != 0.0).map(|(x, weight)| (x, weight / sum)).collect()
+    };
+    let across: Vec<_> = (0..width).map(|x| weights(picture.width(), width, x)).collect();
+    let mean = |y: u32| {
+        let down = weights(picture.height(), height, y);
+        across
+            .iter()
+            .map(move |across| {
+                let mut sums = [0.0; 4];
+                for ((x, a), (y, b)) in across.iter().flat_map(|a| down.iter().map(move |b| (a, b))) {
+                    let [r, g, b_, alpha] = picture.get_pixel(*x, *y).0.map(|sample| f64::from(sample) / 255.0);
+                    for (sum, term) in
+                        sums.iter_mut().zip([light(r) * alpha, light(g) * alpha, light(b_) * alpha, alpha])
+                    {
+                        *sum += term * a * b;
+                    }
+                }
+                let [r, g, b, alpha] = sums;
+                [r, g, b]
+                    .map(|colour| sample((colour / alpha).clamp(0.0, 1.0)) * 255.0)
+                    .into_iter()
+                    .chain([alpha * 255.0])
+                    .collect::<Vec<_>>()
+                    .try_into()
+                    .unwrap()
+            })
+            .collect::<Vec<[f64; 4]>>()
+    };
+    (0..height).flat_map(mean).collect()
+}
+
+/// Colours that change slowly, below alpha that does.
+fn nearly_clear(width: u32, height: u32) -> RgbaImage {
+    let wave = |n: u32, period: f64| (f64::from(n) / period).sin();
+    let sample = |middle: f64, wave: f64, height: f64| (middle + height * wave).round() as u8;
+    RgbaImage::from_fn(width, height, |x, y| {
+        let colours = [
+            sample(128.0, wave(x, 17.0), 100.0),
+            sample(100.0, wave(y, 11.0), 90.0),
+            sample(150.0, wave(x + y, 23.0), 100.0),
+        ];
+        let [r, g, b] = colours;
+        Rgba([r, g, b, sample(12.0, wave(x + 2 * y, 29.0), 6.0)])
+    })
+}
+
+fn made(picture: &DynamicImage, (width, height): (u32, u32), linear_light: bool) -> DynamicImage {
+    let original = bytes(picture, ImageFormat::Png);
+    let limits = Limits { finish: Finish { linear_light, ..Finish::default() }, ..LIMITS };
+    let header = Header::read(&original, &limits).unwrap();
+    let geometry = Geometry::Fit { width: Some(nonzero(width)), height: Some(nonzero(height)) };
+    let made = render(&original, &header, geometry, Encoding::Png, &limits).unwrap();
+    image::load_from_memory(&made).unwrap()
+}
+
+#[track_caller]
+fn near(made: &RgbaImage, exact: &[[f64; 4]]) {
+    assert_eq!(made.pixels().len(), exact.len());
+    for ((x, y, pixel), exact) in made.enumerate_pixels().zip(exact) {
+        let off = pixel.0.iter().zip(exact).map(|(made, exact)| (f64::from(*made) - exact).abs()).fold(0.0, f64::max);
+        assert!(off <= 1.0, "{pixel:?} at {x}, {y} is to be {exact:?}");
+    }
+}
+
+#[test]
+fn colours_of_what_is_nearly_clear_are_what_they_are_in_double_precision() {
+    let picture = nearly_clear(150, 120);
+    for size in [(100, 80), (50, 40), (15, 12)] {
+        let exact = exact(&picture, size, |sample| sample, |sample| sample);
+        near(&made(&picture.clone().into(), size, false).to_rgba8(), &exact);
+    }
+}
+
+#[test]
+fn so_are_they_in_light() {
+    // IEC 61966-2-1.
+    let light = |s: f64| if s <= 0.04045 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) };
+    let sample = |l: f64| if l <= 0.003_130_8 { l * 12.92 } else { 1.055 * l.powf(1.0 / 2.4) - 0.055 };
+    let picture = nearly_clear(150, 120);
+    let exact = exact(&picture, (50, 40), light, sample);
+    near(&made(&picture.clone().into(), (50, 40), true).to_rgba8(), &exact);
+    let opaque = DynamicImage::from(picture).to_rgb8();
+    let exact = self::exact(&DynamicImage::from(opaque.clone()).to_rgba8(), (50, 40), light, sample);
+    near(&made(&opaque.into(), (50, 40), true).to_rgba8(), &exact);
+}
+
+#[test]
+fn grey_with_alpha_is_scaled_as_colours_are() {
+    let colours = nearly_clear(150, 120);
+    let grey = GrayAlphaImage::from_fn(150, 120, |x, y| {
+        let [r, .., alpha] = colours.get_pixel(x, y).0;
+        LumaA([r, alpha])
+    });
+    let grey = DynamicImage::from(grey);
+    let exact = exact(&grey.to_rgba8(), (50, 40), |sample| sample, |sample| sample);
+    let made = made(&grey, (50, 40), false);
+    assert_eq!(made.color(), image::ColorType::La8);
+    near(&made.to_rgba8(), &exact);
+}
+
+#[test]
+fn what_is_opaque_stays_opaque_and_what_it_is_without_alpha() {
+    // Noise, in which every sum is another.
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    let opaque = RgbImage::from_fn(131, 97, |_, _| Rgb([noise(), noise(), noise()]));
+    let with_alpha = DynamicImage::from(DynamicImage::from(opaque.clone()).to_rgba8());
+    for linear_light in [false, true] {
+        for size in [(130, 96), (77, 57), (40, 30), (3, 2), (1, 1)] {
+            let made = made(&with_alpha, size, linear_light).to_rgba8();
+            assert!(made.pixels().all(|pixel| pixel.0[3] == 255), "{size:?}");
+        }
+    }
+    let exact = exact(&with_alpha.to_rgba8(), (40, 30), |sample| sample, |sample| sample);
+    near(&made(&with_alpha, (40, 30), false).to_rgba8(), &exact);
+}
+
+#[test]
+fn what_cannot_be_seen_colours_no_edge() {
+    // Red that can be seen in stripes and dots beside green that cannot.
+    let picture = RgbaImage::from_fn(160, 120, |x, y| {
+        if (x / 7 + y / 5) % 3 == 0 { Rgba([255, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) }
+    });
+    for linear_light in [false, true] {
+        let made = made(&picture.clone().into(), (61, 46), linear_light).to_rgba8();
+        for pixel in made.pixels() {
+            let expected = if pixel.0[3] == 0 { [0, 0, 0] } else { [255, 0, 0] };
+            assert_eq!(pixel.0[..3], expected, "{pixel:?}");
+        }
+    }
+}
+
+#[test]
+fn a_crop_between_pixels_is_that_part_of_the_picture() {
+    // The middle square of a picture of an odd width begins between two pixels.
+    let picture = RgbaImage::from_fn(301, 100, |x, _| Rgba([(x / 2) as u8, 60, 200, 255]));
+    let original = bytes(&picture.into(), ImageFormat::Png);
+    for (region, first) in [(Region::Left, 0.0), (Region::Center, 100.5), (Region::Right, 201.0)] {
+        let geometry = Geometry::Crop { width: nonzero(30), height: nonzero(30), region };
+        let made = make(&original, geometry, Encoding::Png).unwrap().to_rgba8();
+        assert_eq!(made.dimensions(), (30, 30));
+        for x in 3..27 {
+            // The middle of the pixel, on a slope of a half.
+            let expected = (first + (f64::from(x) + 0.5) * 100.0 / 30.0) / 2.0 - 0.5;
+            let off = (f64::from(made.get_pixel(x, 15).0[0]) - expected).abs();
+            assert!(off <= 1.0, "{region:?} {x}: {:?} is to be {expected}", made.get_pixel(x, 15));
+        }
+    }
+}
