@@ -152,3 +152,31 @@ pub fn planes(bytes: &[u8]) {
         assert_eq!(Some((plane.width, plane.height)), header.plane_size(plane.component, plane.scale));
     }
 }
+
+/// Any bytes as a frame of VP8, filtered as the first byte says: an error, or planes of the promised sizes for the promised memory; and
+/// where image-webp reads it, what it reads.
+pub fn vp8(bytes: &[u8]) {
+    use vp8_planes::{Filter, Header, Incomplete, Limits, Options, decode};
+    let Some((&choice, bytes)) = bytes.split_first() else { return };
+    let Ok(header) = Header::read(bytes, &Limits { pixels: 1 << 16 }) else { return };
+    let filters = [&[Filter::Full][..], &[Filter::Skip], &[Filter::Skip, Filter::Full]][usize::from(choice % 3)];
+    let incomplete = if choice & 128 == 0 { Incomplete::Keep } else { Incomplete::Refuse };
+    let (planes, used) = peak(|| decode(bytes, &header, filters, &Options { incomplete, proceed: &|| true }));
+    let promised = header.working_bytes(filters.len());
+    assert!(used <= promised, "{used} bytes were taken and {promised} promised");
+    for plane in planes.iter().flatten() {
+        assert_eq!((plane.width, plane.height), header.plane_size(plane.component));
+        assert_eq!(plane.data.len() as u64, u64::from(plane.width) * u64::from(plane.height));
+    }
+    // No partition can begin with 255, and what follows is whatever a decoder's numbers overflow to.
+    let bytes: Vec<u8> = bytes.iter().map(|byte| (*byte).min(254)).collect();
+    let Ok(theirs) = image_webp::vp8::Vp8Decoder::decode_frame(&bytes[..]) else { return };
+    let Ok(header) = Header::read(&bytes, &Limits { pixels: 1 << 16 }) else { return };
+    let ours = decode(&bytes, &header, &[Filter::Full], &Options::default()).expect("it is a whole frame");
+    let theirs = [(theirs.ybuf, 16, 1), (theirs.ubuf, 8, 2), (theirs.vbuf, 8, 2)];
+    for (ours, (theirs, unit, part)) in ours.iter().zip(theirs) {
+        let stride = unit * header.width.div_ceil(16) as usize;
+        let width = header.width.div_ceil(part) as usize;
+        assert!(ours.data.chunks(width).zip(theirs.chunks(stride)).all(|(ours, theirs)| *ours == theirs[..width]));
+    }
+}

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use resized::resize::{Finish, Header, Incomplete, Limits, RenderError, render};
+use resized::resize::{Finish, Header, Incomplete, Limits, RenderError, render, render_each};
 use resized::variant::{Encoding, Geometry, Quality};
 
 #[path = "../fuzz/checks.rs"]
@@ -84,6 +84,30 @@ fn a_large_picture_takes_no_more_memory_than_its_header_promises() {
         let pixels = 2000 * 2000 * u64::from(colour.channel_count());
         assert!(used < pixels + (2 << 20), "{colour:?}, in light: {linear_light}: {used} bytes");
         assert!(promised < pixels + (16 << 20), "{colour:?}, in light: {linear_light}: {promised} bytes");
+    }
+}
+
+/// A picture as WebP of the same size, with losses.
+fn lossy_webp(file: &[u8]) -> Vec<u8> {
+    let header = Header::read(file, &Limits::default()).unwrap();
+    let same = Geometry::Fit { width: NonZeroU32::new(header.width), height: None };
+    render(file, &header, same, Encoding::WebP(Quality::new(80).unwrap()), &Limits::default()).unwrap()
+}
+
+#[test]
+fn a_lossy_webp_takes_no_more_memory_than_its_header_promises() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = lossy_webp(&large_png(image::ColorType::Rgb8));
+    let header = Header::read(&file, &Limits::default()).unwrap();
+    let large = Geometry::Fit { width: NonZeroU32::new(1500), height: None };
+    // Made of planes that are not smoothed, of such as are, and of both.
+    for variants in [&[(thumbnail(), jpeg())][..], &[(large, jpeg())], &[(thumbnail(), jpeg()), (large, jpeg())]] {
+        let promised = header.working_bytes(variants);
+        let made = |_, made: Result<Vec<u8>, RenderError>| drop(made.unwrap());
+        let ((), used) = checks::peak(|| render_each(&file, &header, variants, &Limits::default(), made));
+        assert!(used <= promised, "{variants:?}: {used} of {promised} bytes");
+        let planes = 2000 * 2000 * 3 / 2 * if variants.len() == 2 { 2 } else { 1 };
+        assert!(promised < planes + (60 << 20), "{variants:?}: {promised}");
     }
 }
 
@@ -192,7 +216,9 @@ fn a_picture_that_takes_longer_than_its_time_is_given_up_and_told_so() {
 fn what_is_there_of_a_file_that_is_cut_short_is_a_picture_where_that_is_wanted() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let limits = |incomplete| Limits { incomplete, ..Limits::default() };
-    for (name, whole) in make::photographs() {
+    let photographs = make::photographs();
+    let webp = ("lossy WebP", lossy_webp(&photographs[2].1));
+    for (name, whole) in photographs.into_iter().chain([webp]) {
         let file = &whole[..whole.len() * 2 / 3];
         for encoding in [jpeg(), Encoding::Png] {
             let header = Header::read(file, &Limits::default()).unwrap();
@@ -217,12 +243,13 @@ fn what_fuzzing_has_found_and_kept_holds_still() {
         let entries = fs::read_dir(folder.join(target)).unwrap();
         entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
     };
-    let [headers, variants, planes] = ["header", "render", "planes"].map(read);
+    let [headers, variants, planes, frames] = ["header", "render", "planes", "vp8"].map(read);
     for bytes in &headers {
         let _ = checks::header(bytes);
     }
     variants.iter().for_each(|bytes| checks::variant(bytes));
     planes.iter().for_each(|bytes| checks::planes(bytes));
-    let files = headers.len() + variants.len() + planes.len();
+    frames.iter().for_each(|bytes| checks::vp8(bytes));
+    let files = headers.len() + variants.len() + planes.len() + frames.len();
     assert!(files > 0, "{} is empty", folder.display());
 }

@@ -119,6 +119,7 @@ fn only_resize_names_pixels() {
             "libwebp_sys",
             "moxcms",
             "png",
+            "vp8_planes",
             "zune_jpeg",
         ],
     );

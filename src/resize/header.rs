@@ -2,6 +2,7 @@
 
 use image::metadata::Orientation;
 use jpeg_planes::Header as JpegHeader;
+use vp8_planes::Header as Vp8Header;
 
 use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
@@ -45,6 +46,8 @@ pub struct Header {
     pub(super) is_ink: bool,
     /// The header of a JPEG that is decoded to planes.
     pub(super) jpeg: Option<JpegHeader>,
+    /// The header of the frame of a lossy WebP that is decoded to planes.
+    pub(super) vp8: Option<Vp8Header>,
     /// Bytes of a decoded pixel as the codec gives it.
     pixel_bytes: u8,
     /// Bytes that the codec itself keeps for each pixel while it decodes.
@@ -86,6 +89,7 @@ impl Header {
             frames,
             is_ink,
             jpeg: None,
+            vp8: if codec == Codec::WebP { planar::vp8::header(original, (width, height), limits) } else { None },
             pixel_bytes,
             codec_bytes,
             original_bytes,
@@ -104,6 +108,7 @@ impl Header {
             codec_bytes: 0,
             original_bytes: original.len() as u64,
             jpeg: Some(jpeg),
+            vp8: None,
         }
     }
 
@@ -126,7 +131,7 @@ impl Header {
             let (width, height) = Frame::new(self.oriented_size(), *geometry).size();
             let output = u64::from(width.get()) * u64::from(height.get());
             // Convolution first makes the picture shorter or narrower: that much of the whole length.
-            let channels = if self.jpeg.is_some() { 1 } else { 4 };
+            let channels = if self.jpeg.is_some() || self.vp8.is_some() { 1 } else { 4 };
             let (longest, side) = (u64::from(self.width.max(self.height)), u64::from(width.max(height).get()));
             let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
             // Of an animation, the canvases and frames of the encoder.
@@ -136,9 +141,10 @@ impl Header {
         });
         // One after the other.
         let made = made.max().unwrap_or(0);
-        match &self.jpeg {
-            Some(jpeg) => planar::jpeg_bytes(self, jpeg, variants) + made + profile_bytes(jpeg),
-            None => self.decoded_bytes() + made + PROFILE_BYTES,
+        match (&self.jpeg, &self.vp8) {
+            (Some(jpeg), _) => planar::jpeg_bytes(self, jpeg, variants) + made + profile_bytes(jpeg),
+            (None, Some(vp8)) => planar::vp8::bytes(self, vp8, variants) + made + PROFILE_BYTES,
+            (None, None) => self.decoded_bytes() + made + PROFILE_BYTES,
         }
     }
 

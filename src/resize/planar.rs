@@ -7,17 +7,18 @@
 use std::num::NonZeroU32;
 
 use image::metadata::Orientation;
-use image_webp::vp8;
 use jpeg_planes::{Colour, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Scale, Scales};
 
 use super::colour::Conversion;
 use super::decode::Job;
 use super::frame::Frame;
-use super::header::{Codec, Header};
+use super::header::Header;
 use super::planes::{Plane, Planes, Range, has_enough};
 use super::scale::{Pixels, Window};
-use super::{Limits, RenderError, attention, riff};
+use super::{Limits, RenderError, attention};
 use crate::variant::{Encoding, Geometry, Region};
+
+pub(super) mod vp8;
 
 /// How much the samples of a block may be off, as a root of mean squares in levels of 256, where a progressive JPEG's last scans
 /// only make its coefficients finer.
@@ -47,12 +48,10 @@ impl Planar {
         if job.finish.linear_light {
             return Ok(None);
         }
-        match (header.codec, &header.jpeg) {
-            (Codec::Jpeg, Some(jpeg)) => jpeg_planes(original, header, jpeg, variants, job).map(Some),
-            (Codec::WebP, _) => {
-                riff::planes(original, job).map(|frame| webp_planes(original, header, frame?)).transpose()
-            }
-            _ => Ok(None),
+        match (&header.jpeg, &header.vp8) {
+            (Some(jpeg), _) => jpeg_planes(original, header, jpeg, variants, job).map(Some),
+            (None, Some(vp8)) => vp8::planes(original, header, vp8, variants, job).map(Some),
+            (None, None) => Ok(None),
         }
     }
 }
@@ -77,6 +76,7 @@ fn jpeg_planes(
     let planes = planes.into_iter().map(|plane| Plane {
         component: plane.component,
         density: density(jpeg, plane.component, plane.scale),
+        serves: density(jpeg, plane.component, plane.scale),
         samples: Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data },
     });
     Ok(Planar { planes: Planes { range: Range::Full, planes: planes.collect() }, conversion })
@@ -166,40 +166,6 @@ fn is_grey(jpeg: &JpegHeader) -> bool {
 fn jpeg_profile(original: &[u8], jpeg: &JpegHeader) -> Option<Vec<u8>> {
     let parts = jpeg.icc.iter().filter_map(|part| original.get(part.clone()));
     Some(parts.flatten().copied().collect()).filter(|profile: &Vec<u8>| !profile.is_empty())
-}
-
-/// # Errors
-/// The picture has another size than its container says.
-fn webp_planes(original: &[u8], header: &Header, frame: vp8::Frame) -> Result<Planar, RenderError> {
-    let other = || RenderError::Damaged { reason: "its size is not what its header says".to_owned() };
-    let (width, height) = (u32::from(frame.width), u32::from(frame.height));
-    if (width, height) != (header.width, header.height) {
-        return Err(other());
-    }
-    // Planes reach to the end of their last macroblocks, of 16 and of 8 samples.
-    let stored = [frame.ybuf, frame.ubuf, frame.vbuf].into_iter().enumerate();
-    let planes = stored.map(|(component, data)| {
-        let (part, unit) = if component == 0 { (1, 16) } else { (2, 8) };
-        let (width, height) = (width.div_ceil(part), height.div_ceil(part));
-        let samples = cut(data, width.next_multiple_of(unit), (width, height)).ok_or_else(other)?;
-        let density = 1.0 / f64::from(part);
-        Ok(Plane { component, samples, density: (density, density) })
-    });
-    let planes = Planes { range: Range::Limited, planes: planes.collect::<Result<_, RenderError>>()? };
-    Ok(Planar { planes, conversion: Conversion::of_light(riff::profile(original), 3) })
-}
-
-/// The picture of `(width, height)` out of rows of `stride` samples.
-fn cut(mut data: Vec<u8>, stride: u32, (width, height): (u32, u32)) -> Option<Pixels> {
-    let (across, down, stride) = (width as usize, height as usize, stride as usize);
-    if data.len() < stride * down {
-        return None;
-    }
-    if across < stride {
-        (1..down).for_each(|row| data.copy_within(row * stride..row * stride + across, row * across));
-    }
-    data.truncate(across * down);
-    Some(Pixels { width, height, channels: 1, data })
 }
 
 #[cfg(test)]

@@ -28,9 +28,11 @@ pub(super) struct Plane {
     pub(super) samples: Pixels,
     /// Samples that lie on one pixel of the picture, across and down.
     pub(super) density: (f64, f64),
+    /// Samples that a variant may have for one pixel of the picture, across and down, to be made of this plane.
+    pub(super) serves: (f64, f64),
 }
 
-/// Planes of one picture: luma alone, or all three; of each one or more, the smallest first.
+/// Planes of one picture: luma alone, or all three; of each one or more, that which serves the least first.
 #[derive(Debug)]
 pub(super) struct Planes {
     pub(super) range: Range,
@@ -85,10 +87,10 @@ impl Planes {
         if self.is_grey() { 0..1 } else { 0..3 }
     }
 
-    /// The smallest plane of component `n` that has enough samples for a window at `size`, or else the largest.
+    /// The first plane of component `n` that serves a window at `size`, or else the last.
     fn enough(&self, n: usize, window: &Window, size: Size) -> Result<&Plane, RenderError> {
         let mut planes = self.planes.iter().filter(|plane| plane.component == n);
-        let enough = planes.clone().find(|plane| has_enough(plane.density, window, size));
+        let enough = planes.clone().find(|plane| has_enough(plane.serves, window, size));
         let plane = enough.or_else(|| planes.next_back());
         plane.ok_or_else(|| RenderError::Damaged { reason: "a plane is missing".to_owned() })
     }

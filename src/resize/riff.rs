@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use image::metadata::Orientation;
-use image_webp::{DecodingError, WebPDecoder, vp8};
+use image_webp::{DecodingError, WebPDecoder};
 
 use super::animation::{Canvas, Frames, Loops, Place};
 use super::colour::PROFILE_BYTES_MAX;
@@ -70,14 +70,12 @@ fn picture(file: &[u8], job: &Job) -> Result<Pixels, RenderError> {
     Ok(Pixels { width, height, channels, data })
 }
 
-/// The planes of one lossy picture without alpha; `None` where it is anything else.
-pub(super) fn planes(original: &[u8], job: &Job) -> Option<Result<vp8::Frame, RenderError>> {
-    let mut chunks = Chunks(original.get(12..).unwrap_or_default());
+/// The frame of VP8 that is all the picture there is: lossy, without alpha and still.
+pub(super) fn frame(original: &[u8]) -> Option<&[u8]> {
+    let mut chunks = Chunks::of(original);
     let named = |chunk: &Chunk<'_>| matches!(chunk.name, b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ANMF");
     // Alpha and animation are announced before the picture.
-    let picture = chunks.find(named).filter(|chunk| chunk.name == b"VP8 ")?;
-    let bytes = Watched { bytes: Cursor::new(picture.data), deadline: job.deadline };
-    Some(vp8::Vp8Decoder::decode_frame(bytes).map_err(|error| failed(&error, job)))
+    chunks.find(named).filter(|chunk| chunk.name == b"VP8 ").map(|chunk| chunk.data)
 }
 
 /// The colour profile, if there is one of a size that profiles have.

@@ -1,0 +1,13 @@
+//! `checks::vp8`, on any bytes.
+#![no_main]
+
+#[path = "../checks.rs"]
+#[expect(dead_code, reason = "a target makes one of the checks")]
+mod checks;
+
+#[global_allocator]
+static ALLOCATOR: checks::Counting = checks::Counting;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = checks::vp8(bytes);
+});
