@@ -30,6 +30,8 @@ mod animation;
 mod palette;
 #[cfg(feature = "avif")]
 mod avif;
+#[expect(dead_code, reason = "nothing decodes AV1 yet")]
+mod coded;
 mod decode;
 mod source;
 mod ink;
