@@ -32,6 +32,12 @@ mod palette;
 mod avif;
 #[expect(dead_code, reason = "nothing decodes AV1 yet")]
 mod coded;
+#[expect(dead_code, reason = "nothing decodes AV1 yet")]
+mod heif;
+#[expect(dead_code, reason = "nothing decodes AV1 yet")]
+mod tiles;
+#[expect(dead_code, reason = "nothing decodes AV1 yet")]
+mod yuv;
 mod decode;
 mod source;
 mod ink;

@@ -12,7 +12,8 @@
 use std::sync::Arc;
 
 use moxcms::{
-    ColorProfile, DataColorSpace, Layout, ParsingOptions, RenderingIntent, TransformExecutor, TransformOptions,
+    CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients, ParsingOptions,
+    RenderingIntent, TransferCharacteristics, TransformExecutor, TransformOptions,
 };
 
 use super::scale::Pixels;
@@ -39,10 +40,27 @@ impl Conversion {
     pub(super) fn of_light(profile: Option<&[u8]>, channels: u8) -> Self {
         let Some(profile) = profile.and_then(read) else { return Self::None };
         match (profile.color_space, channels) {
-            (DataColorSpace::Gray, 1 | 2) => grey(&profile).map_or(Self::None, Self::Grey),
+            (DataColorSpace::Gray, 1 | 2) => grey(&profile, Layout::Gray).map_or(Self::None, Self::Grey),
             (DataColorSpace::Rgb, 3 | 4) => rgb(&profile).unwrap_or(Self::None),
             _ => Self::None,
         }
+    }
+
+    /// What `profile` asks for, for luma alone with or without alpha. AVIF's luma may have a profile of three colours, all of
+    /// which it is then.
+    pub(super) fn of_monochrome(profile: &[u8]) -> Self {
+        let Some(profile) = read(profile) else { return Self::None };
+        let layout = match profile.color_space {
+            DataColorSpace::Gray => Layout::Gray,
+            DataColorSpace::Rgb => Layout::Rgb,
+            _ => return Self::None,
+        };
+        grey(&profile, layout).map_or(Self::None, Self::Grey)
+    }
+
+    /// What primaries ask for by their number (ITU-T H.273 table 2), for red, green and blue on sRGB's curve.
+    pub(super) fn of_primaries(primaries: u16) -> Self {
+        of_primaries(primaries).as_ref().and_then(rgb).unwrap_or(Self::None)
     }
 
     /// What `profile` asks for, for a picture of inks.
@@ -115,12 +133,27 @@ fn transform(from: &ColorProfile, layout: Layout, to: Layout) -> Option<Transfor
     from.create_transform_8bit(layout, &ColorProfile::new_srgb(), to, options).ok()
 }
 
+/// A profile of sRGB's curve and the primaries of that number; `None` for sRGB's own, and where nothing is said.
+pub(super) fn of_primaries(primaries: u16) -> Option<ColorProfile> {
+    let primaries = CicpColorPrimaries::try_from(u8::try_from(primaries).ok()?).ok()?;
+    if matches!(primaries, CicpColorPrimaries::Bt709 | CicpColorPrimaries::Unspecified | CicpColorPrimaries::Reserved) {
+        return None;
+    }
+    Some(ColorProfile::new_from_cicp(CicpProfile {
+        color_primaries: primaries,
+        transfer_characteristics: TransferCharacteristics::Srgb,
+        matrix_coefficients: MatrixCoefficients::Identity,
+        full_range: true,
+    }))
+}
+
 /// Each grey's place on sRGB's curve; `None` where that is where it was.
-fn grey(profile: &ColorProfile) -> Option<Box<[u8; 256]>> {
-    let transform = transform(profile, Layout::Gray, Layout::Rgb)?;
+fn grey(profile: &ColorProfile, layout: Layout) -> Option<Box<[u8; 256]>> {
+    let transform = transform(profile, layout, Layout::Rgb)?;
     let greys: Vec<u8> = (0..=u8::MAX).collect();
     let mut colours = vec![0; 3 * greys.len()];
-    transform.transform(&greys, &mut colours).ok()?;
+    let samples = greys.iter().flat_map(|grey| std::iter::repeat_n(*grey, layout.channels())).collect::<Vec<_>>();
+    transform.transform(&samples, &mut colours).ok()?;
     let mut table = Box::new([0; 256]);
     for (to, colour) in table.iter_mut().zip(colours.chunks_exact(3)) {
         *to = colour[1];

@@ -46,6 +46,11 @@ impl Curve {
     }
 }
 
+/// The sample of so much light, 1 being white.
+pub(super) fn sample(light: f32) -> u8 {
+    CURVE.sample(light * 255.0)
+}
+
 /// The window at `size`; of an even number of channels the last is alpha, and multiplied in across it.
 pub(super) fn resample(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
     match pixels.channels {

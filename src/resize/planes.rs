@@ -205,7 +205,7 @@ fn rgb(range: Range, mut planes: Vec<Pixels>) -> Pixels {
 
 /// Rounded and cut off: adding 2^23 leaves a small positive number rounded in the lowest bits.
 #[inline(always)]
-fn level(value: f32) -> u8 {
+pub(super) fn level(value: f32) -> u8 {
     let low = if value > 0.0 { value } else { 0.0 };
     let clamped = if low < 255.0 { low } else { 255.0 };
     (clamped + 8_388_608.0).to_bits().to_le_bytes()[0]

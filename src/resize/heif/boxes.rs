@@ -1,0 +1,155 @@
+//! Boxes of ISO base media files (ISO/IEC 14496-12 section 4.2), and the fields in them.
+
+use super::{RenderError, damaged};
+
+/// A box: its type, and what is in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IsoBox<'a> {
+    pub(super) kind: [u8; 4],
+    pub(super) data: &'a [u8],
+}
+
+impl<'a> IsoBox<'a> {
+    /// Its fields from the first.
+    pub(super) fn fields(&self) -> Fields<'a> {
+        Fields { rest: self.data, kind: self.kind }
+    }
+
+    /// The version and the flags of a full box, and the fields behind them.
+    pub(super) fn full(&self) -> Result<(u8, u32, Fields<'a>), RenderError> {
+        let mut fields = self.fields();
+        let word = fields.u32()?;
+        let [version, ..] = word.to_be_bytes();
+        Ok((version, word & 0x00FF_FFFF, fields))
+    }
+
+    /// The same of a box whose version is `version_max` at most.
+    pub(super) fn full_up_to(&self, version_max: u8) -> Result<(u8, u32, Fields<'a>), RenderError> {
+        let (version, flags, fields) = self.full()?;
+        if version > version_max {
+            return Err(damaged(format!("its box '{}' has version {version}", self.kind.escape_ascii())));
+        }
+        Ok((version, flags, fields))
+    }
+}
+
+/// How many boxes one may hold, and how many may lie in a file before its metadata.
+const BOXES_MAX: usize = 1024;
+
+/// Box after box. What is no box, or reaches beyond the end, is an error and the last.
+pub(super) struct Boxes<'a> {
+    rest: &'a [u8],
+    left: usize,
+    boxes_max: usize,
+}
+
+impl<'a> Boxes<'a> {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        Self::of_many(bytes, BOXES_MAX)
+    }
+
+    /// The same where there may be more of them.
+    pub(super) fn of_many(bytes: &'a [u8], boxes_max: usize) -> Self {
+        Self { rest: bytes, left: boxes_max, boxes_max }
+    }
+
+    fn read(&mut self) -> Result<IsoBox<'a>, RenderError> {
+        let left = self.left.checked_sub(1);
+        self.left = left.ok_or_else(|| damaged(format!("it has more than {} boxes in one", self.boxes_max)))?;
+        let mut header = Fields { rest: self.rest, kind: *b"size" };
+        let (size, kind) = (header.u32()?, header.four()?);
+        let size = match size {
+            // To the end of the file.
+            0 => self.rest.len() as u64,
+            1 => header.uint(8)?,
+            size => size.into(),
+        };
+        let header_bytes = self.rest.len() - header.rest.len();
+        let (whole, rest) = usize::try_from(size)
+            .ok()
+            .and_then(|size| self.rest.split_at_checked(size))
+            .ok_or_else(|| damaged(format!("its box '{}' reaches beyond its end", kind.escape_ascii())))?;
+        let data = whole
+            .get(header_bytes..)
+            .ok_or_else(|| damaged(format!("its box '{}' is smaller than a box", kind.escape_ascii())))?;
+        self.rest = rest;
+        Ok(IsoBox { kind, data })
+    }
+}
+
+impl<'a> Iterator for Boxes<'a> {
+    type Item = Result<IsoBox<'a>, RenderError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let read = self.read();
+        if read.is_err() {
+            self.rest = &[];
+        }
+        Some(read)
+    }
+}
+
+/// What is left to read of a box. Numbers have their highest byte first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'a> {
+    rest: &'a [u8],
+    kind: [u8; 4],
+}
+
+impl<'a> Fields<'a> {
+    /// Fields of what is no box, but called `kind` in errors.
+    pub(super) fn of(bytes: &'a [u8], kind: [u8; 4]) -> Self {
+        Self { rest: bytes, kind }
+    }
+
+    pub(super) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, RenderError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, RenderError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, RenderError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Four letters: a type.
+    pub(super) fn four(&mut self) -> Result<[u8; 4], RenderError> {
+        self.array()
+    }
+
+    /// A number of 16 bits, or of 32 if it is `wide`.
+    pub(super) fn id(&mut self, wide: bool) -> Result<u32, RenderError> {
+        if wide { self.u32() } else { self.u16().map(u32::from) }
+    }
+
+    /// A number of `bytes` bytes: 0, 4 or 8. That of none is 0.
+    pub(super) fn uint(&mut self, bytes: u8) -> Result<u64, RenderError> {
+        match bytes {
+            0 => Ok(0),
+            4 => self.u32().map(u64::from),
+            8 => self.array().map(u64::from_be_bytes),
+            _ => Err(damaged(format!("its box '{}' has numbers of {bytes} bytes", self.kind.escape_ascii()))),
+        }
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RenderError> {
+        let kind = self.kind;
+        let short = || damaged(format!("its box '{}' is cut short", kind.escape_ascii()));
+        let (array, rest) = self.rest.split_first_chunk::<N>().ok_or_else(short)?;
+        self.rest = rest;
+        Ok(*array)
+    }
+}

@@ -1,0 +1,174 @@
+//! What of a picture is shown, and which way up (ISO/IEC 23008-12 sections 6.5.9, 6.5.10 and 6.5.12).
+
+use image::metadata::Orientation;
+
+use super::boxes::IsoBox;
+use super::{Crop, RenderError, damaged};
+
+/// Turns and mirrorings, one after the other: quarter turns clockwise, then perhaps left and right exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Turns {
+    quarters: u8,
+    is_mirrored: bool,
+}
+
+impl Turns {
+    /// `irot`: quarter turns anticlockwise.
+    pub(super) fn rotate(&mut self, anticlockwise: u8) {
+        let clockwise = (4 - anticlockwise % 4) % 4;
+        // What is mirrored turns the other way.
+        let quarters = if self.is_mirrored { 4 - clockwise } else { clockwise };
+        self.quarters = (self.quarters + quarters) % 4;
+    }
+
+    /// `imir`: 0 exchanges top and bottom, 1 left and right (as of the edition of 2022; EXIF's 4 and 2).
+    pub(super) fn mirror(&mut self, axis: u8) {
+        if axis == 0 {
+            self.rotate(2);
+        }
+        self.is_mirrored = !self.is_mirrored;
+    }
+
+    pub(super) fn orientation(self) -> Orientation {
+        match (self.quarters % 4, self.is_mirrored) {
+            (0, false) => Orientation::NoTransforms,
+            (1, false) => Orientation::Rotate90,
+            (2, false) => Orientation::Rotate180,
+            (_, false) => Orientation::Rotate270,
+            (0, true) => Orientation::FlipHorizontal,
+            (1, true) => Orientation::Rotate90FlipH,
+            (2, true) => Orientation::FlipVertical,
+            (_, true) => Orientation::Rotate270FlipH,
+        }
+    }
+}
+
+/// `clap`: the middle and the size of what is shown, as fractions (ISO/IEC 14496-12 section 12.1.4).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aperture {
+    width: Fraction,
+    height: Fraction,
+    /// From the picture's middle to the aperture's.
+    across: Fraction,
+    down: Fraction,
+}
+
+/// Numerator and denominator.
+type Fraction = (i128, i128);
+
+impl Aperture {
+    pub(super) fn read(clap: &IsoBox<'_>) -> Result<Self, RenderError> {
+        let mut fields = clap.fields();
+        let mut fraction = |is_signed: bool| {
+            let (numerator, denominator) = (fields.u32()?, fields.u32()?);
+            if denominator == 0 {
+                return Err(damaged("its aperture has a fraction over zero (clap)"));
+            }
+            let numerator = if is_signed { i128::from(numerator.cast_signed()) } else { i128::from(numerator) };
+            Ok((numerator, i128::from(denominator)))
+        };
+        Ok(Self { width: fraction(false)?, height: fraction(false)?, across: fraction(true)?, down: fraction(true)? })
+    }
+
+    /// Which pixels of a picture of `size` it shows. They have to be whole ones, and there (MIAF, ISO/IEC 23000-22
+    /// section 7.3.6.7).
+    pub(super) fn crop(&self, size: (u32, u32)) -> Result<Crop, RenderError> {
+        let side = |length: Fraction, offset: Fraction, whole: u32| {
+            let pixels = whole_number(length).filter(|pixels| *pixels > 0)?;
+            // Half of what is cut off, and what the middle is moved.
+            let start =
+                whole_number((2 * offset.0 + (i128::from(whole) - i128::from(pixels)) * offset.1, 2 * offset.1))?;
+            (start.checked_add(pixels)? <= whole).then_some((start, pixels))
+        };
+        let (across, down) = (side(self.width, self.across, size.0), side(self.height, self.down, size.1));
+        match (across, down) {
+            (Some((x, width)), Some((y, height))) => Ok(Crop { x, y, width, height }),
+            _ => Err(damaged("its aperture (clap) is not of whole pixels within the picture")),
+        }
+    }
+}
+
+fn whole_number((numerator, denominator): Fraction) -> Option<u32> {
+    (numerator % denominator == 0).then(|| u32::try_from(numerator / denominator).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where pixels of a picture of 3x2 come to lie, in EXIF's words.
+    fn turned(steps: &[(char, u8)]) -> u8 {
+        let mut turns = Turns::default();
+        for (what, n) in steps {
+            if *what == 'r' { turns.rotate(*n) } else { turns.mirror(*n) }
+        }
+        turns.orientation().to_exif()
+    }
+
+    #[test]
+    fn turns_and_mirrorings_come_to_one_of_eight_in_the_order_they_are_in() {
+        // Table of ISO/IEC 23008-12 with EXIF 2.32, tag 274.
+        let table: [(&[(char, u8)], u8); 12] = [
+            (&[], 1),
+            (&[('m', 1)], 2),
+            (&[('r', 2)], 3),
+            (&[('m', 0)], 4),
+            (&[('r', 1), ('m', 0)], 5),
+            (&[('r', 3)], 6),
+            (&[('r', 3), ('m', 0)], 7),
+            (&[('r', 1)], 8),
+            // Mirrored before it is turned.
+            (&[('m', 0), ('r', 3)], 5),
+            (&[('m', 0), ('r', 1)], 7),
+            (&[('r', 1), ('r', 3)], 1),
+            (&[('m', 1), ('m', 0)], 3),
+        ];
+        for (steps, exif) in table {
+            assert_eq!(turned(steps), exif, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn turns_are_those_that_pixels_take() {
+        let picture = image::GrayImage::from_raw(3, 2, (0..6).collect()).map(image::DynamicImage::from).unwrap();
+        let kinds = [('r', 0), ('r', 1), ('r', 2), ('r', 3), ('m', 0), ('m', 1)];
+        for (first, second) in kinds.iter().flat_map(|a| kinds.iter().map(move |b| (*a, *b))) {
+            let (mut turns, mut expected) = (Turns::default(), picture.clone());
+            for step in [first, second] {
+                expected = match step {
+                    ('r', 1) => expected.rotate270(),
+                    ('r', 2) => expected.rotate180(),
+                    ('r', 3) => expected.rotate90(),
+                    ('m', 0) => expected.flipv(),
+                    ('m', 1) => expected.fliph(),
+                    _ => expected,
+                };
+                if step.0 == 'r' { turns.rotate(step.1) } else { turns.mirror(step.1) }
+            }
+            let mut made = picture.clone();
+            made.apply_orientation(turns.orientation());
+            assert_eq!(made, expected, "{first:?} {second:?}");
+        }
+    }
+
+    fn crop(width: Fraction, across: Fraction) -> Option<Crop> {
+        let aperture = Aperture { width, height: (10, 1), across, down: (0, 1) };
+        aperture.crop((20, 10)).ok()
+    }
+
+    #[test]
+    fn an_aperture_is_of_whole_pixels_in_the_picture() {
+        let at = |x, width| Some(Crop { x, y: 0, width, height: 10 });
+        assert_eq!(crop((20, 1), (0, 1)), at(0, 20));
+        assert_eq!(crop((12, 1), (0, 1)), at(4, 12));
+        assert_eq!(crop((24, 2), (-8, 2)), at(0, 12));
+        assert_eq!(crop((7, 1), (1, 2)), at(7, 7), "a middle between two pixels");
+        for (width, across) in
+            [((7, 1), (0, 1)), ((7, 2), (0, 1)), ((0, 1), (0, 1)), ((12, 1), (5, 1)), ((21, 1), (1, 2))]
+        {
+            assert_eq!(crop(width, across), None, "{width:?} {across:?}");
+        }
+        let last = (i128::from(u32::MAX), i128::from(u32::MAX));
+        assert_eq!(crop(last, last), None);
+    }
+}
