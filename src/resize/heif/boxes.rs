@@ -109,10 +109,6 @@ impl<'a> Fields<'a> {
         self.rest
     }
 
-    pub(super) fn is_empty(self) -> bool {
-        self.rest.is_empty()
-    }
-
     pub(super) fn u8(&mut self) -> Result<u8, RenderError> {
         self.array::<1>().map(|[byte]| byte)
     }
