@@ -30,13 +30,13 @@ mod animation;
 mod palette;
 #[cfg(feature = "avif")]
 mod avif;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
 mod coded;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
 mod heif;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
 mod tiles;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
 mod yuv;
 mod decode;
 mod source;
@@ -58,6 +58,8 @@ mod tests;
 
 pub use frame::output_size;
 pub use header::{Codec, Header};
+#[cfg(fuzzing)]
+pub use heif::check::avif as check_avif;
 pub use probe::{Probe, probe};
 pub use sniff::sniff;
 

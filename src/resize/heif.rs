@@ -19,6 +19,8 @@ use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
 
 mod boxes;
+#[cfg(any(test, fuzzing))]
+pub(super) mod check;
 mod grid;
 mod meta;
 mod property;
@@ -30,7 +32,7 @@ mod tests;
 use boxes::{Boxes, IsoBox};
 use grid::Grid;
 use meta::Meta;
-use property::{Av1, Properties};
+use property::{Av1, Properties, is_alpha};
 
 /// A picture as its file describes it.
 #[derive(Debug)]
@@ -102,9 +104,9 @@ impl Layer<'_> {
         planes_bytes(self.sampling, self.depth, self.size)
     }
 
-    /// Bytes of a tile's samples, if there are several tiles.
+    /// Bytes of a tile's samples, if it is not the whole.
     fn tile_bytes(&self) -> u64 {
-        if self.tiles.len() > 1 { planes_bytes(self.sampling, self.depth, self.tile_size) } else { 0 }
+        if self.tile_size != self.size { planes_bytes(self.sampling, self.depth, self.tile_size) } else { 0 }
     }
 }
 
@@ -153,8 +155,15 @@ impl<'a> Picture<'a> {
         colours + u8::from(self.alpha.is_some())
     }
 
-    /// What is known before AV1 is decoded. The size is of what is shown: that of the whole, `colour.size`, has to be held
-    /// against limits too.
+    /// The size of the largest of what is decoded: the whole, or a tile that reaches beyond it. It has to be held against limits
+    /// as the size of what is shown is.
+    pub(super) fn decoded_size(&self) -> (u32, u32) {
+        let layers = [Some(&self.colour), self.alpha.as_ref()].into_iter().flatten();
+        let sizes = layers.flat_map(|layer| [layer.size, layer.tile_size]);
+        sizes.max_by_key(|(width, height)| u64::from(*width) * u64::from(*height)).unwrap_or(self.colour.size)
+    }
+
+    /// What is known before AV1 is decoded. The size is of what is shown.
     ///
     /// # Errors
     /// Little is shown of much.
@@ -167,7 +176,7 @@ impl<'a> Picture<'a> {
         let copied = tiles.filter(|tile| tile.extents.len() > 1).map(Tile::len).max().unwrap_or(0) as u64;
         let shown = u64::from(self.crop.width) * u64::from(self.crop.height);
         let bytes = planes.saturating_add(tile).saturating_add(copied).div_ceil(shown.max(1));
-        let codec_bytes = u8::try_from(bytes).map_err(|_| damaged("too little of it is shown (clap)"))?;
+        let codec_bytes = u8::try_from(bytes).map_err(|_| damaged("too little of it is shown (clap, grid)"))?;
         Ok(Facts {
             size: (self.crop.width, self.crop.height),
             orientation: self.orientation,
@@ -192,8 +201,10 @@ fn find_meta(file: &[u8]) -> Result<(Option<Meta<'_>>, bool), RenderError> {
     let is_sequence = brands.contains(b"avis");
     for found in boxes {
         let found: IsoBox<'_> = found?;
-        if found.kind == *b"meta" {
-            return Ok((Some(Meta::read(file, &found)?), is_sequence));
+        match &found.kind {
+            b"meta" => return Ok((Some(Meta::read(file, &found)?), is_sequence)),
+            b"mini" => return Err(damaged("its metadata are of the short kind (mini), which is not read here")),
+            _ => {}
         }
     }
     Ok((None, is_sequence))
@@ -216,7 +227,7 @@ fn no_picture(is_sequence: bool) -> RenderError {
     damaged("no item is its picture (pitm)")
 }
 
-/// The item `id` as tiles, and its own properties.
+/// The item `id` as tiles, and its own properties. Alpha is turned and cropped as its colours are, whatever it says itself.
 fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), RenderError> {
     let properties = Properties::of(meta, id)?;
     let size = properties.size.ok_or_else(|| damaged(format!("its item {id} has no size (ispe)")))?;
@@ -249,9 +260,6 @@ fn av1(properties: &Properties<'_>, id: u32) -> Result<Av1, RenderError> {
     Ok(av1)
 }
 
-/// Which auxiliary pictures are alpha (AV1 Image File Format 4.1, and the name that was HEVC's).
-const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
-
 /// The alpha of picture `id`, and its item: one auxiliary picture, or one of each tile.
 fn alpha<'a>(meta: &Meta<'a>, id: u32, colour: &Layer<'a>) -> Result<Option<(u32, Layer<'a>)>, RenderError> {
     let mut found = None;
@@ -269,10 +277,6 @@ fn alpha<'a>(meta: &Meta<'a>, id: u32, colour: &Layer<'a>) -> Result<Option<(u32
         return Err(damaged("its alpha has another size than its colours (ispe)"));
     }
     Ok(alpha)
-}
-
-fn is_alpha(meta: &Meta<'_>, id: u32) -> bool {
-    property::purpose(meta, id).is_some_and(|purpose| ALPHA.contains(&purpose))
 }
 
 fn damaged(reason: impl Into<String>) -> RenderError {

@@ -66,7 +66,8 @@ fn eight(samples: Samples, depth: u8) -> Vec<u8> {
     samples.into_iter().map(rounded).collect()
 }
 
-/// The pixels that are shown, of the colours and of the alpha that the picture has.
+/// The pixels that are shown, of the colours and of the alpha that the picture has. They take as many bytes as its
+/// [`facts`](Picture::facts) say, beside the planes.
 ///
 /// # Errors
 /// The colours are coded in a way that is not known, a plane has another size than is said, or time is over.

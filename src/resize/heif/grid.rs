@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::boxes::Fields;
 use super::meta::Meta;
-use super::property::Properties;
+use super::property::{Properties, is_alpha};
 use super::turn::Turns;
-use super::{Layer, RenderError, av1, damaged, is_alpha};
+use super::{Layer, RenderError, av1, damaged};
 use crate::resize::coded::Sampling;
 
 /// How many tiles a picture may have: enough for 16,384 x 16,384 pixels in tiles of 512.

@@ -148,8 +148,11 @@ impl<'a> Meta<'a> {
         let mut boxes = Boxes::of_many(fields.rest(), ITEMS_MAX);
         boxes.try_for_each(|info| {
             let info = info?;
+            if info.kind != *b"infe" {
+                return Ok(());
+            }
             let (version, _, mut fields) = info.full_up_to(3)?;
-            if info.kind != *b"infe" || version < 2 {
+            if version < 2 {
                 return Ok(());
             }
             let id = fields.id(version > 2)?;

@@ -99,14 +99,18 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// `auxC`: what auxiliary picture `id` is for. That is looked at before anything else of it is: it may be none of ours.
-pub(super) fn purpose<'a>(meta: &Meta<'a>, id: u32) -> Option<&'a [u8]> {
-    let item = meta.item(id).ok()?;
-    let properties = item.properties.iter().filter_map(|(number, _)| meta.property(*number));
-    let mut properties = properties;
-    let found = properties.find(|property| property.kind == *b"auxC")?;
-    let (_, _, fields) = found.full_up_to(0).ok()?;
-    fields.rest().split(|byte| *byte == 0).next()
+/// Which auxiliary pictures are alpha (AV1 Image File Format 4.1, and the name that was HEVC's).
+pub(super) const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
+
+/// Whether item `id` is alpha (`auxC`). That is looked at before anything else of it is: it may be none of ours.
+pub(super) fn is_alpha(meta: &Meta<'_>, id: u32) -> bool {
+    let Ok(item) = meta.item(id) else { return false };
+    let mut properties = item.properties.iter().filter_map(|(number, _)| meta.property(*number));
+    let purpose = properties.find(|property| property.kind == *b"auxC").and_then(|auxc| auxc.full_up_to(0).ok());
+    purpose.is_some_and(|(_, _, purpose)| {
+        let ends = |rest: &[u8]| matches!(rest, [] | [0, ..]);
+        ALPHA.iter().any(|name| purpose.rest().strip_prefix(*name).is_some_and(ends))
+    })
 }
 
 fn av1(property: &IsoBox<'_>) -> Result<Av1, RenderError> {

@@ -43,7 +43,7 @@ pub(super) struct Matrix {
 /// Whether planes by this matrix are those that [`super::super::planes`] knows. Luma alone is by any.
 pub(super) fn is_bt601(matrix: u16, sampling: Sampling) -> bool {
     match sampling {
-        Sampling::Grey => weights(matrix).is_ok(),
+        Sampling::Grey => true,
         Sampling::Halved | Sampling::Narrowed | Sampling::Full => matches!(matrix, 2 | 5 | 6),
     }
 }
@@ -53,6 +53,9 @@ impl Matrix {
     /// Matrices that are not known here, and colours themselves with fewer samples of two of them.
     pub(super) fn new(cicp: Cicp, depth: u8, sampling: Sampling) -> Result<Self, RenderError> {
         let luma = levels(cicp.full_range, depth);
+        if sampling == Sampling::Grey {
+            return Ok(Self { luma, chroma: luma, weights: [[1.0, 0.0, 0.0]; 3] });
+        }
         let is_identity = cicp.matrix == 0;
         if is_identity && matches!(sampling, Sampling::Halved | Sampling::Narrowed) {
             let reason = "its planes are colours themselves, but not all of one size (matrix coefficients 0)";
