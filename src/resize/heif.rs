@@ -6,8 +6,8 @@
 //! 7.3.6.7). Of a sequence, the still picture that stands for it is taken.
 //!
 //! The boxes are read by a parser of our own. `mp4-atom` 0.17, the one permissive crate that knows these boxes, believes a
-//! file's counts: locations without bytes make 65,535 pieces of each eight bytes of a file, and it copies what lies in `idat`.
-//! Here nothing is copied, and what is kept is as long as the bytes that say it.
+//! file's counts: where locations have no bytes, eight bytes say 65,535 pieces, and a box of 6,016 bytes took 1.5 GB. Here
+//! nothing is copied, and what is kept is as long as the bytes that say it.
 
 use std::borrow::Cow;
 

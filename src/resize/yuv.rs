@@ -96,12 +96,12 @@ pub(super) fn pixels(
     let mut rows = Rows::new(colour);
     let mut opacity = vec![0.0; colour.width as usize];
     for (n, row) in data.chunks_exact_mut(channels * width).enumerate() {
-        if n % ROWS_BETWEEN_LOOKS == 0 {
+        if n.is_multiple_of(ROWS_BETWEEN_LOOKS) {
             job.deadline.check()?;
         }
         let y = crop.y as usize + n;
-        let mut samples = rows.read(y)?;
-        matrix.apply(&mut samples);
+        let samples = rows.read(y)?;
+        matrix.apply(samples);
         if let Some((alpha, levels)) = &alpha {
             rows::load(alpha, 0, y, &mut opacity)?;
             opacity.iter_mut().for_each(|sample| *sample = levels.of(*sample));
@@ -111,7 +111,7 @@ pub(super) fn pixels(
             store(&opacity, x, row, (channels - 1, channels));
         }
         if let Some(to_srgb) = &to_srgb {
-            to_srgb.apply(&mut samples);
+            to_srgb.apply(samples);
         }
         for (channel, samples) in samples.iter().enumerate() {
             store(samples, x, row, (channel, channels));

@@ -31,7 +31,7 @@ impl<'a> Rows<'a> {
                 }
                 Sampling::Halved if n > 0 => {
                     let last = (self.coded.height.div_ceil(2) as usize).saturating_sub(1);
-                    let other = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(last) };
+                    let other = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(last) };
                     load(self.coded, n, y / 2, &mut self.near)?;
                     load(self.coded, n, other, &mut self.far)?;
                     for (near, far) in self.near.iter_mut().zip(&self.far) {
@@ -66,10 +66,47 @@ pub(super) fn load(coded: &Coded, n: usize, y: usize, row: &mut [f32]) -> Result
 
 /// Two samples of each: three quarters of it and a quarter of the next one to either side.
 fn widen(narrow: &[f32], wide: &mut [f32]) {
-    let last = narrow.len().saturating_sub(1);
-    for (n, (pair, middle)) in wide.chunks_mut(2).zip(narrow).enumerate() {
-        let (left, right) = (narrow[n.saturating_sub(1)], narrow[(n + 1).min(last)]);
-        let samples = [0.75 * middle + 0.25 * left, 0.75 * middle + 0.25 * right];
-        pair.iter_mut().zip(samples).for_each(|(to, from)| *to = from);
+    let between = |left: f32, middle: f32, right: f32| [0.75 * middle + 0.25 * left, 0.75 * middle + 0.25 * right];
+    let Some((first, last)) = narrow.first().zip(narrow.last()) else { return };
+    // The first and the last have none beside them but themselves.
+    let ends = [between(*first, *first, *narrow.get(1).unwrap_or(first)), {
+        let before = narrow.len().checked_sub(2).and_then(|n| narrow.get(n));
+        between(*before.unwrap_or(last), *last, *last)
+    }];
+    let (pairs, rest) = wide.as_chunks_mut::<2>();
+    for (pair, middle) in pairs.iter_mut().skip(1).zip(narrow.array_windows::<3>()) {
+        *pair = between(middle[0], middle[1], middle[2]);
+    }
+    if let Some(pair) = pairs.first_mut() {
+        *pair = ends[0];
+    }
+    // An odd row ends within the last pair.
+    match rest.first_mut() {
+        Some(sample) => *sample = ends[1][0],
+        None => {
+            if let Some(pair) = pairs.last_mut().filter(|_| narrow.len() > 1) {
+                *pair = ends[1];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_between_are_nearer_to_the_nearer() {
+        let widened = |narrow: &[f32], width| {
+            let mut wide = vec![-1.0; width];
+            widen(narrow, &mut wide);
+            wide
+        };
+        assert_eq!(widened(&[8.0], 1), [8.0]);
+        assert_eq!(widened(&[8.0], 2), [8.0, 8.0]);
+        assert_eq!(widened(&[0.0, 8.0], 3), [0.0, 2.0, 6.0]);
+        assert_eq!(widened(&[0.0, 8.0], 4), [0.0, 2.0, 6.0, 8.0]);
+        assert_eq!(widened(&[0.0, 8.0, 4.0], 5), [0.0, 2.0, 6.0, 7.0, 5.0]);
+        assert_eq!(widened(&[0.0, 8.0, 4.0], 6), [0.0, 2.0, 6.0, 7.0, 5.0, 4.0]);
     }
 }
