@@ -59,6 +59,7 @@ pub fn limits() -> Limits {
         scans: 20,
         render_time: Duration::from_secs(5),
         incomplete: Incomplete::Refuse,
+        avif_originals: true,
         finish: Finish::default(),
     }
 }

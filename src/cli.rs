@@ -76,6 +76,8 @@ impl Cli {
     /// # Errors
     /// What is wrong, for whoever typed it.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        #[cfg(feature = "avif-originals")]
+        resized::resize::decoder::decode_by(resized::resize::decoder::this_program());
         let settings = || Settings::load(&self.flags);
         match self.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(&settings()?),

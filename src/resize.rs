@@ -30,14 +30,18 @@ mod animation;
 mod palette;
 #[cfg(feature = "avif")]
 mod avif;
-#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing, feature = "avif-originals")), expect(dead_code, reason = "nothing decodes AV1"))]
 mod coded;
-#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing, feature = "avif-originals")), expect(dead_code, reason = "nothing decodes AV1"))]
 mod heif;
-#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing, feature = "avif-originals")), expect(dead_code, reason = "nothing decodes AV1"))]
 mod tiles;
-#[cfg_attr(not(any(test, fuzzing)), expect(dead_code, reason = "nothing decodes AV1 yet"))]
+#[cfg_attr(not(any(test, fuzzing, feature = "avif-originals")), expect(dead_code, reason = "nothing decodes AV1"))]
 mod yuv;
+#[cfg(feature = "avif-originals")]
+pub mod decoder;
+#[cfg(feature = "avif-originals")]
+mod apart;
 mod decode;
 mod source;
 mod ink;
@@ -89,6 +93,8 @@ pub struct Limits {
     pub render_time: Duration,
     /// What becomes of files that are cut short.
     pub incomplete: Incomplete,
+    /// Whether AVIF originals are decoded, where that is built in.
+    pub avif_originals: bool,
     /// What the URL leaves open.
     pub finish: Finish,
 }
@@ -113,6 +119,7 @@ impl From<&config::Config> for Limits {
                 png_colours: NonZeroU16::new(formats.png_colours),
                 linear_light: formats.linear_light,
             },
+            avif_originals: formats.avif_originals,
             input_pixels: limits.input_pixels,
             output_pixels: limits.output_pixels,
             frames: limits.frames.get(),
@@ -150,6 +157,12 @@ pub enum RenderError {
     OutputTooLarge { width: u32, height: u32, what: String },
     #[error("the encoder failed: {reason}")]
     Encode { reason: String },
+    #[error("no process could be started to decode the original: {reason}")]
+    NoDecoder { reason: String },
+    #[error(
+        "the original is {format}, which this machine does not decode, since it does not confine what does; upload JPEG, PNG, WebP or GIF"
+    )]
+    Unconfined { format: &'static str, reason: String },
     #[error("a codec panicked")]
     Panicked,
     #[error("too many pictures are waiting to be resized")]
@@ -162,13 +175,13 @@ impl RenderError {
     /// The word for it among the metrics.
     fn reason(&self) -> &'static str {
         match self {
-            Self::UnsupportedFormat { .. } | Self::NotAnImage => "format",
+            Self::UnsupportedFormat { .. } | Self::NotAnImage | Self::Unconfined { .. } => "format",
             Self::Damaged { .. } => "damaged",
             Self::TooManyPixels { .. } | Self::TooManyFrames { .. } | Self::OutputTooLarge { .. } => "too_large",
             Self::TooSlow { .. } => "too_slow",
             Self::Encode { .. } => "encode",
             Self::Panicked => "panic",
-            Self::Overloaded | Self::Stopped => "overloaded",
+            Self::Overloaded | Self::Stopped | Self::NoDecoder { .. } => "overloaded",
         }
     }
 }
@@ -248,8 +261,8 @@ fn render_noting(
                 done(place, made);
             }
         }
-        // It may be damaged only where the largest of them needs it.
-        Err(_) if wanted.len() > 1 => {
+        // It may be damaged only where the largest of them needs it. What is decoded apart is always decoded whole.
+        Err(_) if wanted.len() > 1 && header.apart_bytes == 0 => {
             for ((place, _), (geometry, encoding)) in places.into_iter().zip(wanted) {
                 done(place, render(original, header, geometry, encoding, limits));
             }

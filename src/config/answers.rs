@@ -75,6 +75,8 @@ pub struct Formats {
     pub png_colours: u16,
     /// Whether pictures are made small in light rather than in numbers.
     pub linear_light: bool,
+    /// Whether AVIF originals are decoded, each by a process of its own.
+    pub avif_originals: bool,
 }
 
 impl Default for Formats {
@@ -87,6 +89,7 @@ impl Default for Formats {
             jpeg_progressive: false,
             png_colours: 0,
             linear_light: false,
+            avif_originals: true,
         }
     }
 }

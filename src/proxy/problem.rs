@@ -94,6 +94,14 @@ impl Failure {
             | RenderError::TooSlow { .. }
             | RenderError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
             RenderError::Overloaded | RenderError::Stopped => Self::Overloaded,
+            RenderError::Unconfined { reason, .. } => {
+                tracing::error!(error = reason, "the decoding process cannot be confined, so it decodes nothing");
+                Self::Unprocessable(error.to_string().into())
+            }
+            RenderError::NoDecoder { .. } => {
+                tracing::error!(error = chain(error), "the decoding process could not be started");
+                Self::Overloaded
+            }
             // A codec that panics on an original would do so again: it is the original's fault to those who ask.
             RenderError::Panicked => {
                 tracing::error!("a codec panicked");

@@ -1,5 +1,6 @@
 //! How much processor time one picture may take: a file of a few bytes can ask for hours.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -25,6 +26,12 @@ impl Deadline {
         worked() < self.end
     }
 
+    /// What is left.
+    #[cfg(feature = "avif-originals")]
+    pub(super) fn left(&self) -> Duration {
+        self.end.saturating_sub(worked())
+    }
+
     /// # Errors
     /// There is no time left.
     pub(super) fn check(&self) -> Result<(), RenderError> {
@@ -36,10 +43,22 @@ impl Deadline {
     }
 }
 
-/// The processor time of this thread.
+thread_local! {
+    /// What processes have worked for this thread, which has waited for them.
+    static ELSEWHERE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Counts as this thread's what a process has worked for it.
+#[cfg(feature = "avif-originals")]
+pub(super) fn charge(time: Duration) {
+    ELSEWHERE.set(ELSEWHERE.get().saturating_add(time));
+}
+
+/// The processor time of this thread, and of those that it has waited for.
 fn worked() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+    let own = Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0));
+    own.saturating_add(ELSEWHERE.get())
 }
 
 #[cfg(test)]

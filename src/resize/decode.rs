@@ -2,6 +2,8 @@
 
 use image::metadata::Orientation;
 
+#[cfg(feature = "avif-originals")]
+use super::apart;
 use super::colour::Conversion;
 use super::deadline::Deadline;
 use super::header::Header;
@@ -73,6 +75,8 @@ pub(super) fn decode(original: &[u8], header: &Header, job: &Job) -> Result<Deco
         Codec::Png => png::decode(original, job)?,
         Codec::WebP => riff::decode(original, job)?,
         Codec::Gif => (gif::decode(original, job)?, None),
+        #[cfg(feature = "avif-originals")]
+        Codec::Avif => return apart::pixels(original, header, job),
     };
     job.deadline.check()?;
     if (pixels.width, pixels.height) != (header.width, header.height) {

@@ -4,6 +4,8 @@ use image::metadata::Orientation;
 use jpeg_planes::Header as JpegHeader;
 use vp8_planes::Header as Vp8Header;
 
+#[cfg(feature = "avif-originals")]
+use super::apart;
 use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
 use super::frame::Frame;
@@ -17,6 +19,8 @@ pub enum Codec {
     Png,
     WebP,
     Gif,
+    #[cfg(feature = "avif-originals")]
+    Avif,
 }
 
 impl Codec {
@@ -27,6 +31,8 @@ impl Codec {
             Self::Png => "png",
             Self::WebP => "webp",
             Self::Gif => "gif",
+            #[cfg(feature = "avif-originals")]
+            Self::Avif => "avif",
         }
     }
 }
@@ -52,6 +58,8 @@ pub struct Header {
     pixel_bytes: u8,
     /// Bytes that the codec itself keeps for each pixel while it decodes.
     codec_bytes: u8,
+    /// What a process of its own takes that decodes it.
+    pub(super) apart_bytes: u64,
     original_bytes: u64,
 }
 
@@ -61,7 +69,7 @@ impl Header {
     /// # Errors
     /// Not a picture, a format that is not decoded, a damaged header, or more pixels than `limits.input_pixels`.
     pub fn read(original: &[u8], limits: &Limits) -> Result<Self, RenderError> {
-        let codec = codec(original)?;
+        let codec = codec(original, limits)?;
         if codec == Codec::Png {
             // Its decoder allocates a row as soon as it has the header.
             check_pixels(png::size(original), limits)?;
@@ -71,11 +79,19 @@ impl Header {
         {
             return Ok(Self::of_planes(original, jpeg));
         }
+        #[cfg_attr(not(feature = "avif-originals"), expect(unused_mut, reason = "nothing is decoded apart"))]
+        let mut apart_bytes = 0;
         let facts = match codec {
             Codec::Jpeg => jpeg::facts(original)?,
             Codec::Png => png::facts(original)?,
             Codec::WebP => riff::facts(original)?,
             Codec::Gif => gif::facts(original)?,
+            #[cfg(feature = "avif-originals")]
+            Codec::Avif => {
+                let (facts, bytes) = apart::facts(original, limits)?;
+                apart_bytes = bytes;
+                facts
+            }
         };
         check_pixels(facts.size, limits)?;
         let Facts { size: (width, height), orientation, pixel_bytes, codec_bytes, frames } = facts;
@@ -92,6 +108,7 @@ impl Header {
             vp8: if codec == Codec::WebP { planar::vp8::header(original, (width, height), limits) } else { None },
             pixel_bytes,
             codec_bytes,
+            apart_bytes,
             original_bytes,
         })
     }
@@ -106,6 +123,7 @@ impl Header {
             is_ink: false,
             pixel_bytes: 3,
             codec_bytes: 0,
+            apart_bytes: 0,
             original_bytes: original.len() as u64,
             jpeg: Some(jpeg),
             vp8: None,
@@ -144,8 +162,15 @@ impl Header {
         match (&self.jpeg, &self.vp8) {
             (Some(jpeg), _) => planar::jpeg_bytes(self, jpeg, variants) + made + profile_bytes(jpeg),
             (None, Some(vp8)) => planar::vp8::bytes(self, vp8, variants) + made + PROFILE_BYTES,
-            (None, None) => self.decoded_bytes() + made + PROFILE_BYTES,
+            // A process that decodes is gone before pixels are made of its planes.
+            (None, None) => self.apart_bytes().max(self.decoded_bytes() + made) + PROFILE_BYTES,
         }
+    }
+
+    /// What decoding in another process takes, there and here.
+    fn apart_bytes(&self) -> u64 {
+        let pixels = u64::from(self.width) * u64::from(self.height);
+        self.original_bytes + pixels * u64::from(self.codec_bytes) + self.apart_bytes
     }
 
     /// What decoding to pixels allocates.
@@ -166,7 +191,7 @@ fn profile_bytes(jpeg: &JpegHeader) -> u64 {
 /// A profile as it is read, and the tables made of it.
 const PROFILE_BYTES: u64 = 2 * PROFILE_BYTES_MAX as u64;
 
-fn check_pixels((width, height): (u32, u32), limits: &Limits) -> Result<(), RenderError> {
+pub(super) fn check_pixels((width, height): (u32, u32), limits: &Limits) -> Result<(), RenderError> {
     if width == 0 || height == 0 {
         return Err(RenderError::Damaged { reason: "it has no pixels".to_owned() });
     }
@@ -176,13 +201,16 @@ fn check_pixels((width, height): (u32, u32), limits: &Limits) -> Result<(), Rend
     Ok(())
 }
 
-fn codec(original: &[u8]) -> Result<Codec, RenderError> {
+#[cfg_attr(not(feature = "avif-originals"), expect(unused_variables, reason = "AVIF is not decoded"))]
+fn codec(original: &[u8], limits: &Limits) -> Result<Codec, RenderError> {
     let unsupported = |format| Err(RenderError::UnsupportedFormat { format });
     match sniff(original) {
         Some("image/jpeg") => Ok(Codec::Jpeg),
         Some("image/png") => Ok(Codec::Png),
         Some("image/webp") => Ok(Codec::WebP),
         Some("image/gif") => Ok(Codec::Gif),
+        #[cfg(feature = "avif-originals")]
+        Some("image/avif") if limits.avif_originals => Ok(Codec::Avif),
         Some("image/avif") => unsupported("AVIF"),
         Some("image/heic") => unsupported("HEIC"),
         Some("image/jxl") => unsupported("JPEG XL"),

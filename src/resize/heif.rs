@@ -17,6 +17,8 @@ use super::RenderError;
 use super::coded::{Cicp, Sampling};
 use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
+#[cfg(feature = "avif-originals")]
+use super::probe::turned;
 
 mod boxes;
 #[cfg(any(test, fuzzing))]
@@ -93,7 +95,7 @@ impl<'a> Tile<'a> {
     }
 
     /// How many bytes there are.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.extents.iter().map(|extent| extent.len()).sum()
     }
 }
@@ -185,6 +187,21 @@ impl<'a> Picture<'a> {
             frames: 1,
         })
     }
+}
+
+/// The size in which the picture is shown, if what a file begins with says it.
+#[cfg(feature = "avif-originals")]
+pub(super) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
+    let (meta, _) = find_meta(head).ok()?;
+    let meta = meta?;
+    let properties = Properties::of(&meta, meta.primary?).ok()?;
+    let size = properties.size?;
+    let (width, height) = match &properties.aperture {
+        Some(aperture) => aperture.crop(size).map(|crop| (crop.width, crop.height)).ok()?,
+        None => size,
+    };
+    let is_shown = width > 0 && height > 0;
+    is_shown.then(|| turned((width, height), properties.turns.orientation()))
 }
 
 /// The metadata of a file of AVIF's brands, and whether it is a sequence.

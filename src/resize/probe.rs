@@ -10,19 +10,25 @@ use image::metadata::Orientation;
 use image::{ImageDecoder, ImageError, ImageResult, Limits as Allocation};
 use image_webp::WebPDecoder;
 
+#[cfg(feature = "avif-originals")]
+use super::heif;
 use super::{Limits, RenderError, png, riff, sniff};
 
 /// A picture's type and its size as it is meant to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
     pub media_type: &'static str,
-    /// Width and height in pixels; `None` for types that are not decoded here.
+    /// Width and height in pixels; `None` for types that are not decoded here, and where it is not told.
     pub size: Option<(u32, u32)>,
 }
 
 /// What may come before the frame header of a JPEG: profiles, previews and other application segments. With more of these
 /// it counts as damaged.
 const JPEG_HEADER_BYTES_MAX: u64 = 2 << 20;
+
+/// Where an AVIF may say what it is: its boxes of metadata, with a profile in them.
+#[cfg(feature = "avif-originals")]
+const AVIF_HEADER_BYTES_MAX: u64 = 2 << 20;
 
 /// Reads the header of a picture and holds its size against `limits.input_pixels`. To be called where it may block.
 ///
@@ -56,6 +62,13 @@ fn size(media_type: &str, file: BufReader<File>) -> ImageResult<Option<(u32, u32
         "image/png" => oriented(PngDecoder::with_limits(file, allocation())?),
         "image/webp" => webp(file),
         "image/gif" => oriented(GifDecoder::new(file)?),
+        #[cfg(feature = "avif-originals")]
+        "image/avif" => {
+            // Mostly its metadata comes first; where it does not, or is unusual, no size is told.
+            let mut head = Vec::new();
+            file.take(AVIF_HEADER_BYTES_MAX).read_to_end(&mut head)?;
+            return Ok(heif::shown_size(&head));
+        }
         _ => return Ok(None),
     }
     .map(Some)
@@ -84,7 +97,8 @@ fn oriented(mut decoder: impl ImageDecoder) -> ImageResult<(u32, u32)> {
     Ok(turned(decoder.dimensions(), orientation))
 }
 
-fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+/// A size as it is meant to be seen.
+pub(super) fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
     match orientation {
         Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
             (height, width)

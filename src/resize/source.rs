@@ -2,9 +2,13 @@
 
 use image::metadata::Orientation;
 
+#[cfg(feature = "avif-originals")]
+use super::apart;
 use super::colour::Conversion;
 use super::decode::{self, Decoded, Job};
 use super::frame::Frame;
+#[cfg(feature = "avif-originals")]
+use super::header::Codec;
 use super::header::Header;
 use super::planar::{self, Planar};
 use super::planes::Halved;
@@ -25,6 +29,10 @@ impl Source {
         variants: &[(Geometry, Encoding)],
         job: &Job,
     ) -> Result<Self, RenderError> {
+        #[cfg(feature = "avif-originals")]
+        if header.codec == Codec::Avif {
+            return apart::decode(original, header, job);
+        }
         Ok(match Planar::decode(original, header, variants, job)? {
             Some(planar) => Self::Planes(planar),
             None => Self::Pixels(decode::decode(original, header, job)?),

@@ -23,6 +23,7 @@ const LIMITS: Limits = Limits {
     scans: 64,
     render_time: Duration::from_secs(30),
     incomplete: Incomplete::Refuse,
+    avif_originals: true,
     finish: Finish { jpeg_progressive: false, png_colours: None, linear_light: false },
 };
 
@@ -197,8 +198,7 @@ fn a_flat_colour_stays_what_it_is_at_every_size() {
 #[test]
 fn other_formats_are_refused_by_name_and_other_bytes_as_no_picture() {
     for (original, word) in [
-        (&b"\0\0\0\x1Cftypavif\0\0\0\0mif1"[..], "AVIF"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "HEIC"),
+        (&b"\0\0\0\x18ftypheic\0\0\0\0mif1"[..], "HEIC"),
         (b"\xFF\x0A\0\0", "JPEG XL"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
         (b"", "not a picture"),
@@ -206,6 +206,16 @@ fn other_formats_are_refused_by_name_and_other_bytes_as_no_picture() {
         let error = Header::read(original, &LIMITS).unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
     }
+}
+
+#[test]
+fn an_avif_is_refused_by_name_where_it_is_not_decoded() {
+    let original = b"\0\0\0\x1Cftypavif\0\0\0\0mif1";
+    let limits = Limits { avif_originals: false, ..LIMITS };
+    let error = Header::read(original, &limits).unwrap_err();
+    assert!(matches!(error, RenderError::UnsupportedFormat { format: "AVIF" }), "{error}");
+    let is_decoded = !matches!(Header::read(original, &LIMITS), Err(RenderError::UnsupportedFormat { .. }));
+    assert_eq!(is_decoded, cfg!(feature = "avif-originals"));
 }
 
 /// Headers that promise more pixels than anyone wants to allocate.

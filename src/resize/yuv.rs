@@ -45,9 +45,11 @@ pub(super) fn planes(picture: &Picture<'_>, colour: Coded) -> Result<Planar, Cod
     let planes = planes.into_iter().enumerate().map(|(component, samples)| {
         let size = sampling.plane_size(component, (width, height));
         let density = |part: u32, whole: u32| if part == whole { 1.0 } else { 0.5 };
+        let density = (density(size.0, width), density(size.1, height));
         Plane {
             component,
-            density: (density(size.0, width), density(size.1, height)),
+            density,
+            serves: density,
             samples: Pixels { width: size.0, height: size.1, channels: 1, data: eight(samples, depth) },
         }
     });

@@ -39,3 +39,5 @@ mod rates;
 mod limits;
 mod isolation;
 mod traces;
+#[cfg(all(target_os = "linux", feature = "avif", feature = "avif-originals"))]
+mod avif;

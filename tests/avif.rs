@@ -1,0 +1,291 @@
+//! AVIF originals, decoded by processes of the real program.
+
+#![cfg(all(target_os = "linux", feature = "avif", feature = "avif-originals"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use image::{ColorType, ImageEncoder as _, RgbImage, RgbaImage};
+use rav1e::prelude::{
+    ChromaSampling, Config, Context, EncoderConfig, EncoderStatus, FrameParameters, Pixel, PixelRange,
+};
+use resized::resize::{Header, Limits, RenderError, decoder, render, render_each};
+use resized::variant::{Encoding, Geometry, Quality};
+
+/// Children and descriptors are counted for the whole process: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    static PROGRAM: Once = Once::new();
+    PROGRAM.call_once(|| decoder::decode_by(env!("CARGO_BIN_EXE_resized").into()));
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fit(width: u32) -> Geometry {
+    Geometry::Fit { width: NonZeroU32::new(width), height: None }
+}
+
+fn encodings() -> [Encoding; 5] {
+    let quality = Quality::new(90).unwrap();
+    [Encoding::Jpeg(quality), Encoding::WebP(quality), Encoding::Avif(quality), Encoding::Png, Encoding::Gif]
+}
+
+fn make(original: &[u8], width: u32, encoding: Encoding, limits: &Limits) -> Result<Vec<u8>, RenderError> {
+    let header = Header::read(original, limits)?;
+    render(original, &header, fit(width), encoding, limits)
+}
+
+fn seen(original: &[u8], width: u32) -> RgbaImage {
+    let made = make(original, width, Encoding::Png, &Limits::default()).unwrap();
+    image::load_from_memory(&made).unwrap().to_rgba8()
+}
+
+/// A picture whose left half is red and whose right half is blue.
+fn halves(width: u32, height: u32) -> Vec<u8> {
+    let picture = RgbImage::from_fn(width, height, |x, _| image::Rgb(if x < width / 2 { RED } else { BLUE }));
+    let mut png = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut png);
+    encoder.write_image(&picture, width, height, ColorType::Rgb8.into()).unwrap();
+    png
+}
+
+const RED: [u8; 3] = [200, 40, 40];
+const BLUE: [u8; 3] = [40, 40, 200];
+
+fn avif(width: u32, height: u32) -> Vec<u8> {
+    make(&halves(width, height), width, encodings()[2], &Limits::default()).unwrap()
+}
+
+#[track_caller]
+fn has_halves(picture: &RgbaImage) {
+    for (x, expected) in [(picture.width() / 4, RED), (picture.width() * 3 / 4, BLUE)] {
+        let pixel = picture.get_pixel(x, picture.height() / 2).0;
+        let close = pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) < 20);
+        assert!(close, "{pixel:?} is not {expected:?}");
+    }
+}
+
+#[test]
+fn an_avif_becomes_every_format() {
+    let _alone = alone();
+    let original = avif(151, 83);
+    let header = Header::read(&original, &Limits::default()).unwrap();
+    assert_eq!((header.width, header.height, header.codec), (151, 83, resized::resize::Codec::Avif));
+    for encoding in encodings() {
+        let made = make(&original, 100, encoding, &Limits::default()).unwrap();
+        assert_eq!(resized::resize::sniff(&made), Some(encoding.format().media_type()));
+        let header = Header::read(&made, &Limits::default()).unwrap();
+        assert_eq!((header.width, header.height), (100, 55));
+        has_halves(&seen(&made, 60));
+    }
+}
+
+#[test]
+fn several_variants_of_one_avif_are_those_that_each_is_alone() {
+    let _alone = alone();
+    let (original, limits) = (avif(150, 90), Limits::default());
+    let header = Header::read(&original, &limits).unwrap();
+    let variants = encodings().map(|encoding| (fit(70), encoding));
+    let mut made = 0;
+    render_each(&original, &header, &variants, &limits, |n, bytes| {
+        assert_eq!(bytes.unwrap(), render(&original, &header, fit(70), variants[n].1, &limits).unwrap());
+        made += 1;
+    });
+    assert_eq!(made, variants.len());
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/avif").join(name)
+}
+
+fn file(name: &str) -> Vec<u8> {
+    fs::read(path(name).with_extension("avif")).unwrap()
+}
+
+/// A still picture of rav1e's, of one colour.
+fn still<T: Pixel>((width, height): (usize, usize), depth: usize, chroma_sampling: ChromaSampling) -> Vec<u8> {
+    let pixel_range = PixelRange::Full;
+    let mut config = EncoderConfig::with_speed_preset(10);
+    (config.width, config.height, config.bit_depth) = (width, height, depth);
+    (config.chroma_sampling, config.pixel_range, config.still_picture) = (chroma_sampling, pixel_range, true);
+    let mut encoder: Context<T> = Config::new().with_encoder_config(config).with_threads(1).new_context().unwrap();
+    let mut frame = encoder.new_frame();
+    for plane in &mut frame.planes {
+        plane.data.fill(T::cast_from(77_u16));
+    }
+    encoder.send_frame((frame, FrameParameters::default())).unwrap();
+    encoder.flush();
+    let av1 = loop {
+        match encoder.receive_packet() {
+            Ok(packet) => break packet.data,
+            Err(EncoderStatus::Encoded | EncoderStatus::NeedMoreData) => {}
+            Err(error) => unreachable!("{error}"),
+        }
+    };
+    let mut file = avif_serialize::Aviffy::new();
+    let is_full = chroma_sampling == ChromaSampling::Cs444;
+    file.set_monochrome(chroma_sampling == ChromaSampling::Cs400);
+    file.set_chroma_subsampling((!is_full, !is_full));
+    file.set_seq_profile(u8::from(is_full));
+    let mut bytes = Vec::new();
+    let side = |n| u32::try_from(n).unwrap();
+    file.write(&mut bytes, &av1, None, side(width), side(height), u8::try_from(depth).unwrap()).unwrap();
+    bytes
+}
+
+#[test]
+fn the_process_that_decodes_needs_no_more_memory_than_the_header_promises() {
+    let _alone = alone();
+    let size = (800, 600);
+    let pictures = [
+        ("4:2:0, 8 bits", still::<u8>(size, 8, ChromaSampling::Cs420)),
+        ("4:4:4, 8 bits", still::<u8>(size, 8, ChromaSampling::Cs444)),
+        ("4:0:0, 8 bits", still::<u8>(size, 8, ChromaSampling::Cs400)),
+        ("4:4:4, 10 bits", still::<u16>(size, 10, ChromaSampling::Cs444)),
+        ("4:2:0, 10 bits", still::<u16>(size, 10, ChromaSampling::Cs420)),
+        ("one pixel", still::<u8>((1, 1), 8, ChromaSampling::Cs420)),
+        ("a column", still::<u8>((1, 3000), 8, ChromaSampling::Cs420)),
+    ];
+    for (name, original) in pictures {
+        // The kernel gives the process no more than that.
+        let made = make(&original, 100, Encoding::Png, &Limits::default());
+        assert!(made.is_ok(), "{name}: {made:?}");
+    }
+}
+
+#[test]
+fn a_picture_beyond_the_limit_of_pixels_is_refused_before_anything_is_started() {
+    let _alone = alone();
+    let limits = Limits { input_pixels: 99, ..Limits::default() };
+    let error = Header::read(&avif(10, 10), &limits).unwrap_err();
+    assert!(matches!(error, RenderError::TooManyPixels { width: 10, height: 10, pixels_max: 99 }), "{error}");
+}
+
+#[test]
+fn what_config_does_not_want_decoded_is_refused_by_name() {
+    let limits = Limits { avif_originals: false, ..Limits::default() };
+    let error = Header::read(&file("ten-420"), &limits).unwrap_err();
+    assert!(matches!(error, RenderError::UnsupportedFormat { format: "AVIF" }), "{error}");
+}
+
+#[test]
+fn an_avif_that_takes_longer_than_its_time_is_given_up_and_told_so() {
+    let _alone = alone();
+    let original = avif(600, 400);
+    for micros in [1, 300, 3000] {
+        let limits = Limits { render_time: Duration::from_micros(micros), ..Limits::default() };
+        let error = make(&original, 50, Encoding::Png, &limits).unwrap_err();
+        assert!(matches!(error, RenderError::TooSlow { .. }), "{error}");
+        assert!(error.to_string().contains("limits.render_time"), "{error}");
+    }
+    assert!(make(&original, 50, Encoding::Png, &Limits::default()).is_ok());
+}
+
+/// Processes that this one has started and that are not taken notice of yet, running or not.
+fn children() -> String {
+    let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("children"));
+    threads.filter_map(|path| fs::read_to_string(path).ok()).collect()
+}
+
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// xorshift64*: the same pictures each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % end.max(1)
+    }
+}
+
+#[test]
+fn a_damaged_avif_is_an_error_or_a_picture_and_leaves_nothing_behind() {
+    let _alone = alone();
+    let limits = Limits { input_pixels: 1 << 20, ..Limits::default() };
+    let names = ["alpha-420", "alpha-444-premultiplied", "grid", "identity", "turned-1", "twelve-444-limited"];
+    let whole = [vec![avif(90, 70)], names.map(file).to_vec()].concat();
+    let before = descriptors();
+    let (mut random, mut ended) = (Random(0x9E37_79B9_7F4A_7C15), 0);
+    for n in 0..400 {
+        let mut bytes = whole[n % whole.len()].clone();
+        for _ in 0..=random.below(4) {
+            // Most of it is AV1, which is what the process gets.
+            let at = random.below(bytes.len());
+            bytes[at] ^= 1 << random.below(8);
+        }
+        if random.below(8) == 0 {
+            bytes.truncate(random.below(bytes.len()));
+        }
+        match make(&bytes, 40, Encoding::Png, &limits) {
+            Ok(made) => assert!(image::load_from_memory(&made).is_ok()),
+            Err(RenderError::Damaged { reason }) => ended += usize::from(reason.contains("its decoder ended")),
+            Err(
+                RenderError::NotAnImage | RenderError::UnsupportedFormat { .. } | RenderError::TooManyPixels { .. },
+            ) => {}
+            Err(error) => unreachable!("{n}: {error}"),
+        }
+    }
+    println!("{ended} ended the process");
+    assert_eq!(children(), "");
+    assert_eq!(descriptors(), before);
+    has_halves(&seen(&avif(90, 70), 60));
+}
+
+#[test]
+fn one_that_ends_the_process_is_damaged_and_the_next_is_a_picture() {
+    let _alone = alone();
+    let error = make(&file("aborts"), 40, Encoding::Png, &Limits::default()).unwrap_err();
+    assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+    has_halves(&seen(&avif(90, 70), 60));
+}
+
+/// `tests/avif/make.py` made both.
+#[test]
+fn pictures_are_those_that_another_decoder_makes_of_them() {
+    let _alone = alone();
+    let names = [
+        "alpha-420",
+        "alpha-444-premultiplied",
+        "bt709-420",
+        "full-400",
+        "full-420",
+        "full-422",
+        "full-444",
+        "grid",
+        "grid-alpha",
+        "identity",
+        "limited-420",
+        "ten-420",
+        "twelve-444-limited",
+    ];
+    for name in names {
+        let expected = image::open(path(name).with_extension("png")).unwrap().to_rgba8();
+        let made = seen(&file(name), expected.width());
+        assert_eq!(made.dimensions(), expected.dimensions(), "{name}");
+        // Of what is clear, colours mean nothing; where chroma is halved, decoders fill it up in different ways.
+        let off = |(a, b): (&image::Rgba<u8>, &image::Rgba<u8>)| {
+            let colours = (0..3).map(|n| u64::from(a.0[n].abs_diff(b.0[n]))).sum::<u64>();
+            colours * u64::from(b.0[3]) / 255 + u64::from(a.0[3].abs_diff(b.0[3]))
+        };
+        let sum: u64 = made.pixels().zip(expected.pixels()).map(off).sum();
+        let mean = sum as f64 / f64::from(expected.width() * expected.height());
+        assert!(mean < 9.0, "{name}: {mean}");
+        println!("{name}: {mean}");
+    }
+}
+
+#[test]
+fn a_picture_is_turned_and_cropped_as_its_file_says() {
+    let _alone = alone();
+    assert_eq!(seen(&file("turned-0"), 46).dimensions(), (46, 34));
+    assert_eq!(seen(&file("turned-1"), 34).dimensions(), (34, 46));
+    assert_eq!(seen(&file("cropped"), 20).dimensions(), (20, 14));
+}
