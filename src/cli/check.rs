@@ -18,7 +18,8 @@ use super::Settings;
 ///
 /// Reads what serving would read: every setting is understood, both stores answer, a missing object is told from a forbidden
 /// one, objects can be listed, and in the variants' store one is written twice and deleted, below resized-probe/. If an API
-/// is to hear of uploads, a HEAD asks whether it answers at all; a collector of traces is sent a batch of none.
+/// is to hear of uploads, a HEAD asks whether it answers at all; a collector of traces is sent a batch of none. The process that
+/// decodes AVIF originals is started once.
 ///
 /// Exit status 1 if anything must be fixed before pictures can be served. A warning is no error: it is served, but less well.
 #[derive(Debug, Args)]
@@ -59,6 +60,10 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
         }
         anyhow::Ok(())
     })?;
+    #[cfg(feature = "avif-originals")]
+    if config.formats.avif_originals {
+        report.decoder(resized::resize::decoder::check());
+    }
     Ok(report.end())
 }
 
@@ -160,6 +165,22 @@ impl Report {
                 Self::more(&format!("it takes none: {reason}"));
                 Self::more(
                     "fix: start the collector, or correct traces.endpoint; until then spans are lost, and nothing else",
+                );
+            }
+        }
+    }
+
+    #[cfg(feature = "avif-originals")]
+    fn decoder(&mut self, checked: Result<(), String>) {
+        match checked {
+            Ok(()) => {
+                self.line(Verdict::Well, "avif", "originals are decoded in a process of their own, which is confined")
+            }
+            Err(reason) => {
+                self.line(Verdict::Warning, "avif", "originals cannot be decoded");
+                Self::more(&reason);
+                Self::more(
+                    "fix: let the program start itself and use seccomp(2), or set formats.avif_originals = false",
                 );
             }
         }

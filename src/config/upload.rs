@@ -65,7 +65,7 @@ impl Default for Upload {
             token: Secret::default(),
             tokens: Vec::new(),
             key: "{yyyy}/{mm}/{uuid}.{ext}".into(),
-            types: ["image/jpeg", "image/png", "image/webp", "image/gif"].map(Into::into).into(),
+            types: ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"].map(Into::into).into(),
             bytes: ByteSize::mib(64),
             overwrite: Overwrite::Never,
             base_url: String::new(),

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -71,14 +71,32 @@ pub(super) struct Decoder {
     charged: Duration,
 }
 
+/// Starts such a process and ends it: whether AVIF originals can be decoded here.
+///
+/// # Errors
+/// Why it cannot be started or not be confined.
+pub fn check() -> Result<(), String> {
+    Decoder::start(0, Deadline::after(CHECK)).map(drop).map_err(|error| match error {
+        RenderError::Unconfined { reason, .. } | RenderError::NoDecoder { reason } => reason,
+        error => error.to_string(),
+    })
+}
+
+/// The processor time of a process that decodes nothing.
+const CHECK: Duration = Duration::from_secs(10);
+
 impl Decoder {
     /// Starts the process, which may take `memory` bytes beyond what the program itself takes, and the deadline's processor time.
     ///
     /// # Errors
     /// It cannot be started or not be confined, which is not the original's fault; or there is no time left.
     pub(super) fn start(memory: u64, deadline: Deadline) -> Result<Self, RenderError> {
-        deadline.check()?;
         let program = PROGRAM.get().ok_or_else(|| absent("no program is named for it"))?;
+        Self::start_program(program, memory, deadline, PATIENCE)
+    }
+
+    fn start_program(program: &Path, memory: u64, deadline: Deadline, patience: Duration) -> Result<Self, RenderError> {
+        deadline.check()?;
         let left = deadline.left();
         let allowance =
             Allowance { memory, seconds: left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)) };
@@ -96,7 +114,7 @@ impl Decoder {
         let child = command.spawn().map_err(|error| absent(&error))?;
         // With it go this side's copies of the child's end: once the child is gone, reading ends.
         drop(command);
-        let end = Instant::now() + PATIENCE.saturating_add(left.saturating_mul(SHARE)).min(WAIT_MAX);
+        let end = Instant::now() + patience.saturating_add(left.saturating_mul(SHARE)).min(WAIT_MAX);
         let mut decoder = Self { child, wire: Wire { stream: ours, end }, deadline, charged: Duration::ZERO };
         match decoder.reply() {
             Ok(Reply::Ready) => Ok(decoder),

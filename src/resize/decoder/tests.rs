@@ -1,7 +1,8 @@
-//! What the other side may say, and what a confined process can do. That it decodes is for tests/decoder.rs, which has a program
-//! to start.
+//! What the other side may say, and what a confined process can do. That it decodes is for tests/avif.rs, which has a program to
+//! start.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
@@ -61,6 +62,61 @@ fn what_no_decoder_says_is_an_error_and_no_text_is_more_than_printable() {
 #[test]
 fn a_program_that_was_not_named_is_not_started() {
     let error = Decoder::start(1 << 20, Deadline::after(Duration::from_secs(1))).unwrap_err();
+    assert!(matches!(error, RenderError::NoDecoder { .. }), "{error}");
+}
+
+/// A program in `folder` that says `answer` to whatever it is told, and then does `more`.
+fn liar(folder: &Path, answer: &[u8], more: &str) -> PathBuf {
+    let (program, said) = (folder.join("liar"), folder.join("said"));
+    std::fs::write(&said, answer).unwrap();
+    let script = format!("#!/bin/sh\n/bin/cat '{}'\n{more}\n", said.display());
+    // Written by another process: one that is just being started may still have open what this one writes, and such a file
+    // cannot be run.
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "cat > \"$0\" && chmod +x \"$0\""]).arg(&program);
+    let mut writer = shell.stdin(Stdio::piped()).spawn().unwrap();
+    writer.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(writer.wait().unwrap().success());
+    program
+}
+
+/// What is made of a process that says this.
+fn believed(answers: &[&[u8]], more: &str, time: Duration) -> Result<Coded, RenderError> {
+    let folder = tempfile::tempdir().unwrap();
+    let program = liar(folder.path(), &answers.concat(), more);
+    let mut decoder = Decoder::start_program(&program, 0, Deadline::after(time), Duration::ZERO)?;
+    let promised = Shape { width: 4, height: 2, depth: 8, sampling: Sampling::Grey };
+    decoder.decode(b"AV1", promised)
+}
+
+#[test]
+fn a_process_that_lies_is_not_believed() {
+    let time = Duration::from_secs(20);
+    let ready = Reply::Ready.to_bytes();
+    let of_width = |width| {
+        let shape = Shape { width, height: 2, depth: 8, sampling: Sampling::Grey };
+        Reply::Picture { shape, colour: Cicp::UNSPECIFIED, worked: Duration::ZERO }.to_bytes()
+    };
+    let made = believed(&[&ready, &of_width(4), b"12345678"], "", time).unwrap();
+    assert_eq!(made.planes, [Samples::Eight(b"12345678".to_vec())]);
+    for absent in [&b""[..], &[9; 28], &of_width(4)] {
+        let error = believed(&[absent], "", time).unwrap_err();
+        assert!(matches!(error, RenderError::NoDecoder { .. }), "{error}");
+    }
+    let huge = of_width(u32::MAX);
+    let lies: [&[&[u8]]; 5] = [&[], &[&ready], &[&of_width(5)], &[&huge], &[&of_width(4), b"1234567"]];
+    for lie in lies {
+        let error = believed(&[&[&ready[..]], lie].concat(), "", time).unwrap_err();
+        assert!(matches!(error, RenderError::Damaged { .. }), "{lie:?}: {error}");
+    }
+}
+
+#[test]
+fn a_process_that_says_nothing_is_waited_for_until_its_time_is_over() {
+    let ready = Reply::Ready.to_bytes();
+    let error = believed(&[&ready], "exec /bin/sleep 600", Duration::from_millis(100)).unwrap_err();
+    assert!(matches!(error, RenderError::TooSlow { .. }), "{error}");
+    let error = believed(&[], "exec /bin/sleep 600", Duration::from_millis(100)).unwrap_err();
     assert!(matches!(error, RenderError::NoDecoder { .. }), "{error}");
 }
 
@@ -125,7 +181,6 @@ fn a_confined_process_kills_nobody() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_confined_process_writes_to_nothing_that_was_left_open() {
-    use std::io::Write as _;
     let mut other = tempfile::tempfile().unwrap();
     is_killed_for("a_confined_process_writes_to_nothing_that_was_left_open", || drop(other.write(b"x")));
 }
