@@ -6,8 +6,8 @@
 
 Hits come at four fifths of what there can be beside the rest: new and stored variants, originals, uploads over one another,
 and what nobody should send: damaged pictures, nonsense, smuggled requests, forged tokens, connections that say next to nothing.
-Every second memory, descriptors and threads are looked at. Exit status 1 if after a third of the time memory still grows, if
-descriptors or threads are left over, if hits come to wait longer, or if an answer is not as it should be. Writes a plot to
+Every second memory, descriptors, threads and processes are looked at. Exit status 1 if after a third of the time memory still
+grows, if descriptors, threads or processes are left over, if hits come to wait longer, or if an answer is not as it should be. Writes a plot to
 target/soak.svg. Needs h2load (Debian: nghttp2-client).
 """
 
@@ -29,10 +29,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SECONDS, SLICE_S = int(os.environ.get("SOAK_SECONDS", 3600)), 10
 TOKEN = "0123456789abcdef" * 2
 HIT, CONNECTIONS, SHARE = "/cat_300x200.jpg", 16, 0.8
-SMALL = ["astronaut.jpg", "cat.jpg", "coffee.jpg", "galaxies.webp", "launch.gif", "logo.png"]
+SMALL = {Path(name).name: ROOT / name for name in [
+    *(f"samples/{name}" for name in ("astronaut.jpg", "cat.jpg", "coffee.jpg", "galaxies.webp", "launch.gif", "logo.png")),
+    # Each of these starts a process.
+    *(f"tests/avif/{name}" for name in ("full-420.avif", "grid-alpha.avif")),
+]}
 # What may come and go: freed memory that the allocator keeps, connections and threads that are about to end. Threads that wait
 # for files come with load, a bounded number, and end ten seconds after it.
-SLACK_MB, SLACK_DESCRIPTORS, SLACK_THREADS = 24, 8, 2
+SLACK_MB, SLACK_DESCRIPTORS, SLACK_THREADS, SLACK_PROCESSES = 24, 8, 2, 0
 
 
 def start(folder: Path) -> tuple[subprocess.Popen, str, str]:
@@ -72,7 +76,7 @@ class Visitors(threading.Thread):
         super().__init__()
         self.host, port = address.split(":")
         self.port, self.leave, self.counts, self.wrong = int(port), threading.Event(), {}, []
-        self.pictures = {name: (ROOT / "samples" / name).read_bytes() for name in SMALL}
+        self.pictures = {name: path.read_bytes() for name, path in SMALL.items()}
 
     def run(self):
         asyncio.run(self.all())
@@ -116,23 +120,23 @@ class Visitors(threading.Thread):
         return f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n".encode()
 
     async def sized(self):
-        stem, extension = random.choice(SMALL).split(".")
+        stem, extension = random.choice(list(SMALL)).split(".")
         path = f"/{stem}_{random.randrange(1, 200)}x{random.choice(['', '100', '100_crop'])}.{extension}"
         await self.ask("variant", self.head(f"GET {path}"), (200, 503))
 
     async def original(self):
-        await self.ask("original", self.head(f"GET /{random.choice(SMALL)}"), (200,))
+        await self.ask("original", self.head(f"GET /{random.choice(list(SMALL))}"), (200,))
 
     async def put(self, what: str, name: str, body: bytes, allowed: tuple):
         more = f"Authorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n"
         await self.ask(what, self.head(f"PUT /upload/{name}", more) + body, allowed)
 
     async def upload(self):
-        name = random.choice(SMALL)
+        name = random.choice(list(SMALL))
         await self.put("upload", f"up/{random.randrange(20)}-{name}", self.pictures[name], (200, 201, 409, 412, 503))
 
     async def mutated(self):
-        name = random.choice(SMALL)
+        name = random.choice(list(SMALL))
         picture = bytearray(self.pictures[name])
         for _ in range(random.randrange(1, 9)):
             picture[random.randrange(min(len(picture), random.choice([300, 1 << 30])))] ^= 1 << random.randrange(8)
@@ -173,18 +177,19 @@ class Visitors(threading.Thread):
 
 
 class Watch(threading.Thread):
-    """Memory in MB of 1,000,000 bytes, descriptors and threads, once a second."""
+    """Memory in MB of 1,000,000 bytes, descriptors, threads, and processes that it has started, once a second."""
 
     def __init__(self, pid: int):
         super().__init__(daemon=True)
         self.pid, self.rows, self.begin = pid, [], time.monotonic()
         self.start()
 
-    def look(self) -> tuple[float, float, int, int]:
+    def look(self) -> tuple[float, float, int, int, int]:
         status = Path(f"/proc/{self.pid}/status").read_text()
         number = lambda field: int(re.search(rf"{field}:\s+(\d+)", status)[1])
         descriptors = len(os.listdir(f"/proc/{self.pid}/fd"))
-        return time.monotonic() - self.begin, number("VmRSS") * 1024 / 1e6, descriptors, number("Threads")
+        processes = sum(len(task.read_text().split()) for task in Path(f"/proc/{self.pid}/task").glob("*/children"))
+        return time.monotonic() - self.begin, number("VmRSS") * 1024 / 1e6, descriptors, number("Threads"), processes
 
     def run(self):
         while Path(f"/proc/{self.pid}/status").exists():
@@ -236,7 +241,7 @@ def plot(rows: list, memory: tuple, slices: list, path: Path):
 
     panels = [
         panel(0, [(x, memory) for x, memory, *_ in rows], "memory, MB, and its slope after a third", "slope"),
-        panel(height, [(x, descriptors) for x, _, descriptors, _ in rows], "descriptors"),
+        panel(height, [(x, descriptors) for x, _, descriptors, *_ in rows], "descriptors"),
         panel(2 * height, slices, "hits, ms at p99"),
     ]
     path.parent.mkdir(exist_ok=True)
@@ -245,7 +250,8 @@ def plot(rows: list, memory: tuple, slices: list, path: Path):
 
 
 def left_over(after: tuple, before: tuple) -> list[str]:
-    kinds = zip(("descriptors", "threads"), before[2:], after[2:], (SLACK_DESCRIPTORS, SLACK_THREADS))
+    names, slacks = ("descriptors", "threads", "processes"), (SLACK_DESCRIPTORS, SLACK_THREADS, SLACK_PROCESSES)
+    kinds = zip(names, before[2:], after[2:], slacks)
     return [f"{then} {kind} were there before and {now} are after" for kind, then, now, slack in kinds if now > then + slack]
 
 
@@ -266,8 +272,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "originals").mkdir()
-        for picture in SMALL:
-            shutil.copy(ROOT / "samples" / picture, folder / "originals")
+        for picture in SMALL.values():
+            shutil.copy(picture, folder / "originals")
         server, address, admin = start(folder)
         try:
             # Made before it is a hit, however long that takes.
