@@ -174,6 +174,12 @@ fn frames_beyond_their_canvas_cost_no_more_than_the_canvas() {
     assert!(matches!(error, RenderError::TooManyPixels { .. }), "{error}");
     let error = make_within(&make::webp_within(8, 8, 16_383, 16_383), 2 << 20, SOON).unwrap_err();
     assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+    for (width, height) in [(9, 8), (8, 9), (5000, 5000), (1 << 24, 1 << 24)] {
+        let error = make_within(&make::webp_frame(width, height), 2 << 20, SOON).unwrap_err();
+        assert!(error.to_string().contains("beyond its canvas"), "{width}x{height}: {error}");
+    }
+    let error = make_within(&make::gif_frame(8, 8, 9000, 9000), 2 << 20, SOON).unwrap_err();
+    assert!(error.to_string().contains("beyond its canvas"), "{error}");
 }
 
 #[test]

@@ -62,6 +62,9 @@ enum Undo {
     Restore(Place, Vec<u8>),
 }
 
+/// Pixels of a frame that is larger than its canvas, of which alone the ticket for memory knows.
+const BEYOND_CANVAS_MAX: u64 = 1 << 20;
+
 impl<'a> Gif<'a> {
     pub(super) fn open(original: &'a [u8], job: &Job) -> Result<Self, RenderError> {
         let decoder = open(original, false)?;
@@ -79,6 +82,11 @@ impl<'a> Gif<'a> {
         if place.pixels() > self.pixels_max {
             let (width, height) = (place.width, place.height);
             return Err(RenderError::TooManyPixels { width, height, pixels_max: self.pixels_max });
+        }
+        // Some programs write frames that reach a little beyond their canvas.
+        let Pixels { width, height, .. } = self.canvas.pixels();
+        if place.pixels() > (u64::from(*width) * u64::from(*height)).max(BEYOND_CANVAS_MAX) {
+            return Err(RenderError::Damaged { reason: "a frame reaches far beyond its canvas".to_owned() });
         }
         match std::mem::replace(&mut self.undo, Undo::Nothing) {
             Undo::Nothing => {}

@@ -259,7 +259,8 @@ fn canvas_size(header: &[u8]) -> Option<(u32, u32)> {
     Some((plus_one(header, 4)?, plus_one(header, 7)?))
 }
 
-/// How many pictures an extended file has, each of which has to have the size that it is announced with.
+/// How many pictures an extended file has, each of which has to have the size that it is announced with and to lie on the canvas
+/// (RFC 9649 section 2.7.1.1).
 fn extended(chunks: Chunks<'_>, canvas: (u32, u32)) -> Result<u32, RenderError> {
     let same = |chunk: &Chunk<'_>, size| match chunk.picture_size() {
         Some(own) if own != size => Err(damaged("a picture of another size than is announced")),
@@ -272,10 +273,12 @@ fn extended(chunks: Chunks<'_>, canvas: (u32, u32)) -> Result<u32, RenderError> 
             continue;
         }
         frames = frames.saturating_add(1);
-        let size = (plus_one(chunk.data, 6), plus_one(chunk.data, 9));
-        let (Some(width), Some(height)) = size else { return Err(damaged("a short frame")) };
-        for inner in Chunks(chunk.data.get(16..).unwrap_or_default()) {
-            same(&inner, (width, height))?;
+        let Frame { place, chunks, .. } = Frame::read(chunk.data).ok_or_else(|| damaged("a short frame"))?;
+        if place.x + place.width > canvas.0 || place.y + place.height > canvas.1 {
+            return Err(damaged("a frame reaches beyond its canvas"));
+        }
+        for inner in chunks {
+            same(&inner, (place.width, place.height))?;
         }
     }
     Ok(frames.max(1))

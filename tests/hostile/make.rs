@@ -152,6 +152,15 @@ pub fn webp_within(width: u32, height: u32, inner_width: u16, inner_height: u16)
     riff(&[(b"VP8X", &header), (b"VP8 ", &picture)])
 }
 
+/// An animated WebP of 8 by 8 pixels with a frame of other sides, which is lossy and has alpha. Its picture is cut short.
+pub fn webp_frame(width: u32, height: u32) -> Vec<u8> {
+    let mut frame = vec![0; 6];
+    frame.extend(&(width - 1).to_le_bytes()[..3]);
+    frame.extend(&(height - 1).to_le_bytes()[..3]);
+    frame.extend(b"\x64\0\0\0ALPH\x02\0\0\0\0\0VP8 \0\0\0\0");
+    riff(&[(b"VP8X", b"\x12\0\0\0\x07\0\0\x07\0\0"), (b"ANIM", &[0; 6]), (b"ANMF", &frame)])
+}
+
 /// An extended WebP of 8 by 8 pixels with a chunk that claims to be long.
 pub fn webp_with_chunk(name: &[u8; 4], length: u32) -> Vec<u8> {
     let mut file = riff(&[(b"VP8X", b"\x3C\0\0\0\x07\0\0\x07\0\0"), (b"VP8L", b"\x2F\x07\xC0\x01\0\0\0\0")]);
