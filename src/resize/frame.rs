@@ -7,6 +7,16 @@ use image::metadata::Orientation;
 use super::scale::Window;
 use crate::variant::{Geometry, Region};
 
+/// Width and height as the picture is meant to be seen.
+pub(super) fn upright((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            (height, width)
+        }
+        _ => (width, height),
+    }
+}
+
 /// The window of an upright picture that becomes the variant, and the variant's size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Frame {

@@ -8,7 +8,7 @@ use vp8_planes::Header as Vp8Header;
 use super::apart;
 use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
-use super::frame::Frame;
+use super::frame::{Frame, upright};
 use super::{Limits, RenderError, convolve, gif, jpeg, planar, png, riff, sniff};
 use crate::variant::{Encoding, Geometry};
 
@@ -133,13 +133,7 @@ impl Header {
     /// Width and height as the picture is meant to be seen.
     #[must_use]
     pub fn oriented_size(&self) -> (u32, u32) {
-        match self.orientation {
-            Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH => (self.height, self.width),
-            _ => (self.width, self.height),
-        }
+        upright((self.width, self.height), self.orientation)
     }
 
     /// An upper bound, in bytes, of what [`super::render_each`] allocates for this picture and these variants.

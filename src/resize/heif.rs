@@ -18,7 +18,7 @@ use super::coded::{Cicp, Sampling};
 use super::colour::PROFILE_BYTES_MAX;
 use super::decode::Facts;
 #[cfg(feature = "avif-originals")]
-use super::probe::turned;
+use super::frame::upright;
 
 mod boxes;
 #[cfg(any(test, fuzzing))]
@@ -201,7 +201,7 @@ pub(super) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
         None => size,
     };
     let is_shown = width > 0 && height > 0;
-    is_shown.then(|| turned((width, height), properties.turns.orientation()))
+    is_shown.then(|| upright((width, height), properties.turns.orientation()))
 }
 
 /// The metadata of a file of AVIF's brands, and whether it is a sequence.

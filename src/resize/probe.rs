@@ -10,6 +10,8 @@ use image::metadata::Orientation;
 use image::{ImageDecoder, ImageError, ImageResult, Limits as Allocation};
 use image_webp::WebPDecoder;
 
+use super::frame::upright;
+use super::header::check_pixels;
 #[cfg(feature = "avif-originals")]
 use super::heif;
 use super::{Limits, RenderError, png, riff, sniff};
@@ -43,11 +45,11 @@ pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, RenderError> {
     let media_type = sniff(&head).ok_or(RenderError::NotAnImage)?;
     if media_type == "image/png" {
         // Its decoder allocates a row as soon as it has the header (PNG, third edition, section 11.2.1).
-        check(png::size(&head), limits)?;
+        check_pixels(png::size(&head), limits)?;
     }
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     let size = size(media_type, BufReader::new(file)).map_err(damaged)?;
-    size.map_or(Ok(()), |size| check(size, limits))?;
+    size.map_or(Ok(()), |size| check_pixels(size, limits))?;
     Ok(Probe { media_type, size })
 }
 
@@ -80,7 +82,7 @@ fn webp(file: BufReader<File>) -> ImageResult<(u32, u32)> {
     decoder.set_memory_limit(CHUNK_BYTES_MAX);
     let exif = decoder.exif_metadata().ok().flatten();
     let orientation = exif.and_then(|exif| riff::orientation(&exif)).unwrap_or(Orientation::NoTransforms);
-    Ok(turned(decoder.dimensions(), orientation))
+    Ok(upright(decoder.dimensions(), orientation))
 }
 
 /// What a chunk may have that is read whole, and what becomes of it: a profile, metadata. Longer ones of WebP are passed over.
@@ -94,25 +96,5 @@ fn allocation() -> Allocation {
 
 fn oriented(mut decoder: impl ImageDecoder) -> ImageResult<(u32, u32)> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(turned(decoder.dimensions(), orientation))
-}
-
-/// A size as it is meant to be seen.
-pub(super) fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
-    match orientation {
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
-            (height, width)
-        }
-        _ => (width, height),
-    }
-}
-
-fn check((width, height): (u32, u32), limits: &Limits) -> Result<(), RenderError> {
-    if width == 0 || height == 0 {
-        return Err(RenderError::Damaged { reason: "it has no pixels".to_owned() });
-    }
-    if u64::from(width) * u64::from(height) > limits.input_pixels {
-        return Err(RenderError::TooManyPixels { width, height, pixels_max: limits.input_pixels });
-    }
-    Ok(())
+    Ok(upright(decoder.dimensions(), orientation))
 }
