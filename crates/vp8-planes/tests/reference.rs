@@ -2,10 +2,41 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::ffi::c_int;
+use std::{ptr, slice};
+
+use libwebp_sys::{WebPDecodeYUV, WebPFree};
 use vp8_planes::{Filter, Header, Limits, Options, Plane, decode};
 
 mod support;
-use support::{Random, by_image_webp, by_libwebp, encode, frame, photograph, picture, settings};
+use support::{Random, by_image_webp, cropped, encode, frame, photograph, picture, settings};
+
+/// Y, U and V by libwebp.
+#[expect(unsafe_code, reason = "libwebp is C, and is given nothing but what these tests make")]
+fn by_libwebp(file: &[u8]) -> Option<[Vec<u8>; 3]> {
+    let (mut width, mut height, mut stride, mut uv_stride) = (0, 0, 0, 0);
+    let (mut u, mut v) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the bytes are as long as is said, and every pointer is to a variable of its type. Of what is returned, `height` lines of
+    // `stride` bytes of luma and half as many of each chroma lie in one allocation, which is freed once.
+    unsafe {
+        let (width, height) = (&raw mut width, &raw mut height);
+        let (stride, uv_stride) = (&raw mut stride, &raw mut uv_stride);
+        let (u, v) = (&raw mut u, &raw mut v);
+        let y = WebPDecodeYUV(file.as_ptr(), file.len(), width, height, u, v, stride, uv_stride);
+        if y.is_null() {
+            return None;
+        }
+        let (width, height) = (*width as u32, *height as u32);
+        let half = (width.div_ceil(2), height.div_ceil(2));
+        let plane = |data: *const u8, stride: c_int, size: (u32, u32)| {
+            let length = stride as usize * (size.1 as usize - 1) + size.0 as usize;
+            cropped(slice::from_raw_parts(data, length), stride as usize, size)
+        };
+        let planes = [plane(y, *stride, (width, height)), plane(*u, *uv_stride, half), plane(*v, *uv_stride, half)];
+        WebPFree(y.cast());
+        Some(planes)
+    }
+}
 
 fn planes(frame: &[u8], filters: &[Filter]) -> Vec<Plane> {
     let header = Header::read(frame, &Limits::default()).unwrap();

@@ -1,15 +1,14 @@
 //! Frames of every kind that libwebp writes, and what other decoders make of them.
 
 #![expect(unsafe_code, reason = "libwebp is C, and is given nothing but what these tests make")]
-#![allow(dead_code, reason = "each test uses its own part")]
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
-use std::{ptr, slice};
+use std::slice;
 
 use libwebp_sys::{
-    WebPConfig, WebPDecodeYUV, WebPEncode, WebPFree, WebPMemoryWrite, WebPMemoryWriter, WebPMemoryWriterClear,
-    WebPMemoryWriterInit, WebPPicture, WebPPictureFree, WebPPictureImportRGB,
+    WebPConfig, WebPEncode, WebPMemoryWrite, WebPMemoryWriter, WebPMemoryWriterClear, WebPMemoryWriterInit,
+    WebPPicture, WebPPictureFree, WebPPictureImportRGB,
 };
 
 /// A linear congruential generator (Numerical Recipes): the same on every run.
@@ -110,32 +109,6 @@ pub fn frame(file: &[u8]) -> &[u8] {
 
 pub fn cropped(data: &[u8], stride: usize, (width, height): (u32, u32)) -> Vec<u8> {
     data.chunks(stride).take(height as usize).flat_map(|line| &line[..width as usize]).copied().collect()
-}
-
-/// Y, U and V by libwebp.
-pub fn by_libwebp(file: &[u8]) -> Option<[Vec<u8>; 3]> {
-    let (mut width, mut height, mut stride, mut uv_stride) = (0, 0, 0, 0);
-    let (mut u, mut v) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the bytes are as long as is said, and every pointer is to a variable of its type. Of what is returned, `height` lines of
-    // `stride` bytes of luma and half as many of each chroma lie in one allocation, which is freed once.
-    unsafe {
-        let (width, height) = (&raw mut width, &raw mut height);
-        let (stride, uv_stride) = (&raw mut stride, &raw mut uv_stride);
-        let (u, v) = (&raw mut u, &raw mut v);
-        let y = WebPDecodeYUV(file.as_ptr(), file.len(), width, height, u, v, stride, uv_stride);
-        if y.is_null() {
-            return None;
-        }
-        let (width, height) = (*width as u32, *height as u32);
-        let half = (width.div_ceil(2), height.div_ceil(2));
-        let plane = |data: *const u8, stride: c_int, size: (u32, u32)| {
-            let length = stride as usize * (size.1 as usize - 1) + size.0 as usize;
-            cropped(slice::from_raw_parts(data, length), stride as usize, size)
-        };
-        let planes = [plane(y, *stride, (width, height)), plane(*u, *uv_stride, half), plane(*v, *uv_stride, half)];
-        WebPFree(y.cast());
-        Some(planes)
-    }
 }
 
 /// Y, U and V by image-webp.
