@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use resized::config::{Config, Log, SizePolicy};
-use resized::current::Current;
-use resized::metrics::Metrics;
+use resized::observability::metrics::Metrics;
+use resized::observability::telemetry::AccessLog;
 use resized::proxy::Proxy;
 use resized::server::Server;
-use resized::tasks::Tasks;
-use resized::telemetry::AccessLog;
+use resized::support::current::Current;
+use resized::support::tasks::Tasks;
 use resized::variant::{Allowance, Grammar, Named, to_be_signed};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;

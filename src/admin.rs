@@ -38,11 +38,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Secret};
-use crate::current::Current;
+use crate::support::current::Current;
 
 mod guard;
 mod health;
 mod pages;
+pub mod routes;
 
 pub use health::Health;
 pub use pages::Pages;

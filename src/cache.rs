@@ -19,9 +19,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
-use crate::metrics::Counter;
-use crate::tasks::Tasks;
-use crate::traces;
+use crate::observability::metrics::Counter;
+use crate::observability::traces;
+use crate::support::tasks::Tasks;
 
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::config;
-use crate::metrics;
-use crate::priority;
+use crate::observability::metrics;
+use crate::support::priority;
 use crate::variant::ObjectKey;
 
 mod body;

@@ -19,13 +19,13 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Either, Full};
 
 use crate::cache::{Cache, Source};
-use crate::causes::chain;
 use crate::config::{Mode, Overload, Require, Serve};
-use crate::metrics::{Metrics, Outcome};
-use crate::notify::Notifier;
+use crate::observability::metrics::{Metrics, Outcome};
+use crate::observability::traces::Traces;
 use crate::origin::{Store, StoreError};
-use crate::tasks::Tasks;
-use crate::traces::Traces;
+use crate::outbox::Notifier;
+use crate::support::error_chain::chain;
+use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
 use crate::variant::{Addressed, Allowance, Format, Grammar, Hint, Named, ObjectKey, Signature, Signer, Variant};
 

@@ -13,8 +13,8 @@ use image::metadata::Orientation;
 
 use crate::config;
 pub use crate::config::Incomplete;
-use crate::metrics::{self, Wait};
-use crate::traces;
+use crate::observability::metrics::{self, Wait};
+use crate::observability::traces;
 use crate::variant::{Encoding, Geometry, Region};
 
 mod header;

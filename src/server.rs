@@ -1,7 +1,7 @@
 //! Sockets: listeners, serving threads, connections, and stopping in order.
 //!
 //! Each serving thread has a runtime and a listener of its own (`SO_REUSEPORT`), so a connection never changes threads
-//! and the kernel spreads the load. Slow work runs elsewhere: see [`crate::tasks`]. This module knows HTTP's framing and
+//! and the kernel spreads the load. Slow work runs elsewhere: see [`crate::support::tasks`]. This module knows HTTP's framing and
 //! nothing of what is asked.
 
 use std::io;
@@ -20,10 +20,10 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::current::Current;
-use crate::priority::BLOCKING_THREADS_MAX;
+use crate::observability::telemetry::{AccessLog, AccessPage};
 use crate::proxy::Proxy;
-use crate::telemetry::{AccessLog, AccessPage};
+use crate::support::current::Current;
+use crate::support::priority::BLOCKING_THREADS_MAX;
 
 mod client;
 mod connection;

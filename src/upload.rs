@@ -17,11 +17,11 @@ use http_body_util::{BodyStream, Full};
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Overwrite};
-use crate::metrics;
-use crate::notify::Notifier;
+use crate::observability::metrics;
+use crate::observability::traces;
 use crate::origin::Store;
-use crate::tasks::Tasks;
-use crate::traces;
+use crate::outbox::Notifier;
+use crate::support::tasks::Tasks;
 use crate::variant::Grammar;
 
 mod conditions;

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use resized::causes::chain;
-use resized::metrics::Metrics;
+use resized::observability::metrics::Metrics;
 use resized::origin::StoreError;
 use resized::origin::probe::{Findings, Severity};
 use resized::proxy::Proxy;
-use resized::tasks::Tasks;
+use resized::support::error_chain::chain;
+use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
 use super::Settings;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use resized::metrics::Metrics;
+use resized::observability::metrics::Metrics;
 use resized::origin::Meta;
 use resized::proxy::{ExplainedVariant, Explanation, Proxy, Seen};
-use resized::tasks::Tasks;
+use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
 use super::Settings;

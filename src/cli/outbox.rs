@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use resized::metrics::Metrics;
-use resized::notify::Notifier;
+use resized::observability::metrics::Metrics;
+use resized::outbox::Notifier;
 use resized::proxy::Proxy;
-use resized::tasks::Tasks;
+use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
 use super::Settings;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use resized::causes::chain;
-use resized::metrics::Metrics;
+use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
-use resized::tasks::Tasks;
+use resized::support::error_chain::chain;
+use resized::support::tasks::Tasks;
 use resized::variant::ObjectKey;
 use tokio::runtime::Runtime;
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
-use resized::metrics::Metrics;
+use resized::observability::metrics::Metrics;
 use resized::resize::{Header, Limits, RenderError, Resizer};
 use resized::variant::{Encoding, Format, Geometry, Grammar};
 use tokio::runtime::Runtime;

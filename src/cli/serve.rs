@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use resized::admin;
-use resized::current::Current;
-use resized::metrics::Metrics;
-use resized::operate;
-use resized::priority::{self, BLOCKING_THREADS_MAX};
+use resized::admin::routes;
+use resized::app::reload::Reload;
+use resized::observability::metrics::Metrics;
+use resized::observability::telemetry::{self, AccessLog};
 use resized::proxy::Proxy;
-use resized::reload::Reload;
 use resized::server::{Server, inherited};
-use resized::tasks::Tasks;
-use resized::telemetry::{self, AccessLog};
+use resized::support::current::Current;
+use resized::support::priority::{self, BLOCKING_THREADS_MAX};
+use resized::support::tasks::Tasks;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -53,8 +53,8 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
         let address = listener.local_addr()?;
         let Reload { token, config, proxy, .. } = &*reload;
-        let admin = operate::routes(token.clone(), config, proxy, metrics, stop.clone());
-        let admin = operate::reloading(admin, reload.clone());
+        let admin = routes::routes(token.clone(), config, proxy, metrics, stop.clone());
+        let admin = routes::reloading(admin, reload.clone());
         // Probes are answered until the end, so that what drains is seen to drain.
         runtime.spawn(admin.run(listener, CancellationToken::new()));
         tracing::info!(%address, "admin listening");

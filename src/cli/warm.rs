@@ -17,10 +17,10 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http::Request;
 use http_body_util::BodyExt as _;
 use resized::config::{Config, Log, Mode, Origin, Overload, Rates, Require};
-use resized::metrics::{Metrics, Outcome};
+use resized::observability::metrics::{Metrics, Outcome};
+use resized::observability::telemetry;
 use resized::proxy::Proxy;
-use resized::tasks::Tasks;
-use resized::telemetry;
+use resized::support::tasks::Tasks;
 use resized::variant::{Format, Grammar};
 use tokio::runtime::Runtime;
 

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::metrics::Counter;
+use crate::observability::metrics::Counter;
 
 #[derive(Debug)]
 pub(super) struct Circuit {

@@ -5,8 +5,8 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 
-use crate::metrics::{Kind, S3};
-use crate::traces::{self, Span};
+use crate::observability::metrics::{Kind, S3};
+use crate::observability::traces::{self, Span};
 
 #[derive(Debug, Clone)]
 pub(super) struct Count(pub(super) S3);

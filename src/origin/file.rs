@@ -21,7 +21,7 @@ use super::walk::{self, Wanted};
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
 };
-use crate::priority;
+use crate::support::priority;
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use futures_util::{Stream, stream};
 
 use super::StoreError;
 use super::file::failed;
-use crate::priority;
+use crate::support::priority;
 
 /// Positions are its own: the file's cursor is not used.
 #[derive(Debug, Clone)]

@@ -23,7 +23,7 @@ use super::{
     Attributes, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
 };
 use crate::config;
-use crate::metrics;
+use crate::observability::metrics;
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, Response};
 use http_body_util::BodyExt;
 
 use super::{Body, ByteRange, Meta, Object, StoreError, resolve, within};
-use crate::https::Incoming;
+use crate::support::https::Incoming;
 
 const METADATA: &str = "x-amz-meta-";
 

@@ -17,7 +17,7 @@ use super::s3_failure::{failed, status};
 use super::s3_retry::jitter;
 use super::spool::{self, Spool};
 use super::{Attributes, Precondition, Put, StoreError, within};
-use crate::priority;
+use crate::support::priority;
 use crate::variant::ObjectKey;
 
 /// Up to here one PUT. S3 takes no part below 5 MiB but the last.

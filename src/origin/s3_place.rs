@@ -116,7 +116,7 @@ mod tests {
     use super::super::s3_client::client_config;
     use super::*;
     use crate::config;
-    use crate::metrics;
+    use crate::observability::metrics;
 
     async fn place(endpoint: &str, region: &str, path_style: bool, bucket: &str) -> Result<Place, String> {
         let (endpoint, region) = (endpoint.to_owned(), region.to_owned());

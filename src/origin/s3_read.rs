@@ -20,9 +20,9 @@ use super::s3_refusal::Refusal;
 use super::s3_retry::{Retries, passes};
 use super::s3_sign::Signer;
 use super::{ByteRange, Meta, Object, StoreError, address, s3_object, within};
-use crate::causes::chain;
 use crate::config;
-use crate::https::{self, AGENT, Incoming, Protocols};
+use crate::support::error_chain::chain;
+use crate::support::https::{self, AGENT, Incoming, Protocols};
 use crate::variant::ObjectKey;
 
 /// Reads the objects below a prefix of a bucket.

@@ -9,7 +9,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::{BoxError, StoreError};
-use crate::https::Incoming;
+use crate::support::https::Incoming;
 
 /// An answer that is none.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::problem::Failure;
 use super::purges::{Moment, Purges};
 use super::rendition::Steps;
-use crate::traces;
+use crate::observability::traces;
 use crate::variant::{Encoding, Geometry, ObjectKey, Variant};
 
 /// The batches that may still be joined.

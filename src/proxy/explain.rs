@@ -1,9 +1,9 @@
 //! What a path means, and what of it is there: the steps of a request, without making anything.
 
 use super::Proxy;
-use crate::causes::chain;
 use crate::config::Serve;
 use crate::origin::{Meta, PAGE_OBJECTS_MAX, Page, Store, StoreError};
+use crate::support::error_chain::chain;
 use crate::variant::{Addressed, Allowance, Hint, Named, ObjectKey, Signature, Variant};
 
 /// What a store says of an object; or why it says nothing.

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 
-use crate::causes::chain;
 use crate::config;
-use crate::metrics;
+use crate::observability::metrics;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
-use crate::tasks::Tasks;
+use crate::support::error_chain::chain;
+use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
 
 /// Leases in the variants' store.

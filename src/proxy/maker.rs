@@ -23,11 +23,11 @@ use super::purges::Purges;
 use super::rates::Rates;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
 use super::write_back::{Write, Written};
-use crate::causes::chain;
 use crate::config::{Config, Mode};
 use crate::origin::{Attributes, Precondition, Store};
 use crate::resize::{Limits, PIPELINE};
-use crate::tasks::Tasks;
+use crate::support::error_chain::chain;
+use crate::support::tasks::Tasks;
 use crate::variant::{ObjectKey, Variant};
 
 /// Everything that a flight needs.

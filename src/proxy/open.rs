@@ -11,11 +11,11 @@ use super::readings::Readings;
 use super::rendition::Answer;
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::metrics::{Counter, Metrics, Reading};
-use crate::notify::Notifier;
+use crate::observability::metrics::{Counter, Metrics, Reading};
+use crate::observability::traces::{self, Traces};
 use crate::origin::Store;
-use crate::tasks::Tasks;
-use crate::traces::{self, Traces};
+use crate::outbox::Notifier;
+use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
 use crate::variant::{Grammar, GrammarError, ObjectKey, Signer, Variant};
 
@@ -29,7 +29,7 @@ pub enum OpenError {
     #[error("{key}: cannot stand in a header, or is set by the proxy itself")]
     Header { key: &'static str },
     #[error(transparent)]
-    Notify(#[from] crate::notify::OpenError),
+    Notify(#[from] crate::outbox::OpenError),
     #[error(transparent)]
     Template(#[from] crate::upload::TemplateError),
     #[error(transparent)]

@@ -1,9 +1,9 @@
 //! What the proxy needs of its stores, tried.
 
 use super::Proxy;
-use crate::causes::chain;
 use crate::origin::StoreError;
 use crate::origin::probe::Findings;
+use crate::support::error_chain::chain;
 
 impl Proxy {
     /// Tries what is needed of the originals' store; nothing is written.

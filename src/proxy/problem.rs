@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use super::conditional::unsatisfied_range;
 use super::rates::Limited;
-use crate::causes::chain;
-use crate::metrics::Outcome;
+use crate::observability::metrics::Outcome;
 use crate::origin::StoreError;
 use crate::resize::RenderError;
+use crate::support::error_chain::chain;
 
 /// Why a request has no picture for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

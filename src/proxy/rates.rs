@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::problem::Failure;
 use crate::config;
-use crate::quota::{Quota, network};
+use crate::support::rate_limiter::{Quota, network};
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use super::conditional::Validators;
 use super::policy::Policy;
 use super::problem::Failure;
 use crate::cache::{Keep, Outcome, Source};
+use crate::observability::{metrics, traces};
 use crate::variant::Variant;
-use crate::{metrics, traces};
 
 /// RFC 9211.
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

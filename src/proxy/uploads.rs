@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::problem::Failure;
 use super::{Body, Proxy, framing};
-use crate::causes::chain;
-use crate::notify::Notifier;
+use crate::outbox::Notifier;
+use crate::support::error_chain::chain;
 use crate::upload::{Uploads, Written};
 use crate::variant::ObjectKey;
 

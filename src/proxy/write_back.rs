@@ -8,11 +8,11 @@ use bytes::Bytes;
 use super::budget::Budget;
 use super::lease::Lease;
 use super::purges::{Moment, Purges};
-use crate::causes::chain;
-use crate::metrics::WriteBacks;
+use crate::observability::metrics::WriteBacks;
+use crate::observability::traces;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
-use crate::tasks::Tasks;
-use crate::traces;
+use crate::support::error_chain::chain;
+use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
 
 /// An object to be written.

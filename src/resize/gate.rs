@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-use crate::priority;
+use crate::support::priority;
 
 type Job = Box<dyn FnOnce() + Send>;
 

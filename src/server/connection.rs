@@ -25,9 +25,9 @@ use super::limits::ConnectionLimits;
 use super::patience::Signs;
 use super::places::Place;
 use super::strict::Strict;
-use crate::current::Current;
+use crate::observability::telemetry::AccessPage;
 use crate::proxy::{Body, Proxy};
-use crate::telemetry::AccessPage;
+use crate::support::current::Current;
 
 /// What a connection is served with.
 pub(super) struct Connection {

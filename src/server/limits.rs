@@ -11,7 +11,7 @@ use super::client::Trusted;
 use super::places::Places;
 use super::tls::{self, TlsError};
 use crate::config;
-use crate::current::Current;
+use crate::support::current::Current;
 
 /// What is asked of connections, for those to come.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::quota::network;
+use crate::support::rate_limiter::network;
 
 /// Connections by client. As many entries as there are connections, at most.
 #[derive(Debug, Default)]

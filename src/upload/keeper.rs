@@ -17,11 +17,11 @@ use super::template::{Template, TemplateError};
 use super::token::Caller;
 use super::with_status;
 use crate::config::{Config, Overwrite};
-use crate::metrics;
-use crate::notify::Notifier;
+use crate::observability::metrics;
 use crate::origin::{Attributes, Precondition, Put, Store};
-use crate::priority;
+use crate::outbox::Notifier;
 use crate::resize::{Limits, probe};
+use crate::support::priority;
 use crate::variant::{Grammar, Named, ObjectKey};
 
 /// Keeps originals.

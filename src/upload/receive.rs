@@ -10,7 +10,7 @@ use ring::digest;
 use super::Source;
 use super::refusal::Refusal;
 use crate::origin::{Spool, Store};
-use crate::priority;
+use crate::support::priority;
 
 #[derive(Debug)]
 pub(super) struct Receiver {

@@ -7,9 +7,9 @@ use http_body_util::Full;
 use serde_json::json;
 
 use super::with_status;
-use crate::causes::chain;
 use crate::origin::StoreError;
 use crate::resize::RenderError;
+use crate::support::error_chain::chain;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use super::conditions::unhex_sha256;
 use super::refusal::Refusal;
 use crate::config;
-use crate::quota::{Quota, network};
+use crate::support::rate_limiter::{Quota, network};
 
 /// The tokens of the configuration, as hashes.
 pub(super) struct Tokens {

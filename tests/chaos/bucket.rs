@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use resized::config;
-use resized::metrics::S3;
+use resized::observability::metrics::S3;
 use resized::origin::{Attributes, Precondition, Store, StoreError};
 use resized::variant::ObjectKey;
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use reqwest::StatusCode;
 use resized::config::{Config, Mode};
-use resized::metrics::S3;
+use resized::observability::metrics::S3;
 use resized::origin::{Attributes, Precondition, Store};
 use resized::variant::ObjectKey;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
 use resized::config::Config;
-use resized::metrics::S3;
+use resized::observability::metrics::S3;
 use resized::origin::{Attributes, Precondition, Store};
 use resized::variant::ObjectKey;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use resized::config::Config;
-use resized::metrics::S3;
+use resized::observability::metrics::S3;
 use resized::origin::Store;
 use resized::variant::ObjectKey;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use resized::config;
-use resized::metrics;
+use resized::observability::metrics;
 use resized::origin::{ByteRange, Store, StoreError};
 use resized::variant::ObjectKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::{Client, Response, StatusCode};
 use resized::admin;
+use resized::admin::routes;
 use resized::config::{Config, Mode};
-use resized::current::Current;
-use resized::metrics::Metrics;
-use resized::operate;
+use resized::observability::metrics::Metrics;
+use resized::observability::telemetry::AccessLog;
 use resized::proxy::Proxy;
 use resized::server::Server;
-use resized::tasks::Tasks;
-use resized::telemetry::AccessLog;
+use resized::support::current::Current;
+use resized::support::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
@@ -92,7 +92,7 @@ impl Stage {
         let admin = admin::bind(&config.admin).unwrap().map(|listener| {
             let address = listener.local_addr().unwrap();
             let (token, config) = (Current::new(config.admin.token.clone()), Current::new(config.clone()));
-            let routes = operate::routes(token, &config, &current, metrics.clone(), stop.clone());
+            let routes = routes::routes(token, &config, &current, metrics.clone(), stop.clone());
             handle.spawn(routes.run(listener, CancellationToken::new()));
             address
         });

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use resized::config;
-use resized::metrics;
+use resized::observability::metrics;
 use resized::origin::probe::Conditional;
 use resized::origin::{Attributes, ByteRange, Delete, Precondition, Put, Store, StoreError};
 use resized::variant::ObjectKey;

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use resized::config::Secret;
-use resized::https::{self, AGENT};
+use resized::support::https::{self, AGENT};
 
 /// A client of admin listeners that share a token.
 #[derive(Debug)]

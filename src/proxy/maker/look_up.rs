@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::super::problem::Failure;
 use super::super::rendition::{Answer, Detail, Provenance, Rendition, Steps, fingerprint};
 use super::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
-use crate::causes::chain;
 use crate::config::Mode;
 use crate::origin::{Meta, Precondition, StoreError};
 use crate::resize::sniff;
+use crate::support::error_chain::chain;
 use crate::variant::{ObjectKey, Variant};
 
 /// What the variants' store says.

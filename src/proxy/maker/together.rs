@@ -8,10 +8,10 @@ use super::super::budget::{Refusal, Ticket};
 use super::super::problem::Failure;
 use super::super::rendition::Steps;
 use super::{Maker, Original};
-use crate::metrics::Wait;
+use crate::observability::metrics::Wait;
+use crate::observability::traces;
 use crate::origin::StoreError;
 use crate::resize::{Header, RenderError};
-use crate::traces;
 use crate::variant::{ObjectKey, Variant};
 
 impl Maker {

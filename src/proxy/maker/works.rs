@@ -10,10 +10,10 @@ use super::super::purges::Purges;
 use super::super::rates::Rates;
 use super::super::write_back::WriteBack;
 use crate::config::{self, Config};
-use crate::metrics::{Metrics, Pixels, Reading};
+use crate::observability::metrics::{Metrics, Pixels, Reading};
 use crate::origin::Store;
 use crate::resize::Resizer;
-use crate::tasks::Tasks;
+use crate::support::tasks::Tasks;
 
 /// Threads, budgets and queues. Clones are the same ones.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 //!
 //! [`Traces::request`] decides whether a request is recorded, and one that is not costs no more than that. One that is has a
 //! span, which is *current* for whatever is awaited inside of it ([`Span::around`]) and for the tasks that are started there
-//! ([`crate::tasks::Tasks`]). [`step`] makes a child of the current span, or nothing where there is none: whoever marks a step
+//! ([`crate::support::tasks::Tasks`]). [`step`] makes a child of the current span, or nothing where there is none: whoever marks a step
 //! knows neither whether anybody records it nor whose step it is.
 //!
 //! Of a request its method, path, version, status and outcome are told: never its query, where signatures are, and none of its
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{self, Config};
-use crate::metrics;
+use crate::observability::metrics;
 
 mod collector;
 mod parent;

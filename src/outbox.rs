@@ -14,10 +14,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::metrics::{self, Metrics};
+use crate::observability::metrics::{self, Metrics};
 use crate::origin::probe::Findings;
 use crate::origin::{Store, StoreError};
-use crate::tasks::Tasks;
+use crate::support::tasks::Tasks;
 
 mod backlog;
 mod breaker;

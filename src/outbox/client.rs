@@ -9,9 +9,9 @@ use http_body_util::{BodyExt, Full, Limited};
 
 use super::OpenError;
 use super::signature::Signer;
-use crate::causes::chain;
-use crate::https::{self, AGENT, retry_after};
-use crate::{metrics, traces};
+use crate::observability::{metrics, traces};
+use crate::support::error_chain::chain;
+use crate::support::https::{self, AGENT, retry_after};
 
 /// A client of one URL.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::traces;
+use crate::observability::traces;
 
 /// Where such tasks run, and how many there are. Clones share both.
 #[derive(Debug, Clone)]

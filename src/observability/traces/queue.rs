@@ -7,7 +7,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::sync::mpsc::Sender;
 
-use crate::metrics;
+use crate::observability::metrics;
 
 /// Takes spans as they end, without waiting: one that finds no room is counted and lost.
 #[derive(Debug)]

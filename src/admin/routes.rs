@@ -10,15 +10,15 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Health, Pages, text, typed};
-use crate::causes::chain;
+use crate::app::reload::Reload;
 use crate::config::{Config, Secret};
-use crate::current::Current;
-use crate::metrics::{self, Metrics};
-use crate::notify::Notifier;
+use crate::observability::metrics::{self, Metrics};
 use crate::origin::StoreError;
-use crate::priority;
+use crate::outbox::Notifier;
 use crate::proxy::{Notified, NotifyError, Proxy};
-use crate::reload::Reload;
+use crate::support::current::Current;
+use crate::support::error_chain::chain;
+use crate::support::priority;
 use crate::variant::ObjectKey;
 
 mod playground;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::millis;
-use crate::metrics::{Metrics, Reading};
+use crate::observability::metrics::{Metrics, Reading};
 
 #[derive(Debug, Default)]
 pub(super) struct Backlog {

@@ -18,10 +18,10 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::causes::chain;
 use crate::config;
-use crate::https::{self, AGENT, retry_after};
-use crate::metrics;
+use crate::observability::metrics;
+use crate::support::error_chain::chain;
+use crate::support::https::{self, AGENT, retry_after};
 
 /// A collector of traces.
 pub(super) struct Collector {

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Bodies, text};
 use crate::config::Config;
-use crate::current::Current;
 use crate::proxy::{Body, Proxy};
+use crate::support::current::Current;
 use crate::variant::Format;
 
 /// A variant of the picture that is the body: `POST /playground/try/cat_300x200.jpg`.

@@ -7,12 +7,12 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::causes::chain;
 use crate::config::{Config, ConfigError, Layers, Secret, Typed};
-use crate::current::Current;
+use crate::observability::telemetry::{Events, LevelError};
 use crate::proxy::{OpenError, Proxy};
 use crate::server::{Connections, TlsError};
-use crate::telemetry::{Events, LevelError};
+use crate::support::current::Current;
+use crate::support::error_chain::chain;
 
 /// What a reload replaces, and where it finds the settings.
 #[derive(Debug)]

@@ -1,0 +1,3 @@
+//! The running program.
+
+pub mod reload;
