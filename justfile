@@ -62,7 +62,7 @@ soak seconds="3600":
 # Ceph RGW (Debian's packages): what `resized check` says of it, and the suite of the stores
 ceph:
     tests/with-ceph tests/check-server
-    tests/with-ceph cargo test --test e2e --locked --no-fail-fast -- stores:: first_day fleet::
+    tests/with-ceph cargo test --test e2e --locked --no-fail-fast -- conformance:: first_day fleet::
 
 # s3rver (npm), a server that ignores conditional writes: what `resized check` says of it
 s3rver:

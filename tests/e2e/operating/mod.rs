@@ -1,0 +1,8 @@
+//! Commands, the admin listener, reloads and restarts.
+
+mod admin;
+pub mod check;
+mod commands;
+mod first_day;
+mod reload;
+mod restarts;

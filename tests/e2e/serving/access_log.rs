@@ -1,0 +1,63 @@
+//! The access log of a program that runs: its formats, and which requests have lines.
+
+use crate::support::bucket::Bucket;
+use crate::support::node::{Node, Settings, on_bucket};
+use crate::support::pictures::jpeg;
+use crate::support::stage::until;
+
+/// What a node with these settings has logged of requests for these paths, one after the other, when the last has its line.
+async fn lines(more: Settings, paths: &[&str]) -> Vec<String> {
+    let bucket = Bucket::start().await;
+    bucket.put_object("originals/cat.jpg", jpeg(64, 48), "image/jpeg");
+    let settings = [on_bucket(&bucket), more].concat();
+    let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
+    let client = reqwest::Client::builder().user_agent("a \"test\"").build().unwrap();
+    for path in paths {
+        client.get(format!("{}{path}", node.url)).header("referer", "https://a.example/").send().await.unwrap();
+    }
+    let of_requests = || {
+        let told = node.told();
+        told.lines()
+            .filter(|line| line.contains("_32x") || line.contains("/last"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    until("the last has its line", || of_requests().iter().any(|line| line.contains("/last"))).await;
+    of_requests()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_in_the_format_that_is_asked_for() {
+    let format = |format: &str| vec![("RESIZED_LOG__ACCESS_FORMAT", format.to_owned())];
+    let common = &lines(format("common"), &["/cat_32x.jpg", "/last"]).await[0];
+    let (client, rest) = common.split_once(" - - [").unwrap();
+    let (time, rest) = rest.split_once("] ").unwrap();
+    assert_eq!((client, time.len()), ("127.0.0.1", "10/Oct/2000:13:55:36 +0000".len()), "{common}");
+    let bytes = rest.strip_prefix("\"GET /cat_32x.jpg HTTP/1.1\" 200 ").unwrap();
+    assert!(bytes.parse::<u32>().unwrap() > 100, "{common}");
+    let combined = &lines(format("combined"), &["/cat_32x.jpg", "/last"]).await[0];
+    assert!(combined.ends_with(" \"https://a.example/\" \"a \\\"test\\\"\""), "{combined}");
+    // Events are JSON here, and so are lines unless it is said otherwise.
+    for (name, starts) in [("", "{\"time\":\""), ("json", "{\"time\":\""), ("text", "20")] {
+        let line = &lines(format(name), &["/cat_32x.jpg", "/last"]).await[0];
+        assert!(line.starts_with(starts), "{name}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hits_can_be_left_out() {
+    let paths = ["/cat_32x.jpg", "/cat_32x.jpg", "/cat_32x.jpg", "/last"];
+    assert_eq!(lines(vec![], &paths).await.len(), 4);
+    let lines = lines(vec![("RESIZED_LOG__ACCESS_HITS", "false".into())], &paths).await;
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("detail=made"), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_went_well_a_sample_has_lines_and_what_did_not_always_has() {
+    let mut paths = vec!["/cat_32x.jpg"; 25];
+    paths.extend(["/no_32x.jpg", "/no_32x.jpg", "/last"]);
+    let lines = lines(vec![("RESIZED_LOG__ACCESS_SAMPLE", "10".into())], &paths).await;
+    let count = |path: &str| lines.iter().filter(|line| line.contains(path)).count();
+    assert_eq!((count("/cat_32x"), count("/no_32x"), count("/last")), (2, 2, 1), "{lines:?}");
+}

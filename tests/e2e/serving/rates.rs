@@ -1,0 +1,140 @@
+//! How often one client may ask, and how much may be made of one original.
+
+use reqwest::{Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::bucket::{Bucket, Operation};
+use crate::support::pictures::jpeg;
+use crate::support::stage::{Stage, header, settings, until};
+
+async fn bucket() -> Bucket {
+    let bucket = Bucket::start().await;
+    for name in ["cat", "dog"] {
+        bucket.put_object(&format!("originals/{name}.jpg"), jpeg(160, 120), "image/jpeg");
+    }
+    bucket
+}
+
+#[track_caller]
+fn assert_limited(response: &Response) {
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!((1..=60).contains(&header(response, "retry-after").parse::<u32>().unwrap()), "{response:?}");
+    assert_eq!(header(response, "cache-control"), "no-store");
+}
+
+async fn get_for(stage: &Stage, client: &str, path: &str) -> Response {
+    stage.request("GET", path).header("x-forwarded-for", client).send().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_walks_through_all_sizes_of_a_picture_fills_no_bucket() {
+    let bucket = bucket().await;
+    let mut config = settings(&bucket);
+    config.rates.variants_per_original = 5;
+    let stage = Stage::start(config).await;
+    let mut made = 0;
+    for side in 1..=40 {
+        let response = stage.get(&format!("/cat_{side}x{side}.jpg")).await;
+        match response.status() {
+            StatusCode::OK => made += 1,
+            _ => assert_limited(&response),
+        }
+    }
+    // The minute may have turned meanwhile.
+    assert!((5..=10).contains(&made), "{made}");
+    until("all are stored", || bucket.keys("variants/").len() == made).await;
+    assert_eq!(stage.get("/cat_1x1.jpg").await.status(), StatusCode::OK, "what is there is answered");
+    assert_eq!(stage.get("/dog_1x1.jpg").await.status(), StatusCode::OK, "and what is of others");
+    assert!(bucket.count(Operation::Get, "originals/") <= made + 1, "no original is read for a refusal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_client_behind_a_trusted_proxy_has_a_rate_of_its_own() {
+    let bucket = bucket().await;
+    let mut config = settings(&bucket);
+    config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    config.rates.variants_per_client = 1;
+    let stage = Stage::start(config).await;
+    let mut limited = None;
+    // More than one minute's turn would take longer than this.
+    for side in 1..=3 {
+        let response = get_for(&stage, "192.0.2.1", &format!("/cat_{side}x.jpg")).await;
+        limited = Some(response).filter(|response| response.status() != StatusCode::OK).or(limited);
+    }
+    assert_limited(&limited.unwrap());
+    assert_eq!(get_for(&stage, "192.0.2.2", "/cat_9x.jpg").await.status(), StatusCode::OK);
+    // Only the last address before the proxy is its word; what the client wrote itself is not.
+    let mut limited = None;
+    for side in 1..=3 {
+        let forged = get_for(&stage, &format!("203.0.113.{side}, 192.0.2.1"), &format!("/dog_{side}x.jpg")).await;
+        limited = Some(forged).filter(|response| response.status() != StatusCode::OK).or(limited);
+    }
+    assert_limited(&limited.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_trusted_proxies_no_header_makes_another_client() {
+    let bucket = bucket().await;
+    let mut config = settings(&bucket);
+    config.rates.requests_per_client = 10;
+    let stage = Stage::start(config).await;
+    let mut limited = Vec::new();
+    for n in 0..40 {
+        let response = get_for(&stage, &format!("192.0.2.{n}"), "/cat_40x.jpg").await;
+        if response.status() != StatusCode::OK {
+            limited.push(response);
+        }
+    }
+    assert!(limited.len() >= 20, "{}", limited.len());
+    limited.iter().for_each(assert_limited);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_flight_of_a_client_over_its_rate_is_served_all_the_same() {
+    let bucket = bucket().await;
+    let mut config = settings(&bucket);
+    config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    config.rates.variants_per_client = 1;
+    let stage = std::sync::Arc::new(Stage::start(config).await);
+    for side in 1..=2 {
+        get_for(&stage, "192.0.2.1", &format!("/cat_{side}x.jpg")).await;
+    }
+    let gate = bucket.stall(Operation::Get, "variants/");
+    let lookups = bucket.count(Operation::Get, "variants/");
+    let ask = |client: &'static str| {
+        let stage = stage.clone();
+        tokio::spawn(async move { get_for(&stage, client, "/cat_40x.jpg").await.status() })
+    };
+    let first = ask("192.0.2.1");
+    until("its flight is under way", || bucket.count(Operation::Get, "variants/") > lookups).await;
+    let second = ask("192.0.2.2");
+    gate.release();
+    let first = first.await.unwrap();
+    assert!(matches!(first, StatusCode::TOO_MANY_REQUESTS | StatusCode::OK), "{first}");
+    assert_eq!(second.await.unwrap(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_has_only_so_many_connections() {
+    let bucket = bucket().await;
+    let mut config = settings(&bucket);
+    config.server.connections_per_client = 2;
+    let stage = Stage::start(config).await;
+    let (one, two) =
+        (TcpStream::connect(stage.address).await.unwrap(), TcpStream::connect(stage.address).await.unwrap());
+    let mut third = TcpStream::connect(stage.address).await.unwrap();
+    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0, "closed without a word");
+    drop((one, two));
+    // Their places are given back when the server has seen that they are gone.
+    let asked = "GET /cat_40x.jpg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for _ in 0..1000 {
+        let mut again = TcpStream::connect(stage.address).await.unwrap();
+        again.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        if again.read_to_end(&mut answer).await.is_ok() && answer.starts_with(b"HTTP/1.1 200") {
+            return;
+        }
+    }
+    panic!("the places were never given back");
+}

@@ -1,0 +1,399 @@
+//! Traces: which steps a request has, whose they are, and that nobody who is asked for a picture waits for a collector.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use resized::config::{Config, Signing};
+use resized::variant::{Signer, to_be_signed};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::bucket::{ACCESS_KEY, Bucket, Fault, Operation, SECRET_KEY};
+use crate::support::collector::{Collector, Mood, Span};
+use crate::support::node::{self, Node, TOKEN, UPLOAD_SECRET, on_bucket};
+use crate::support::pictures::jpeg;
+use crate::support::receiver::{self, Receiver, SECRET};
+use crate::support::stage::{PATIENCE, Stage, redirecting, settings, until};
+use crate::uploads::receiving::{notifying, send};
+
+/// The kinds of spans, as OTLP numbers them.
+const SERVER: i32 = 2;
+const CLIENT: i32 = 3;
+
+/// The parent's span in all of these traces.
+const ABOVE: &str = "b7ad6b7169203331";
+
+/// The nth trace's id.
+fn trace(n: u8) -> String {
+    format!("{:032x}", 0x0af7_6519 + u32::from(n))
+}
+
+fn traceparent(n: u8, flags: &str) -> String {
+    format!("00-{}-{ABOVE}-{flags}", trace(n))
+}
+
+/// Traces to `collector`, of what comes with a parent alone.
+fn traced(mut config: Config, collector: &Collector) -> Config {
+    config.traces.endpoint = collector.url();
+    config.traces.sample = 0.0;
+    config.traces.interval = Duration::from_millis(10);
+    config
+}
+
+async fn bucket_with_a_cat() -> Bucket {
+    let bucket = Bucket::start().await;
+    bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
+    bucket
+}
+
+/// The status of a GET whose parent is recorded, of the nth trace.
+async fn get(stage: &Stage, n: u8, path: &str) -> StatusCode {
+    let answer = stage.request("GET", path).header("traceparent", traceparent(n, "01")).send().await.unwrap();
+    let status = answer.status();
+    answer.bytes().await.unwrap();
+    status
+}
+
+/// Each span's name with its parent's, in order.
+fn tree(spans: &[Span]) -> Vec<(String, String)> {
+    let name = |id: &str| spans.iter().find(|span| span.id == id).map_or(id, |span| &span.name).to_owned();
+    let mut tree: Vec<_> = spans.iter().map(|span| (span.name.clone(), name(&span.parent))).collect();
+    tree.sort();
+    tree
+}
+
+fn only<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    let named: Vec<_> = spans.iter().filter(|span| span.name == name).collect();
+    assert_eq!(named.len(), 1, "{name}: {spans:#?}");
+    named[0]
+}
+
+fn is_within(inner: &Span, outer: &Span) -> bool {
+    outer.time.0 <= inner.time.0 && inner.time.0 <= inner.time.1 && inner.time.1 <= outer.time.1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_variants_trace_has_its_steps_below_one_another_and_a_hits_has_none() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let stage = Stage::start(traced(settings(&bucket), &collector)).await;
+    assert_eq!(get(&stage, 1, "/cat_40x40.jpg?v=1").await, StatusCode::OK);
+    until("all of it is told", || collector.trace(&trace(1)).len() >= 13).await;
+    let spans = collector.trace(&trace(1));
+    let expected = [
+        ("GET", ABOVE),
+        ("decode", "render"),
+        ("encode", "render"),
+        ("flight", "GET"),
+        ("lookup", "flight"),
+        ("original", "flight"),
+        ("queue", "flight"),
+        ("render", "flight"),
+        ("s3.get", "lookup"),
+        ("s3.get", "original"),
+        ("s3.put", "write_back"),
+        ("scale", "render"),
+        ("write_back", "flight"),
+    ];
+    assert_eq!(tree(&spans), expected.map(|(name, above)| (name.to_owned(), above.to_owned())));
+    let root = only(&spans, "GET");
+    let attributes = [
+        ("http.request.method", "GET"),
+        ("http.response.status_code", "200"),
+        ("network.protocol.version", "1.1"),
+        ("resized.outcome", "made"),
+        ("url.path", "/cat_40x40.jpg"),
+        ("url.scheme", "http"),
+    ];
+    assert_eq!(root.attributes, attributes.map(|(name, value)| (name.into(), value.into())).into());
+    assert_eq!((root.kind, root.is_error), (SERVER, false));
+    assert!(["flight", "lookup", "original", "decode"].iter().all(|name| is_within(only(&spans, name), root)));
+    let original =
+        spans.iter().find(|span| span.attributes.get("url.full").is_some_and(|url| url.contains("originals")));
+    let original = original.unwrap();
+    assert_eq!(original.attributes["url.full"], format!("{}/{}/originals/cat.jpg", bucket.url(), bucket.name()));
+    assert_eq!((original.kind, &*original.attributes["http.response.status_code"]), (CLIENT, "200"));
+    assert_eq!(original.attributes["server.address"], "127.0.0.1");
+    assert!(bucket.url().ends_with(&original.attributes["server.port"]));
+    assert!(spans.iter().all(|span| !span.is_error), "that it is not there yet is no error: {spans:#?}");
+    assert_eq!(only(&spans, "encode").attributes["resized.format"], "jpg");
+    assert_eq!(root.resource["service.name"], "resized");
+    assert_eq!(root.resource["service.version"], env!("CARGO_PKG_VERSION"));
+
+    assert_eq!(get(&stage, 2, "/cat_40x40.jpg").await, StatusCode::OK);
+    assert_eq!(get(&stage, 3, "/cat_40x40.jpg").await, StatusCode::OK);
+    until("what came after it is told", || collector.has(&trace(3), "GET")).await;
+    let hit = collector.trace(&trace(2));
+    assert_eq!((hit.len(), &*hit[0].attributes["resized.outcome"]), (1, "hit"));
+    until("that is counted", || stage.metrics.spans.sent.get() == 15).await;
+    assert_eq!(collector.spans().len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_waits_for_the_store_and_an_original_is_looked_at_before_it_is_streamed() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let stage = Stage::start(traced(redirecting(&bucket), &collector)).await;
+    assert_eq!(get(&stage, 1, "/cat_40x40.jpg").await, StatusCode::MOVED_PERMANENTLY);
+    assert_eq!(get(&stage, 2, "/cat.jpg").await, StatusCode::OK);
+    until("both are told", || collector.has(&trace(1), "GET") && collector.has(&trace(2), "GET")).await;
+    let made = tree(&collector.trace(&trace(1)));
+    for (name, above) in [("store", "flight"), ("s3.put", "store"), ("s3.head", "lookup")] {
+        assert!(made.contains(&(name.into(), above.into())), "{name}: {made:#?}");
+    }
+    let streamed = tree(&collector.trace(&trace(2)));
+    let expected = [("GET", ABOVE), ("flight", "GET"), ("s3.get", "GET"), ("s3.get", "flight")];
+    assert_eq!(streamed, expected.map(|(name, above)| (name.to_owned(), above.to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_parent_says_of_being_recorded_is_honoured() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let mut config = traced(settings(&bucket), &collector);
+    config.traces.sample = 1.0;
+    let stage = Stage::start(config).await;
+    let ask = async |parent: &str| {
+        let request = stage.request("GET", "/cat_40x40.jpg").header("traceparent", parent).header("tracestate", "a=1");
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+    };
+    ask(&traceparent(1, "00")).await;
+    ask(&traceparent(2, "01").to_uppercase()).await;
+    ask(&traceparent(3, "01")).await;
+    stage.get("/cat_40x40.jpg").await;
+    assert!(stage.stop().await);
+    let requests: Vec<_> = collector.spans().into_iter().filter(|span| span.kind == SERVER).collect();
+    assert_eq!(requests.len(), 3, "{requests:#?}");
+    let told = |n| requests.iter().filter(|span| span.trace == trace(n)).collect::<Vec<_>>();
+    assert!(told(1).is_empty(), "its parent is not recorded");
+    assert!(collector.trace(&trace(1)).is_empty(), "nor is any step of it");
+    assert!(told(2).is_empty(), "what is no parent is none");
+    assert_eq!((told(3).len(), &*told(3)[0].parent, &*told(3)[0].state), (1, ABOVE, "a=1"));
+    assert_eq!(requests.iter().filter(|span| span.parent.is_empty() && span.state.is_empty()).count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_say_of_their_parents_means_nothing_where_config_says_so() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let mut config = traced(settings(&bucket), &collector);
+    config.traces.parents = false;
+    let stage = Stage::start(config.clone()).await;
+    get(&stage, 1, "/cat_40x40.jpg").await;
+    assert!(stage.stop().await);
+    assert_eq!(collector.spans(), [], "none of those without a parent is recorded");
+    config.traces.sample = 1.0;
+    let stage = Stage::start(config).await;
+    get(&stage, 1, "/cat_40x40.jpg").await;
+    assert!(stage.stop().await);
+    let spans = collector.spans();
+    assert!(only(&spans, "GET").parent.is_empty() && spans.iter().all(|span| span.trace != trace(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_anothers_flight_or_download_is_linked_to_it() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let stage = Stage::start(traced(settings(&bucket), &collector)).await;
+    let gate = bucket.stall(Operation::Get, "originals/");
+    let ask = async |n, path: &str| {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        let parent = traceparent(n, "01");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nTraceparent: {parent}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    };
+    let mut first = ask(1, "/cat_40x40.jpg").await;
+    until("the first one's download is under way", || bucket.count(Operation::Get, "originals/") == 1).await;
+    let mut same = ask(2, "/cat_40x40.jpg").await;
+    let mut other = ask(3, "/cat_50x50.jpg").await;
+    let waiting = "resized_waiting{for=\"original\"} 2.0\n";
+    until("the other size waits for the same download", || stage.metrics.encode().contains(waiting)).await;
+    // There is one serving thread: who came before this was heard before it.
+    assert_eq!(get(&stage, 9, "/a//b").await, StatusCode::BAD_REQUEST);
+    gate.release();
+    for stream in [&mut first, &mut same, &mut other] {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(stage.stop().await);
+    let (first, same, other) = (collector.trace(&trace(1)), collector.trace(&trace(2)), collector.trace(&trace(3)));
+    let flight = (trace(1), only(&first, "flight").id.clone());
+    let expected = [("GET", ABOVE), ("wait", "GET")];
+    assert_eq!(tree(&same), expected.map(|(name, above)| (name.to_owned(), above.to_owned())));
+    assert_eq!(only(&same, "wait").links, std::slice::from_ref(&flight));
+    assert_eq!(only(&same, "GET").attributes["resized.outcome"], "joined");
+    assert!(tree(&other).contains(&("wait".into(), "flight".into())), "{other:#?}");
+    assert_eq!(only(&other, "wait").links, [flight]);
+    let encoded = |spans: &[Span]| spans.iter().filter(|span| span.name == "encode").count();
+    assert_eq!((encoded(&first), encoded(&other)), (2, 0), "steps are those of who began them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_is_told_as_an_error_and_tries_one_by_one() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let mut config = traced(settings(&bucket), &collector);
+    config.s3.attempts = 2.try_into().unwrap();
+    let stage = Stage::start(config).await;
+    bucket.fail(Operation::Get, "originals/", Fault::Status(503));
+    assert_eq!(get(&stage, 1, "/cat_40x40.jpg").await, StatusCode::BAD_GATEWAY);
+    assert!(stage.stop().await);
+    let spans = collector.trace(&trace(1));
+    let root = only(&spans, "GET");
+    let of_root = ["http.response.status_code", "resized.outcome", "error.type"].map(|name| &*root.attributes[name]);
+    assert_eq!((of_root, root.is_error), (["502", "store_failed", "store_failed"], true));
+    let tries: Vec<_> = spans.iter().filter(|span| span.is_error && span.kind == CLIENT).collect();
+    assert_eq!(tries.len(), 2, "{spans:#?}");
+    assert!(tries.iter().all(|span| span.attributes["error.type"] == "503"));
+    assert!(
+        tries[0].time.1 <= tries[1].time.0 || tries[1].time.1 <= tries[0].time.0,
+        "one after the other: {tries:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_that_hears_of_an_upload_is_told_of_its_trace() {
+    let (bucket, collector, receiver) = (Bucket::start().await, Collector::start().await, Receiver::start().await);
+    let stage = Stage::start(traced(notifying(&bucket, &receiver), &collector)).await;
+    let parent = traceparent(1, "01");
+    let sent = [("traceparent", parent.as_str()), ("tracestate", "a=1")];
+    let stored = send(&stage, "PUT", "/upload/a.jpg", jpeg(16, 16), &sent).await;
+    assert_eq!(stored.status(), StatusCode::CREATED);
+    until("it is told", || collector.has(&trace(1), "PUT")).await;
+    let spans = collector.trace(&trace(1));
+    let (call, root) = (only(&spans, "notify"), only(&spans, "PUT"));
+    assert_eq!((call.kind, &call.parent, &*call.attributes["http.request.method"]), (CLIENT, &root.id, "POST"));
+    let heard = format!("00-{}-{}-01", trace(1), call.id);
+    assert_eq!(receiver.parents(), [(Some(heard), Some("a=1".to_owned()))]);
+    assert_eq!((&*root.parent, &*root.attributes["http.response.status_code"]), (ABOVE, "201"));
+    assert!(spans.iter().any(|span| span.name == "s3.put") && spans.iter().any(|span| span.name == "receive"));
+
+    let parent = traceparent(2, "00");
+    send(&stage, "PUT", "/upload/b.jpg", jpeg(16, 16), &[("traceparent", &parent)]).await;
+    send(&stage, "PUT", "/upload/c.jpg", jpeg(16, 16), &[]).await;
+    assert_eq!(receiver.parents()[1..], [(Some(parent), None), (None, None)], "also of one that is not recorded");
+    receiver.set(receiver::Mood::Status(404));
+    let parent = traceparent(3, "01");
+    send(&stage, "PUT", "/upload/d.jpg", jpeg(16, 16), &[("traceparent", &parent)]).await;
+    assert!(stage.stop().await);
+    let refused = collector.trace(&trace(3));
+    let call = only(&refused, "notify");
+    assert_eq!((call.is_error, &*call.attributes["error.type"]), (true, "404"));
+    assert_eq!(collector.spans().len(), spans.len() + refused.len(), "what is not recorded has no spans");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_hangs_delays_nobody_and_takes_no_more_memory_than_its_queue() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    collector.set(Mood::Hangs);
+    let mut config = traced(settings(&bucket), &collector);
+    config.traces.timeout = Duration::from_secs(3);
+    config.traces.interval = Duration::from_secs(3600);
+    (config.traces.queue, config.traces.batch) = (8.try_into().unwrap(), 4.try_into().unwrap());
+    let stage = Stage::start(config).await;
+    let hits = async |count| {
+        for _ in 0..count {
+            assert_eq!(get(&stage, 1, "/cat_40x40.jpg").await, StatusCode::OK);
+        }
+    };
+    assert_eq!(stage.get("/cat_40x40.jpg").await.status(), StatusCode::OK);
+    hits(4).await;
+    until("a batch is being sent", || collector.heads().len() == 1).await;
+    hits(200).await;
+    assert_eq!(stage.metrics.spans.dropped.get(), 192, "all but the queue");
+    assert!(stage.metrics.encode().contains("resized_trace_spans_total{outcome=\"dropped\"} 192\n"));
+    let stopped = tokio::time::timeout(PATIENCE, stage.stop()).await;
+    assert!(stopped.expect("it waits no longer than traces.timeout"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_not_there_delays_nobody() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let mut config = traced(settings(&bucket), &collector);
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    config.traces.endpoint = format!("http://{gone}/v1/traces");
+    config.traces.queue = 4.try_into().unwrap();
+    config.traces.batch = 4.try_into().unwrap();
+    let stage = Stage::start(config).await;
+    for size in 40..60 {
+        assert_eq!(get(&stage, 1, &format!("/cat_{size}x{size}.jpg")).await, StatusCode::OK);
+    }
+    until("spans are lost", || stage.metrics.spans.dropped.get() > 0).await;
+    assert!(stage.stop().await);
+    assert_eq!(collector.spans(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_for_a_moment_loses_nothing_and_one_that_refuses_is_not_asked_again() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let stage = Stage::start(traced(settings(&bucket), &collector)).await;
+    let counts = stage.metrics.spans.clone();
+    collector.set(Mood::Status(503));
+    get(&stage, 1, "/a//b").await;
+    until("it was asked", || collector.heads().len() == 1).await;
+    collector.set(Mood::Takes);
+    until("it is told", || collector.has(&trace(1), "GET")).await;
+    until("that is counted", || counts.sent.get() == 1).await;
+    assert_eq!(counts.failed.get(), 0);
+    collector.set(Mood::Status(400));
+    get(&stage, 2, "/a//b").await;
+    until("it was refused", || counts.failed.get() == 1).await;
+    assert_eq!((collector.heads().len(), counts.sent.get()), (3, 1));
+    assert!(stage.stop().await);
+    assert_eq!(collector.heads().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_recorded_last_is_sent_before_it_ends() {
+    let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
+    let mut config = traced(settings(&bucket), &collector);
+    config.traces.interval = Duration::from_secs(3600);
+    config.traces.batch = 5.try_into().unwrap();
+    let stage = Stage::start(config).await;
+    get(&stage, 1, "/cat_40x40.jpg").await;
+    assert!(stage.stop().await);
+    let names = tree(&collector.trace(&trace(1))).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert!(names.contains(&"GET".to_owned()) && names.contains(&"write_back".to_owned()), "{names:?}");
+    assert_eq!(names.len(), 13, "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_holds_no_secret_and_the_collector_gets_its_own() {
+    let (bucket, collector, receiver) = (bucket_with_a_cat().await, Collector::start().await, Receiver::start().await);
+    let key = "0123456789abcdefabcdef0123456789-signing";
+    let more = vec![
+        ("RESIZED_TRACES__ENDPOINT", collector.url()),
+        ("RESIZED_TRACES__HEADERS", "authorization=Bearer%20hush-collector".into()),
+        ("RESIZED_TRACES__SAMPLE", "1".into()),
+        ("RESIZED_TRACES__INTERVAL", "10ms".into()),
+        ("RESIZED_SIGNING__KEYS", key.into()),
+    ];
+    let settings = [on_bucket(&bucket), node::uploading(), node::notifying(&receiver), more].concat();
+    let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
+    let client = Client::new();
+
+    let (key_of, url) = to_be_signed("/cat_40x40.jpg").unwrap();
+    let signature = Signer::new(&Signing { keys: key.into(), ..Signing::default() }).unwrap().query(&key_of, None);
+    let picture = client.get(format!("{}{url}{signature}&v=hush-query", node.url)).header("cookie", "hush-cookie");
+    assert_eq!(picture.send().await.unwrap().status(), StatusCode::OK);
+    let wish = serde_json::json!({ "key": "b.jpg", "content_type": "image/jpeg", "bytes": jpeg(16, 16).len() });
+    let signed = client.post(format!("{}/upload/sign", node.url)).bearer_auth(TOKEN).json(&wish).send().await.unwrap();
+    let signed: BTreeMap<String, serde_json::Value> = signed.json().await.unwrap();
+    let put = client.put(signed["url"].as_str().unwrap()).header("content-type", "image/jpeg").body(jpeg(16, 16));
+    assert!(put.send().await.unwrap().status().is_success());
+    let complete = signed["complete"].as_str().unwrap().replace("http://images.test", &node.url);
+    assert!(client.post(&complete).send().await.unwrap().status().is_success());
+    let paths = ["/cat_40x40.jpg", "/upload/sign", "/upload/complete"];
+    let told =
+        |path: &&str| collector.spans().iter().any(|span| span.attributes.get("url.path").is_some_and(|p| p == path));
+    until("all are told", || paths.iter().all(told)).await;
+
+    let ticket = complete.split_once('?').unwrap().1.to_owned();
+    let (sent, signature) = (collector.text(), signature.trim_start_matches('?'));
+    let keys = [TOKEN, UPLOAD_SECRET, SECRET, ACCESS_KEY, SECRET_KEY, key];
+    for secret in keys.into_iter().chain([signature, &ticket, "hush", "Bearer", "Amz-Signature"]) {
+        assert!(!sent.contains(secret), "{secret}");
+    }
+    let spans = collector.spans();
+    let told = spans.iter().flat_map(|span| span.attributes.values());
+    assert_eq!(told.filter(|value| value.contains('?')).count(), 0, "no query at all: {spans:#?}");
+    assert!(collector.heads().iter().all(|head| head["authorization"] == "Bearer hush-collector"));
+    assert!(!node.told().contains("hush-collector"));
+}

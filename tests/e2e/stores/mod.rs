@@ -1,0 +1,4 @@
+//! Object stores.
+
+mod conformance;
+mod s3_reads;
