@@ -1,4 +1,4 @@
-//! The bucket as those see it who put originals there: without weather between. And its server, to be killed.
+//! Direct access to the bucket, without the fault-injecting proxy, and control of its server.
 
 use std::process::Command;
 use std::time::Duration;
@@ -17,13 +17,13 @@ pub struct Bucket {
     endpoint: String,
 }
 
-/// Where the processes find them too.
+/// Address of the `originals` or `variants` store of this run.
 pub fn address_of(store: &str) -> String {
     format!("s3://{}/chaos-{}/{store}", std::env::var("TEST_S3_BUCKET").unwrap(), std::process::id())
 }
 
 impl Bucket {
-    /// The one that the environment names, if it does.
+    /// Opens the bucket that `TEST_S3_ENDPOINT` and `TEST_S3_BUCKET` name; `None` if they are not set.
     pub async fn open() -> Option<Self> {
         let endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
         let settings = config::S3 {
@@ -40,21 +40,21 @@ impl Bucket {
         Some(Self { originals: open("originals").await, variants: open("variants").await, endpoint })
     }
 
-    /// Host and port.
+    /// Host and port of the S3 server.
     pub fn address(&self) -> String {
         self.endpoint.split_once("://").unwrap().1.to_owned()
     }
 
     pub async fn put_original(&self, picture: usize, identity: Identity) -> Result<(), StoreError> {
         let attributes = Attributes { content_type: "image/jpeg".into(), ..Default::default() };
-        let bytes = Bytes::from(identity.draw());
+        let bytes = Bytes::from(identity.encode());
         self.originals.put(&original(picture), bytes, &attributes, Precondition::None).await.map(drop)
     }
 
-    /// What an original is now, as soon as the server says so.
+    /// Reads the current version of an original, retrying until the server answers.
     pub async fn read_original(&self, picture: usize) -> Identity {
         loop {
-            // What is still on its way arrives or is lost meanwhile.
+            // Gives a write in transit time to arrive or to fail.
             tokio::time::sleep(Duration::from_millis(300)).await;
             if let Ok(Some((_, bytes))) = self.originals.get_bounded(&original(picture), 1 << 20).await {
                 return Identity::read(&bytes).unwrap().0;
@@ -62,12 +62,12 @@ impl Bucket {
         }
     }
 
-    /// SIGKILL.
+    /// Kills the S3 server with SIGKILL.
     pub async fn kill() {
         script("kill").await;
     }
 
-    /// The same server with the same objects; it answers when this returns.
+    /// Restarts the server with the same objects, and returns once it answers.
     pub async fn restart() {
         script("restart").await;
     }

@@ -1,4 +1,4 @@
-//! The processes: three, of which one redirects. They are killed and started anew; their memory is watched.
+//! The three processes of `resized`, one of them in redirect mode: start, kill, terminate, and measure their memory.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -14,37 +14,36 @@ use crate::model::{FLIGHT_TIME, REVALIDATE_AFTER};
 use crate::process::{Node, Settings};
 
 pub const NODES: usize = 3;
-/// The one that answers with redirects.
+/// Index of the node in redirect mode.
 const REDIRECTING: usize = 2;
 
 pub const PUBLIC_URL: &str = "http://bucket.example/variants/";
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// How long SIGTERM may take: `server.drain_timeout`, and a little.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest time from SIGTERM to exit: `server.drain_timeout` plus a margin.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What cache, downloads, pixels and write-backs may have by config, in MiB, and what a process has besides.
-const MEMORY_MIB: [u64; 4] = [2, 8, 32, 4];
-const BESIDES_MIB: u64 = 112;
+/// Configured memory of cache, downloads, pixels and write-backs, and the overhead of a process, in MiB.
+const BUDGETS_MIB: [u64; 4] = [2, 8, 32, 4];
+const OVERHEAD_MIB: u64 = 112;
 pub const MEMORY_BYTES_MAX: f64 =
-    ((MEMORY_MIB[0] + MEMORY_MIB[1] + MEMORY_MIB[2] + MEMORY_MIB[3] + BESIDES_MIB) << 20) as f64;
+    ((BUDGETS_MIB[0] + BUDGETS_MIB[1] + BUDGETS_MIB[2] + BUDGETS_MIB[3] + OVERHEAD_MIB) << 20) as f64;
 
-/// Where a node is at the moment.
+/// One process of a node: its PID and addresses change with each restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct NodeInstance {
     pub node: usize,
-    /// Another one after each restart.
-    pub life: u64,
+    pub pid: u64,
     pub url: String,
     pub admin: String,
 }
 
 pub struct Fleet {
-    nodes: [Mutex<Option<(Place, Node)>>; NODES],
+    nodes: [Mutex<Option<(NodeInstance, Node)>>; NODES],
     endpoint: String,
     client: Client,
-    /// The most memory that any process was seen to have, in bytes.
-    pub memory_peak: Mutex<f64>,
+    /// Highest resident memory of any process so far.
+    pub memory_bytes_peak: Mutex<f64>,
 }
 
 impl Fleet {
@@ -52,49 +51,53 @@ impl Fleet {
         let _ = fs::remove_dir_all(logs());
         fs::create_dir_all(logs()).unwrap();
         let client = Client::builder().timeout(Duration::from_secs(2)).build().unwrap();
-        let this =
-            Self { nodes: Default::default(), endpoint: endpoint.to_owned(), client, memory_peak: Mutex::default() };
+        let this = Self {
+            nodes: Default::default(),
+            endpoint: endpoint.to_owned(),
+            client,
+            memory_bytes_peak: Mutex::default(),
+        };
         for node in 0..NODES {
-            this.revive(node).await;
+            this.start_node(node).await;
         }
         this
     }
 
-    /// `None` while it is killed.
-    pub fn place(&self, node: usize) -> Option<Place> {
-        self.nodes[node].lock().unwrap().as_ref().map(|(place, _)| place.clone())
+    /// The running process of a node; `None` while it is killed.
+    pub fn instance(&self, node: usize) -> Option<NodeInstance> {
+        self.nodes[node].lock().unwrap().as_ref().map(|(instance, _)| instance.clone())
     }
 
-    /// SIGKILL.
+    /// Kills a node with SIGKILL.
     pub async fn kill(&self, node: usize) {
-        self.weigh(node).await;
+        self.record_memory(node).await;
         let killed = self.nodes[node].lock().unwrap().take();
         if let Some((_, process)) = killed {
             keep_log(node, &process);
         }
     }
 
-    pub async fn revive(&self, node: usize) {
+    pub async fn start_node(&self, node: usize) {
         let settings = settings(node, &self.endpoint);
         let process = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
         let (url, admin) = (process.url.clone(), process.admin.clone());
-        let place = Place { node, life: process.id().into(), url, admin };
-        *self.nodes[node].lock().unwrap() = Some((place, process));
+        let instance = NodeInstance { node, pid: process.id().into(), url, admin };
+        *self.nodes[node].lock().unwrap() = Some((instance, process));
     }
 
-    /// Looks at how much memory a process has had so far.
-    pub async fn weigh(&self, node: usize) {
-        let Some(place) = self.place(node) else { return };
-        let Ok(answer) = self.client.get(format!("{}/metrics", place.admin)).send().await else { return };
+    /// Reads the peak memory of a node from its metrics.
+    pub async fn record_memory(&self, node: usize) {
+        let Some(instance) = self.instance(node) else { return };
+        let Ok(answer) = self.client.get(format!("{}/metrics", instance.admin)).send().await else { return };
         let text = answer.text().await.unwrap_or_default();
         let peak = text.lines().find_map(|line| line.strip_prefix("resized_process_resident_memory_peak_bytes "));
         if let Some(peak) = peak.and_then(|peak| peak.parse().ok()) {
-            let mut most = self.memory_peak.lock().unwrap();
+            let mut most = self.memory_bytes_peak.lock().unwrap();
             *most = most.max(peak);
         }
     }
 
-    /// SIGTERM; `false` if it did not end well in time.
+    /// Sends SIGTERM; `false` if the process did not exit with success in time.
     pub async fn terminate(&self, node: usize) -> bool {
         let taken = self.nodes[node].lock().unwrap().take();
         let Some((_, mut process)) = taken else { return true };
@@ -102,7 +105,7 @@ impl Fleet {
         assert!(Command::new("kill").arg(process.id().to_string()).status().unwrap().success());
         let ended = loop {
             match process.process.try_wait().unwrap() {
-                None if start.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_millis(20)).await,
+                None if start.elapsed() < EXIT_TIMEOUT => tokio::time::sleep(Duration::from_millis(20)).await,
                 ended => break ended.is_some_and(|status| status.success()),
             }
         };
@@ -110,7 +113,7 @@ impl Fleet {
         ended
     }
 
-    /// Lines in which a process says that it has panicked.
+    /// Log lines that report a panic.
     pub fn panics(&self) -> Vec<String> {
         let logs = (0..NODES).map(|node| fs::read_to_string(log_of(node)).unwrap());
         logs.flat_map(|log| log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect::<Vec<_>>())
@@ -119,7 +122,7 @@ impl Fleet {
 }
 
 fn settings(node: usize, endpoint: &str) -> Settings {
-    let [cache, download, pixels, write_back] = MEMORY_MIB.map(|mib| format!("{mib}MiB"));
+    let [cache, download, pixels, write_back] = BUDGETS_MIB.map(|mib| format!("{mib}MiB"));
     let mode = if node == REDIRECTING { "redirect" } else { "stream" };
     vec![
         ("RESIZED_LOG__ACCESS", "false".into()),
@@ -146,7 +149,7 @@ fn settings(node: usize, endpoint: &str) -> Settings {
         ("RESIZED_WORK__FLIGHT_TIME", format!("{}s", FLIGHT_TIME.as_secs())),
         ("RESIZED_WORK__QUEUE_TIME", "3s".into()),
         ("RESIZED_SERVER__DRAIN_TIMEOUT", "10s".into()),
-        // Purged and asked for anew far more often than anywhere else.
+        // This test purges and requests the same originals far more often than real clients do.
         ("RESIZED_RATES__VARIANTS_PER_ORIGINAL", "0".into()),
         ("RESIZED_FLEET__LEASE", "true".into()),
         ("RESIZED_FLEET__LEASE_TIME", "1s".into()),

@@ -1,19 +1,19 @@
-//! Chaos: three processes of the real program in front of a real S3 server, with bad weather between them, and both killed
-//! again and again; a Zipf mix of hits, misses, uploads, purges, events and replaced originals; and then the question whether
-//! anybody ever got what they should not have got, and whether the bucket is what it should be.
+//! Chaos test: three processes of the real binary in front of a real S3 server, with a fault-injecting proxy between them.
 //!
-//! `just chaos` runs it for ten minutes. By hand, for `TEST_CHAOS_SECONDS`, without which it does nothing; and to have the same
-//! dice again, `TEST_CHAOS_SEED`:
+//! Processes and S3 server are killed again and again while clients send a Zipf-distributed mix of hits, misses, uploads, purges,
+//! events and replaced originals. The test then checks every answer and every object in the bucket.
+//!
+//! `just chaos` runs it for ten minutes. `TEST_CHAOS_SECONDS` sets the duration; without it the test does nothing.
+//! `TEST_CHAOS_SEED` repeats the random choices of an earlier run:
 //!
 //! ```sh
 //! TEST_CHAOS_SECONDS=60 tests/with-seaweedfs cargo test --test chaos
 //! ```
 //!
-//! What is checked while it runs: whose picture it is and which version of it, told from its pixels; its size; that it is no
-//! older than `cache.revalidate_after` and one flight allow, and after a purge no older than that; that no request hangs, and no
-//! living process breaks a connection. And when all is calm again: that every process answers with the newest version, has
-//! kept within its memory, has not panicked and ends on SIGTERM; and that every variant in the bucket decodes, has the size
-//! its key says, and is of the original as it is now.
+//! Checked during the run: each answer shows the right picture at the right size; it is no older than `cache.revalidate_after`
+//! plus one flight, or than the last purge; no request hangs; a running process never breaks a connection.
+//! Checked after the run: every process answers with the newest version, stayed within its memory, did not panic and exits on
+//! SIGTERM; every variant in the bucket decodes, has the size its key says, and was made from the current original.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
 
@@ -25,66 +25,66 @@ use tokio::sync::watch;
 
 mod bucket;
 mod fleet;
-mod inspection;
+mod final_checks;
 mod model;
 mod picture;
 #[path = "../shared/process.rs"]
 mod process;
 mod random;
 mod report;
-mod storm;
-mod visitors;
-mod weather;
+mod fault_injector;
+mod clients;
+mod fault_proxy;
 
 use bucket::Bucket;
+use fault_proxy::FaultProxy;
 use fleet::Fleet;
 use model::Model;
 use random::Random;
 use report::Report;
-use weather::Weather;
 
-/// Everything there is, as the storm and the visitors share it.
-pub struct World {
+/// The parts that the fault injector and the clients share.
+pub struct Harness {
     pub bucket: Bucket,
-    pub weather: Weather,
+    pub proxy: FaultProxy,
     pub fleet: Fleet,
     pub model: Model,
     pub report: Report,
 }
 
-const VISITORS: usize = 12;
+const CLIENTS: usize = 12;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // `cargo test` comes by here too, and is not kept for minutes.
+    // A plain `cargo test` must not take minutes.
     let Some(seconds) = number("TEST_CHAOS_SECONDS") else {
-        println!("chaos: not asked for; `just chaos` does");
+        println!("chaos: skipped, TEST_CHAOS_SECONDS is not set (`just chaos` sets it)");
         return ExitCode::SUCCESS;
     };
-    let bucket = Bucket::open().await.expect("an S3 server: run it by tests/with-seaweedfs, as `just chaos` does");
+    let bucket = Bucket::open().await.expect("TEST_S3_ENDPOINT names an S3 server; tests/with-seaweedfs starts one");
     let seed = number("TEST_CHAOS_SEED").unwrap_or_else(random::seed);
-    println!("chaos: {seconds} s, TEST_CHAOS_SEED={seed}; what the processes say is in target/chaos/");
-    let weather = Weather::start(bucket.address()).await;
+    println!("chaos: {seconds} s, TEST_CHAOS_SEED={seed}; process logs are in target/chaos/");
+    let proxy = FaultProxy::start(bucket.address()).await;
     let model = Model::new();
     for picture in 0..model::PICTURES {
         model.replace(&bucket, picture).await;
     }
-    let fleet = Fleet::start(&weather.url()).await;
-    let world = Arc::new(World { bucket, weather, fleet, model, report: Report::default() });
+    let fleet = Fleet::start(&proxy.url()).await;
+    let harness = Arc::new(Harness { bucket, proxy, fleet, model, report: Report::default() });
 
-    let (calm, is_calm) = watch::channel(false);
-    let mut visits = tokio::task::JoinSet::new();
-    for visitor in 0..VISITORS {
-        visits.spawn(visitors::visit(world.clone(), Random::new(seed ^ (visitor as u64 + 1)), is_calm.clone()));
+    let (stop, stopped) = watch::channel(false);
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..CLIENTS {
+        clients.spawn(clients::run(harness.clone(), Random::new(seed ^ (client as u64 + 1)), stopped.clone()));
     }
     let until = Instant::now() + Duration::from_secs(seconds);
-    storm::rage(&world, &mut Random::new(seed), until).await;
-    calm.send_replace(true);
-    while let Some(visitor) = visits.join_next().await {
-        visitor.unwrap();
+    fault_injector::run(&harness, &mut Random::new(seed), until).await;
+    stop.send_replace(true);
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
     }
-    inspection::inspect(&world).await;
-    world.report.print()
+    final_checks::run(&harness).await;
+    harness.report.print()
 }
 
 fn number(variable: &str) -> Option<u64> {

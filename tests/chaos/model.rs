@@ -1,43 +1,43 @@
-//! What may be answered: which version of each original was there when.
+//! The model of the store: which version of each original existed at which time, and so which answers are allowed.
 
 use std::array;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
-use crate::fleet::{NODES, Place};
+use crate::fleet::{NODES, NodeInstance};
 use crate::picture::Identity;
 
 pub const PICTURES: usize = 40;
 
 /// `cache.revalidate_after` of the processes.
 pub const REVALIDATE_AFTER: Duration = Duration::from_secs(1);
-/// `work.flight_time` of the processes: those who join a flight get what it read when it began.
+/// `work.flight_time` of the processes: a request that joins a flight gets the version that the flight read when it began.
 pub const FLIGHT_TIME: Duration = Duration::from_secs(5);
-/// How old an answer may be, and a little for a busy machine.
-const BOUND: Duration = Duration::from_millis(1000 + 5000 + 1500);
+/// Highest age of an answer: one revalidation interval, one flight, and a margin for a busy machine.
+const STALENESS_MAX: Duration = Duration::from_millis(1000 + 5000 + 1500);
 
 pub struct Model {
     pictures: Mutex<[History; PICTURES]>,
-    /// Held by whoever replaces a picture.
+    /// Held while a picture is replaced.
     writing: [tokio::sync::Mutex<()>; PICTURES],
 }
 
 #[derive(Default)]
 struct History {
-    /// The highest version that anybody tried to store.
+    /// Highest version that a client tried to store.
     begun: u32,
-    /// Versions that were seen to be there, and from when on, rising.
+    /// Versions known to be stored, each with the time it was confirmed; ascending.
     known: Vec<(u32, Instant)>,
-    /// For each node and its life: no request that begins now gets an older version, since it was told to forget them.
+    /// For each node: its PID, and the oldest version that the process may still serve.
     floors: [(u64, u32); NODES],
     last_purge: Option<Instant>,
-    /// Whether the last write failed, and was not seen to be there: it may be on its way still.
+    /// True if the last write failed and may still arrive.
     is_uncertain: bool,
 }
 
 impl Model {
-    /// No picture is there yet.
+    /// An empty store.
     pub fn new() -> Self {
         let pictures = Mutex::new(array::from_fn(|_| History::default()));
         Self { pictures, writing: array::from_fn(|_| tokio::sync::Mutex::default()) }
@@ -47,8 +47,8 @@ impl Model {
         work(&mut self.pictures.lock().unwrap()[picture])
     }
 
-    /// The next version, if nobody else is replacing this picture now; hold the guard until it is known what came of it.
-    pub fn next(&self, picture: usize) -> Option<(Identity, tokio::sync::MutexGuard<'_, ()>)> {
+    /// Reserves the next version; `None` if another client is replacing this picture. Hold the guard until the outcome is recorded.
+    pub fn begin_replace(&self, picture: usize) -> Option<(Identity, tokio::sync::MutexGuard<'_, ()>)> {
         let guard = self.writing[picture].try_lock().ok()?;
         let version = self.with(picture, |history| {
             history.begun += 1;
@@ -57,78 +57,78 @@ impl Model {
         Some((Identity { number: u32::try_from(picture).unwrap(), version }, guard))
     }
 
-    /// This version is there.
-    pub fn known(&self, picture: usize, version: u32) {
+    /// Records that this version is stored.
+    pub fn record_stored(&self, picture: usize, version: u32) {
         self.with(picture, |history| {
             history.known.push((version, Instant::now()));
             history.is_uncertain = false;
         });
     }
 
-    /// This version is there after a write that failed, and may yet arrive.
-    pub fn found(&self, picture: usize, version: u32) {
-        self.known(picture, version);
+    /// Records the version found in the bucket after a failed write, which may still arrive.
+    pub fn record_observed(&self, picture: usize, version: u32) {
+        self.record_stored(picture, version);
         self.with(picture, |history| history.is_uncertain = true);
     }
 
-    /// Looks once more where the last write failed: now it has arrived, or is lost.
-    pub async fn settle(&self, bucket: &Bucket) {
+    /// Reads every original whose last write failed: by now the write has arrived or is lost.
+    pub async fn resolve_uncertain(&self, bucket: &Bucket) {
         for picture in 0..PICTURES {
             if self.with(picture, |history| history.is_uncertain) {
-                self.known(picture, bucket.read_original(picture).await.version);
+                self.record_stored(picture, bucket.read_original(picture).await.version);
             }
         }
     }
 
-    /// The newest version that is known to be there.
+    /// Newest version known to be stored.
     pub fn current(&self, picture: usize) -> u32 {
         self.with(picture, |history| history.known.last().unwrap().0)
     }
 
-    /// Puts the next version into the bucket, and finds out what is there if that is not certain.
+    /// Stores the next version, and reads the original back if the write failed.
     pub async fn replace(&self, bucket: &Bucket, picture: usize) {
-        let Some((identity, _guard)) = self.next(picture) else { return };
+        let Some((identity, _guard)) = self.begin_replace(picture) else { return };
         match bucket.put_original(picture, identity).await {
-            Ok(()) => self.known(picture, identity.version),
-            Err(_) => self.found(picture, bucket.read_original(picture).await.version),
+            Ok(()) => self.record_stored(picture, identity.version),
+            Err(_) => self.record_observed(picture, bucket.read_original(picture).await.version),
         }
     }
 
-    /// A node, in this life, has forgotten all that is older than `version`.
-    pub fn forgotten(&self, picture: usize, place: &Place, version: u32) {
+    /// Records that a process has dropped every version older than `version`.
+    pub fn invalidated(&self, picture: usize, instance: &NodeInstance, version: u32) {
         self.with(picture, |history| {
-            let (life, floor) = &mut history.floors[place.node];
-            if *life == place.life {
+            let (pid, floor) = &mut history.floors[instance.node];
+            if *pid == instance.pid {
                 *floor = version.max(*floor);
             } else {
-                (*life, *floor) = (place.life, version);
+                (*pid, *floor) = (instance.pid, version);
             }
         });
     }
 
-    /// Variants of this picture were deleted, or are about to be.
-    pub fn purging(&self, picture: usize) {
+    /// Records that variants of this picture are being deleted.
+    pub fn record_purge(&self, picture: usize) {
         self.with(picture, |history| history.last_purge = Some(Instant::now()));
     }
 
-    /// Whether a redirect may lead to nothing: another node may have purged what this one remembers.
-    pub fn was_purged_lately(&self, picture: usize) -> bool {
-        self.with(picture, |history| history.last_purge.is_some_and(|purge| purge.elapsed() < BOUND))
+    /// True while a redirect may lead to a deleted variant: another node may have purged what this one has cached.
+    pub fn was_purged_recently(&self, picture: usize) -> bool {
+        self.with(picture, |history| history.last_purge.is_some_and(|purge| purge.elapsed() < STALENESS_MAX))
     }
 
-    /// The oldest version that a request to this node which begins now may get, if the store answers.
-    pub fn floor(&self, picture: usize, place: &Place) -> u32 {
+    /// Oldest version that a new request to this process may get while the store answers.
+    pub fn oldest_allowed(&self, picture: usize, instance: &NodeInstance) -> u32 {
         self.with(picture, |history| {
-            let (life, floor) = history.floors[place.node];
-            let forgotten = if life == place.life { floor } else { 0 };
-            let outdated = |(_, from): &&(u32, Instant)| from.elapsed() > BOUND;
-            let fresh = history.known.iter().rev().find(outdated).map_or(0, |(version, _)| *version);
-            forgotten.max(fresh)
+            let (pid, floor) = history.floors[instance.node];
+            let invalidated = if pid == instance.pid { floor } else { 0 };
+            let is_outdated = |(_, from): &&(u32, Instant)| from.elapsed() > STALENESS_MAX;
+            let fresh = history.known.iter().rev().find(is_outdated).map_or(0, |(version, _)| *version);
+            invalidated.max(fresh)
         })
     }
 
-    /// The newest version there can be.
-    pub fn ceiling(&self, picture: usize) -> u32 {
+    /// Newest version that any client tried to store.
+    pub fn newest_possible(&self, picture: usize) -> u32 {
         self.with(picture, |history| history.begun)
     }
 }

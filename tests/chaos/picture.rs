@@ -1,5 +1,5 @@
-//! Pictures that say who they are: 6 x 4 fields, black or white, for a number, a version, and a check of both. They survive
-//! being made small and being coded with loss.
+//! Pictures that encode their identity: 6 x 4 black or white fields hold a number, a version and a checksum. The fields survive
+//! scaling and lossy compression.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ const COLUMNS: u32 = 6;
 const ROWS: u32 = 4;
 const FIELD: u32 = 80;
 
-/// What a picture says of itself.
+/// Which picture it is, and which version of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// Below 64.
@@ -21,12 +21,12 @@ pub struct Identity {
 impl Identity {
     fn bits(self) -> u32 {
         let Self { number, version } = self;
-        assert!(number < 64 && version < 4096, "{self:?} is more than fits into a picture");
-        (check(number, version) << 18) | (version << 6) | number
+        assert!(number < 64 && version < 4096, "{self:?} does not fit into a picture");
+        (checksum(number, version) << 18) | (version << 6) | number
     }
 
-    /// The picture of this identity, 480 x 320, as JPEG.
-    pub fn draw(self) -> Vec<u8> {
+    /// Draws this identity as a JPEG of 480 x 320 pixels.
+    pub fn encode(self) -> Vec<u8> {
         let bits = self.bits();
         let picture = image::GrayImage::from_fn(COLUMNS * FIELD, ROWS * FIELD, |x, y| {
             let bit = y / FIELD * COLUMNS + x / FIELD;
@@ -37,7 +37,7 @@ impl Identity {
         bytes.into_inner()
     }
 
-    /// Who a picture is and how large, from its pixels alone.
+    /// Reads identity, width and height from the pixels.
     pub fn read(bytes: &[u8]) -> Result<(Self, u32, u32), String> {
         let picture =
             image::load_from_memory(bytes).map_err(|error| format!("it does not decode: {error}"))?.to_luma8();
@@ -49,13 +49,13 @@ impl Identity {
             bits |= u32::from(picture.get_pixel(x, y).0[0] > 127) << bit;
         }
         let this = Self { number: bits & 63, version: bits >> 6 & 4095 };
-        if bits >> 18 != check(this.number, this.version) {
-            return Err(format!("it is no picture of ours: {bits:06x}"));
+        if bits >> 18 != checksum(this.number, this.version) {
+            return Err(format!("the checksum does not match: {bits:06x}"));
         }
         Ok((this, width, height))
     }
 }
 
-fn check(number: u32, version: u32) -> u32 {
+fn checksum(number: u32, version: u32) -> u32 {
     (number * 7 + version * 11 + 21) % 61
 }

@@ -1,11 +1,11 @@
-//! Dice that fall the same way again for the same seed.
+//! A random number generator that repeats its sequence for the same seed.
 
 use std::time::SystemTime;
 
-/// SplitMix64.
+/// SplitMix64 (Steele, Lea and Flood, 2014).
 pub struct Random(u64);
 
-/// Somewhere else each time.
+/// A different seed for each run.
 pub fn seed() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos().into()
 }
@@ -23,7 +23,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// One of 0 to `end` - 1.
+    /// A number from 0 to `end` - 1.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
@@ -32,11 +32,11 @@ impl Random {
         self.below(n) == 0
     }
 
-    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub fn choose<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
     }
 
-    /// One of 0 to `end` - 1, the first ones far more often than the last: number k with a weight of 1 / (k + 1).
+    /// A Zipf-distributed number from 0 to `end` - 1: number k has the weight 1 / (k + 1).
     pub fn zipf(&mut self, end: usize) -> usize {
         let weights = || (0..end).map(|k| 1.0 / (k as f64 + 1.0));
         let mut at = (self.next() >> 11) as f64 / (1_u64 << 53) as f64 * weights().sum::<f64>();

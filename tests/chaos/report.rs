@@ -1,4 +1,4 @@
-//! What was seen: how often what happened, and every wrong.
+//! Counts of events, and every violation.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -7,10 +7,10 @@ use std::sync::Mutex;
 #[derive(Default)]
 pub struct Report {
     counts: Mutex<BTreeMap<String, u64>>,
-    wrongs: Mutex<Vec<String>>,
+    violations: Mutex<Vec<String>>,
 }
 
-/// More are only counted.
+/// Violations printed at the end.
 const SHOWN: usize = 40;
 
 impl Report {
@@ -18,16 +18,16 @@ impl Report {
         *self.counts.lock().unwrap().entry(what.into()).or_default() += 1;
     }
 
-    /// What must never happen.
-    pub fn wrong(&self, what: String) {
-        println!("WRONG: {what}");
-        self.wrongs.lock().unwrap().push(what);
+    /// Records something that must never happen.
+    pub fn violation(&self, what: String) {
+        println!("VIOLATION: {what}");
+        self.violations.lock().unwrap().push(what);
     }
 
-    /// Of things that must have happened, or the storm was none.
-    pub fn need(&self, what: &str) {
+    /// Requires that an event happened at least once; otherwise the run tested too little.
+    pub fn require(&self, what: &str) {
         if !self.counts.lock().unwrap().contains_key(what) {
-            self.wrong(format!("it never came to this: {what}"));
+            self.violation(format!("this never happened: {what}"));
         }
     }
 
@@ -36,13 +36,13 @@ impl Report {
         for (what, count) in &*self.counts.lock().unwrap() {
             println!("{count:>9}  {what}");
         }
-        let wrongs = self.wrongs.lock().unwrap();
-        if wrongs.is_empty() {
-            println!("\nNothing was wrong.");
+        let violations = self.violations.lock().unwrap();
+        if violations.is_empty() {
+            println!("\nNo violations.");
             return ExitCode::SUCCESS;
         }
-        println!("\n{} wrongs:", wrongs.len());
-        wrongs.iter().take(SHOWN).for_each(|wrong| println!("- {wrong}"));
+        println!("\n{} violations:", violations.len());
+        violations.iter().take(SHOWN).for_each(|violation| println!("- {violation}"));
         ExitCode::FAILURE
     }
 }
