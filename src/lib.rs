@@ -5,6 +5,7 @@ pub mod app;
 pub mod admin;
 pub mod server;
 pub mod proxy;
+pub mod variants;
 pub mod variant;
 pub mod cache;
 pub mod origin;

@@ -29,46 +29,38 @@ use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
 use crate::variant::{Addressed, Allowance, Format, Grammar, Hint, Named, ObjectKey, Signature, Signer, Variant};
 
-mod batch;
-mod budget;
-mod conditional;
-mod events;
+pub(crate) mod preconditions;
+mod s3_events;
 mod explain;
-mod framing;
-mod lease;
-mod maker;
+mod request_validation;
 mod negotiate;
 mod open;
-mod original;
-mod policy;
+pub(crate) mod original;
+pub(crate) mod response_headers;
 mod probe;
-mod problem;
+pub(crate) mod error;
 mod purge;
-mod purges;
-mod rates;
-mod readings;
-mod rendition;
+mod path_cache;
 mod response;
-mod signed;
-mod trial;
+mod signature;
+mod preview;
 mod uploads;
-mod write_back;
 
-use conditional::{Wanted, wanted};
-pub use events::{Notified, NotifyError};
+use crate::variants::invalidation_log::Purges;
+use crate::variants::make::Maker;
+use crate::variants::rate_limit::Limited;
+use crate::variants::rendition::{Answer, Rendition};
+use error::{ALLOWED, Failure};
 pub use explain::{ExplainedVariant, Explanation, Seen};
-use maker::Maker;
 use negotiate::negotiate;
 pub use open::OpenError;
 use original::Sight;
-use policy::Policy;
-use problem::{ALLOWED, Failure};
+use path_cache::Readings;
+use preconditions::{Wanted, wanted};
 pub use purge::PurgeError;
-use purges::Purges;
-use rates::Limited;
-use readings::Readings;
-use rendition::{Answer, Rendition};
 use response::{empty, full, respond, slice, with_headers};
+use response_headers::Policy;
+pub use s3_events::{Notified, NotifyError};
 
 /// An answer's body: bytes from memory, or a stream from a store.
 pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
@@ -135,7 +127,7 @@ impl Proxy {
     }
 
     async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
-        framing::check(request)?;
+        request_validation::check(request)?;
         self.maker.rates().ask(client)?;
         let (method, uri, request) = (request.method(), request.uri(), request.headers());
         match *method {
@@ -161,7 +153,7 @@ impl Proxy {
             }
         };
         if let Signature::Valid { expires: Some(expires) } = signature {
-            signed::bound(&mut response, expires);
+            signature::bound(&mut response, expires);
         }
         Ok((response, outcome))
     }

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use super::Proxy;
-use super::maker::{Maker, Works};
 use super::original::Sight;
-use super::policy::Policy;
-use super::purges::Purges;
-use super::readings::Readings;
-use super::rendition::Answer;
+use super::path_cache::Readings;
+use super::response_headers::Policy;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::observability::metrics::{Counter, Metrics, Reading};
@@ -18,6 +15,10 @@ use crate::outbox::Notifier;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
 use crate::variant::{Grammar, GrammarError, ObjectKey, Signer, Variant};
+use crate::variants::invalidation_log::Purges;
+use crate::variants::make::Maker;
+use crate::variants::rendition::Answer;
+use crate::variants::resources::Works;
 
 /// Why the proxy cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -11,28 +11,28 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::conditional::{Validators, Wanted, wanted};
-use super::policy::Policy;
-use super::problem::Failure;
-use super::rendition::CACHE_STATUS;
+use super::error::Failure;
+use super::preconditions::{Validators, Wanted, wanted};
 use super::response::{empty, respond, streamed, with_headers};
+use super::response_headers::Policy;
 use super::{Body, Proxy};
 use crate::cache::{Keep, Outcome};
 use crate::config::{Mode, Require, Serve};
 use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
 use crate::resize::sniff;
 use crate::variant::ObjectKey;
+use crate::variants::rendition::CACHE_STATUS;
 
 /// What a first look at an object says.
 #[derive(Debug, Clone)]
-pub(super) enum Sight {
+pub(crate) enum Sight {
     Object { meta: Meta, media_type: Option<&'static str>, remembered: Duration },
     Failed { failure: Failure, remembered: Duration },
 }
 
 impl Proxy {
     /// A plain original, if its kind is served: streamed, or in redirect mode at its public URL.
-    pub(super) async fn original(
+    pub(crate) async fn original(
         &self,
         method: &Method,
         key: &ObjectKey,
@@ -60,7 +60,7 @@ impl Proxy {
     }
 
     /// The way to the original, for once, when a variant cannot be made now.
-    pub(super) fn instead(&self, original: &ObjectKey) -> Result<Response<Body>, Failure> {
+    pub(crate) fn instead(&self, original: &ObjectKey) -> Result<Response<Body>, Failure> {
         let url = match self.originals.public_url(original) {
             Some(url) => url,
             None if self.serve == Serve::None || self.require == Require::All => return Err(Failure::Overloaded),
@@ -100,14 +100,14 @@ impl Proxy {
 }
 
 /// `Cache-Status` (RFC 9211): originals pass through.
-pub(super) const NOT_KEPT: &str = "resized; fwd=bypass; detail=original";
+pub(crate) const NOT_KEPT: &str = "resized; fwd=bypass; detail=original";
 
 /// As many of an object's first bytes as say what it is.
 const SNIFF_BYTES: u64 = 64;
 
 impl Sight {
     /// Asks the store for the object's description and its first bytes in one request.
-    pub(super) async fn take(originals: Store, key: ObjectKey, remembered: Duration) -> Self {
+    pub(crate) async fn take(originals: Store, key: ObjectKey, remembered: Duration) -> Self {
         match look(&originals, &key).await {
             Ok((meta, head)) => Self::Object { meta, media_type: sniff(&head), remembered },
             Err(failure) => Self::Failed { failure, remembered },
@@ -156,7 +156,7 @@ impl Outcome<ObjectKey> for Sight {
 }
 
 /// The headers of an original, and what tells its states apart.
-pub(super) fn describe(
+pub(crate) fn describe(
     policy: &Policy,
     meta: &Meta,
     media_type: Option<&'static str>,

@@ -10,7 +10,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
 use super::Body;
-use super::conditional::{Wanted, content_range};
+use super::preconditions::{Wanted, content_range};
 use crate::origin::Object;
 
 /// 200, 206 or 304, of a picture of `bytes` whose whole has `headers`.

@@ -10,8 +10,8 @@ use http_body::Body as HttpBody;
 use http_body_util::Either;
 use tokio_util::sync::CancellationToken;
 
-use super::problem::Failure;
-use super::{Body, Proxy, framing};
+use super::error::Failure;
+use super::{Body, Proxy, request_validation};
 use crate::outbox::Notifier;
 use crate::support::error_chain::chain;
 use crate::upload::{Uploads, Written};
@@ -42,7 +42,7 @@ impl Proxy {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let Some(uploads) = &self.uploads else { return self.problem(&Failure::Method) };
-        if let Err(failure) = framing::check(&request).and_then(|()| self.maker.rates().ask(client)) {
+        if let Err(failure) = request_validation::check(&request).and_then(|()| self.maker.rates().ask(client)) {
             return self.problem(&failure);
         }
         let this = self.clone();

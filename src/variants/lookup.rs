@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::super::problem::Failure;
-use super::super::rendition::{Answer, Detail, Provenance, Rendition, Steps, fingerprint};
-use super::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
+use super::make::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
+use super::rendition::{Answer, Detail, Provenance, Rendition, Steps, fingerprint};
 use crate::config::Mode;
 use crate::origin::{Meta, Precondition, StoreError};
+use crate::proxy::error::Failure;
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
 use crate::variant::{ObjectKey, Variant};
 
 /// What the variants' store says.
-pub(super) enum Lookup {
+pub(crate) enum Lookup {
     Found(Answer),
     /// Not there, or not usable; and on what condition the new one may be written.
     Make(Precondition),
@@ -32,7 +32,7 @@ impl Maker {
     /// HEAD for a redirect, GET for the bytes; and if it is there, the original's HEAD beside its bytes, unless originals are
     /// immutable. What is not there costs no look at the original: making it reads that anyway. A store that fails here does
     /// not fail the request: the variant is made.
-    pub(super) async fn look_up(
+    pub(crate) async fn look_up(
         &self,
         key: &ObjectKey,
         variant: &Variant,
@@ -100,18 +100,18 @@ impl Maker {
     }
 
     /// Whether a stored variant was made of the original as it is.
-    pub(in crate::proxy) fn is_made_of(&self, stored: &Meta, original: &Meta) -> bool {
+    pub(crate) fn is_made_of(&self, stored: &Meta, original: &Meta) -> bool {
         self.immutable || metadata(stored, META_ORIGINAL_ETAG) == Some(&*original.etag)
     }
 
     /// Why nothing is made of an original, if that is known before it is read.
-    pub(in crate::proxy) fn refusal(&self, original: &Meta) -> Option<String> {
+    pub(crate) fn refusal(&self, original: &Meta) -> Option<String> {
         let is_too_large = original.bytes > self.original_bytes_max;
         is_too_large.then(|| Failure::too_large(original.bytes, self.original_bytes_max).detail().to_owned())
     }
 
     /// Whether what memory has is made of the original as it is now, and is where a redirect says.
-    pub(super) async fn is_current(
+    pub(crate) async fn is_current(
         &self,
         stale: &Answer,
         key: &ObjectKey,

@@ -11,25 +11,25 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
-use super::problem::Failure;
-use super::purges::{Moment, Purges};
+use super::invalidation_log::{Moment, Purges};
 use super::rendition::Steps;
 use crate::observability::traces;
+use crate::proxy::error::Failure;
 use crate::variant::{Encoding, Geometry, ObjectKey, Variant};
 
 /// The batches that may still be joined.
 #[derive(Debug, Default)]
-pub(super) struct Batches {
+pub(crate) struct Batches {
     open: Mutex<HashMap<ObjectKey, Arc<Batch>, RandomState>>,
 }
 
 /// Those who wait for variants of one original.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) original: ObjectKey,
+pub(crate) struct Batch {
+    pub(crate) original: ObjectKey,
     /// Before the original was read, as purges and as clocks tell it.
-    pub(super) as_of: Moment,
-    pub(super) began: Instant,
+    pub(crate) as_of: Moment,
+    pub(crate) began: Instant,
     /// Of the flight that sees to it.
     span: traces::Link,
     members: Mutex<Vec<Member>>,
@@ -46,16 +46,16 @@ struct Member {
 
 /// A variant's bytes, and what they were made of.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) bytes: Bytes,
-    pub(super) original_etag: Box<str>,
-    pub(super) as_of: Moment,
-    pub(super) began: Instant,
-    pub(super) steps: Steps,
+pub(crate) struct Made {
+    pub(crate) bytes: Bytes,
+    pub(crate) original_etag: Box<str>,
+    pub(crate) as_of: Moment,
+    pub(crate) began: Instant,
+    pub(crate) steps: Steps,
 }
 
 /// How one came to be a member.
-pub(super) enum Boarded {
+pub(crate) enum Boarded {
     /// There was no batch: it has to see that this one is made.
     Opened(Arc<Batch>),
     /// A flight of this span sees to it.
@@ -63,14 +63,14 @@ pub(super) enum Boarded {
 }
 
 /// What a member waits for.
-pub(super) type Awaited = oneshot::Receiver<Result<Made, Failure>>;
+pub(crate) type Awaited = oneshot::Receiver<Result<Made, Failure>>;
 
 /// Variants made by one decoding: a hundred of them would keep a thread, and those who wait, for too long.
 const TAKEN_MAX: usize = 16;
 
 impl Batches {
     /// Joins the open batch of the variant's original. Where there is none, or that was purged since, one is opened.
-    pub(super) fn board(&self, variant: &Variant, purges: &Purges) -> (Awaited, Boarded) {
+    pub(crate) fn board(&self, variant: &Variant, purges: &Purges) -> (Awaited, Boarded) {
         let (reply, awaited) = oneshot::channel();
         let wanted = (variant.geometry, variant.encoding);
         let member = Member { wanted, is_taken: false, reply: Some(reply) };
@@ -93,12 +93,12 @@ impl Batches {
     }
 
     /// How many wait in batches that may still be joined.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         lock(&self.open).values().map(|batch| lock(&batch.members).len()).sum()
     }
 
     /// Lets nobody join `batch` any more.
-    pub(super) fn close(&self, batch: &Arc<Batch>) {
+    pub(crate) fn close(&self, batch: &Arc<Batch>) {
         let mut open = lock(&self.open);
         if open.get(&batch.original).is_some_and(|open| Arc::ptr_eq(open, batch)) {
             open.remove(&batch.original);
@@ -108,12 +108,12 @@ impl Batches {
 
 impl Batch {
     /// What is waited for and has not been taken: in the order of its coming, no more than are made at once.
-    pub(super) fn wanted(&self) -> Vec<(Geometry, Encoding)> {
+    pub(crate) fn wanted(&self) -> Vec<(Geometry, Encoding)> {
         lock(&self.members).iter().filter(|member| member.waits()).map(|member| member.wanted).take(TAKEN_MAX).collect()
     }
 
     /// Takes as many of those as `fit` together, and says which members they are.
-    pub(super) fn take(&self, fit: impl Fn(&[(Geometry, Encoding)]) -> bool) -> Vec<(usize, (Geometry, Encoding))> {
+    pub(crate) fn take(&self, fit: impl Fn(&[(Geometry, Encoding)]) -> bool) -> Vec<(usize, (Geometry, Encoding))> {
         let mut members = lock(&self.members);
         let (mut taken, mut wanted) = (Vec::new(), Vec::new());
         for (place, member) in members.iter_mut().enumerate().filter(|(_, member)| member.waits()) {
@@ -128,20 +128,20 @@ impl Batch {
     }
 
     /// Answers the first who waits: what it wants can never be made.
-    pub(super) fn refuse_first(&self, failure: Failure) {
+    pub(crate) fn refuse_first(&self, failure: Failure) {
         let first = lock(&self.members).iter_mut().find(|member| member.waits()).and_then(|member| member.reply.take());
         first.map(|reply| reply.send(Err(failure)));
     }
 
     /// Answers a member, if it has not been answered.
-    pub(super) fn answer(&self, place: usize, made: Result<Made, Failure>) {
+    pub(crate) fn answer(&self, place: usize, made: Result<Made, Failure>) {
         let reply = lock(&self.members).get_mut(place).and_then(|member| member.reply.take());
         // One that does not wait any more hears nothing.
         reply.map(|reply| reply.send(made));
     }
 
     /// Answers all who have not been answered.
-    pub(super) fn fail(&self, failure: &Failure) {
+    pub(crate) fn fail(&self, failure: &Failure) {
         for reply in lock(&self.members).iter_mut().filter_map(|member| member.reply.take()) {
             let _ = reply.send(Err(failure.clone()));
         }

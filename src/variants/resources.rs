@@ -2,35 +2,35 @@
 
 use std::sync::{Arc, Weak};
 
-use super::super::OpenError;
-use super::super::batch::Batches;
-use super::super::budget::Budget;
-use super::super::lease::Leases;
-use super::super::purges::Purges;
-use super::super::rates::Rates;
-use super::super::write_back::WriteBack;
+use super::batch::Batches;
+use super::invalidation_log::Purges;
+use super::lease::Leases;
+use super::memory_budget::Budget;
+use super::rate_limit::Rates;
+use super::write_back::WriteBack;
 use crate::config::{self, Config};
 use crate::observability::metrics::{Metrics, Pixels, Reading};
 use crate::origin::Store;
+use crate::proxy::OpenError;
 use crate::resize::Resizer;
 use crate::support::tasks::Tasks;
 
 /// Threads, budgets and queues. Clones are the same ones.
 #[derive(Debug, Clone)]
-pub(in crate::proxy) struct Works {
-    pub(super) write_back: WriteBack,
-    pub(super) resizer: Arc<Resizer>,
-    pub(super) times: Pixels,
-    pub(super) downloads: Arc<Budget>,
-    pub(super) pixels: Arc<Budget>,
-    pub(super) batches: Arc<Batches>,
-    pub(super) leases: Option<Leases>,
-    pub(super) rates: Arc<Rates>,
+pub(crate) struct Works {
+    pub(crate) write_back: WriteBack,
+    pub(crate) resizer: Arc<Resizer>,
+    pub(crate) times: Pixels,
+    pub(crate) downloads: Arc<Budget>,
+    pub(crate) pixels: Arc<Budget>,
+    pub(crate) batches: Arc<Batches>,
+    pub(crate) leases: Option<Leases>,
+    pub(crate) rates: Arc<Rates>,
 }
 
 impl Works {
     /// Starts the threads.
-    pub(in crate::proxy) fn start(
+    pub(crate) fn start(
         config: &Config,
         variants: &Store,
         tasks: &Tasks,
@@ -59,7 +59,7 @@ impl Works {
     }
 
     /// The same with these rates. Where they are the same ones, what has been counted goes on.
-    pub(super) fn limited_to(mut self, rates: &config::Rates) -> Self {
+    pub(crate) fn limited_to(mut self, rates: &config::Rates) -> Self {
         if !self.rates.are(rates) {
             self.rates = Arc::new(Rates::new(rates.clone()));
         }
@@ -67,7 +67,7 @@ impl Works {
     }
 
     /// Has queues and budgets shown among the numbers.
-    pub(in crate::proxy) fn watch(&self, metrics: &Metrics) {
+    pub(crate) fn watch(&self, metrics: &Metrics) {
         let waiting = vec![
             reading(Arc::downgrade(&self.batches), |batches| batches.waiting() as u64).label("for", "original"),
             reading(Arc::downgrade(&self.downloads), |budget| budget.waiting() as u64).label("for", "download"),

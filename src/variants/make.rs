@@ -6,25 +6,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
-mod alone;
-mod look_up;
-mod together;
-mod works;
-
-use look_up::Lookup;
-pub(super) use works::Works;
+use super::lookup::Lookup;
+use super::resources::Works;
 
 use super::batch::Made;
-use super::budget::Ticket;
+use super::invalidation_log::Purges;
 use super::lease::{Claim, Lease};
-use super::policy::Policy;
-use super::problem::Failure;
-use super::purges::Purges;
-use super::rates::Rates;
+use super::memory_budget::Ticket;
+use super::rate_limit::Rates;
 use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
 use super::write_back::{Write, Written};
 use crate::config::{Config, Mode};
 use crate::origin::{Attributes, Precondition, Store};
+use crate::proxy::error::Failure;
+use crate::proxy::response_headers::Policy;
 use crate::resize::{Limits, PIPELINE};
 use crate::support::error_chain::chain;
 use crate::support::tasks::Tasks;
@@ -32,40 +27,40 @@ use crate::variant::{ObjectKey, Variant};
 
 /// Everything that a flight needs.
 #[derive(Debug)]
-pub(super) struct Maker {
-    originals: Store,
-    variants: Store,
-    works: Works,
-    policy: Arc<Policy>,
-    purges: Arc<Purges>,
-    tasks: Tasks,
-    mode: Mode,
+pub(crate) struct Maker {
+    pub(crate) originals: Store,
+    pub(crate) variants: Store,
+    pub(crate) works: Works,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) purges: Arc<Purges>,
+    pub(crate) tasks: Tasks,
+    pub(crate) mode: Mode,
     /// Whether originals never change under their keys, so that nothing need be looked at again.
-    immutable: bool,
-    limits: Limits,
-    original_bytes_max: u64,
-    variant_bytes_max: u64,
-    flight_time: Duration,
+    pub(crate) immutable: bool,
+    pub(crate) limits: Limits,
+    pub(crate) original_bytes_max: u64,
+    pub(crate) variant_bytes_max: u64,
+    pub(crate) flight_time: Duration,
 }
 
 /// The metadata that a stored variant carries.
-const META_ORIGINAL_ETAG: &str = "resized-original-etag";
-const META_PIPELINE: &str = "resized-pipeline";
-const META_FINGERPRINT: &str = "resized-fingerprint";
+pub(crate) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
+pub(crate) const META_PIPELINE: &str = "resized-pipeline";
+pub(crate) const META_FINGERPRINT: &str = "resized-fingerprint";
 
 /// How often a variant is looked for and made while other nodes are first each time, with what is not to be used.
 const ATTEMPTS: usize = 3;
 
 /// A downloaded original and its right to the memory.
-struct Original {
-    bytes: Bytes,
-    etag: Box<str>,
-    _ticket: Ticket,
+pub(crate) struct Original {
+    pub(crate) bytes: Bytes,
+    pub(crate) etag: Box<str>,
+    pub(crate) _ticket: Ticket,
 }
 
 impl Maker {
     /// One of these settings that works with what there is.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: &Config,
         works: Works,
         originals: Store,
@@ -91,18 +86,18 @@ impl Maker {
     }
 
     /// What the next maker goes on with.
-    pub(super) fn works(&self) -> Works {
+    pub(crate) fn works(&self) -> Works {
         self.works.clone()
     }
 
     /// What clients may do in a minute, and what may be made.
-    pub(super) fn rates(&self) -> &Rates {
+    pub(crate) fn rates(&self) -> &Rates {
         &self.works.rates
     }
 
     /// The whole flight, within its time, which `client` began. `stale` is what memory has, if it has to be looked after;
     /// where the store fails, it is the answer still.
-    pub(super) async fn make(self: Arc<Self>, variant: Variant, client: IpAddr, stale: Option<Answer>) -> Answer {
+    pub(crate) async fn make(self: Arc<Self>, variant: Variant, client: IpAddr, stale: Option<Answer>) -> Answer {
         let mut steps = Steps::default();
         let flight = self.renew_or_make(&variant, client, stale.as_ref(), &mut steps);
         let failure = match tokio::time::timeout(self.flight_time, flight).await {
@@ -231,7 +226,7 @@ impl Maker {
     }
 
     /// The variant's public URL.
-    fn location(&self, key: &ObjectKey, version: &str, origin: Provenance) -> Result<Answer, Failure> {
+    pub(crate) fn location(&self, key: &ObjectKey, version: &str, origin: Provenance) -> Result<Answer, Failure> {
         let base = self.variants.public_url(key).ok_or(Failure::Internal)?;
         Ok(Answer::Location(Arc::new(Location::new(&self.policy, &base, version, origin)?)))
     }
@@ -249,7 +244,7 @@ impl Maker {
     }
 
     /// Finishes the resize jobs that have begun and ends the threads.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.works.resizer.shutdown();
     }
 }

@@ -9,30 +9,30 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::OpenError;
-use super::rendition::{CACHE_STATUS, SERVER_TIMING};
 use crate::cache::Keep;
 use crate::config::{self, Config};
+use crate::variants::rendition::{CACHE_STATUS, SERVER_TIMING};
 
 #[derive(Debug)]
-pub(super) struct Policy {
-    pub(super) cache_control: HeaderValue,
-    pub(super) redirect_cache_control: HeaderValue,
-    pub(super) original_cache_control: HeaderValue,
-    pub(super) error_cache_control: HeaderValue,
-    pub(super) redirect_status: StatusCode,
-    pub(super) allow_origin: Option<HeaderValue>,
+pub(crate) struct Policy {
+    pub(crate) cache_control: HeaderValue,
+    pub(crate) redirect_cache_control: HeaderValue,
+    pub(crate) original_cache_control: HeaderValue,
+    pub(crate) error_cache_control: HeaderValue,
+    pub(crate) redirect_status: StatusCode,
+    pub(crate) allow_origin: Option<HeaderValue>,
     /// What every image answer has.
     image: HeaderMap,
     /// How long a variant is good.
     keep: Keep,
     /// How long a failure is, or a variant that could not be looked after.
-    pub(super) brief: Duration,
+    pub(crate) brief: Duration,
 }
 
 impl Policy {
     /// # Errors
     /// A value that cannot stand in a header, named by its key in config.
-    pub(super) fn new(config: &Config) -> Result<Self, OpenError> {
+    pub(crate) fn new(config: &Config) -> Result<Self, OpenError> {
         let answers = &config.answers;
         let revalidate_after = config.cache.revalidate_after;
         let allow_origin = optional("answers.allow_origin", &answers.allow_origin)?;
@@ -51,7 +51,7 @@ impl Policy {
     }
 
     /// How long a variant is good still whose original was looked at at `as_of`: what took longer since then leaves less.
-    pub(super) fn keep_since(&self, as_of: Instant) -> Keep {
+    pub(crate) fn keep_since(&self, as_of: Instant) -> Keep {
         match self.keep {
             Keep::Fresh(time) => Keep::Fresh(time.saturating_sub(as_of.elapsed())),
             keep => keep,
@@ -59,7 +59,7 @@ impl Policy {
     }
 
     /// The headers that every image answer has, with room for the rest.
-    pub(super) fn image_headers(&self) -> HeaderMap {
+    pub(crate) fn image_headers(&self) -> HeaderMap {
         self.image.clone()
     }
 }

@@ -5,7 +5,7 @@
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Method, Request, Version};
 
-use super::problem::Failure;
+use super::error::Failure;
 
 /// # Errors
 /// [`Failure::BadRequest`] for an HTTP/1.1 request without exactly one `Host` (RFC 9112 section 3.2), and for a GET or

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes that may be in use at once, and how many may wait how long for theirs. First come, first served.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     free: Arc<Semaphore>,
     bytes_max: u64,
     waiting: AtomicUsize,
@@ -18,13 +18,13 @@ pub(super) struct Budget {
 
 /// The right to use bytes; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     _permit: OwnedSemaphorePermit,
 }
 
 /// Why there is no ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// More than the whole budget: waiting would not help.
     TooLarge { bytes_max: u64 },
     /// Too many are waiting, or the wait was too long.
@@ -35,13 +35,13 @@ pub(super) enum Refusal {
 const UNIT_BYTES: u64 = 4096;
 
 impl Budget {
-    pub(super) fn new(bytes_max: u64, waiting_max: usize, patience: Duration) -> Self {
+    pub(crate) fn new(bytes_max: u64, waiting_max: usize, patience: Duration) -> Self {
         let units = usize::try_from(bytes_max / UNIT_BYTES).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(units)), bytes_max, waiting: AtomicUsize::new(0), waiting_max, patience }
     }
 
     /// A ticket for `bytes`, at once or after a wait.
-    pub(super) async fn ticket(&self, bytes: u64) -> Result<Ticket, Refusal> {
+    pub(crate) async fn ticket(&self, bytes: u64) -> Result<Ticket, Refusal> {
         let units = self.units(bytes)?;
         if let Ok(permit) = self.free.clone().try_acquire_many_owned(units) {
             return Ok(Ticket { _permit: permit });
@@ -53,25 +53,25 @@ impl Budget {
     }
 
     /// A ticket for `bytes` if there is one now.
-    pub(super) fn ticket_now(&self, bytes: u64) -> Result<Ticket, Refusal> {
+    pub(crate) fn ticket_now(&self, bytes: u64) -> Result<Ticket, Refusal> {
         let units = self.units(bytes)?;
         let permit = self.free.clone().try_acquire_many_owned(units).map_err(|_| Refusal::Overloaded)?;
         Ok(Ticket { _permit: permit })
     }
 
     /// The most that one ticket can be for.
-    pub(super) fn bytes_max(&self) -> u64 {
+    pub(crate) fn bytes_max(&self) -> u64 {
         self.bytes_max / UNIT_BYTES * UNIT_BYTES
     }
 
     /// Bytes in use now.
-    pub(super) fn used_bytes(&self) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         let free = (self.free.available_permits() as u64).saturating_mul(UNIT_BYTES);
         self.bytes_max().saturating_sub(free)
     }
 
     /// How many wait now.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 

@@ -20,7 +20,7 @@ use crate::variant::ObjectKey;
 
 /// Leases in the variants' store.
 #[derive(Debug, Clone)]
-pub(super) struct Leases {
+pub(crate) struct Leases {
     variants: Store,
     time: Duration,
     tasks: Tasks,
@@ -29,13 +29,13 @@ pub(super) struct Leases {
 
 /// A lease that is held; given up when dropped.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     _held: oneshot::Sender<()>,
 }
 
 /// How a try to get a lease ended.
 #[derive(Debug)]
-pub(super) enum Claim {
+pub(crate) enum Claim {
     Held(Lease),
     /// Another node has it; a pause has been made.
     Taken,
@@ -45,7 +45,7 @@ pub(super) enum Claim {
 
 /// One node's wait for one lease.
 #[derive(Debug)]
-pub(super) struct Wait<'a> {
+pub(crate) struct Wait<'a> {
     leases: &'a Leases,
     key: ObjectKey,
     /// The lease as it was last seen, and since when.
@@ -66,13 +66,13 @@ const RENEWALS: u32 = 4;
 
 impl Leases {
     /// `None` if config wants none.
-    pub(super) fn new(fleet: &config::Fleet, variants: Store, tasks: Tasks, counts: metrics::Leases) -> Option<Self> {
+    pub(crate) fn new(fleet: &config::Fleet, variants: Store, tasks: Tasks, counts: metrics::Leases) -> Option<Self> {
         fleet.lease.then(|| Self { variants, time: fleet.lease_time, tasks, counts })
     }
 
     /// Begins to wait for the right to make the variant that is stored under `variant`; `None` if its key is too long for
     /// another beside it.
-    pub(super) fn wait(&self, variant: &ObjectKey) -> Option<Wait<'_>> {
+    pub(crate) fn wait(&self, variant: &ObjectKey) -> Option<Wait<'_>> {
         // No variant is called so: "lease" is no format.
         let key = ObjectKey::new(&format!("{variant}.lease")).ok()?;
         Some(Wait { leases: self, key, seen: None, changed: Instant::now(), tries: 0, takes_over: false })
@@ -114,7 +114,7 @@ impl Leases {
 
 impl Wait<'_> {
     /// One try. Where another node has the lease it ends after a pause, and the variant may be there by then.
-    pub(super) async fn claim(&mut self) -> Claim {
+    pub(crate) async fn claim(&mut self) -> Claim {
         match self.try_claim().await {
             Ok(Some(etag)) => {
                 let counts = &self.leases.counts;

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::problem::Failure;
-use super::rendition::SERVER_TIMING;
+use super::error::Failure;
 use super::{Body, Proxy, full, with_headers};
 use crate::origin::StoreError;
 use crate::variant::Named;
+use crate::variants::rendition::SERVER_TIMING;
 
 impl Proxy {
     /// Answers with what `path` asks for, made of `original` in place of a stored one. Nothing is stored, remembered or counted

@@ -12,16 +12,16 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::conditional::unsatisfied_range;
-use super::rates::Limited;
+use super::preconditions::unsatisfied_range;
 use crate::observability::metrics::Outcome;
 use crate::origin::StoreError;
 use crate::resize::RenderError;
 use crate::support::error_chain::chain;
+use crate::variants::rate_limit::Limited;
 
 /// Why a request has no picture for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The path cannot name an object.
     BadPath(Arc<str>),
     /// Where the request ends or whom it is for is ambiguous; the connection is closed after the answer.
@@ -63,7 +63,7 @@ struct Problem<'a> {
 
 impl Failure {
     /// How a broken store is told; logged here with its cause, once.
-    pub(super) fn of_store(what: &'static str, error: &StoreError) -> Self {
+    pub(crate) fn of_store(what: &'static str, error: &StoreError) -> Self {
         match error {
             StoreError::TooLarge { bytes, bytes_max } => Self::too_large(*bytes, *bytes_max),
             StoreError::RangeNotSatisfiable { bytes } => Self::RangeNotSatisfiable { bytes: *bytes },
@@ -84,7 +84,7 @@ impl Failure {
     }
 
     /// How pixels that cannot be made are told.
-    pub(super) fn of_render(error: &RenderError) -> Self {
+    pub(crate) fn of_render(error: &RenderError) -> Self {
         match error {
             RenderError::UnsupportedFormat { .. }
             | RenderError::NotAnImage
@@ -115,13 +115,13 @@ impl Failure {
     }
 
     /// The original has more bytes than we take.
-    pub(super) fn too_large(bytes: u64, bytes_max: u64) -> Self {
+    pub(crate) fn too_large(bytes: u64, bytes_max: u64) -> Self {
         let text = format!("the original has {bytes} bytes; at most {bytes_max} are taken (limits.original_bytes)");
         Self::Unprocessable(text.into())
     }
 
     /// Whether the same request would fail again right away, so that the failure may be answered from memory.
-    pub(super) fn is_lasting(&self) -> bool {
+    pub(crate) fn is_lasting(&self) -> bool {
         matches!(self, Self::NotFound(_) | Self::SizeRefused(_) | Self::Unprocessable(_))
     }
 
@@ -143,7 +143,7 @@ impl Failure {
     }
 
     /// How it is counted.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::BadPath(_) | Self::BadRequest(_) | Self::Method => Outcome::BadRequest,
             Self::Forbidden(_) => Outcome::Forbidden,
@@ -178,7 +178,7 @@ impl Failure {
         }
     }
 
-    pub(super) fn detail(&self) -> &str {
+    pub(crate) fn detail(&self) -> &str {
         match self {
             Self::BadPath(detail)
             | Self::Forbidden(detail)
@@ -198,7 +198,7 @@ impl Failure {
     }
 
     /// The whole answer: status, headers and JSON. `cache_control` is for failures that may be cached briefly.
-    pub(super) fn answer(&self, cache_control: &HeaderValue) -> (StatusCode, HeaderMap, Vec<u8>) {
+    pub(crate) fn answer(&self, cache_control: &HeaderValue) -> (StatusCode, HeaderMap, Vec<u8>) {
         let status = self.status();
         let problem = Problem {
             r#type: &format!("urn:resized:problem:{}", self.name()),
@@ -226,7 +226,7 @@ impl Failure {
 }
 
 /// What may be asked of a picture.
-pub(super) const ALLOWED: &str = "GET, HEAD, OPTIONS";
+pub(crate) const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// When a client that met an overload may come again.
 const RETRY: Duration = Duration::from_secs(1);

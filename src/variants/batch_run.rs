@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::batch::{Batch, Batches, Boarded, Made};
-use super::super::budget::{Refusal, Ticket};
-use super::super::problem::Failure;
-use super::super::rendition::Steps;
-use super::{Maker, Original};
+use super::batch::{Batch, Batches, Boarded, Made};
+use super::make::{Maker, Original};
+use super::memory_budget::{Refusal, Ticket};
+use super::rendition::Steps;
 use crate::observability::metrics::Wait;
 use crate::observability::traces;
 use crate::origin::StoreError;
+use crate::proxy::error::Failure;
 use crate::resize::{Header, RenderError};
 use crate::variant::{ObjectKey, Variant};
 
 impl Maker {
     /// The variant's bytes, made together with whatever other variants of its original are asked for meanwhile.
-    pub(super) async fn together(self: &Arc<Self>, variant: &Variant, steps: &mut Steps) -> Result<Made, Failure> {
+    pub(crate) async fn together(self: &Arc<Self>, variant: &Variant, steps: &mut Steps) -> Result<Made, Failure> {
         let (awaited, boarded) = self.works.batches.board(variant, &self.purges);
         let made = match boarded {
             Boarded::Opened(batch) => {
@@ -116,7 +116,7 @@ impl Maker {
         traces::step("render", rendered).await.map_err(|error| Failure::of_render(&error))
     }
 
-    pub(super) async fn download_ticket(&self, length: u64) -> Result<Ticket, Failure> {
+    pub(crate) async fn download_ticket(&self, length: u64) -> Result<Ticket, Failure> {
         let start = Instant::now();
         let ticket = self.works.downloads.ticket(length).await;
         self.works.times.waited(Wait::Download, start.elapsed());
@@ -126,7 +126,7 @@ impl Maker {
         })
     }
 
-    pub(super) async fn pixel_ticket(&self, bytes: u64) -> Result<Ticket, Failure> {
+    pub(crate) async fn pixel_ticket(&self, bytes: u64) -> Result<Ticket, Failure> {
         let start = Instant::now();
         let ticket = self.works.pixels.ticket(bytes).await;
         self.works.times.waited(Wait::Pixels, start.elapsed());

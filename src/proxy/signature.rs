@@ -6,7 +6,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Response};
 
 use super::Proxy;
-use super::problem::Failure;
+use super::error::Failure;
 use crate::config::Require;
 use crate::variant::{Named, Signature};
 

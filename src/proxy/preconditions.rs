@@ -7,18 +7,18 @@ use headers::{HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUn
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::problem::Failure;
+use super::error::Failure;
 
 /// What tells one state of a picture from another (RFC 9110 section 8.8).
 #[derive(Debug, Clone)]
-pub(super) struct Validators {
-    pub(super) etag: headers::ETag,
-    pub(super) last_modified: SystemTime,
+pub(crate) struct Validators {
+    pub(crate) etag: headers::ETag,
+    pub(crate) last_modified: SystemTime,
 }
 
 /// What of the picture to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// All of it: 200.
     Whole,
     /// These bytes: 206.
@@ -31,7 +31,7 @@ pub(super) enum Wanted {
 ///
 /// # Errors
 /// [`Failure::PreconditionFailed`] (412) and [`Failure::RangeNotSatisfiable`] (416).
-pub(super) fn wanted(
+pub(crate) fn wanted(
     method: &Method,
     request: &HeaderMap,
     validators: &Validators,
@@ -102,12 +102,12 @@ fn single_range(value: &str) -> Option<(Option<u64>, Option<u64>)> {
 }
 
 /// `Content-Range` of a part (RFC 9110 section 14.4).
-pub(super) fn content_range(part: &RangeInclusive<u64>, bytes: u64) -> HeaderValue {
+pub(crate) fn content_range(part: &RangeInclusive<u64>, bytes: u64) -> HeaderValue {
     header(&format!("bytes {}-{}/{bytes}", part.start(), part.end()))
 }
 
 /// `Content-Range` of a 416.
-pub(super) fn unsatisfied_range(bytes: u64) -> HeaderValue {
+pub(crate) fn unsatisfied_range(bytes: u64) -> HeaderValue {
     header(&format!("bytes */{bytes}"))
 }
 

@@ -7,7 +7,7 @@ use crate::variant::ObjectKey;
 
 /// The latest purges, numbered.
 #[derive(Debug, Default)]
-pub(super) struct Purges(Mutex<Log>);
+pub(crate) struct Purges(Mutex<Log>);
 
 #[derive(Debug, Default)]
 struct Log {
@@ -18,17 +18,17 @@ struct Log {
 
 /// A point in the order of purges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(u64);
+pub(crate) struct Moment(u64);
 
 /// As many as may well come while one variant is made and stored.
 const LATEST_MAX: usize = 4096;
 
 impl Purges {
-    pub(super) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         Moment(self.log().count)
     }
 
-    pub(super) fn record(&self, original: &ObjectKey) {
+    pub(crate) fn record(&self, original: &ObjectKey) {
         let mut log = self.log();
         log.latest.push_back(original.clone());
         log.count += 1;
@@ -38,7 +38,7 @@ impl Purges {
     }
 
     /// Whether `original` was purged since `moment`; also if so many were that it is no longer known.
-    pub(super) fn since(&self, moment: Moment, original: &ObjectKey) -> bool {
+    pub(crate) fn since(&self, moment: Moment, original: &ObjectKey) -> bool {
         let log = self.log();
         let since = usize::try_from(log.count - moment.0).unwrap_or(usize::MAX);
         since > log.latest.len() || log.latest.iter().rev().take(since).any(|purged| purged == original)

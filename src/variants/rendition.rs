@@ -8,21 +8,21 @@ use headers::{HeaderMapExt, LastModified};
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::conditional::Validators;
-use super::policy::Policy;
-use super::problem::Failure;
 use crate::cache::{Keep, Outcome, Source};
 use crate::observability::{metrics, traces};
+use crate::proxy::error::Failure;
+use crate::proxy::preconditions::Validators;
+use crate::proxy::response_headers::Policy;
 use crate::variant::Variant;
 
 /// RFC 9211.
-pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// W3C Server-Timing.
-pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// What asking for a variant ends with.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Rendition(Arc<Rendition>),
     Location(Arc<Location>),
     Failed { failure: Failure, remembered: Duration },
@@ -30,38 +30,38 @@ pub(super) enum Answer {
 
 /// Bytes and headers of a variant.
 #[derive(Debug, Clone)]
-pub(super) struct Rendition {
+pub(crate) struct Rendition {
     /// As a hit is answered: only what differs otherwise is set again.
-    pub(super) headers: HeaderMap,
-    pub(super) bytes: Bytes,
-    pub(super) validators: Validators,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+    pub(crate) validators: Validators,
     origin: Provenance,
     keep: Keep,
 }
 
 /// Where a stored variant is.
 #[derive(Debug, Clone)]
-pub(super) struct Location {
-    pub(super) headers: HeaderMap,
+pub(crate) struct Location {
+    pub(crate) headers: HeaderMap,
     /// The part of the URL that tells it from what was there before.
-    pub(super) version: Box<str>,
+    pub(crate) version: Box<str>,
     origin: Provenance,
     keep: Keep,
 }
 
 /// How a flight came to its answer.
 #[derive(Debug, Clone)]
-pub(super) struct Provenance {
-    pub(super) detail: Detail,
-    pub(super) steps: Steps,
+pub(crate) struct Provenance {
+    pub(crate) detail: Detail,
+    pub(crate) steps: Steps,
     /// The ETag of the original that the variant was made of; empty if that is not known.
-    pub(super) original_etag: Box<str>,
+    pub(crate) original_etag: Box<str>,
     /// When that was so: from then on it is good for as long as config says.
-    pub(super) as_of: Instant,
+    pub(crate) as_of: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Detail {
+pub(crate) enum Detail {
     /// Decoded, resized, encoded.
     Made,
     /// Found in the variants' store.
@@ -98,11 +98,11 @@ impl Detail {
 
 /// What took how long in a flight: the text of `Server-Timing`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Steps(Vec<(&'static str, Duration)>);
+pub(crate) struct Steps(Vec<(&'static str, Duration)>);
 
 impl Steps {
     /// Waits for `step` and notes how long it took; it is a step of the current span, too.
-    pub(super) async fn time<T>(&mut self, name: &'static str, step: impl Future<Output = T>) -> T {
+    pub(crate) async fn time<T>(&mut self, name: &'static str, step: impl Future<Output = T>) -> T {
         let start = Instant::now();
         let result = traces::step(name, step).await;
         self.note(name, start.elapsed());
@@ -110,17 +110,17 @@ impl Steps {
     }
 
     /// Notes that a step took `time`.
-    pub(super) fn note(&mut self, name: &'static str, time: Duration) {
+    pub(crate) fn note(&mut self, name: &'static str, time: Duration) {
         self.0.push((name, time));
     }
 
     /// These and then those of `other`.
-    pub(super) fn append(&mut self, other: &mut Self) {
+    pub(crate) fn append(&mut self, other: &mut Self) {
         self.0.append(&mut other.0);
     }
 
     /// The value of `Server-Timing`.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         let steps: Vec<_> =
             self.0.iter().map(|(name, time)| format!("{name};dur={:.1}", time.as_secs_f64() * 1000.0)).collect();
         HeaderValue::try_from(steps.join(", ")).ok()
@@ -129,7 +129,7 @@ impl Steps {
 
 /// The strong ETag of bytes: 128 bits of their SHA-256 in hexadecimal, without quotes. The same on every node and
 /// after every restart.
-pub(super) fn fingerprint(bytes: &[u8]) -> String {
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().take(16).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -139,7 +139,7 @@ pub(super) fn fingerprint(bytes: &[u8]) -> String {
 
 impl Rendition {
     /// A rendition whose bytes are what `media_type` says, and have this [`fingerprint`].
-    pub(super) fn new(
+    pub(crate) fn new(
         policy: &Policy,
         media_type: &'static str,
         bytes: Bytes,
@@ -168,7 +168,7 @@ impl Rendition {
 
     /// For an answer that could not be stored though it had to be, or whose original is changing: good once, and not for
     /// long.
-    pub(super) fn passing(mut self, policy: &Policy) -> Self {
+    pub(crate) fn passing(mut self, policy: &Policy) -> Self {
         self.headers.insert(CACHE_CONTROL, policy.error_cache_control.clone());
         self.keep = Keep::Never;
         self
@@ -178,7 +178,7 @@ impl Rendition {
 impl Location {
     /// A redirect to `base`, which is where a variant is stored, stamped with its version: a copy of what it once was is never
     /// met under that URL.
-    pub(super) fn new(policy: &Policy, base: &str, version: &str, origin: Provenance) -> Result<Self, Failure> {
+    pub(crate) fn new(policy: &Policy, base: &str, version: &str, origin: Provenance) -> Result<Self, Failure> {
         let url = format!("{base}?v={version}");
         let mut headers = policy.image_headers();
         headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
@@ -191,12 +191,12 @@ impl Location {
 
 impl Answer {
     /// The same, whose original was looked after since `as_of`.
-    pub(super) fn renewed(&self, policy: &Policy, as_of: Instant, steps: Steps) -> Self {
+    pub(crate) fn renewed(&self, policy: &Policy, as_of: Instant, steps: Steps) -> Self {
         self.again(policy.keep_since(as_of), Detail::Revalidated, steps)
     }
 
     /// The same, in place of a failure of the store; good until the store is tried again.
-    pub(super) fn stale(&self, policy: &Policy, steps: Steps) -> Self {
+    pub(crate) fn stale(&self, policy: &Policy, steps: Steps) -> Self {
         self.again(Keep::Fresh(policy.brief), Detail::Stale, steps)
     }
 
@@ -221,7 +221,7 @@ impl Answer {
     }
 
     /// Of what original it was made; `None` for a failure.
-    pub(super) fn original_etag(&self) -> Option<&str> {
+    pub(crate) fn original_etag(&self) -> Option<&str> {
         match self {
             Self::Rendition(rendition) => Some(&rendition.origin.original_etag),
             Self::Location(location) => Some(&location.origin.original_etag),
@@ -230,7 +230,7 @@ impl Answer {
     }
 
     /// How an answer is counted.
-    pub(super) fn outcome(&self, source: Source) -> metrics::Outcome {
+    pub(crate) fn outcome(&self, source: Source) -> metrics::Outcome {
         let detail = match self {
             Self::Failed { failure, .. } => return failure.outcome(),
             Self::Rendition(rendition) => rendition.origin.detail,
@@ -245,7 +245,7 @@ impl Answer {
     }
 
     /// Says in `headers` where this answer came from, when it was not memory.
-    pub(super) fn describe(&self, source: Source, headers: &mut HeaderMap) {
+    pub(crate) fn describe(&self, source: Source, headers: &mut HeaderMap) {
         let origin = match self {
             Self::Rendition(rendition) => &rendition.origin,
             Self::Location(location) => &location.origin,
@@ -308,7 +308,7 @@ mod tests {
         let sources = [Source::Hit, Source::Led, Source::Joined];
         let mut all: BTreeSet<_> =
             sources.iter().flat_map(|source| details.map(|detail| detail.cache_status(*source))).collect();
-        all.insert(super::super::original::NOT_KEPT);
+        all.insert(crate::proxy::original::NOT_KEPT);
         assert_eq!(listed, all);
     }
 }

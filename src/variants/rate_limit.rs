@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::problem::Failure;
 use crate::config;
+use crate::proxy::error::Failure;
 use crate::support::rate_limiter::{Quota, network};
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     config: config::Rates,
     variants_per_original: Option<Quota>,
     variants_per_client: Option<Quota>,
@@ -18,7 +18,7 @@ pub(super) struct Rates {
 
 /// Whose rate was over its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Limited {
+pub(crate) enum Limited {
     /// New variants of one original.
     Original,
     /// New variants for one client.
@@ -28,7 +28,7 @@ pub(super) enum Limited {
 }
 
 impl Rates {
-    pub(super) fn new(config: config::Rates) -> Self {
+    pub(crate) fn new(config: config::Rates) -> Self {
         Self {
             variants_per_original: Quota::unless_zero(config.variants_per_original),
             variants_per_client: Quota::unless_zero(config.variants_per_client),
@@ -38,12 +38,12 @@ impl Rates {
     }
 
     /// Whether they are what `config` says.
-    pub(super) fn are(&self, config: &config::Rates) -> bool {
+    pub(crate) fn are(&self, config: &config::Rates) -> bool {
         self.config == *config
     }
 
     /// Counts a variant that is new and is made because `client` asked for it.
-    pub(super) fn make(&self, original: &ObjectKey, client: IpAddr) -> Result<(), Failure> {
+    pub(crate) fn make(&self, original: &ObjectKey, client: IpAddr) -> Result<(), Failure> {
         if let Some(quota) = &self.variants_per_client {
             quota.take(&network(client)).map_err(|wait| Failure::limited(Limited::Client, wait))?;
         }
@@ -54,7 +54,7 @@ impl Rates {
     }
 
     /// Counts a request.
-    pub(super) fn ask(&self, client: IpAddr) -> Result<(), Failure> {
+    pub(crate) fn ask(&self, client: IpAddr) -> Result<(), Failure> {
         match &self.requests_per_client {
             Some(quota) => quota.take(&network(client)).map_err(|wait| Failure::limited(Limited::Requests, wait)),
             None => Ok(()),
@@ -63,7 +63,7 @@ impl Rates {
 }
 
 impl Limited {
-    pub(super) fn detail(self) -> &'static str {
+    pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::Original => {
                 "too many new sizes of this picture are asked for; try again after the time in Retry-After"

@@ -5,15 +5,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::super::problem::Failure;
-use super::super::rendition::Steps;
-use super::Maker;
+use super::make::Maker;
+use super::rendition::Steps;
+use crate::proxy::error::Failure;
 use crate::resize::Header;
 use crate::variant::Variant;
 
 impl Maker {
     /// The variant's bytes, made of `original` under the same tickets and limits and on the same threads as all others.
-    pub(in crate::proxy) async fn alone(&self, variant: &Variant, original: Bytes) -> Result<(Bytes, Steps), Failure> {
+    pub(crate) async fn alone(&self, variant: &Variant, original: Bytes) -> Result<(Bytes, Steps), Failure> {
         let made = tokio::time::timeout(self.flight_time, self.make_alone(variant, original)).await;
         made.unwrap_or(Err(Failure::Overloaded))
     }

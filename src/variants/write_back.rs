@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::budget::Budget;
+use super::invalidation_log::{Moment, Purges};
 use super::lease::Lease;
-use super::purges::{Moment, Purges};
+use super::memory_budget::Budget;
 use crate::observability::metrics::WriteBacks;
 use crate::observability::traces;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
@@ -17,23 +17,23 @@ use crate::variant::ObjectKey;
 
 /// An object to be written.
 #[derive(Debug, Clone)]
-pub(super) struct Write {
-    pub(super) key: ObjectKey,
-    pub(super) bytes: Bytes,
-    pub(super) attributes: Attributes,
-    pub(super) precondition: Precondition,
+pub(crate) struct Write {
+    pub(crate) key: ObjectKey,
+    pub(crate) bytes: Bytes,
+    pub(crate) attributes: Attributes,
+    pub(crate) precondition: Precondition,
     /// What the object was made of.
-    pub(super) original: ObjectKey,
+    pub(crate) original: ObjectKey,
     /// When that was read: a purge since then makes it void.
-    pub(super) as_of: Moment,
+    pub(crate) as_of: Moment,
     /// The right to make it, given up when it is written or given up on.
     #[expect(dead_code, reason = "held for as long as the write is")]
-    pub(super) lease: Option<Arc<Lease>>,
+    pub(crate) lease: Option<Arc<Lease>>,
 }
 
 /// How a write ended that met no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// It is in the store.
     Stored,
     /// It is not: another node wrote one first, which stands.
@@ -44,7 +44,7 @@ pub(super) enum Written {
 
 /// The way into the variants' store: at once, or behind the answer.
 #[derive(Debug, Clone)]
-pub(super) struct WriteBack {
+pub(crate) struct WriteBack {
     variants: Store,
     purges: Arc<Purges>,
     queue: Arc<Budget>,
@@ -57,12 +57,12 @@ const RETRIES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(
 
 impl WriteBack {
     /// At most `bytes_max` may be on their way behind answers.
-    pub(super) fn new(variants: Store, purges: Arc<Purges>, bytes_max: u64, tasks: Tasks, counts: WriteBacks) -> Self {
+    pub(crate) fn new(variants: Store, purges: Arc<Purges>, bytes_max: u64, tasks: Tasks, counts: WriteBacks) -> Self {
         Self { variants, purges, queue: Arc::new(Budget::new(bytes_max, 0, Duration::ZERO)), tasks, counts }
     }
 
     /// Writes and waits until the store has confirmed it. If another node was first, its bytes stand.
-    pub(super) async fn now(&self, write: Write) -> Result<Written, StoreError> {
+    pub(crate) async fn now(&self, write: Write) -> Result<Written, StoreError> {
         let is_void = || self.purges.since(write.as_of, &write.original);
         if is_void() {
             return Ok(Written::Void);
@@ -88,7 +88,7 @@ impl WriteBack {
 
     /// Writes behind the answer, on a task that shutdown waits for. What finds the queue full is dropped: the variant
     /// is made again when it is asked for after memory has forgotten it.
-    pub(super) fn later(&self, write: Write) {
+    pub(crate) fn later(&self, write: Write) {
         let Ok(ticket) = self.queue.ticket_now(write.bytes.len() as u64) else {
             self.counts.dropped.inc();
             tracing::warn!(key = %write.key, "write-back queue is full; the variant is not stored");
@@ -102,7 +102,7 @@ impl WriteBack {
     }
 
     /// What counts the bytes on their way behind answers.
-    pub(super) fn queue(&self) -> Weak<Budget> {
+    pub(crate) fn queue(&self) -> Weak<Budget> {
         Arc::downgrade(&self.queue)
     }
 
