@@ -16,29 +16,15 @@ use crate::support::priority;
 use crate::variant::ObjectKey;
 
 mod body;
-mod circuit;
 mod file;
-mod file_part;
 pub mod probe;
 mod s3;
-mod s3_client;
-mod s3_read;
-mod s3_place;
-mod s3_sign;
-mod s3_retry;
-mod s3_refusal;
-mod s3_object;
-mod s3_failure;
-mod count;
-mod s3_parts;
 mod address;
-mod walk;
 mod spool;
-mod presign;
 
 pub use address::OpenError;
 pub use body::Body;
-pub use presign::Presigner;
+pub use s3::presign::Presigner;
 pub use spool::Spool;
 
 use address::Address;

@@ -1,5 +1,6 @@
 //! Helpers that every layer may use.
 
+pub mod circuit_breaker;
 pub mod current;
 pub mod error_chain;
 pub mod https;

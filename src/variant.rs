@@ -25,7 +25,7 @@ mod encoding;
 mod suffix;
 mod sizes;
 mod signer;
-mod territory;
+mod reserved_keys;
 mod grammar;
 mod parse;
 mod show;

@@ -109,7 +109,7 @@ fn only_the_way_to_the_stores_and_to_who_is_named_in_config_connects_to_anything
             .any(|path| source.path == Path::new(path));
         assert!(found.is_empty() || may, "{}: {found:?}", source.path.display());
         let senders =
-            ["origin/s3_read.rs", "outbox/client.rs", "observability/traces/collector.rs", "cli/purge/client.rs"];
+            ["origin/s3/read.rs", "outbox/client.rs", "observability/traces/collector.rs", "cli/purge/client.rs"];
         let may = senders.iter().any(|path| source.path == Path::new(path));
         assert!(!source.code.contains("https::Client") || may, "{} sends requests", source.path.display());
     }

@@ -9,7 +9,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 
 use super::StoreError;
-use super::file_part::FilePart;
+use super::file::part::FilePart;
 
 /// Chunks of bytes. It yields as many as were promised or fails: an end that comes early is an error, and what comes too
 /// much is cut off. Bytes that are not those of the answer's checksum are an error too, behind the last of them. Dropping it

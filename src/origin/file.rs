@@ -15,14 +15,18 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::file_part::{CHUNK_BYTES, FilePart};
 use super::spool::{self, Place, Spool};
-use super::walk::{self, Wanted};
 use super::{
     Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
 };
 use crate::support::priority;
 use crate::variant::ObjectKey;
+
+mod list;
+pub(super) mod part;
+
+use list::Wanted;
+use part::{CHUNK_BYTES, FilePart};
 
 #[derive(Debug)]
 pub(super) struct FileStore {
@@ -149,7 +153,7 @@ impl FileStore {
     fn page(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<Page, StoreError> {
         // One more than the page holds says whether there is another page.
         let mut keys =
-            walk::keys(&self.root, OWN_FOLDER, Wanted { prefix, after, keys_max: objects_max + 1 }).map_err(failed)?;
+            list::keys(&self.root, OWN_FOLDER, Wanted { prefix, after, keys_max: objects_max + 1 }).map_err(failed)?;
         let is_last = keys.len() <= objects_max;
         keys.truncate(objects_max);
         let next = if is_last { None } else { keys.last().map(ToString::to_string) };

@@ -1,4 +1,4 @@
-//! Objects in a bucket: read by requests of our own ([`super::s3_read`]), all else through the AWS SDK.
+//! Objects in a bucket: read by requests of our own ([`read`]), all else through the AWS SDK.
 //!
 //! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the bucket, without which S3
 //! answers 403 for what does not exist. A 403 is never taken for a miss.
@@ -12,19 +12,32 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::circuit::{Circuit, Ending};
-use super::count::Count;
-use super::s3_client::client_config;
-use super::s3_failure::{absent_or, failed, status};
-use super::s3_parts::PARTS_MAX;
-use super::s3_read::Reads;
-use super::s3_retry::jitter;
 use super::{
     Attributes, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
 };
 use crate::config;
 use crate::observability::metrics;
+use crate::support::circuit_breaker::{Circuit, Ending};
 use crate::variant::ObjectKey;
+
+mod client;
+mod endpoint;
+mod error;
+mod instrument;
+mod multipart;
+mod object;
+pub(super) mod presign;
+mod read;
+mod retry;
+mod sdk_error;
+mod sign;
+
+use client::client_config;
+use instrument::Count;
+use multipart::PARTS_MAX;
+use read::Reads;
+use retry::jitter;
+use sdk_error::{absent_or, failed, status};
 
 #[derive(Debug)]
 pub(super) struct S3Store {

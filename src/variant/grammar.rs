@@ -1,8 +1,8 @@
 //! The URL grammar of one configuration, built once. Its verbs are in `parse` and `show`.
 
+use super::reserved_keys::Territory;
 use super::sizes::Sizes;
 use super::suffix::Suffixes;
-use super::territory::Territory;
 use super::{Encoding, Format, Quality, Variant};
 use crate::config::Config;
 

@@ -112,8 +112,8 @@ impl Intercept for Look {
 
 #[cfg(test)]
 mod tests {
-    use super::super::count::Count;
-    use super::super::s3_client::client_config;
+    use super::super::client::client_config;
+    use super::super::instrument::Count;
     use super::*;
     use crate::config;
     use crate::observability::metrics;

@@ -13,14 +13,15 @@ use http::{Method, Request, Response};
 use http_body_util::Full;
 use percent_encoding::utf8_percent_encode;
 
-use super::count::Count;
-use super::s3_client::POOL_IDLE;
-use super::s3_place::Place;
-use super::s3_refusal::Refusal;
-use super::s3_retry::{Retries, passes};
-use super::s3_sign::Signer;
-use super::{ByteRange, Meta, Object, StoreError, address, s3_object, within};
+use super::client::POOL_IDLE;
+use super::endpoint::Place;
+use super::error::Refusal;
+use super::instrument::Count;
+use super::object;
+use super::retry::{Retries, passes};
+use super::sign::Signer;
 use crate::config;
+use crate::origin::{ByteRange, Meta, Object, StoreError, address, within};
 use crate::support::error_chain::chain;
 use crate::support::https::{self, AGENT, Incoming, Protocols};
 use crate::variant::ObjectKey;
@@ -79,12 +80,12 @@ impl Reads {
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
         let answer = self.answer(&Method::HEAD, key, None).await?;
-        answer.map(|answer| s3_object::meta(answer.headers())).transpose()
+        answer.map(|answer| object::meta(answer.headers())).transpose()
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
         let answer = self.answer(&Method::GET, key, range).await?;
-        answer.map(|answer| s3_object::object(answer, range, self.read_timeout)).transpose()
+        answer.map(|answer| object::object(answer, range, self.read_timeout)).transpose()
     }
 
     /// The answer up to its body, after as many tries as it takes; `None` if there is no such object.

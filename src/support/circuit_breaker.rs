@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::observability::metrics::Counter;
 
 #[derive(Debug)]
-pub(super) struct Circuit {
+pub(crate) struct Circuit {
     failures_max: u32,
     pause: Duration,
     state: Mutex<State>,
@@ -28,7 +28,7 @@ enum State {
 
 /// How a request ended, as far as the circuit is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// The store answered, if only with a refusal.
     Answered,
     /// It did not, or said that it cannot.
@@ -37,24 +37,24 @@ pub(super) enum Ending {
 
 /// The right to send one request.
 #[derive(Debug)]
-pub(super) struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     circuit: &'a Circuit,
     is_probe: bool,
     is_ended: bool,
 }
 
 impl Circuit {
-    pub(super) fn new(failures_max: u32, pause: Duration, openings: Counter) -> Self {
+    pub(crate) fn new(failures_max: u32, pause: Duration, openings: Counter) -> Self {
         Self { failures_max, pause, state: Mutex::new(State::Closed { failures: 0 }), openings }
     }
 
     /// Whether the store counts as gone.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !matches!(*self.state(), State::Closed { .. })
     }
 
     /// `None` while the circuit is open.
-    pub(super) fn pass(&self) -> Option<Pass<'_>> {
+    pub(crate) fn pass(&self) -> Option<Pass<'_>> {
         let mut state = self.state();
         let is_probe = match *state {
             State::Closed { .. } => false,
@@ -97,7 +97,7 @@ impl Circuit {
 }
 
 impl Pass<'_> {
-    pub(super) fn ended(mut self, ending: Ending) {
+    pub(crate) fn ended(mut self, ending: Ending) {
         self.is_ended = true;
         self.circuit.ended(self.is_probe, ending);
     }

@@ -10,8 +10,8 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use http::Request;
 
-use super::s3_place::Identities;
-use super::{BoxError, StoreError};
+use super::endpoint::Identities;
+use crate::origin::{BoxError, StoreError};
 
 /// Signs requests that have no body.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ mod tests {
     use aws_sdk_s3::Client;
     use aws_sdk_s3::config::{Config, Credentials, Region};
 
-    use super::super::s3_place::Place;
+    use super::super::endpoint::Place;
     use super::*;
 
     /// A signer whose n-th credentials are good for `time`.

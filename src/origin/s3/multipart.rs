@@ -1,6 +1,6 @@
 //! Objects that come in by and by: one PUT if they are small, else S3's multipart upload.
 //!
-//! Needs `s3:AbortMultipartUpload` besides what [`super::s3`] needs.
+//! Needs `s3:AbortMultipartUpload` besides what [`super`] needs.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,11 +12,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::s3::{CONFLICT_PAUSES_MS, S3Store};
-use super::s3_failure::{failed, status};
-use super::s3_retry::jitter;
-use super::spool::{self, Spool};
-use super::{Attributes, Precondition, Put, StoreError, within};
+use super::retry::jitter;
+use super::sdk_error::{failed, status};
+use super::{CONFLICT_PAUSES_MS, S3Store};
+use crate::origin::spool::{self, Spool};
+use crate::origin::{Attributes, Precondition, Put, StoreError, within};
 use crate::support::priority;
 use crate::variant::ObjectKey;
 
@@ -30,7 +30,7 @@ const PARTS_A_UPLOAD_MAX: u64 = 10_000;
 pub(super) const PARTS_MAX: usize = 2;
 
 impl S3Store {
-    pub(super) async fn put_spooled(
+    pub(in crate::origin) async fn put_spooled(
         &self,
         key: &ObjectKey,
         spool: &Spool,

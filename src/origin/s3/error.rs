@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Limited};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::{BoxError, StoreError};
+use crate::origin::{BoxError, StoreError};
 use crate::support::https::Incoming;
 
 /// An answer that is none.

@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
-use super::StoreError;
-use super::s3_refusal::Refusal;
+use super::error::Refusal;
+use crate::origin::StoreError;
 
 /// The status of S3's answer, if there was one.
 pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {

@@ -12,7 +12,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIF
 use http::{HeaderMap, HeaderName, Response};
 use http_body_util::BodyExt;
 
-use super::{Body, ByteRange, Meta, Object, StoreError, resolve, within};
+use crate::origin::{Body, ByteRange, Meta, Object, StoreError, resolve, within};
 use crate::support::https::Incoming;
 
 const METADATA: &str = "x-amz-meta-";

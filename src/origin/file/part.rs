@@ -8,31 +8,31 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 
-use super::StoreError;
-use super::file::failed;
+use super::failed;
+use crate::origin::StoreError;
 use crate::support::priority;
 
 /// Positions are its own: the file's cursor is not used.
 #[derive(Debug, Clone)]
-pub(super) struct FilePart {
-    pub(super) file: Arc<File>,
-    pub(super) first: u64,
-    pub(super) bytes: u64,
+pub(in crate::origin) struct FilePart {
+    pub(in crate::origin) file: Arc<File>,
+    pub(in crate::origin) first: u64,
+    pub(in crate::origin) bytes: u64,
 }
 
 /// How much is read from a file at once where it is sent on.
-pub(super) const CHUNK_BYTES: usize = 128 * 1024;
+pub(in crate::origin) const CHUNK_BYTES: usize = 128 * 1024;
 
 impl FilePart {
     /// What is left without its first bytes.
-    pub(super) fn behind(self, bytes: u64) -> Self {
+    pub(in crate::origin) fn behind(self, bytes: u64) -> Self {
         let bytes = bytes.min(self.bytes);
         Self { first: self.first + bytes, bytes: self.bytes - bytes, file: self.file }
     }
 
     /// Its first bytes, at most so many; to be called where it may block. Fewer where the file ends, as one that has been
     /// cut since.
-    pub(super) fn read(&self, bytes_max: usize) -> io::Result<Bytes> {
+    pub(in crate::origin) fn read(&self, bytes_max: usize) -> io::Result<Bytes> {
         let mut bytes = vec![0; usize::try_from(self.bytes).unwrap_or(usize::MAX).min(bytes_max)];
         let mut read = 0;
         while read < bytes.len() {
@@ -48,12 +48,12 @@ impl FilePart {
     }
 
     /// All of it, for which the caller has the memory.
-    pub(super) async fn whole(self) -> Result<Bytes, StoreError> {
+    pub(in crate::origin) async fn whole(self) -> Result<Bytes, StoreError> {
         Ok(self.next(usize::MAX).await?.0)
     }
 
     /// Read as they are asked for: one in memory at a time.
-    pub(super) fn chunks(self) -> impl Stream<Item = Result<Bytes, StoreError>> {
+    pub(in crate::origin) fn chunks(self) -> impl Stream<Item = Result<Bytes, StoreError>> {
         stream::try_unfold(self, |part| async move {
             if part.bytes == 0 {
                 return Ok(None);

@@ -13,7 +13,7 @@ use aws_sdk_s3::config::{
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
-use super::count::Count;
+use super::instrument::Count;
 use crate::config;
 
 /// S3 closes idle connections after some 20 seconds; a request on one that is being closed fails.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 
-use super::StoreError;
-use super::s3::S3Store;
-use super::s3_client::base;
-use super::s3_failure::failed;
+use super::S3Store;
+use super::client::base;
+use super::sdk_error::failed;
+use crate::origin::StoreError;
 use crate::variant::ObjectKey;
 
 /// Signs such URLs (Signature Version 4 in the query). Nothing is sent for it.
@@ -21,7 +21,7 @@ pub struct Presigner {
 }
 
 impl Presigner {
-    pub(super) fn new(store: Arc<S3Store>, endpoint: &str) -> Self {
+    pub(in crate::origin) fn new(store: Arc<S3Store>, endpoint: &str) -> Self {
         let client = match endpoint {
             "" => store.client.clone(),
             // The host is signed with the rest: it has to be the one that the client will use.
