@@ -12,7 +12,7 @@ use resized::observability::metrics::Metrics;
 use resized::observability::telemetry::AccessLog;
 use resized::proxy::Proxy;
 use resized::server::Server;
-use resized::support::current::Current;
+use resized::support::hot_swap::Current;
 use resized::support::tasks::Tasks;
 use resized::variant::{Allowance, Grammar, Named, to_be_signed};
 use tokio::runtime::Runtime;

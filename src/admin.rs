@@ -38,9 +38,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Secret};
-use crate::support::current::Current;
+use crate::support::hot_swap::Current;
 
-mod guard;
+mod access_control;
 mod health;
 mod pages;
 pub mod routes;
@@ -212,7 +212,7 @@ impl Admin {
         let route = routes.iter().find(|route| route.method == *method);
         let Route { access, bodies, handler, .. } = route.ok_or_else(|| method_not_allowed(routes))?;
         if *access == Access::Operator {
-            guard::check(&request, &self.token.get()).map_err(refused)?;
+            access_control::check(&request, &self.token.get()).map_err(refused)?;
         }
         // Kept until the answer is there: the handler has the body until then.
         let _place = match &bodies.at_once {
@@ -289,9 +289,9 @@ fn method_not_allowed(routes: &[Route]) -> AdminResponse {
     response
 }
 
-fn refused(refusal: guard::Refusal) -> AdminResponse {
+fn refused(refusal: access_control::Refusal) -> AdminResponse {
     let mut response = text(refusal.status(), format!("{refusal}\n"));
-    if refusal == guard::Refusal::Token {
+    if refusal == access_control::Refusal::Token {
         // A browser asks for a name and a password then; the password is the token.
         let challenge = HeaderValue::from_static(r#"Basic realm="resized admin", charset="UTF-8""#);
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

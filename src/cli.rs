@@ -7,21 +7,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod args;
 mod check;
+mod completions;
 mod config;
 mod explain;
 mod health;
-mod manual;
 mod outbox;
 mod purge;
 mod resize;
 mod serve;
-mod settings;
 mod sign;
-mod sizes;
 mod warm;
 
-use settings::{Flags, Settings};
+use args::settings::{Flags, Settings};
 
 /// A caching image proxy in front of a bucket: any size by URL, each made once.
 ///
@@ -66,8 +65,8 @@ enum Command {
     Warm(warm::Arguments),
     Outbox(outbox::Arguments),
     Sign(sign::Arguments),
-    Completions(manual::Completions),
-    Man(manual::Man),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 impl Cli {
@@ -91,8 +90,8 @@ impl Cli {
             Command::Outbox(arguments) => outbox::run(arguments, &settings()?),
             Command::Sign(arguments) => sign::run(&arguments, &settings()?),
             // These need no settings, and are asked for where there may be none.
-            Command::Completions(arguments) => manual::complete(&arguments),
-            Command::Man(arguments) => manual::man(&arguments),
+            Command::Completions(arguments) => completions::complete(&arguments),
+            Command::Man(arguments) => completions::man(&arguments),
         }
     }
 }

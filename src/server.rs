@@ -22,24 +22,24 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::observability::telemetry::{AccessLog, AccessPage};
 use crate::proxy::Proxy;
-use crate::support::current::Current;
+use crate::support::hot_swap::Current;
 use crate::support::priority::BLOCKING_THREADS_MAX;
 
-mod client;
+mod client_address;
 mod connection;
-mod corked;
-mod limits;
+mod connection_config;
+mod connection_limits;
+mod idle_timeout;
 mod listeners;
-mod patience;
-mod places;
-mod strict;
+mod smuggling_guard;
 mod tls;
+mod write_coalescer;
 
 use connection::Connection;
-use limits::ConnectionLimits;
-pub use limits::{Connections, Prepared};
+use connection_config::ConnectionLimits;
+pub use connection_config::{Connections, Prepared};
+use idle_timeout::{Patience, Signs};
 pub use listeners::inherited;
-use patience::{Patience, Signs};
 pub use tls::TlsError;
 
 /// Listeners bound to one address, ready to serve.

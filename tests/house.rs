@@ -176,7 +176,7 @@ fn lower_layers_never_name_upper_ones() {
     );
     never("proxy", &["server", "observability::telemetry", "admin", "admin::routes", "app::reload"]);
     never(
-        "support::current",
+        "support::hot_swap",
         &["config", "proxy", "server", "observability::telemetry", "admin", "admin::routes", "app::reload"],
     );
     never("server", &["admin", "admin::routes", "app::reload"]);
@@ -191,7 +191,7 @@ fn lower_layers_never_name_upper_ones() {
         "variant",
         "admin::routes",
     ];
-    for module in ["admin::guard", "admin::health", "admin::pages"] {
+    for module in ["admin::access_control", "admin::health", "admin::pages"] {
         never(module, &all);
     }
     never("observability::metrics", &[&all[..], &["admin", "config", "observability::traces"]].concat());

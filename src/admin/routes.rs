@@ -16,8 +16,8 @@ use crate::observability::metrics::{self, Metrics};
 use crate::origin::StoreError;
 use crate::outbox::Notifier;
 use crate::proxy::{Notified, NotifyError, Proxy};
-use crate::support::current::Current;
 use crate::support::error_chain::chain;
+use crate::support::hot_swap::Current;
 use crate::support::priority;
 use crate::variant::ObjectKey;
 

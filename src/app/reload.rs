@@ -11,8 +11,8 @@ use crate::config::{Config, ConfigError, Layers, Secret, Typed};
 use crate::observability::telemetry::{Events, LevelError};
 use crate::proxy::{OpenError, Proxy};
 use crate::server::{Connections, TlsError};
-use crate::support::current::Current;
 use crate::support::error_chain::chain;
+use crate::support::hot_swap::Current;
 
 /// What a reload replaces, and where it finds the settings.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
 use super::Settings;
-use super::sizes::path_of;
+use super::args::sizes::path_of;
 
 /// Say what a path means, and whether it is there
 ///

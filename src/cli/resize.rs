@@ -19,7 +19,7 @@ use resized::variant::{Encoding, Format, Geometry, Grammar};
 use tokio::runtime::Runtime;
 
 use super::Settings;
-use super::sizes::{format, named, read};
+use super::args::sizes::{format, named, read};
 
 /// Resize local files as the server would
 ///

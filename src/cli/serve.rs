@@ -11,7 +11,7 @@ use resized::observability::metrics::Metrics;
 use resized::observability::telemetry::{self, AccessLog};
 use resized::proxy::Proxy;
 use resized::server::{Server, inherited};
-use resized::support::current::Current;
+use resized::support::hot_swap::Current;
 use resized::support::priority::{self, BLOCKING_THREADS_MAX};
 use resized::support::tasks::Tasks;
 use tokio::runtime::{Builder, Runtime};

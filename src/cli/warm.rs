@@ -25,13 +25,13 @@ use resized::variant::{Format, Grammar};
 use tokio::runtime::Runtime;
 
 use super::Settings;
-use super::sizes::format;
-use tally::Tally;
-use wanted::{Names, Wanted};
+use super::args::sizes::format;
+use progress::Tally;
+use targets::{Names, Wanted};
 
+mod progress;
 mod sitemap;
-mod tally;
-mod wanted;
+mod targets;
 
 /// Make variants before anybody asks
 ///

@@ -20,14 +20,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
-use super::corked::{self, Corked};
-use super::limits::ConnectionLimits;
-use super::patience::Signs;
-use super::places::Place;
-use super::strict::Strict;
+use super::connection_config::ConnectionLimits;
+use super::connection_limits::Place;
+use super::idle_timeout::Signs;
+use super::smuggling_guard::Strict;
+use super::write_coalescer::{self, Corked};
 use crate::observability::telemetry::AccessPage;
 use crate::proxy::{Body, Proxy};
-use crate::support::current::Current;
+use crate::support::hot_swap::Current;
 
 /// What a connection is served with.
 pub(super) struct Connection {
@@ -66,7 +66,7 @@ impl Connection {
                 let serving = self.serve(stream, client, watcher);
                 if !is_http2 {
                     serving.await;
-                } else if let Err(error) = corked::bottle(socket, serving).await {
+                } else if let Err(error) = write_coalescer::bottle(socket, serving).await {
                     tracing::debug!(%error, "a connection ended early");
                 }
             }

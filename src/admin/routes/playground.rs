@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Bodies, text};
 use crate::config::Config;
 use crate::proxy::{Body, Proxy};
-use crate::support::current::Current;
+use crate::support::hot_swap::Current;
 use crate::variant::Format;
 
 /// A variant of the picture that is the body: `POST /playground/try/cat_300x200.jpg`.

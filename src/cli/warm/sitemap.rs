@@ -4,8 +4,8 @@ use anyhow::{Context, bail, ensure};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::super::sizes::path_of;
-use super::wanted::is_picture;
+use super::super::args::sizes::path_of;
+use super::targets::is_picture;
 
 /// What stands in `image:loc`, and what in `loc` ends as pictures do; each once.
 pub(super) fn pictures(xml: &str) -> anyhow::Result<Vec<String>> {

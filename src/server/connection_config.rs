@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::client::Trusted;
-use super::places::Places;
+use super::client_address::Trusted;
+use super::connection_limits::Places;
 use super::tls::{self, TlsError};
 use crate::config;
-use crate::support::current::Current;
+use crate::support::hot_swap::Current;
 
 /// What is asked of connections, for those to come.
 #[derive(Clone)]

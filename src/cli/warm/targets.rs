@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use resized::proxy::Proxy;
 use resized::variant::{Encoding, Format, Geometry, Grammar, Named, ObjectKey, Variant};
 
-use super::super::sizes::{path_of, read};
+use super::super::args::sizes::{path_of, read};
 use super::{Arguments, sitemap};
 
 /// What is made of each name.

@@ -8,7 +8,7 @@ use resized::config::{Config, Layers, Typed};
 /// Settings on the command line; they stand before or behind the command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings")]
-pub(super) struct Flags {
+pub(in crate::cli) struct Flags {
     /// The file; without it, config.toml in the working directory if there is one, else the defaults
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -33,17 +33,17 @@ pub(super) struct Flags {
 }
 
 /// What was configured, and where.
-pub(super) struct Settings {
-    pub(super) config: Config,
-    pub(super) layers: Layers,
+pub(in crate::cli) struct Settings {
+    pub(in crate::cli) config: Config,
+    pub(in crate::cli) layers: Layers,
     /// What of them was typed.
-    pub(super) typed: Typed,
+    pub(in crate::cli) typed: Typed,
     /// `None` if there is no file, and all is by default, from the environment or typed.
-    pub(super) file: Option<PathBuf>,
+    pub(in crate::cli) file: Option<PathBuf>,
 }
 
 impl Settings {
-    pub(super) fn load(flags: &Flags) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn load(flags: &Flags) -> anyhow::Result<Self> {
         let beside = PathBuf::from("config.toml");
         let file = flags.config.clone().or_else(|| beside.exists().then_some(beside));
         let typed = flags.typed();

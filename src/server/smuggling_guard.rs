@@ -12,11 +12,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::patience::Signs;
+use super::idle_timeout::Signs;
 
-mod extent;
+mod message_length;
 
-use extent::{Extent, Follows};
+use message_length::{Extent, Follows};
 
 /// A stream whose reads are looked through until HTTP/2 or a body of chunks begins, and whose writes are signs of life.
 #[derive(Debug)]

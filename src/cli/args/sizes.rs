@@ -4,7 +4,7 @@ use anyhow::Context;
 use resized::variant::{Encoding, Format, Geometry, Grammar, Named};
 
 /// What a size asks for, in `format` or else in that of a file `name`.
-pub(super) fn read(
+pub(in crate::cli) fn read(
     grammar: &Grammar,
     size: &str,
     format: Option<Format>,
@@ -21,7 +21,7 @@ pub(super) fn read(
 }
 
 /// What a file's name asks for.
-pub(super) fn named(grammar: &Grammar, name: &str) -> Option<(Geometry, Encoding)> {
+pub(in crate::cli) fn named(grammar: &Grammar, name: &str) -> Option<(Geometry, Encoding)> {
     // Only what stands in it for a size matters, and that is of letters and digits.
     let plain: String =
         name.chars().map(|char| if char.is_ascii_graphic() && char != '%' { char } else { '-' }).collect();
@@ -32,7 +32,7 @@ pub(super) fn named(grammar: &Grammar, name: &str) -> Option<(Geometry, Encoding
 }
 
 /// A format by its name, for clap.
-pub(super) fn format(text: &str) -> Result<Format, String> {
+pub(in crate::cli) fn format(text: &str) -> Result<Format, String> {
     Format::from_extension(text).ok_or_else(|| {
         let written: Vec<_> = Format::WRITTEN.iter().map(|format| format.extension()).collect();
         format!("take one of {}", written.join(", "))
@@ -40,7 +40,7 @@ pub(super) fn format(text: &str) -> Result<Format, String> {
 }
 
 /// The path of a URL; of a path itself, with its slash.
-pub(super) fn path_of(url: &str) -> String {
+pub(in crate::cli) fn path_of(url: &str) -> String {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
         None => url,
