@@ -27,7 +27,7 @@ fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
     config.variants.public_url = "https://pictures.example.com".to_owned();
     config.answers.mode = mode;
     let proxy =
-        runtime.block_on(Proxy::open(&config, Tasks::on(runtime.handle().clone()), Arc::new(Metrics::new()))).unwrap();
+        runtime.block_on(Proxy::open(&config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new()))).unwrap();
     (proxy, folder)
 }
 

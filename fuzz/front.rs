@@ -12,7 +12,7 @@ use resized::observability::metrics::Metrics;
 use resized::observability::telemetry::AccessLog;
 use resized::proxy::Proxy;
 use resized::server::Server;
-use resized::support::hot_swap::Current;
+use resized::support::hot_swap::HotSwap;
 use resized::support::tasks::Tasks;
 use resized::variant::{Allowance, Grammar, Named, to_be_signed};
 use tokio::runtime::Runtime;
@@ -52,12 +52,12 @@ fn front() -> &'static Front {
         let folder = tempfile::tempdir().expect("a temporary folder").keep();
         let config = settings(&folder);
         let runtime = Runtime::new().expect("a runtime");
-        let tasks = Tasks::on(runtime.handle().clone());
+        let tasks = Tasks::new(runtime.handle().clone());
         let proxy = runtime.block_on(Proxy::open(&config, tasks, Arc::new(Metrics::new()))).expect("the stores open");
         let proxy = Arc::new(proxy);
         let server = Server::bind(&config.server).expect("a free port");
         let address = server.address();
-        let served = Current::new(proxy.clone());
+        let served = HotSwap::new(proxy.clone());
         std::thread::spawn(move || {
             let log = AccessLog::start(&Log::default(), std::io::sink()).expect("a log");
             server.run(&served, &log, &CancellationToken::new())

@@ -38,7 +38,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Secret};
-use crate::support::hot_swap::Current;
+use crate::support::hot_swap::HotSwap;
 
 mod access_control;
 mod health;
@@ -98,7 +98,7 @@ pub enum Access {
 /// The routes of the listener.
 #[derive(Default)]
 pub struct Admin {
-    token: Current<Secret>,
+    token: HotSwap<Secret>,
     /// By path, then by method.
     routes: BTreeMap<&'static str, Vec<Route>>,
 }
@@ -115,7 +115,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(60);
 impl Admin {
     /// No routes yet; `token` is asked for where a route is the operator's, unless it is empty.
     #[must_use]
-    pub fn new(token: Current<Secret>) -> Self {
+    pub fn new(token: HotSwap<Secret>) -> Self {
         Self { token, routes: BTreeMap::new() }
     }
 

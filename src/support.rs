@@ -4,6 +4,8 @@ pub mod circuit_breaker;
 pub mod error_chain;
 pub mod hot_swap;
 pub mod https;
+pub mod listener;
 pub mod priority;
 pub mod rate_limiter;
 pub mod tasks;
+pub mod threads;

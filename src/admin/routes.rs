@@ -17,7 +17,7 @@ use crate::origin::StoreError;
 use crate::outbox::Notifier;
 use crate::proxy::{Notified, NotifyError, Proxy};
 use crate::support::error_chain::chain;
-use crate::support::hot_swap::Current;
+use crate::support::hot_swap::HotSwap;
 use crate::support::priority;
 use crate::variant::ObjectKey;
 
@@ -31,9 +31,9 @@ const PURGE: &str = "/purge/";
 /// and where an API hears of uploads, `GET /outbox/dead` and `POST /outbox/redeliver`.
 #[must_use]
 pub fn routes(
-    token: Current<Secret>,
-    config: &Current<Config>,
-    proxy: &Current<Proxy>,
+    token: HotSwap<Secret>,
+    config: &HotSwap<Config>,
+    proxy: &HotSwap<Proxy>,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
 ) -> Admin {

@@ -10,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::config::{Config, ConfigError, Layers, Secret, Typed};
 use crate::observability::telemetry::{Events, LevelError};
 use crate::proxy::{OpenError, Proxy};
-use crate::server::{Connections, TlsError};
+use crate::server::{ConnectionConfig, TlsError};
 use crate::support::error_chain::chain;
-use crate::support::hot_swap::Current;
+use crate::support::hot_swap::HotSwap;
 
 /// What a reload replaces, and where it finds the settings.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ pub struct Reload {
     pub typed: Typed,
     /// As they were found when they came into force; one reload at a time.
     pub running: Mutex<Layers>,
-    pub config: Current<Config>,
-    pub proxy: Current<Proxy>,
-    pub connections: Connections,
-    pub token: Current<Secret>,
+    pub config: HotSwap<Config>,
+    pub proxy: HotSwap<Proxy>,
+    pub connections: HotSwap<ConnectionConfig>,
+    pub token: HotSwap<Secret>,
     pub events: Events,
 }
 
@@ -70,7 +70,7 @@ impl Reload {
         let config = next.config()?;
 
         let proxy = self.proxy.get().renewed(&config)?;
-        let connections = self.connections.prepare(&config.server)?;
+        let connections = self.connections.get().reloaded(&config.server)?;
         let level = self.events.prepare(&config.log.level)?;
 
         self.events.set(level);

@@ -46,7 +46,7 @@ impl Outcome<u32> for Word {
 }
 
 fn cache(bytes_max: u64, flights_max: usize) -> Cache<u32, Word> {
-    Cache::new(bytes_max, flights_max, Tasks::on(Handle::current()), Counter::default())
+    Cache::new(bytes_max, flights_max, Tasks::new(Handle::current()), Counter::default())
 }
 
 /// A thousand ask for one key while its flight waits; then it lands with `word`.

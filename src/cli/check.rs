@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let file = settings.file.as_ref().map_or("defaults and environment".into(), |file| file.display().to_string());
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let proxy = Proxy::open(config, Tasks::on(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
+        let proxy = Proxy::open(config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
         report.line(Verdict::Well, "settings", &file);
         for (role, store, findings) in [
             ("originals", &config.originals.store, proxy.probe_originals().await),

@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let tasks = Tasks::on(runtime.handle().clone());
+        let tasks = Tasks::new(runtime.handle().clone());
         let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
         let mut end = ExitCode::SUCCESS;
         for url in &arguments.urls {

@@ -44,7 +44,7 @@ struct Redeliver {
 pub(super) fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let tasks = Tasks::on(runtime.handle().clone());
+        let tasks = Tasks::new(runtime.handle().clone());
         let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
         let notifier = proxy.notifier().context("there is no outbox: notify.url is not set")?;
         match arguments.command {

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let runtime = Runtime::new()?;
     let failed = runtime.block_on(async {
         if arguments.admin.is_empty() {
-            let tasks = Tasks::on(runtime.handle().clone());
+            let tasks = Tasks::new(runtime.handle().clone());
             let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
             in_store(&proxy, &arguments.keys).await
         } else {

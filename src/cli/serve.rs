@@ -10,8 +10,8 @@ use resized::app::reload::Reload;
 use resized::observability::metrics::Metrics;
 use resized::observability::telemetry::{self, AccessLog};
 use resized::proxy::Proxy;
-use resized::server::{Server, inherited};
-use resized::support::hot_swap::Current;
+use resized::server::{Server, inherited_listeners};
+use resized::support::hot_swap::HotSwap;
 use resized::support::priority::{self, BLOCKING_THREADS_MAX};
 use resized::support::tasks::Tasks;
 use tokio::runtime::{Builder, Runtime};
@@ -26,26 +26,26 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.context("cannot start the runtime")?;
-    let tasks = Tasks::on(runtime.handle().clone());
+    let tasks = Tasks::new(runtime.handle().clone());
 
     let metrics = Arc::new(Metrics::new());
     let proxy = Arc::new(runtime.block_on(Proxy::open(config, tasks, metrics.clone()))?);
     // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
     let probed = proxy.clone();
     runtime.spawn(async move { probed.log_probes().await });
-    let server = match inherited().context("LISTEN_FDS")?.as_slice() {
+    let server = match inherited_listeners().context("LISTEN_FDS")?.as_slice() {
         [] => Server::bind(&config.server)?,
-        inherited => Server::on(inherited, &config.server)?,
+        inherited => Server::from_listeners(inherited, &config.server)?,
     };
     let stop = stop_on_signal(&runtime)?;
     let reload = Arc::new(Reload {
         file: settings.file.clone(),
         typed: settings.typed.clone(),
         running: Mutex::new(settings.layers.clone()),
-        config: Current::new(config.clone()),
-        proxy: Current::new(proxy.clone()),
-        connections: server.connections(),
-        token: Current::new(config.admin.token.clone()),
+        config: HotSwap::new(config.clone()),
+        proxy: HotSwap::new(proxy.clone()),
+        connections: server.connection_config(),
+        token: HotSwap::new(config.admin.token.clone()),
         events,
     });
     reload_on_signal(&runtime, reload.clone())?;

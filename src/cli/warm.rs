@@ -92,7 +92,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     let names = Names::read(&arguments)?;
     let runtime = Runtime::new()?;
     let tally = runtime.block_on(async {
-        let proxy = Proxy::open(&config, Tasks::on(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
+        let proxy = Proxy::open(&config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
         let tally = Tally::begin(arguments.done.as_deref())?;
         tally.expect(names.count(&proxy).await? * wanted.of_each());
         let interrupted = tokio::signal::ctrl_c();

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
 use crate::support::priority;
+use crate::support::threads::count_or_cores;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -34,10 +35,7 @@ pub(super) enum GateError {
 
 impl Gate {
     pub(super) fn start(threads: usize, queue_length: NonZeroUsize) -> io::Result<Self> {
-        let threads = match threads {
-            0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            threads => threads,
-        };
+        let threads = count_or_cores(threads);
         let (queue, jobs) = bounded(queue_length.get());
         let start = |n| {
             let jobs = jobs.clone();
@@ -90,7 +88,7 @@ impl Gate {
 }
 
 fn work(jobs: &Receiver<Job>) {
-    priority::idle();
+    priority::set_idle();
     for job in jobs {
         job();
     }

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last answer.
+//! Serves one connection.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,140 +20,155 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
-use super::connection_config::ConnectionLimits;
-use super::connection_limits::Place;
-use super::idle_timeout::Signs;
-use super::smuggling_guard::Strict;
-use super::write_coalescer::{self, Corked};
+use super::connection_config::ConnectionConfig;
+use super::connection_limits::ConnectionPermit;
+use super::idle_timeout::Activity;
+use super::smuggling_guard::SmugglingGuard;
+use super::write_coalescer::{self, CoalescingStream};
 use crate::observability::telemetry::AccessPage;
 use crate::proxy::{Body, Proxy};
-use crate::support::hot_swap::Current;
+use crate::support::hot_swap::HotSwap;
 
-/// What a connection is served with.
+/// One accepted connection.
 pub(super) struct Connection {
-    pub(super) limits: Arc<ConnectionLimits>,
-    pub(super) proxy: Current<Proxy>,
+    pub(super) config: Arc<ConnectionConfig>,
+    pub(super) proxy: HotSwap<Proxy>,
     pub(super) log: AccessPage,
-    /// What it does, for whoever ends it if it does nothing.
-    pub(super) signs: Arc<Signs>,
-    /// Whether clients are to come back on another connection.
-    pub(super) leaving: Arc<AtomicBool>,
+    /// Shared with the [`IdleReaper`](super::idle_timeout::IdleReaper), which closes the connection if it is idle.
+    pub(super) activity: Arc<Activity>,
+    /// True during shutdown: each HTTP/1.1 response then closes its connection.
+    pub(super) draining: Arc<AtomicBool>,
 }
 
-/// A connection over which HTTP can be spoken.
-enum Greeted {
+/// A connection after the PROXY protocol and the TLS handshake.
+struct Handshaken {
+    stream: HandshakenStream,
+    client: IpAddr,
+    /// Held until the connection ends; `None` if the client is not limited.
+    _permit: Option<ConnectionPermit>,
+}
+
+enum HandshakenStream {
     Plain(Tcp),
-    Tls(Box<tokio_rustls::server::TlsStream<Corked<Tcp>>>),
+    Tls(Box<tokio_rustls::server::TlsStream<CoalescingStream<Tcp>>>),
 }
 
-/// In a box, as its timers may not move and TLS and hyper move their streams.
+/// Boxed because the timers of `TimeoutStream` must not move, while TLS and hyper move their streams.
 type Tcp = Pin<Box<TimeoutStream<TcpStream>>>;
 
-/// HTTP/2 requests at once on one connection.
-const STREAMS_MAX: u32 = 200;
+/// Maximum number of concurrent streams on an HTTP/2 connection.
+const HTTP2_STREAMS_MAX: u32 = 200;
 
 impl Connection {
-    /// Answers until one side ends it.
+    /// Serves requests until either side closes the connection.
     pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
-        // Nothing is lost if this fails but a little speed.
+        // A failure only costs latency.
         let _ = stream.set_nodelay(true);
-        let greeting = timeout(self.limits.idle_timeout, self.greet(stream, peer)).await;
-        match greeting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok((Greeted::Plain(stream), client, _place)) => self.serve(stream, client, watcher).await,
-            Ok((Greeted::Tls(stream), client, _place)) => {
+        let handshake = timeout(self.config.idle_timeout, self.handshake(stream, peer)).await;
+        let Handshaken { stream, client, _permit } = match handshake.unwrap_or_else(|timeout| Err(timeout.into())) {
+            Ok(handshaken) => handshaken,
+            Err(error) => return tracing::debug!(%error, %peer, "connection closed before the first request"),
+        };
+        match stream {
+            HandshakenStream::Plain(stream) => self.serve(stream, client, watcher).await,
+            HandshakenStream::Tls(stream) => {
                 let (socket, session) = stream.get_ref();
-                let (socket, is_http2) = (socket.again(), session.alpn_protocol() == Some(b"h2"));
+                let (socket, is_http2) = (socket.clone_handle(), session.alpn_protocol() == Some(b"h2"));
                 let serving = self.serve(stream, client, watcher);
                 if !is_http2 {
                     serving.await;
-                } else if let Err(error) = write_coalescer::bottle(socket, serving).await {
-                    tracing::debug!(%error, "a connection ended early");
+                } else if let Err(error) = write_coalescer::drive(socket, serving).await {
+                    tracing::debug!(%error, "connection failed");
                 }
             }
-            Err(error) => tracing::debug!(%error, %peer, "a connection ended before its first request"),
         }
     }
 
-    /// What comes before HTTP: the PROXY protocol and TLS, as configured. Says who the client is.
+    /// Reads the PROXY protocol header and performs the TLS handshake, as configured.
     ///
     /// # Errors
-    /// A bad greeting, or a client that has as many connections as it may. Those of a proxy that others are behind are not counted.
-    async fn greet(&self, mut stream: TcpStream, peer: SocketAddr) -> io::Result<(Greeted, IpAddr, Option<Place>)> {
-        let limits = &*self.limits;
-        let client = limits.trusted.client(&mut stream, peer).await?;
-        let place = if limits.per_client == 0 || limits.trusted.trusts(client) {
+    /// The handshake fails, or the client already has `server.connections_per_client` connections. Connections of trusted
+    /// proxies are not limited, because many clients share them.
+    async fn handshake(&self, mut stream: TcpStream, peer: SocketAddr) -> io::Result<Handshaken> {
+        let config = &*self.config;
+        let client = config.trusted_proxies.connection_client(&mut stream, peer).await?;
+        let permit = if config.per_client_max == 0 || config.trusted_proxies.contains(client) {
             None
         } else {
-            let place = limits.places.take(client, limits.per_client);
-            Some(place.ok_or_else(|| io::Error::other("its client has server.connections_per_client"))?)
+            let permit = config.clients.try_acquire(client, config.per_client_max);
+            Some(permit.ok_or_else(|| io::Error::other("the client has server.connections_per_client connections"))?)
         };
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(limits.write_timeout));
+        stream.set_write_timeout(Some(config.write_timeout));
         let stream = Box::pin(stream);
-        let Some(tls) = &limits.tls else { return Ok((Greeted::Plain(stream), client, place)) };
-        let stream = Box::new(tls.accept(Corked::new(stream)).await?);
-        Ok((Greeted::Tls(stream), client, place))
+        let stream = match &config.tls {
+            None => HandshakenStream::Plain(stream),
+            Some(tls) => HandshakenStream::Tls(Box::new(tls.accept(CoalescingStream::new(stream)).await?)),
+        };
+        Ok(Handshaken { stream, client, _permit: permit })
     }
 
-    /// Speaks HTTP with `client`.
+    /// Serves HTTP requests of `client`.
     async fn serve<S>(&self, stream: S, client: IpAddr, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { limits, proxy, log, signs, leaving } = self;
+        let Self { config, proxy, log, activity, draining } = self;
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        // Header timeouts are `Patience`'s.
-        builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes_max);
+        // The `IdleReaper` enforces the header timeout of HTTP/1.1.
+        builder.http1().header_read_timeout(None).max_buf_size(config.header_bytes_max);
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
-            .keep_alive_interval(limits.idle_timeout)
-            .keep_alive_timeout(limits.idle_timeout);
+            .max_concurrent_streams(HTTP2_STREAMS_MAX)
+            .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
+            .keep_alive_interval(config.idle_timeout)
+            .keep_alive_timeout(config.idle_timeout);
 
-        let stream = TokioIo::new(Strict::new(stream, signs.clone()));
+        let stream = TokioIo::new(SmugglingGuard::new(stream, activity.clone()));
         let service = service_fn(|request: Request<Incoming>| {
-            let serving = signs.serving(request.version());
-            let over = limits.requests_max != 0 && signs.requests() >= limits.requests_max;
-            let is_last = is_last(&request, over || leaving.load(Relaxed));
+            let active = activity.start_request(request.version());
+            let is_over_limit = config.requests_max != 0 && activity.total_requests() >= config.requests_max;
+            let is_last = is_last(&request, is_over_limit || draining.load(Relaxed));
             let (proxy, log) = (proxy.get(), log.clone());
-            let client = limits.trusted.forwarded(client, request.headers());
+            let client = config.trusted_proxies.request_client(client, request.headers());
             async move {
-                let _serving = serving;
-                let mut response = answer(&proxy, &log, client, request).await;
+                let _active = active;
+                let mut response = respond(&proxy, &log, client, request).await;
                 if is_last {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, std::convert::Infallible>(response)
             }
         });
-        let ended = watcher.watch(builder.serve_connection(stream, service)).await;
-        if let Err(error) = ended {
-            tracing::debug!(error, "a connection ended early");
+        let result = watcher.watch(builder.serve_connection(stream, service)).await;
+        if let Err(error) = result {
+            tracing::debug!(error, "connection failed");
         }
     }
 }
 
-/// Whether an HTTP/1.1 connection ends with this request: it `is_over` anyway, or where a body of chunks ends is known to
-/// hyper alone, so that what comes behind it could not be looked through by `Strict`. HTTP/2 has frames of its own for that.
+/// Returns true if an HTTP/1.1 connection must close after this request.
+///
+/// That is the case if it `is_over` for another reason, or if the request has a chunked body: only hyper knows where that body
+/// ends, so the `SmugglingGuard` could not check a request after it. HTTP/2 frames its requests.
 fn is_last(request: &Request<Incoming>, is_over: bool) -> bool {
-    let has_chunks =
+    let is_chunked =
         !matches!(*request.method(), Method::GET | Method::HEAD) && request.headers().contains_key(TRANSFER_ENCODING);
-    request.version() <= Version::HTTP_11 && (is_over || has_chunks)
+    request.version() <= Version::HTTP_11 && (is_over || is_chunked)
 }
 
-/// An upload's answer, or a picture; and its line in the log.
-async fn answer(proxy: &Arc<Proxy>, log: &AccessPage, client: IpAddr, request: Request<Incoming>) -> Response<Body> {
+/// Passes a request to the proxy and writes the access log.
+async fn respond(proxy: &Arc<Proxy>, log: &AccessPage, client: IpAddr, request: Request<Incoming>) -> Response<Body> {
     if proxy.takes_upload(request.method(), request.uri().path()) {
         let start = Instant::now();
         let (head, body) = request.into_parts();
-        let mut asked = Request::from_parts(head.clone(), ());
-        // The query of a completion lets whoever reads the log complete it.
-        *asked.uri_mut() = Uri::builder().path_and_query(head.uri.path()).build().unwrap_or_default();
-        // Its future is large, and would be moved with that of every request.
+        let mut logged = Request::from_parts(head.clone(), ());
+        // The query of a completion request is a credential: it stays out of the log.
+        *logged.uri_mut() = Uri::builder().path_and_query(head.uri.path()).build().unwrap_or_default();
+        // Boxed because this large future would otherwise be part of the future of every request.
         let response = Box::pin(proxy.upload(client, Request::from_parts(head, body))).await;
-        log.write(client, &asked, &response, start.elapsed());
+        log.write(client, &logged, &response, start.elapsed());
         return response;
     }
     let answered = proxy.answer(client, &request).await;

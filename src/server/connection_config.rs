@@ -1,4 +1,4 @@
-//! What is asked of connections, which can be changed while there are some.
+//! The configuration of connections, which a reload can replace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,80 +7,69 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::client_address::Trusted;
-use super::connection_limits::Places;
+use super::client_address::TrustedProxies;
+use super::connection_limits::PerClientLimiter;
 use super::tls::{self, TlsError};
 use crate::config;
-use crate::support::hot_swap::Current;
 
-/// What is asked of connections, for those to come.
-#[derive(Clone)]
-pub struct Connections(pub(super) Current<ConnectionLimits>);
-
-/// What will be asked of connections.
-pub struct Prepared(ConnectionLimits);
-
-/// What is asked of one connection.
-pub(super) struct ConnectionLimits {
-    /// One permit a connection.
-    pub(super) connections: Arc<Semaphore>,
-    pub(super) places: Arc<Places>,
-    /// Zero is no limit.
-    pub(super) per_client: usize,
+/// The configuration of new connections. Open connections keep theirs.
+pub struct ConnectionConfig {
+    /// One permit per open connection.
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) clients: Arc<PerClientLimiter>,
+    /// Maximum number of connections per client; 0 means no limit.
+    pub(super) per_client_max: usize,
     pub(super) idle_timeout: Duration,
     pub(super) write_timeout: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) header_bytes_max: usize,
-    /// Zero is no limit.
+    /// Maximum number of requests per HTTP/1.1 connection; 0 means no limit.
     pub(super) requests_max: usize,
-    pub(super) trusted: Trusted,
+    pub(super) trusted_proxies: TrustedProxies,
     pub(super) tls: Option<TlsAcceptor>,
 }
 
-/// The least that hyper takes for a header buffer.
+/// The smallest header buffer that hyper accepts.
 const HEADER_BYTES_MIN: usize = 8192;
 
-impl ConnectionLimits {
-    /// `connections` and `places` are what those that are open already have.
-    pub(super) fn new(
+impl ConnectionConfig {
+    /// # Errors
+    /// The TLS configuration is invalid.
+    pub(super) fn new(config: &config::Server) -> Result<Self, TlsError> {
+        Self::with_limiters(config, Arc::new(Semaphore::new(config.connections.get())), Arc::default())
+    }
+
+    /// Applies `config` and reads the certificates again. Open connections still count: the connection permits and the
+    /// per-client counts are shared with `self`.
+    ///
+    /// # Errors
+    /// The TLS configuration is invalid.
+    pub fn reloaded(&self, config: &config::Server) -> Result<Self, TlsError> {
+        Self::with_limiters(config, self.permits.clone(), self.clients.clone())
+    }
+
+    fn with_limiters(
         config: &config::Server,
-        connections: Arc<Semaphore>,
-        places: Arc<Places>,
+        permits: Arc<Semaphore>,
+        clients: Arc<PerClientLimiter>,
     ) -> Result<Self, TlsError> {
         Ok(Self {
-            connections,
-            places,
-            per_client: config.connections_per_client,
+            permits,
+            clients,
+            per_client_max: config.connections_per_client,
             idle_timeout: config.idle_timeout,
             write_timeout: config.write_timeout,
             drain_timeout: config.drain_timeout,
             header_bytes_max: usize::try_from(config.header_bytes.as_u64()).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN),
             requests_max: config.requests_per_connection,
-            trusted: Trusted::new(&config.trusted_proxies, config.proxy_protocol),
+            trusted_proxies: TrustedProxies::new(&config.trusted_proxies, config.proxy_protocol),
             tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },
         })
     }
 }
 
-impl Connections {
-    /// What `config` asks of connections, and certificates as they are in their files now. How many there may be, and how
-    /// long they may be idle, stays.
-    ///
-    /// # Errors
-    /// TLS is configured and cannot be spoken.
-    pub fn prepare(&self, config: &config::Server) -> Result<Prepared, TlsError> {
-        let current = self.0.get();
-        ConnectionLimits::new(config, current.connections.clone(), current.places.clone()).map(Prepared)
-    }
-
-    /// Has it asked of the connections that are accepted from now on.
-    pub fn set(&self, prepared: Prepared) {
-        self.0.set(prepared.0);
-    }
-}
-
-impl fmt::Debug for Connections {
+impl fmt::Debug for ConnectionConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connections").finish_non_exhaustive()
+        f.debug_struct("ConnectionConfig").finish_non_exhaustive()
     }
 }

@@ -1,45 +1,45 @@
-//! How many connections each client has.
+//! Limits the number of connections per client.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::support::rate_limiter::network;
+use crate::support::rate_limiter::client_network;
 
-/// Connections by client. As many entries as there are connections, at most.
+/// Counts the open connections of each client. The map has at most as many entries as there are open connections.
 #[derive(Debug, Default)]
-pub(super) struct Places {
-    taken: Mutex<HashMap<IpAddr, usize>>,
+pub(super) struct PerClientLimiter {
+    open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection's; given back when it is dropped.
+/// The right of a client to hold one connection; returned on drop.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionPermit {
+    limiter: Arc<PerClientLimiter>,
     client: IpAddr,
 }
 
-impl Places {
-    /// A place for one more connection of `client`, unless it has `per_client` already.
-    pub(super) fn take(self: &Arc<Self>, client: IpAddr, per_client: usize) -> Option<Place> {
-        let client = network(client);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(client).or_default();
-        if *count >= per_client {
+impl PerClientLimiter {
+    /// Returns a permit for one more connection of `client`, or `None` if `client` already has `max`.
+    pub(super) fn try_acquire(self: &Arc<Self>, client: IpAddr, max: usize) -> Option<ConnectionPermit> {
+        let client = client_network(client);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(client).or_default();
+        if *count >= max {
             return None;
         }
         *count += 1;
-        Some(Place { places: self.clone(), client })
+        Some(ConnectionPermit { limiter: self.clone(), client })
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.client) {
+        let mut open = self.limiter.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.client);
+                open.remove(&self.client);
             }
         }
     }
@@ -50,15 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_given_back_and_nothing_is_kept_of_who_has_none() {
-        let places = Arc::<Places>::default();
+    fn permits_are_returned_and_clients_without_connections_are_forgotten() {
+        let limiter = Arc::<PerClientLimiter>::default();
         let client = IpAddr::from([192, 0, 2, 1]);
-        let (one, two) = (places.take(client, 2), places.take(client, 2));
-        assert!(one.is_some() && two.is_some() && places.take(client, 2).is_none());
-        assert!(places.take(IpAddr::from([192, 0, 2, 2]), 2).is_some());
-        drop(one);
-        assert!(places.take(client, 2).is_some());
-        drop(two);
-        assert!(places.taken.lock().unwrap().is_empty());
+        let (first, second) = (limiter.try_acquire(client, 2), limiter.try_acquire(client, 2));
+        assert!(first.is_some() && second.is_some() && limiter.try_acquire(client, 2).is_none());
+        assert!(limiter.try_acquire(IpAddr::from([192, 0, 2, 2]), 2).is_some());
+        drop(first);
+        assert!(limiter.try_acquire(client, 2).is_some());
+        drop(second);
+        assert!(limiter.open.lock().unwrap().is_empty());
     }
 }

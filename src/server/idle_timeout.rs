@@ -1,7 +1,7 @@
-//! How long a connection may keep its place and give nothing to do.
+//! Closes connections that are idle for too long.
 //!
-//! A timer a connection, set anew with each request, costs a tenth of what a hit does. Here a request leaves a sign, and
-//! once in a while the serving thread looks at the signs of all its connections.
+//! Resetting a timer with each request costs a tenth of a cache hit. Instead, each request sets a flag on its connection, and
+//! the serving thread periodically checks the flags of all its connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -10,110 +10,110 @@ use std::time::Duration;
 use http::Version;
 use tokio::task::AbortHandle;
 
-/// What a connection has done since it was last looked at.
+/// Activity of one connection since the last sweep.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
-    /// A request has come, once.
-    greeted: AtomicBool,
-    /// hyper's pings look after it.
-    http2: AtomicBool,
-    serving: AtomicUsize,
-    requests: AtomicUsize,
+pub(super) struct Activity {
+    /// True once the first request has arrived.
+    had_request: AtomicBool,
+    /// True for HTTP/2, where hyper's keep-alive pings detect dead connections.
+    is_http2: AtomicBool,
+    active_requests: AtomicUsize,
+    total_requests: AtomicUsize,
     wrote: AtomicBool,
 }
 
-impl Signs {
-    /// A request's header is here whole; until this is dropped it is the client who waits.
-    pub(super) fn serving(self: &Arc<Self>, version: Version) -> Serving {
-        self.greeted.store(true, Relaxed);
+impl Activity {
+    /// Records a request whose header is complete. Until the guard is dropped the server works and the connection is not idle.
+    pub(super) fn start_request(self: &Arc<Self>, version: Version) -> ActiveRequest {
+        self.had_request.store(true, Relaxed);
         if version == Version::HTTP_2 {
-            self.http2.store(true, Relaxed);
+            self.is_http2.store(true, Relaxed);
         }
-        self.serving.fetch_add(1, Relaxed);
-        self.requests.fetch_add(1, Relaxed);
-        Serving(self.clone())
+        self.active_requests.fetch_add(1, Relaxed);
+        self.total_requests.fetch_add(1, Relaxed);
+        ActiveRequest(self.clone())
     }
 
-    /// How many requests have come.
-    pub(super) fn requests(&self) -> usize {
-        self.requests.load(Relaxed)
+    /// Number of requests so far.
+    pub(super) fn total_requests(&self) -> usize {
+        self.total_requests.load(Relaxed)
     }
 
-    /// The client has taken bytes of an answer.
-    pub(super) fn wrote(&self) {
+    /// Records that the client accepted response bytes.
+    pub(super) fn record_write(&self) {
         self.wrote.store(true, Relaxed);
     }
 
-    fn take(&self) -> bool {
-        // Before its first request nothing that we send counts: it may be a greeting to nobody.
-        let wrote = self.wrote.swap(false, Relaxed) && self.greeted.load(Relaxed);
-        wrote || self.http2.load(Relaxed) || self.serving.load(Relaxed) > 0
+    /// Returns true if the connection was active since the last call.
+    fn take_activity(&self) -> bool {
+        // Before the first request writes do not count: they may be a TLS handshake with a client that never sends a request.
+        let wrote = self.wrote.swap(false, Relaxed) && self.had_request.load(Relaxed);
+        wrote || self.is_http2.load(Relaxed) || self.active_requests.load(Relaxed) > 0
     }
 }
 
-/// A request that is being answered.
+/// Guard of a request whose response is not complete.
 #[derive(Debug)]
-pub(super) struct Serving(Arc<Signs>);
+pub(super) struct ActiveRequest(Arc<Activity>);
 
-impl Drop for Serving {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.serving.fetch_sub(1, Relaxed);
-        // The time until the next request begins now.
-        self.0.wrote();
+        self.0.active_requests.fetch_sub(1, Relaxed);
+        // The idle time starts now.
+        self.0.record_write();
     }
 }
 
-/// The connections of one serving thread.
+/// Closes the idle connections of one serving thread.
 #[derive(Debug)]
-pub(super) struct Patience {
-    watched: Vec<Watched>,
-    /// How many there may be until those that have ended are let go.
-    tidy_at: usize,
+pub(super) struct IdleReaper {
+    entries: Vec<IdleEntry>,
+    /// Number of entries at which those of closed connections are removed.
+    cleanup_at: usize,
 }
 
 #[derive(Debug)]
-struct Watched {
-    signs: Arc<Signs>,
+struct IdleEntry {
+    activity: Arc<Activity>,
     task: AbortHandle,
-    /// Looks in a row that found no sign, since the first or since the last that found one.
-    quiet: Option<u32>,
+    /// Consecutive sweeps without activity; `None` before the first sweep.
+    idle_sweeps: Option<u32>,
 }
 
-/// A connection is ended by the look that finds it quiet this many times: it may be quiet for the timeout, and at most a
-/// quarter longer.
-const LOOKS: u32 = 4;
+/// Consecutive idle sweeps after which a connection is closed. The connection is idle for the timeout, plus at most a quarter.
+const IDLE_SWEEPS_MAX: u32 = 4;
 
-const TIDY_MIN: usize = 1024;
+const CLEANUP_MIN: usize = 1024;
 
-impl Patience {
+impl IdleReaper {
     pub(super) fn new() -> Self {
-        Self { watched: Vec::new(), tidy_at: TIDY_MIN }
+        Self { entries: Vec::new(), cleanup_at: CLEANUP_MIN }
     }
 
-    /// The time between two looks, if a connection may be quiet for `timeout`.
-    pub(super) fn period(timeout: Duration) -> Duration {
-        (timeout / LOOKS).max(Duration::from_millis(1))
+    /// The time between two sweeps for connections that may be idle for `timeout`.
+    pub(super) fn sweep_period(timeout: Duration) -> Duration {
+        (timeout / IDLE_SWEEPS_MAX).max(Duration::from_millis(1))
     }
 
-    /// Watches over the connection that `task` serves.
-    pub(super) fn watch(&mut self, signs: Arc<Signs>, task: AbortHandle) {
-        if self.watched.len() >= self.tidy_at {
-            // A handle keeps the memory of its task, ended or not.
-            self.watched.retain(|watched| !watched.task.is_finished());
-            self.tidy_at = TIDY_MIN.max(2 * self.watched.len());
+    /// Adds the connection that `task` serves.
+    pub(super) fn watch(&mut self, activity: Arc<Activity>, task: AbortHandle) {
+        if self.entries.len() >= self.cleanup_at {
+            // An abort handle keeps the memory of its task allocated even after the task has ended.
+            self.entries.retain(|entry| !entry.task.is_finished());
+            self.cleanup_at = CLEANUP_MIN.max(2 * self.entries.len());
         }
-        self.watched.push(Watched { signs, task, quiet: None });
+        self.entries.push(IdleEntry { activity, task, idle_sweeps: None });
     }
 
-    /// Ends the connections that have been quiet for too long.
-    pub(super) fn look(&mut self) {
-        self.watched.retain_mut(|Watched { signs, task, quiet }| {
-            let looks = if signs.take() { 0 } else { quiet.map_or(0, |looks| looks + 1) };
-            *quiet = Some(looks);
-            if looks == LOOKS {
+    /// Closes the connections that were idle for too long.
+    pub(super) fn sweep(&mut self) {
+        self.entries.retain_mut(|IdleEntry { activity, task, idle_sweeps }| {
+            let count = if activity.take_activity() { 0 } else { idle_sweeps.map_or(0, |count| count + 1) };
+            *idle_sweeps = Some(count);
+            if count == IDLE_SWEEPS_MAX {
                 task.abort();
             }
-            looks < LOOKS && !task.is_finished()
+            count < IDLE_SWEEPS_MAX && !task.is_finished()
         });
     }
 }
@@ -122,15 +122,15 @@ impl Patience {
 mod tests {
     use super::*;
 
-    /// After how many looks a connection is ended that does `sign` before each.
-    async fn looks(mut sign: impl FnMut(&Arc<Signs>)) -> Option<u32> {
-        let (signs, task) = (Arc::new(Signs::default()), tokio::spawn(std::future::pending::<()>()));
-        let mut patience = Patience::new();
-        patience.watch(signs.clone(), task.abort_handle());
+    /// Runs `act` before each sweep and returns the number of sweeps until the connection is closed.
+    async fn sweeps_until_closed(mut act: impl FnMut(&Arc<Activity>)) -> Option<u32> {
+        let (activity, task) = (Arc::new(Activity::default()), tokio::spawn(std::future::pending::<()>()));
+        let mut reaper = IdleReaper::new();
+        reaper.watch(activity.clone(), task.abort_handle());
         for n in 1..100 {
-            sign(&signs);
-            patience.look();
-            if patience.watched.is_empty() {
+            act(&activity);
+            reaper.sweep();
+            if reaper.entries.is_empty() {
                 assert!(task.await.unwrap_err().is_cancelled());
                 return Some(n);
             }
@@ -139,41 +139,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_connection_that_gives_nothing_to_do_is_ended() {
-        assert_eq!(looks(|_| {}).await, Some(LOOKS + 1));
-        // What is sent to a client that has asked nothing is no sign.
-        assert_eq!(looks(|signs| signs.wrote()).await, Some(LOOKS + 1));
-        assert_eq!(looks(|signs| drop(signs.serving(Version::HTTP_11))).await, None);
-        let mut first = None;
-        assert_eq!(looks(|signs| first = first.take().or_else(|| Some(signs.serving(Version::HTTP_11)))).await, None);
-        let mut asked = false;
+    async fn only_an_idle_connection_is_closed() {
+        let closed = Some(IDLE_SWEEPS_MAX + 1);
+        assert_eq!(sweeps_until_closed(|_| {}).await, closed);
+        assert_eq!(sweeps_until_closed(|activity| activity.record_write()).await, closed, "writes before a request");
+        let request = |activity: &Arc<Activity>| drop(activity.start_request(Version::HTTP_11));
+        assert_eq!(sweeps_until_closed(request).await, None);
+        let mut active = None;
+        let long_request = |activity: &Arc<Activity>| {
+            active.get_or_insert_with(|| activity.start_request(Version::HTTP_11));
+        };
+        assert_eq!(sweeps_until_closed(long_request).await, None);
+        let mut requested = false;
         let once = |version| {
-            move |signs: &Arc<Signs>| {
-                if !std::mem::replace(&mut asked, true) {
-                    drop(signs.serving(version));
+            move |activity: &Arc<Activity>| {
+                if !std::mem::replace(&mut requested, true) {
+                    drop(activity.start_request(version));
                 }
             }
         };
-        assert_eq!(looks(once(Version::HTTP_11)).await, Some(LOOKS + 1));
-        assert_eq!(looks(once(Version::HTTP_2)).await, None);
-        let mut asked = false;
-        let slow_download = move |signs: &Arc<Signs>| {
-            if !std::mem::replace(&mut asked, true) {
-                drop(signs.serving(Version::HTTP_11));
+        assert_eq!(sweeps_until_closed(once(Version::HTTP_11)).await, closed);
+        assert_eq!(sweeps_until_closed(once(Version::HTTP_2)).await, None);
+        let mut requested = false;
+        let slow_download = move |activity: &Arc<Activity>| {
+            if !std::mem::replace(&mut requested, true) {
+                drop(activity.start_request(Version::HTTP_11));
             }
-            signs.wrote();
+            activity.record_write();
         };
-        assert_eq!(looks(slow_download).await, None);
+        assert_eq!(sweeps_until_closed(slow_download).await, None);
     }
 
     #[tokio::test]
-    async fn connections_that_have_ended_are_let_go_before_the_next_look() {
-        let mut patience = Patience::new();
-        for _ in 0..10 * TIDY_MIN {
+    async fn closed_connections_are_removed_between_sweeps() {
+        let mut reaper = IdleReaper::new();
+        for _ in 0..10 * CLEANUP_MIN {
             let task = tokio::spawn(async {});
-            patience.watch(Arc::default(), task.abort_handle());
+            reaper.watch(Arc::default(), task.abort_handle());
             task.await.unwrap();
         }
-        assert!(patience.watched.len() <= TIDY_MIN, "{}", patience.watched.len());
+        assert!(reaper.entries.len() <= CLEANUP_MIN, "{}", reaper.entries.len());
     }
 }

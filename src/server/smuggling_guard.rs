@@ -1,9 +1,8 @@
-//! A connection's bytes on their way: what another proxy could read differently in an HTTP/1.1 header is refused, writes leave
-//! a sign.
+//! Prevents HTTP request smuggling: rejects HTTP/1.1 headers that another proxy could interpret differently.
 //!
-//! RFC 9112 lets a server take a bare LF for a line's end (section 2.2), and a request with both `Content-Length` and
-//! `Transfer-Encoding` (section 6.3), and hyper does; that is how requests are smuggled. Here an LF that ends such a line or
-//! header is handed on as NUL, which hyper refuses with 400.
+//! RFC 9112 lets a server accept a bare LF as a line terminator (section 2.2), and a request with both `Content-Length` and
+//! `Transfer-Encoding` (section 6.3). hyper accepts both, which allows request smuggling. The guard replaces the LF of such a
+//! line or header by NUL, which hyper rejects with 400. It also reports writes to the idle timeout.
 
 use std::io;
 use std::pin::Pin;
@@ -12,71 +11,76 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::idle_timeout::Signs;
+use super::idle_timeout::Activity;
 
 mod message_length;
 
-use message_length::{Extent, Follows};
+use message_length::{MessageLength, Next};
 
-/// A stream whose reads are looked through until HTTP/2 or a body of chunks begins, and whose writes are signs of life.
+/// A stream that checks the headers it reads, until HTTP/2 or a chunked body begins.
 #[derive(Debug)]
-pub(super) struct Strict<S> {
+pub(super) struct SmugglingGuard<S> {
     stream: S,
-    signs: Arc<Signs>,
-    at: At,
-    /// The last byte seen: a line may end between two reads.
+    activity: Arc<Activity>,
+    state: ParseState,
+    /// The last byte of the previous read, because a line terminator may be split between two reads.
     last: u8,
-    extent: Extent,
+    length: MessageLength,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// The first bytes of a request, or empty lines before it.
+enum ParseState {
+    /// Before the first byte of a request, or the empty lines that may precede it.
     Start,
-    /// In a header: `empty` as long as the line is. A request that may have a body says there how long it is.
-    Header { empty: bool, bodiless: bool },
-    /// In a body, with so many bytes left of it.
-    Body { left: u64 },
-    /// Nothing more is looked at.
+    Header {
+        /// True if the current line is empty so far.
+        is_line_empty: bool,
+        /// True for methods without a body, whose header needs no parsing.
+        is_bodiless: bool,
+    },
+    Body {
+        bytes_left: u64,
+    },
+    /// Nothing more is checked.
     Opaque,
 }
 
-impl<S> Strict<S> {
-    pub(super) fn new(stream: S, signs: Arc<Signs>) -> Self {
-        Self { stream, signs, at: At::Start, last: 0, extent: Extent::default() }
+impl<S> SmugglingGuard<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity, state: ParseState::Start, last: 0, length: MessageLength::default() }
     }
 
-    /// Looks through what was read, line by line.
-    fn look(&mut self, mut bytes: &mut [u8]) {
+    /// Checks the bytes of one read.
+    fn check(&mut self, mut bytes: &mut [u8]) {
         while let Some(first) = bytes.first() {
-            let read = match self.at {
-                At::Opaque => return,
-                At::Start => {
-                    // GET and HEAD: the rest have bodies, or are few.
-                    let bodiless = matches!(first, b'G' | b'H' | b'\r' | b'\n');
-                    self.at = At::Header { empty: matches!(first, b'\r' | b'\n'), bodiless };
+            let read = match self.state {
+                ParseState::Opaque => return,
+                ParseState::Start => {
+                    // GET and HEAD. All other methods have a body or are rare.
+                    let is_bodiless = matches!(first, b'G' | b'H' | b'\r' | b'\n');
+                    self.state = ParseState::Header { is_line_empty: matches!(first, b'\r' | b'\n'), is_bodiless };
                     0
                 }
-                At::Body { left } => {
-                    let read = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-                    let left = left - read as u64;
-                    self.at = if left == 0 { At::Start } else { At::Body { left } };
+                ParseState::Body { bytes_left } => {
+                    let read = usize::try_from(bytes_left).unwrap_or(usize::MAX).min(bytes.len());
+                    let bytes_left = bytes_left - read as u64;
+                    self.state = if bytes_left == 0 { ParseState::Start } else { ParseState::Body { bytes_left } };
                     read
                 }
-                At::Header { empty, bodiless } => self.look_at_line(bytes, empty, bodiless),
+                ParseState::Header { is_line_empty, is_bodiless } => self.check_line(bytes, is_line_empty, is_bodiless),
             };
             bytes = &mut bytes[read..];
         }
     }
 
-    /// Looks at the rest of a header's line, as far as it was read, and says how far that is.
-    fn look_at_line(&mut self, bytes: &mut [u8], empty: bool, bodiless: bool) -> usize {
+    /// Checks the rest of the current header line and returns the number of bytes that belong to it.
+    fn check_line(&mut self, bytes: &mut [u8], is_line_empty: bool, is_bodiless: bool) -> usize {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.last = bytes[bytes.len() - 1];
-            if !bodiless {
-                self.extent.read(bytes);
+            if !is_bodiless {
+                self.length.push(bytes);
             }
-            self.at = At::Header { empty: empty && bytes == b"\r", bodiless };
+            self.state = ParseState::Header { is_line_empty: is_line_empty && bytes == b"\r", is_bodiless };
             return bytes.len();
         };
         let before = end.checked_sub(1).map_or(self.last, |at| bytes[at]);
@@ -84,43 +88,43 @@ impl<S> Strict<S> {
             bytes[end] = 0;
         }
         self.last = b'\n';
-        let is_last = empty && end <= 1;
-        self.at = match (is_last, bodiless) {
-            (true, true) => At::Start,
-            (true, false) => match std::mem::take(&mut self.extent).follows() {
-                Follows::Request => At::Start,
-                Follows::Body(left) => At::Body { left },
-                Follows::Unknown => At::Opaque,
-                Follows::Doubt => {
+        let is_header_end = is_line_empty && end <= 1;
+        self.state = match (is_header_end, is_bodiless) {
+            (true, true) => ParseState::Start,
+            (true, false) => match std::mem::take(&mut self.length).next() {
+                Next::Request => ParseState::Start,
+                Next::Body(bytes_left) => ParseState::Body { bytes_left },
+                Next::Unknown => ParseState::Opaque,
+                Next::Ambiguous => {
                     bytes[end] = 0;
-                    At::Opaque
+                    ParseState::Opaque
                 }
             },
-            (false, bodiless) => {
-                if !bodiless {
-                    self.extent.read(&bytes[..end]);
-                    self.extent.end_line();
+            (false, is_bodiless) => {
+                if !is_bodiless {
+                    self.length.push(&bytes[..end]);
+                    self.length.end_line();
                 }
-                At::Header { empty: true, bodiless }
+                ParseState::Header { is_line_empty: true, is_bodiless }
             }
         };
         end + 1
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SmugglingGuard<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buf))?;
-        self.look(&mut buf.filled_mut()[before..]);
+        self.check(&mut buf.filled_mut()[before..]);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SmugglingGuard<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.signs.wrote();
+        self.activity.record_write();
         Poll::Ready(written)
     }
 
@@ -138,7 +142,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
-        self.signs.wrote();
+        self.activity.record_write();
         Poll::Ready(written)
     }
 
@@ -151,35 +155,35 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
 mod tests {
     use super::*;
 
-    /// What is handed on, read whole and in pieces of every size.
+    /// Checks that the guard turns `input` into `expected`, however the input is split into reads.
     #[track_caller]
-    fn check(sent: &[u8], handed_on: &[u8]) {
-        for size in 1..=sent.len() {
-            let mut strict = Strict::new((), Arc::default());
-            let mut bytes = sent.to_vec();
-            bytes.chunks_mut(size).for_each(|piece| strict.look(piece));
-            assert_eq!(bytes, handed_on, "in pieces of {size}");
+    fn check(input: &[u8], expected: &[u8]) {
+        for size in 1..=input.len() {
+            let mut guard = SmugglingGuard::new((), Arc::default());
+            let mut bytes = input.to_vec();
+            bytes.chunks_mut(size).for_each(|piece| guard.check(piece));
+            assert_eq!(bytes, expected, "in reads of {size} bytes");
         }
     }
 
     #[test]
-    fn a_bare_line_feed_in_a_header_is_made_a_fault_however_it_is_cut() {
-        let good = b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\nHEAD /a HTTP/1.1\r\nHost: x\r\n\r\nGET";
-        check(good, good);
+    fn a_bare_line_feed_in_a_header_is_invalidated_however_it_is_split() {
+        let valid = b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\nHEAD /a HTTP/1.1\r\nHost: x\r\n\r\nGET";
+        check(valid, valid);
         check(b"GET / HTTP/1.1\nHost: x\r\n\r\n", b"GET / HTTP/1.1\0Host: x\r\n\r\n");
         check(b"GET / HTTP/1.1\r\nHost: x\n\r\n", b"GET / HTTP/1.1\r\nHost: x\0\r\n");
         check(b"GET / HTTP/1.1\r\nHost: x\r\n\n", b"GET / HTTP/1.1\r\nHost: x\r\n\0");
         check(b"GET / HTTP/1.1\r\n\r\nGET /\n", b"GET / HTTP/1.1\r\n\r\nGET /\0");
         check(b"POST / HTTP/1.1\r\nHost: x\n\r\n", b"POST / HTTP/1.1\r\nHost: x\0\r\n");
-        let after = b"POST / HTTP/1.1\r\ncontent-length:\t3 \r\n\r\na\nbGET / HTTP/1.1\nHost: x\r\n\r\n";
-        let mut refused = after.to_vec();
-        refused[after.len() - 12] = 0;
-        check(after, &refused);
+        let after_body = b"POST / HTTP/1.1\r\ncontent-length:\t3 \r\n\r\na\nbGET / HTTP/1.1\nHost: x\r\n\r\n";
+        let mut invalidated = after_body.to_vec();
+        invalidated[after_body.len() - 12] = 0;
+        check(after_body, &invalidated);
         check(b"DELETE / HTTP/1.1\r\n\r\nGET /\n", b"DELETE / HTTP/1.1\r\n\r\nGET /\0");
     }
 
     #[test]
-    fn bodies_and_http_2_are_handed_on_as_they_are() {
+    fn bodies_and_http_2_pass_unchanged() {
         let body = b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\na\nb\nGET / HTTP/1.1\r\n\r\n";
         check(body, body);
         let chunks = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\nGET /\n";
@@ -189,18 +193,18 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_says_twice_where_its_body_ends_is_made_a_fault() {
+    fn a_header_with_two_message_lengths_is_invalidated() {
         let long = format!("Content-Length:{}5", " ".repeat(100));
-        let twice = [
+        let ambiguous = [
             "Content-Length: 5\r\nTransfer-Encoding: chunked",
             "transfer-encoding: chunked\r\nCONTENT-LENGTH: 5",
             "Content-Length: 5\r\nContent-Length: 5",
             &long,
         ];
-        for header in twice {
-            let sent = format!("POST / HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\nhello");
-            let handed_on = sent.replace("\r\n\r\n", "\r\n\r\0");
-            check(sent.as_bytes(), handed_on.as_bytes());
+        for header in ambiguous {
+            let input = format!("POST / HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\nhello");
+            let expected = input.replace("\r\n\r\n", "\r\n\r\0");
+            check(input.as_bytes(), expected.as_bytes());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TLS by rustls, with the version of HTTP agreed on by ALPN. Knows nothing of HTTP.
+//! TLS with rustls. ALPN negotiates the HTTP version.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config;
 
-/// Why TLS cannot be spoken.
+/// The TLS configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("{key}: {path} is not readable as PEM")]
+    #[error("{key}: cannot read {path} as PEM")]
     Pem { key: &'static str, path: PathBuf, source: pem::Error },
-    #[error("server.tls: the certificate and the key cannot be used together")]
-    Unusable(#[from] rustls::Error),
-    #[error("server.tls.client_authorities: {path} has no authority that can be used")]
+    #[error("server.tls: the certificate and the key do not match")]
+    Mismatch(#[from] rustls::Error),
+    #[error("server.tls.client_authorities: {path} contains no valid certificate")]
     Authorities { path: PathBuf, source: rustls::server::VerifierBuilderError },
 }
 
-/// Takes only clients with a certificate that one of the authorities in the file has signed.
-fn of_clients(path: &PathBuf) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+/// Requires a client certificate that is signed by one of the authorities in the file.
+fn client_verifier(path: &PathBuf) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let key = "server.tls.client_authorities";
     let unreadable = |source| TlsError::Pem { key, path: path.clone(), source };
     let mut roots = RootCertStore::empty();
@@ -37,10 +37,10 @@ fn of_clients(path: &PathBuf) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         .map_err(|source| TlsError::Authorities { path: path.clone(), source })
 }
 
-/// Accepts TLS 1.2 and 1.3 with the certificate and key that `tls` names.
+/// Builds an acceptor for TLS 1.2 and 1.3 from the certificate and key files of `tls`.
 ///
 /// # Errors
-/// A file that cannot be read, or a key that is not the certificate's.
+/// A file cannot be read, or the key does not match the certificate.
 pub(super) fn acceptor(tls: &config::Tls) -> Result<TlsAcceptor, TlsError> {
     let unreadable = |key, path: &PathBuf| {
         let path = path.clone();
@@ -53,8 +53,8 @@ pub(super) fn acceptor(tls: &config::Tls) -> Result<TlsAcceptor, TlsError> {
     let builder = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?;
     let builder = match &tls.client_authorities {
-        none if none.as_os_str().is_empty() => builder.with_no_client_auth(),
-        path => builder.with_client_cert_verifier(of_clients(path)?),
+        path if path.as_os_str().is_empty() => builder.with_no_client_auth(),
+        path => builder.with_client_cert_verifier(client_verifier(path)?),
     };
     let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -1,7 +1,8 @@
-//! Small writes gathered into large ones.
+//! Combines small writes into large ones.
 //!
-//! HTTP/2 answers many requests in a row, but h2 flushes each frame and TLS writes each record as it is made: a system call and a
-//! segment an answer. Here records are held back, whatever is flushed, until the connection has nothing more to do.
+//! HTTP/2 often sends many responses in a row, but h2 flushes each frame and TLS writes each record immediately: one system call
+//! and one segment per response. The [`CoalescingStream`] buffers TLS records, even when they are flushed, until the connection
+//! has nothing more to do.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -10,54 +11,54 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are held back at most; what is longer is written as it is.
-const HELD_MAX: usize = 128 << 10;
+/// Maximum size of the buffer. A longer write bypasses it.
+const BUFFER_BYTES: usize = 128 << 10;
 
-/// A stream whose writes are held back once it is in a [`bottle`].
+/// A stream that buffers writes while [`drive`] runs.
 #[derive(Debug)]
-pub(super) struct Corked<S>(Arc<Mutex<Inner<S>>>);
+pub(super) struct CoalescingStream<S>(Arc<Mutex<Inner<S>>>);
 
 #[derive(Debug)]
 struct Inner<S> {
     stream: S,
-    /// Somebody lets go what is held.
-    is_corked: bool,
-    held: Vec<u8>,
-    /// How many of those have been written.
+    /// True while [`drive`] runs and flushes the buffer.
+    is_buffering: bool,
+    buffer: Vec<u8>,
+    /// Number of bytes of the buffer that have been written.
     written: usize,
 }
 
-impl<S> Corked<S> {
-    /// Writes go through as they come.
+impl<S> CoalescingStream<S> {
+    /// Wraps `stream`. Writes pass through until [`drive`] runs.
     pub(super) fn new(stream: S) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream, is_corked: false, held: Vec::new(), written: 0 })))
+        Self(Arc::new(Mutex::new(Inner { stream, is_buffering: false, buffer: Vec::new(), written: 0 })))
     }
 
-    /// The same stream, to be corked.
-    pub(super) fn again(&self) -> Self {
+    /// A second handle of the same stream, for [`drive`].
+    pub(super) fn clone_handle(&self) -> Self {
         Self(self.0.clone())
     }
 
-    /// One task has it, so nobody ever waits here.
+    /// Locks the stream. The lock is never contended because a single task uses the stream.
     fn inner(&self) -> MutexGuard<'_, Inner<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs `connection`, which writes to `corked`, and writes what that has held back whenever the connection can do no more.
+/// Runs `connection`, which writes to `stream`, and flushes the buffer whenever the connection is blocked.
 ///
 /// # Errors
-/// What is held back cannot be written. The connection, which takes it for written, would not hear of it, and is dropped.
-pub(super) async fn bottle<S>(corked: Corked<S>, connection: impl Future<Output = ()>) -> io::Result<()>
+/// The buffer cannot be written. The connection considers these bytes written and cannot learn of the error, so it is dropped.
+pub(super) async fn drive<S>(stream: CoalescingStream<S>, connection: impl Future<Output = ()>) -> io::Result<()>
 where
     S: AsyncWrite + Unpin,
 {
-    corked.inner().is_corked = true;
+    stream.inner().is_buffering = true;
     let mut connection = pin!(connection);
     std::future::poll_fn(|context| {
         let ended = connection.as_mut().poll(context);
-        let written = corked.inner().poll_let_go(context);
-        match (ended, written) {
+        let flushed = stream.inner().poll_flush_buffer(context);
+        match (ended, flushed) {
             (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
             (Poll::Ready(()), _) => Poll::Ready(Ok(())),
             (Poll::Pending, _) => Poll::Pending,
@@ -67,45 +68,45 @@ where
 }
 
 impl<S: AsyncWrite + Unpin> Inner<S> {
-    /// Writes what is held back, and gives its memory back: most connections are idle most of the time.
-    fn poll_let_go(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.held.len() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.held[self.written..]))?;
+    /// Writes the buffer and frees its memory, because most connections are idle most of the time.
+    fn poll_flush_buffer(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.buffer.len() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.buffer[self.written..]))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += written;
         }
-        (self.held, self.written) = (Vec::new(), 0);
+        (self.buffer, self.written) = (Vec::new(), 0);
         Poll::Ready(Ok(()))
     }
 
-    /// Whether `length` more bytes are to be held back; if not, nothing is any more.
-    fn poll_holds(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<bool>> {
-        if self.held.len() + length > HELD_MAX {
-            ready!(self.poll_let_go(context))?;
+    /// Makes room for `length` bytes. Returns `false` if they must bypass the buffer, which is then empty.
+    fn poll_reserve(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<bool>> {
+        if self.buffer.len() + length > BUFFER_BYTES {
+            ready!(self.poll_flush_buffer(context))?;
         }
-        let holds = self.is_corked && length <= HELD_MAX;
-        if holds && self.held.capacity() == 0 {
-            self.held.reserve_exact(HELD_MAX);
+        let is_buffered = self.is_buffering && length <= BUFFER_BYTES;
+        if is_buffered && self.buffer.capacity() == 0 {
+            self.buffer.reserve_exact(BUFFER_BYTES);
         }
-        Poll::Ready(Ok(holds))
+        Poll::Ready(Ok(is_buffered))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Corked<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CoalescingStream<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner().stream).poll_read(context, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut inner = self.inner();
-        if !ready!(inner.poll_holds(context, bytes.len()))? {
+        if !ready!(inner.poll_reserve(context, bytes.len()))? {
             return Pin::new(&mut inner.stream).poll_write(context, bytes);
         }
-        inner.held.extend_from_slice(bytes);
+        inner.buffer.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -116,11 +117,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
     ) -> Poll<io::Result<usize>> {
         let mut inner = self.inner();
         let length = parts.iter().map(|part| part.len()).sum();
-        if !ready!(inner.poll_holds(context, length))? {
+        if !ready!(inner.poll_reserve(context, length))? {
             return Pin::new(&mut inner.stream).poll_write_vectored(context, parts);
         }
         for part in parts {
-            inner.held.extend_from_slice(part);
+            inner.buffer.extend_from_slice(part);
         }
         Poll::Ready(Ok(length))
     }
@@ -131,7 +132,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner();
-        if inner.is_corked {
+        if inner.is_buffering {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut inner.stream).poll_flush(context)
@@ -139,7 +140,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner();
-        ready!(inner.poll_let_go(context))?;
+        ready!(inner.poll_flush_buffer(context))?;
         Pin::new(&mut inner.stream).poll_shutdown(context)
     }
 }
@@ -154,15 +155,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_flushed_again_and_again_is_one_write_once_there_is_no_more() {
+    async fn several_flushed_writes_become_one_write_when_the_connection_is_blocked() {
         let (ours, mut theirs) = duplex(1 << 20);
-        let mut corked = Corked::new(ours);
+        let mut stream = CoalescingStream::new(ours);
         let connection = {
-            let mut corked = corked.again();
+            let mut stream = stream.clone_handle();
             async move {
                 for part in [b"one, ".as_slice(), b"two, ", b"three"] {
-                    corked.write_all(part).await.unwrap();
-                    corked.flush().await.unwrap();
+                    stream.write_all(part).await.unwrap();
+                    stream.flush().await.unwrap();
                 }
                 std::future::pending().await
             }
@@ -170,33 +171,33 @@ mod tests {
         let mut read = [0; 64];
         let length = tokio::select! {
             length = theirs.read(&mut read) => length.unwrap(),
-            ended = bottle(corked.again(), connection) => panic!("{ended:?}"),
+            ended = drive(stream.clone_handle(), connection) => panic!("{ended:?}"),
         };
         assert_eq!(&read[..length], b"one, two, three");
-        corked.inner().is_corked = false;
-        corked.write_all(b"four").await.unwrap();
-        assert_eq!(theirs.read(&mut read).await.unwrap(), 4, "without a task to let it go it is not held back");
+        stream.inner().is_buffering = false;
+        stream.write_all(b"four").await.unwrap();
+        assert_eq!(theirs.read(&mut read).await.unwrap(), 4, "without `drive` writes are not buffered");
     }
 
     #[tokio::test]
-    async fn everything_arrives_in_order_however_much_it_is_and_however_slowly_it_is_read() {
+    async fn all_bytes_arrive_in_order_for_any_write_size_and_a_slow_reader() {
         let (ours, mut theirs) = duplex(1000);
-        let mut corked = Corked::new(ours);
-        let sent: Vec<u8> = (0..5 * HELD_MAX).map(|n| u8::try_from(n % 251).unwrap()).collect();
-        let bottled = corked.again();
+        let mut stream = CoalescingStream::new(ours);
+        let sent: Vec<u8> = (0..5 * BUFFER_BYTES).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let handle = stream.clone_handle();
         let to_send = sent.clone();
-        let writer = tokio::spawn(bottle(bottled, async move {
+        let writer = tokio::spawn(drive(handle, async move {
             let mut rest = to_send.as_slice();
-            for length in [1, HELD_MAX, 7, HELD_MAX + 1, HELD_MAX - 1, 100].into_iter().cycle() {
+            for length in [1, BUFFER_BYTES, 7, BUFFER_BYTES + 1, BUFFER_BYTES - 1, 100].into_iter().cycle() {
                 let (now, later) = rest.split_at(length.min(rest.len()));
-                corked.write_all(now).await.unwrap();
-                corked.flush().await.unwrap();
+                stream.write_all(now).await.unwrap();
+                stream.flush().await.unwrap();
                 rest = later;
                 if rest.is_empty() {
                     break;
                 }
             }
-            corked.shutdown().await.unwrap();
+            stream.shutdown().await.unwrap();
         }));
         let mut read = Vec::new();
         theirs.read_to_end(&mut read).await.unwrap();
@@ -205,18 +206,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_ends_when_what_it_takes_for_written_cannot_be() {
+    async fn a_connection_ends_when_the_buffer_cannot_be_written() {
         let (ours, theirs) = duplex(10);
-        let mut stream = TimeoutWriter::new(ours);
-        stream.set_timeout(Some(Duration::from_secs(1)));
-        let corked = Corked::new(Box::pin(stream));
-        let mut writer = corked.again();
+        let mut writer = TimeoutWriter::new(ours);
+        writer.set_timeout(Some(Duration::from_secs(1)));
+        let stream = CoalescingStream::new(Box::pin(writer));
+        let mut handle = stream.clone_handle();
         let connection = async move {
-            writer.write_all(&[0; 100]).await.unwrap();
-            writer.flush().await.unwrap();
+            handle.write_all(&[0; 100]).await.unwrap();
+            handle.flush().await.unwrap();
             std::future::pending().await
         };
-        let ended = bottle(corked, connection).await.unwrap_err();
+        let ended = drive(stream, connection).await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
         drop(theirs);
     }

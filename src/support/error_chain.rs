@@ -1,8 +1,8 @@
-//! An error with what caused it, in one line.
+//! Formats an error together with its causes.
 
-/// The error, and its causes behind it where they say more: of many an error the first line says little.
+/// Formats `error` and its sources on one line, separated by colons.
 ///
-/// A cause whose words the line ends with already is passed over, since many errors repeat the one below them.
+/// Many errors already repeat the message of their source. A source is omitted if the line already ends with its message.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
@@ -17,16 +17,19 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Failed(&'static str, #[source] Option<Box<Self>>);
+    #[error("{message}")]
+    struct TestError {
+        message: &'static str,
+        source: Option<Box<Self>>,
+    }
 
     #[test]
-    fn each_cause_is_said_once() {
-        let failed = |text, cause: Option<Failed>| Failed(text, cause.map(Box::new));
-        assert_eq!(chain(&failed("no store", None)), "no store");
-        let refused = failed("tcp", Some(failed("refused", None)));
-        assert_eq!(chain(&failed("no store", Some(refused))), "no store: tcp: refused");
-        let repeats = failed("tcp: refused", Some(failed("refused", None)));
-        assert_eq!(chain(&failed("no store", Some(repeats))), "no store: tcp: refused");
+    fn each_cause_is_printed_once() {
+        let error = |message, source: Option<TestError>| TestError { message, source: source.map(Box::new) };
+        assert_eq!(chain(&error("no store", None)), "no store");
+        let refused = error("tcp", Some(error("refused", None)));
+        assert_eq!(chain(&error("no store", Some(refused))), "no store: tcp: refused");
+        let repeats = error("tcp: refused", Some(error("refused", None)));
+        assert_eq!(chain(&error("no store", Some(repeats))), "no store: tcp: refused");
     }
 }

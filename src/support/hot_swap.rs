@@ -1,47 +1,47 @@
-//! What can be replaced while it is in use.
+//! A shared value that can be replaced while it is in use.
 
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// The one of its kind that counts now. Whoever was handed a former one goes on with that. Reading takes no lock, and clones
-/// share what is current.
-pub struct Current<T>(Arc<ArcSwap<T>>);
+/// A value that a reload replaces atomically.
+///
+/// Clones share the value. [`HotSwap::get`] takes no lock; a caller that holds an older value keeps it until it drops it.
+pub struct HotSwap<T>(Arc<ArcSwap<T>>);
 
-impl<T> Current<T> {
-    /// `first`, until it is replaced.
+impl<T> HotSwap<T> {
     #[must_use]
-    pub fn new(first: impl Into<Arc<T>>) -> Self {
-        Self(Arc::new(ArcSwap::new(first.into())))
+    pub fn new(value: impl Into<Arc<T>>) -> Self {
+        Self(Arc::new(ArcSwap::new(value.into())))
     }
 
-    /// What counts now.
+    /// Returns the current value.
     #[must_use]
     pub fn get(&self) -> Arc<T> {
         self.0.load_full()
     }
 
-    /// From now on `next` counts.
-    pub fn set(&self, next: impl Into<Arc<T>>) {
-        self.0.store(next.into());
+    /// Replaces the value for all clones.
+    pub fn set(&self, value: impl Into<Arc<T>>) {
+        self.0.store(value.into());
     }
 }
 
-impl<T> Clone for Current<T> {
+impl<T> Clone for HotSwap<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<T: Default> Default for Current<T> {
+impl<T: Default> Default for HotSwap<T> {
     fn default() -> Self {
         Self::new(T::default())
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Current<T> {
+impl<T: fmt::Debug> fmt::Debug for HotSwap<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Current").field(&self.get()).finish()
+        f.debug_tuple("HotSwap").field(&self.get()).finish()
     }
 }

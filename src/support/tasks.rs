@@ -1,4 +1,4 @@
-//! The tasks that outlive the request that started them: flights and write-backs. Shutdown waits for them.
+//! Background tasks that outlive the request that started them, such as flights and write-backs. Shutdown waits for them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::observability::traces;
 
-/// Where such tasks run, and how many there are. Clones share both.
+/// Spawns and tracks background tasks. Clones share the runtime and the tracker.
 #[derive(Debug, Clone)]
 pub struct Tasks {
     runtime: Handle,
@@ -17,13 +17,13 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Tasks on `runtime`, none yet.
+    /// Creates a tracker whose tasks run on `runtime`.
     #[must_use]
-    pub fn on(runtime: Handle) -> Self {
+    pub fn new(runtime: Handle) -> Self {
         Self { runtime, tracker: TaskTracker::new() }
     }
 
-    /// Starts a task that shutdown will wait for. Its steps belong to the span that is current here.
+    /// Spawns a task that shutdown waits for. It inherits the current trace span.
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -32,9 +32,9 @@ impl Tasks {
         self.tracker.spawn_on(traces::carry(task), &self.runtime)
     }
 
-    /// Waits until every task has ended, at most `patience` long; `false` if some are still running then.
-    pub async fn drain(&self, patience: Duration) -> bool {
+    /// Waits up to `max_wait` until every task has finished. Returns `false` if some are still running.
+    pub async fn drain(&self, max_wait: Duration) -> bool {
         self.tracker.close();
-        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(max_wait, self.tracker.wait()).await.is_ok()
     }
 }

@@ -10,12 +10,12 @@ use subtle::ConstantTimeEq;
 use super::conditions::unhex_sha256;
 use super::refusal::Refusal;
 use crate::config;
-use crate::support::rate_limiter::{Quota, network};
+use crate::support::rate_limiter::{RateLimiter, client_network};
 
 /// The tokens of the configuration, as hashes.
 pub(super) struct Tokens {
     known: Vec<(Vec<u8>, Caller)>,
-    forged: Quota,
+    forged: RateLimiter,
 }
 
 /// Whoever showed a right token.
@@ -43,7 +43,7 @@ impl Tokens {
             let caller = Caller { name: "environment".into(), prefix: String::new(), bytes_max };
             known.push((digest(&SHA256, upload.token.reveal().as_bytes()).as_ref().to_vec(), caller));
         }
-        Self { known, forged: Quota::new(upload.forged_per_minute) }
+        Self { known, forged: RateLimiter::new(upload.forged_per_minute) }
     }
 
     /// # Errors
@@ -56,7 +56,7 @@ impl Tokens {
 
     /// Counts something forged: `refusal`, or 429 when `client` had too many.
     pub(super) fn forged(&self, client: IpAddr, refusal: Refusal) -> Refusal {
-        if self.forged.take(&network(client)).is_err() { Refusal::TooManyForged } else { refusal }
+        if self.forged.check(&client_network(client)).is_err() { Refusal::TooManyForged } else { refusal }
     }
 
     /// Compares with all of them, each in constant time.

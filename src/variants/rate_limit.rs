@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::config;
 use crate::proxy::error::Failure;
-use crate::support::rate_limiter::{Quota, network};
+use crate::support::rate_limiter::{RateLimiter, client_network};
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]
 pub(crate) struct Rates {
     config: config::Rates,
-    variants_per_original: Option<Quota>,
-    variants_per_client: Option<Quota>,
-    requests_per_client: Option<Quota>,
+    variants_per_original: Option<RateLimiter>,
+    variants_per_client: Option<RateLimiter>,
+    requests_per_client: Option<RateLimiter>,
 }
 
 /// Whose rate was over its limit.
@@ -30,9 +30,9 @@ pub(crate) enum Limited {
 impl Rates {
     pub(crate) fn new(config: config::Rates) -> Self {
         Self {
-            variants_per_original: Quota::unless_zero(config.variants_per_original),
-            variants_per_client: Quota::unless_zero(config.variants_per_client),
-            requests_per_client: Quota::unless_zero(config.requests_per_client),
+            variants_per_original: RateLimiter::unless_zero(config.variants_per_original),
+            variants_per_client: RateLimiter::unless_zero(config.variants_per_client),
+            requests_per_client: RateLimiter::unless_zero(config.requests_per_client),
             config,
         }
     }
@@ -44,11 +44,13 @@ impl Rates {
 
     /// Counts a variant that is new and is made because `client` asked for it.
     pub(crate) fn make(&self, original: &ObjectKey, client: IpAddr) -> Result<(), Failure> {
-        if let Some(quota) = &self.variants_per_client {
-            quota.take(&network(client)).map_err(|wait| Failure::limited(Limited::Client, wait))?;
+        if let Some(limiter) = &self.variants_per_client {
+            limiter.check(&client_network(client)).map_err(|wait| Failure::limited(Limited::Client, wait))?;
         }
         match &self.variants_per_original {
-            Some(quota) => quota.take(&original.as_str()).map_err(|wait| Failure::limited(Limited::Original, wait)),
+            Some(limiter) => {
+                limiter.check(&original.as_str()).map_err(|wait| Failure::limited(Limited::Original, wait))
+            }
             None => Ok(()),
         }
     }
@@ -56,7 +58,9 @@ impl Rates {
     /// Counts a request.
     pub(crate) fn ask(&self, client: IpAddr) -> Result<(), Failure> {
         match &self.requests_per_client {
-            Some(quota) => quota.take(&network(client)).map_err(|wait| Failure::limited(Limited::Requests, wait)),
+            Some(limiter) => {
+                limiter.check(&client_network(client)).map_err(|wait| Failure::limited(Limited::Requests, wait))
+            }
             None => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Bodies, text};
 use crate::config::Config;
 use crate::proxy::{Body, Proxy};
-use crate::support::hot_swap::Current;
+use crate::support::hot_swap::HotSwap;
 use crate::variant::Format;
 
 /// A variant of the picture that is the body: `POST /playground/try/cat_300x200.jpg`.
@@ -27,7 +27,7 @@ const PICTURES_MAX: usize = 4;
 /// Names that the page offers to choose from.
 const NAMES_MAX: usize = 200;
 
-pub(super) fn mount(admin: Admin, config: Current<Config>, proxy: Current<Proxy>) -> Admin {
+pub(super) fn mount(admin: Admin, config: HotSwap<Config>, proxy: HotSwap<Proxy>) -> Admin {
     let bytes_max =
         usize::try_from(config.get().limits.original_bytes.as_u64().min(PICTURE_BYTES_MAX)).unwrap_or(usize::MAX);
     let (tried, asked, listed) = (proxy.clone(), proxy.clone(), proxy);

@@ -1,89 +1,98 @@
-//! Where a request ends, as its header says: only so much as is needed to find the next one.
+//! Determines the length of a request body from its header, to find the start of the next request.
 
-/// What the lines of a header have said so far.
+/// Collects the header fields that determine the message length (RFC 9112 section 6).
 #[derive(Debug)]
-pub(super) struct Extent {
-    /// The beginning of the line that is being read.
+pub(super) struct MessageLength {
+    /// The beginning of the current line.
     line: [u8; LINE_BYTES],
     line_bytes: usize,
     is_http2: bool,
-    has_coding: bool,
-    length: Length,
+    has_transfer_encoding: bool,
+    content_length: ContentLength,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Length {
-    NotSaid,
+enum ContentLength {
+    Absent,
     Bytes(u64),
-    /// Said twice, or not as a number.
-    Doubtful,
+    /// Sent twice, or not a number.
+    Invalid,
 }
 
-/// What comes behind the header.
+/// The data after the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Follows {
+pub(super) enum Next {
     Request,
+    /// A body of this many bytes.
     Body(u64),
-    /// HTTP/2, or a body of chunks: only hyper knows where it ends, and the connection is closed behind it.
+    /// HTTP/2 frames, or a chunked body whose end only hyper knows. The connection closes after a chunked body.
     Unknown,
-    /// Others may see another end.
-    Doubt,
+    /// Another proxy could determine a different length.
+    Ambiguous,
 }
 
-/// Longer than any line that matters.
+/// Longer than any line that determines the message length.
 const LINE_BYTES: usize = 64;
 
-/// The first line of HTTP/2's preface (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// The first line of the HTTP/2 connection preface (RFC 9113 section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-impl Default for Extent {
+impl Default for MessageLength {
     fn default() -> Self {
-        Self { line: [0; LINE_BYTES], line_bytes: 0, is_http2: false, has_coding: false, length: Length::NotSaid }
+        Self {
+            line: [0; LINE_BYTES],
+            line_bytes: 0,
+            is_http2: false,
+            has_transfer_encoding: false,
+            content_length: ContentLength::Absent,
+        }
     }
 }
 
-impl Extent {
-    /// More of the line, which may come in pieces.
-    pub(super) fn read(&mut self, piece: &[u8]) {
+impl MessageLength {
+    /// Appends a piece of the current line.
+    pub(super) fn push(&mut self, piece: &[u8]) {
         for byte in piece.iter().take(LINE_BYTES.saturating_sub(self.line_bytes)) {
             self.line[self.line_bytes] = *byte;
             self.line_bytes += 1;
         }
     }
 
+    /// Evaluates the current line and starts the next one.
     pub(super) fn end_line(&mut self) {
         let line = &self.line[..self.line_bytes];
-        let is_whole = line.len() < LINE_BYTES;
+        let is_complete = line.len() < LINE_BYTES;
         let line = line.trim_ascii_end();
         self.line_bytes = 0;
-        if line == PREFACE {
+        if line == HTTP2_PREFACE {
             self.is_http2 = true;
         }
         let Some(colon) = memchr::memchr(b':', line) else { return };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.has_coding = true;
+            self.has_transfer_encoding = true;
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            self.length = match (self.length, number(value)) {
-                (Length::NotSaid, Some(bytes)) if is_whole => Length::Bytes(bytes),
-                _ => Length::Doubtful,
+            self.content_length = match (self.content_length, parse_digits(value)) {
+                (ContentLength::Absent, Some(bytes)) if is_complete => ContentLength::Bytes(bytes),
+                _ => ContentLength::Invalid,
             };
         }
     }
 
-    pub(super) fn follows(self) -> Follows {
-        match (self.length, self.has_coding) {
-            _ if self.is_http2 => Follows::Unknown,
-            (Length::Doubtful, _) | (Length::Bytes(_), true) => Follows::Doubt,
-            (Length::NotSaid, true) => Follows::Unknown,
-            (Length::NotSaid | Length::Bytes(0), false) => Follows::Request,
-            (Length::Bytes(bytes), false) => Follows::Body(bytes),
+    /// The data after the header, which is now complete.
+    pub(super) fn next(self) -> Next {
+        match (self.content_length, self.has_transfer_encoding) {
+            _ if self.is_http2 => Next::Unknown,
+            (ContentLength::Invalid, _) | (ContentLength::Bytes(_), true) => Next::Ambiguous,
+            (ContentLength::Absent, true) => Next::Unknown,
+            (ContentLength::Absent | ContentLength::Bytes(0), false) => Next::Request,
+            (ContentLength::Bytes(bytes), false) => Next::Body(bytes),
         }
     }
 }
 
-/// Digits alone: not `+5`, which `parse` takes.
-fn number(text: &[u8]) -> Option<u64> {
+/// Parses digits only; `str::parse` would also accept `+5`.
+fn parse_digits(text: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(text).ok()?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }

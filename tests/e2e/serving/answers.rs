@@ -291,7 +291,7 @@ async fn a_header_that_the_proxy_computes_is_not_taken_from_config() {
     for name in ["content-length", "ETag", "no header"] {
         let mut config = settings(&bucket);
         config.answers.headers.insert(name.into(), "7".into());
-        let tasks = resized::support::tasks::Tasks::on(tokio::runtime::Handle::current());
+        let tasks = resized::support::tasks::Tasks::new(tokio::runtime::Handle::current());
         let error = resized::proxy::Proxy::open(&config, tasks, std::sync::Arc::default())
             .await
             .err()

@@ -14,7 +14,7 @@ use resized::observability::metrics::Metrics;
 use resized::observability::telemetry::AccessLog;
 use resized::proxy::Proxy;
 use resized::server::Server;
-use resized::support::hot_swap::Current;
+use resized::support::hot_swap::HotSwap;
 use resized::support::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
@@ -81,9 +81,9 @@ impl Stage {
     pub async fn start(config: Config) -> Self {
         let handle = tokio::runtime::Handle::current();
         let metrics = Arc::new(Metrics::new());
-        let proxy = Proxy::open(&config, Tasks::on(handle.clone()), metrics.clone()).await.unwrap();
+        let proxy = Proxy::open(&config, Tasks::new(handle.clone()), metrics.clone()).await.unwrap();
         let proxy = Arc::new(proxy);
-        let current = Current::new(proxy.clone());
+        let current = HotSwap::new(proxy.clone());
         let server = Server::bind(&config.server).unwrap();
         let address = server.address();
         let log = AccessLog::start(&config.log, std::io::sink()).unwrap();
@@ -91,7 +91,7 @@ impl Stage {
         let (stopped, served) = (stop.clone(), proxy.clone());
         let admin = admin::bind(&config.admin).unwrap().map(|listener| {
             let address = listener.local_addr().unwrap();
-            let (token, config) = (Current::new(config.admin.token.clone()), Current::new(config.clone()));
+            let (token, config) = (HotSwap::new(config.admin.token.clone()), HotSwap::new(config.clone()));
             let routes = routes::routes(token, &config, &current, metrics.clone(), stop.clone());
             handle.spawn(routes.run(listener, CancellationToken::new()));
             address
