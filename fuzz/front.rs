@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use resized::config::{Config, Log, SizePolicy};
+use resized::observability::access_log::AccessLog;
 use resized::observability::metrics::Metrics;
-use resized::observability::telemetry::AccessLog;
 use resized::proxy::Proxy;
 use resized::server::Server;
 use resized::support::hot_swap::HotSwap;

@@ -1,5 +1,5 @@
 //! Logs, metrics and traces.
 
 pub mod metrics;
-pub mod telemetry;
+pub mod access_log;
 pub mod traces;

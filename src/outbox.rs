@@ -22,17 +22,17 @@ use crate::support::tasks::Tasks;
 mod backlog;
 mod breaker;
 mod client;
-mod marker;
+mod entry;
 mod signature;
 
 pub use client::Verdict;
-pub use marker::Letter;
+pub use entry::Letter;
 pub use signature::SecretError;
 
 use backlog::Backlog;
 use breaker::Breaker;
 use client::Client;
-use marker::{Marker, Outbox, Waiting};
+use entry::{Marker, Outbox, Waiting};
 use signature::Signer;
 
 /// The way to the API. Clones share it.

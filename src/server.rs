@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::observability::telemetry::{AccessLog, AccessPage};
+use crate::observability::access_log::{AccessLog, AccessPage};
 use crate::proxy::Proxy;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener;

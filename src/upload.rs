@@ -26,26 +26,26 @@ use crate::variant::Grammar;
 
 mod conditions;
 mod cors;
-mod direct;
+mod presigned;
 mod form;
-mod keeper;
+mod ingest;
 mod receive;
-mod refusal;
+mod error;
 mod stored;
 mod template;
-mod ticket;
+mod grant;
 mod token;
 
-pub use keeper::{OnWrite, Written};
+pub use ingest::{OnWrite, Written};
 pub use template::TemplateError;
 
 use conditions::{Conditions, Digests};
 use cors::Cors;
-use direct::Direct;
+use error::Refusal;
 use form::Fields;
-use keeper::{Keeper, Order, Target};
+use ingest::{Keeper, Order, Target};
+use presigned::Direct;
 use receive::Receiver;
-use refusal::Refusal;
 use stored::Stamp;
 use token::Tokens;
 

@@ -161,7 +161,7 @@ fn only_cache_names_the_memory() {
 
 #[test]
 fn cache_origin_and_resize_never_meet_but_in_proxy() {
-    let above = ["proxy", "server", "observability::telemetry", "admin", "admin::routes"];
+    let above = ["proxy", "server", "observability::access_log", "admin", "admin::routes"];
     never("cache", &[&above[..], &["origin", "resize", "variant"]].concat());
     never("origin", &[&above[..], &["cache", "resize"]].concat());
     never("resize", &[&above[..], &["cache", "origin"]].concat());
@@ -169,21 +169,21 @@ fn cache_origin_and_resize_never_meet_but_in_proxy() {
 
 #[test]
 fn lower_layers_never_name_upper_ones() {
-    never("variant", &["proxy", "server", "observability::telemetry", "cache", "origin", "resize", "support::tasks"]);
+    never("variant", &["proxy", "server", "observability::access_log", "cache", "origin", "resize", "support::tasks"]);
     never(
         "config",
-        &["proxy", "server", "observability::telemetry", "cache", "origin", "resize", "support::tasks", "variant"],
+        &["proxy", "server", "observability::access_log", "cache", "origin", "resize", "support::tasks", "variant"],
     );
-    never("proxy", &["server", "observability::telemetry", "admin", "admin::routes", "app::reload"]);
+    never("proxy", &["server", "observability::access_log", "admin", "admin::routes", "app::reload"]);
     never(
         "support::hot_swap",
-        &["config", "proxy", "server", "observability::telemetry", "admin", "admin::routes", "app::reload"],
+        &["config", "proxy", "server", "observability::access_log", "admin", "admin::routes", "app::reload"],
     );
     never("server", &["admin", "admin::routes", "app::reload"]);
     let all = [
         "proxy",
         "server",
-        "observability::telemetry",
+        "observability::access_log",
         "cache",
         "origin",
         "resize",
@@ -195,7 +195,7 @@ fn lower_layers_never_name_upper_ones() {
         never(module, &all);
     }
     never("observability::metrics", &[&all[..], &["admin", "config", "observability::traces"]].concat());
-    never("upload", &["proxy", "server", "observability::telemetry", "cache", "admin", "admin::routes"]);
+    never("upload", &["proxy", "server", "observability::access_log", "cache", "admin", "admin::routes"]);
     never("observability::traces", &[&all[..], &["admin", "upload", "outbox"]].concat());
     never(
         "support::https",
@@ -204,7 +204,7 @@ fn lower_layers_never_name_upper_ones() {
     );
     never(
         "outbox",
-        &["proxy", "server", "observability::telemetry", "cache", "resize", "upload", "admin", "admin::routes"],
+        &["proxy", "server", "observability::access_log", "cache", "resize", "upload", "admin", "admin::routes"],
     );
 }
 

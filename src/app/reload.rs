@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::{Config, ConfigError, Layers, Secret, Typed};
-use crate::observability::telemetry::{Events, LevelError};
+use crate::observability::access_log::{Events, LevelError};
 use crate::proxy::{OpenError, Proxy};
 use crate::server::{ConnectionConfig, TlsError};
 use crate::support::error_chain::chain;

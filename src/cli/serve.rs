@@ -7,8 +7,8 @@ use anyhow::Context;
 use resized::admin;
 use resized::admin::routes;
 use resized::app::reload::Reload;
+use resized::observability::access_log::{self, AccessLog};
 use resized::observability::metrics::Metrics;
-use resized::observability::telemetry::{self, AccessLog};
 use resized::proxy::Proxy;
 use resized::server::{Server, inherited_listeners};
 use resized::support::hot_swap::HotSwap;
@@ -22,7 +22,7 @@ use super::Settings;
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = &settings.config;
-    let events = telemetry::start_events(&config.log)?;
+    let events = access_log::start_events(&config.log)?;
     let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.context("cannot start the runtime")?;

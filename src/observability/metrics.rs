@@ -20,31 +20,31 @@ use std::time::SystemTime;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
-mod answers;
+mod requests;
 mod leases;
-mod notices;
-mod pixels;
+mod notifications;
+mod resize;
 mod process;
 mod purges;
 mod s3;
 mod spans;
 mod uploads;
-mod watched;
+mod gauges;
 mod write_backs;
 
-pub use answers::{Answers, Outcome};
+pub use gauges::Reading;
 pub use leases::Leases;
-pub use notices::Notices;
-pub use pixels::{Pixels, Wait};
+pub use notifications::Notices;
 pub use prometheus_client::metrics::counter::Counter;
 pub use purges::Purges;
+pub use requests::{Answers, Outcome};
+pub use resize::{Pixels, Wait};
 pub use s3::{Kind, S3};
 pub use spans::Spans;
 pub use uploads::Uploads;
-pub use watched::Reading;
 pub use write_backs::WriteBacks;
 
-use watched::Watched;
+use gauges::Watched;
 
 /// All numbers of one proxy.
 pub struct Metrics {

@@ -34,7 +34,7 @@ use crate::config::{self, Config};
 use crate::observability::metrics;
 
 mod collector;
-mod parent;
+mod propagation;
 mod queue;
 
 pub use collector::OpenError;
@@ -160,8 +160,8 @@ impl Recorder {
         Self { tracer, way, sample, parents, scheme }
     }
 
-    fn parent(&self, headers: &HeaderMap) -> Option<parent::Parent> {
-        if self.parents { parent::read(headers) } else { None }
+    fn parent(&self, headers: &HeaderMap) -> Option<propagation::Parent> {
+        if self.parents { propagation::read(headers) } else { None }
     }
 
     fn request<B>(&self, request: &Request<B>) -> Option<Span> {
@@ -317,7 +317,7 @@ pub fn call(name: &'static str, method: &str, url: &str) -> Span {
 
 /// Tells whoever is sent these headers which span is current here (W3C Trace Context).
 pub fn inject(headers: &mut HeaderMap) {
-    Context::map_current(|current| parent::write(current.span().span_context(), headers));
+    Context::map_current(|current| propagation::write(current.span().span_context(), headers));
 }
 
 /// `task`, whose steps belong to what is current here. It may outlive that.

@@ -25,7 +25,7 @@ use super::connection_limits::ConnectionPermit;
 use super::idle_timeout::Activity;
 use super::smuggling_guard::SmugglingGuard;
 use super::write_coalescer::{self, CoalescingStream};
-use crate::observability::telemetry::AccessPage;
+use crate::observability::access_log::AccessPage;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
 

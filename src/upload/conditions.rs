@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH};
 
+use super::error::Refusal;
 use super::receive::Hashes;
-use super::refusal::Refusal;
 use crate::config::Overwrite;
 use crate::origin::Precondition;
 

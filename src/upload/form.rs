@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::Source;
-use super::refusal::Refusal;
+use super::error::Refusal;
 
 /// Boundaries and other fields may have so many bytes besides the file.
 pub(super) const EXTRA_BYTES_MAX: u64 = 1 << 20;

@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 use ring::digest;
 
 use super::Source;
-use super::refusal::Refusal;
+use super::error::Refusal;
 use crate::origin::{Spool, Store};
 use crate::support::priority;
 

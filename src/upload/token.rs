@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
 use super::conditions::unhex_sha256;
-use super::refusal::Refusal;
+use super::error::Refusal;
 use crate::config;
 use crate::support::rate_limiter::{RateLimiter, client_network};
 

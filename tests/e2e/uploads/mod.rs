@@ -2,7 +2,7 @@
 
 pub mod receiving;
 mod presigned;
-mod hostile_uploads;
+mod hostile;
 mod killed;
 mod outbox;
 mod http_semantics;

@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::keeper::{Keeper, Order, Target};
+use super::error::Refusal;
+use super::grant::{Stub, Ticket, TicketError, millis};
+use super::ingest::{Keeper, Order, Target};
 use super::receive::Receiver;
-use super::refusal::Refusal;
 use super::stored::Stamp;
-use super::ticket::{Stub, Ticket, TicketError, millis};
 use super::token::Caller;
 use super::with_status;
 use crate::config::Config;

@@ -9,9 +9,9 @@ use ring::digest::{SHA256, digest};
 use tokio::sync::Semaphore;
 
 use super::conditions::{Conditions, Digests};
+use super::error::Refusal;
 use super::form::{self, Fields};
 use super::receive::Received;
-use super::refusal::Refusal;
 use super::stored::{Answer, Stamp, Stored};
 use super::template::{Template, TemplateError};
 use super::token::Caller;
