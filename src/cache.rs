@@ -79,7 +79,7 @@ struct Remembered<V> {
 struct Listing<V> {
     number: u64,
     flight: Flight<V>,
-    span: traces::Link,
+    span: traces::SpanLink,
 }
 
 /// Numbers for flights.
@@ -146,7 +146,7 @@ where
         }
         match self.board(key, make) {
             Boarded::Started(flight) => (flight.await, Source::Led),
-            Boarded::Joined(flight, span) => (traces::wait(&span, flight).await, Source::Joined),
+            Boarded::Joined(flight, span) => (traces::wait_span(&span, flight).await, Source::Joined),
             Boarded::Landed(outcome) => (outcome, Source::Hit),
             Boarded::Full => (V::refused(), Source::Led),
         }
@@ -172,11 +172,11 @@ where
             if flights.len() >= self.flights_max {
                 return Boarded::Full;
             }
-            let (flight, span) = (arrival::<K, V>(landed), traces::span("flight"));
+            let (flight, span) = (arrival::<K, V>(landed), traces::child_span("flight"));
             flights.insert(key.clone(), Listing { number, flight: flight.clone(), span: span.link() });
             (flight, stale, span)
         };
-        self.start(key.clone(), number, span.around(make(stale)), land);
+        self.start(key.clone(), number, span.instrument(make(stale)), land);
         Boarded::Started(flight)
     }
 
@@ -231,7 +231,7 @@ where
 enum Boarded<V> {
     Started(Flight<V>),
     /// Another request's, whose span it is.
-    Joined(Flight<V>, traces::Link),
+    Joined(Flight<V>, traces::SpanLink),
     Landed(V),
     Full,
 }

@@ -1,5 +1,6 @@
-//! Logs, metrics and traces.
+//! Logs, access log, metrics and traces.
 
-pub mod metrics;
 pub mod access_log;
+pub mod logs;
+pub mod metrics;
 pub mod traces;

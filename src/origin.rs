@@ -183,7 +183,7 @@ impl Store {
         address: &str,
         public_url: &str,
         s3: &config::S3,
-        counts: &metrics::S3,
+        counts: &metrics::S3Metrics,
     ) -> Result<Self, OpenError> {
         let backend = match address.parse()? {
             Address::File { directory } => Backend::File(Arc::new(FileStore::open(directory).await?)),

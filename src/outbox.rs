@@ -52,13 +52,13 @@ struct Inner {
     concurrency: usize,
     breaker: Breaker,
     backlog: Arc<Backlog>,
-    counts: metrics::Notices,
+    counts: metrics::NotificationMetrics,
     tasks: Tasks,
 }
 
 /// Why notifications cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum NotifierError {
     #[error("notify.url: {url:?} is no http or https URL")]
     Url { url: String },
     #[error("notify.secret")]
@@ -78,13 +78,18 @@ impl Notifier {
     ///
     /// # Errors
     /// A URL or secret that cannot be used.
-    pub fn open(settings: &config::Notify, store: Store, metrics: &Metrics, tasks: Tasks) -> Result<Self, OpenError> {
+    pub fn new(
+        settings: &config::Notify,
+        store: Store,
+        metrics: &Metrics,
+        tasks: Tasks,
+    ) -> Result<Self, NotifierError> {
         let signer = Signer::new(settings)?;
         let concurrency = settings.concurrency.get();
         let backlog = Arc::new(Backlog::default());
         backlog.watch(metrics);
         Ok(Self(Arc::new(Inner {
-            client: Client::new(&settings.url, signer, settings.timeout, metrics.notices.clone())?,
+            client: Client::new(&settings.url, signer, settings.timeout, metrics.notifications.clone())?,
             outbox: Outbox::new(store),
             retries: settings.retries.iter().map(|pause| **pause).collect(),
             wait: settings.wait,
@@ -94,7 +99,7 @@ impl Notifier {
             concurrency,
             breaker: Breaker::default(),
             backlog,
-            counts: metrics.notices.clone(),
+            counts: metrics.notifications.clone(),
             tasks,
         })))
     }

@@ -107,9 +107,9 @@ const FLIGHTS_OF_OTHERS: usize = 8;
 impl Proxy {
     /// Answers a request of `client`; its body is not read.
     pub async fn answer<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
-        let Some(span) = self.traces.request(request) else { return self.answer_and_count(client, request).await };
-        let answered = span.around(Box::pin(self.answer_and_count(client, request))).await;
-        span.answered(answered.response.status(), Some(answered.outcome.as_str()));
+        let Some(span) = self.traces.request_span(request) else { return self.answer_and_count(client, request).await };
+        let answered = span.instrument(Box::pin(self.answer_and_count(client, request))).await;
+        span.record_response(answered.response.status(), Some(answered.outcome.as_str()));
         answered
     }
 
@@ -122,7 +122,7 @@ impl Proxy {
         };
         let response = if *method == Method::HEAD { answer.map(|_| empty()) } else { answer };
         let elapsed = start.elapsed();
-        self.metrics.answers.record(outcome, elapsed);
+        self.metrics.requests.record(outcome, elapsed);
         Answered { response, outcome, elapsed }
     }
 
@@ -308,7 +308,7 @@ impl Proxy {
     pub async fn drain(&self, patience: Duration) -> bool {
         let drained = self.tasks.drain(patience).await;
         self.maker.stop();
-        self.traces.finish().await;
+        self.traces.shutdown().await;
         drained
     }
 

@@ -13,7 +13,7 @@ use image::metadata::Orientation;
 
 use crate::config;
 pub use crate::config::Incomplete;
-use crate::observability::metrics::{self, Wait};
+use crate::observability::metrics::{self, WaitKind};
 use crate::observability::traces;
 use crate::variant::{Encoding, Geometry, Region};
 
@@ -291,7 +291,7 @@ fn attend(
 #[derive(Debug)]
 pub struct Resizer {
     gate: Gate,
-    times: metrics::Pixels,
+    times: metrics::ResizeMetrics,
 }
 
 impl Resizer {
@@ -300,7 +300,7 @@ impl Resizer {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(threads: usize, queue_length: NonZeroUsize, times: metrics::Pixels) -> io::Result<Self> {
+    pub fn start(threads: usize, queue_length: NonZeroUsize, times: metrics::ResizeMetrics) -> io::Result<Self> {
         Ok(Self { gate: Gate::start(threads, queue_length)?, times })
     }
 
@@ -318,22 +318,22 @@ impl Resizer {
         mut done: impl FnMut(usize, Result<Bytes, RenderError>) + Send + 'static,
         tickets: T,
     ) -> Result<(), RenderError> {
-        let (times, queued, here) = (self.times.clone(), Instant::now(), traces::here());
+        let (times, queued, here) = (self.times.clone(), Instant::now(), traces::SpanHandle::current());
         let job = move || {
             let _tickets = tickets;
             let mut start = Instant::now();
-            times.waited(Wait::Thread, start - queued);
+            times.record_wait(WaitKind::Thread, start - queued);
             let variants = take();
             let note = |stage, format, time| {
-                times.worked(stage, format, time);
-                here.past(stage, format, time);
+                times.record_stage(stage, format, time);
+                here.record_completed(stage, format, time);
             };
             render_noting(&original, &header, &variants, &limits, note, |n, made| {
                 // The first one's time has the decoding in it.
-                times.worked("render", variants[n].1.format().extension(), start.elapsed());
+                times.record_stage("render", variants[n].1.format().extension(), start.elapsed());
                 start = Instant::now();
                 if let Err(error) = &made {
-                    times.failed(error.reason());
+                    times.record_failure(error.reason());
                 }
                 // A box has no spare capacity: what memory weighs is what it uses.
                 done(n, made.map(|bytes| Bytes::from(bytes.into_boxed_slice())));
@@ -345,7 +345,7 @@ impl Resizer {
                 GateError::Closed => RenderError::Stopped,
                 GateError::Panicked => RenderError::Panicked,
             };
-            self.times.failed(error.reason());
+            self.times.record_failure(error.reason());
             error
         })
     }

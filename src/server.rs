@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::observability::access_log::{AccessLog, AccessPage};
+use crate::observability::access_log::{AccessLog, AccessLogBuffer};
 use crate::proxy::Proxy;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener;
@@ -116,7 +116,7 @@ impl Server {
             let thread = ServingThread {
                 config: self.config.clone(),
                 proxy: proxy.clone(),
-                log: log.page(),
+                log: log.buffer(),
                 shutdown: shutdown.clone(),
             };
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -137,7 +137,7 @@ impl Server {
 struct ServingThread {
     config: HotSwap<ConnectionConfig>,
     proxy: HotSwap<Proxy>,
-    log: AccessPage,
+    log: AccessLogBuffer,
     shutdown: CancellationToken,
 }
 

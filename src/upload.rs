@@ -64,7 +64,7 @@ struct Inner {
     /// Of a form's other fields, those that are kept.
     fields: Arc<[String]>,
     slots: Semaphore,
-    counts: metrics::Uploads,
+    counts: metrics::UploadMetrics,
     tasks: Tasks,
 }
 
@@ -91,7 +91,7 @@ impl Uploads {
         grammar: Grammar,
         originals: Store,
         notifier: Option<Notifier>,
-        counts: metrics::Uploads,
+        counts: metrics::UploadMetrics,
         tasks: Tasks,
     ) -> Result<Option<Self>, TemplateError> {
         let upload = &config.upload;
@@ -131,7 +131,7 @@ impl Uploads {
         let mut response = match answer.unwrap_or(Err(Refusal::Internal)) {
             Ok(response) => response,
             Err(refusal) => {
-                self.0.counts.refused(refusal.name());
+                self.0.counts.record_error(refusal.name());
                 refusal.answer()
             }
         };
@@ -196,7 +196,7 @@ impl Inner {
             Some(boundary) => form::file(body, boundary, bytes_max, fields.clone()),
             None => body,
         };
-        let received = traces::step("receive", self.receiver.receive(file, bytes_max)).await?;
+        let received = traces::in_span("receive", self.receiver.receive(file, bytes_max)).await?;
         self.keeper.keep(order, received, fields).await
     }
 

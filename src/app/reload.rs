@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::{Config, ConfigError, Layers, Secret, Typed};
-use crate::observability::access_log::{Events, LevelError};
+use crate::observability::logs::{LogError, LogFilter, LogHandle};
 use crate::proxy::{OpenError, Proxy};
 use crate::server::{ConnectionConfig, TlsError};
 use crate::support::error_chain::chain;
@@ -25,7 +25,7 @@ pub struct Reload {
     pub proxy: HotSwap<Proxy>,
     pub connections: HotSwap<ConnectionConfig>,
     pub token: HotSwap<Secret>,
-    pub events: Events,
+    pub log: LogHandle,
 }
 
 /// Why all stays as it was.
@@ -38,7 +38,7 @@ pub enum ReloadError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
-    Level(#[from] LevelError),
+    Log(#[from] LogError),
 }
 
 impl Reload {
@@ -71,9 +71,9 @@ impl Reload {
 
         let proxy = self.proxy.get().renewed(&config)?;
         let connections = self.connections.get().reloaded(&config.server)?;
-        let level = self.events.prepare(&config.log.level)?;
+        let filter = LogFilter::parse(&config.log.level)?;
 
-        self.events.set(level);
+        self.log.set_filter(filter);
         self.token.set(config.admin.token.clone());
         self.connections.set(connections);
         self.proxy.set(proxy);

@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
             }
             report.api(&config.notify.url, notifier.reach().await);
         }
-        if let Some(reached) = proxy.traces().reach().await {
+        if let Some(reached) = proxy.traces().probe_collector().await {
             report.collector(&config.traces.endpoint, reached);
         }
         anyhow::Ok(())

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
         0 => std::thread::available_parallelism().map_or(1, Into::into),
         threads => threads,
     };
-    let resizer = Resizer::start(threads, config.work.queue_length, Metrics::new().pixels)?;
+    let resizer = Resizer::start(threads, config.work.queue_length, Metrics::new().resize)?;
     let (limits, bytes_max) = (Limits::from(config), config.limits.original_bytes.as_u64());
     // What may wait for a thread is read already: one for each thread is enough.
     let failed = runtime.block_on(

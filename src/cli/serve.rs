@@ -7,7 +7,8 @@ use anyhow::Context;
 use resized::admin;
 use resized::admin::routes;
 use resized::app::reload::Reload;
-use resized::observability::access_log::{self, AccessLog};
+use resized::observability::access_log::AccessLog;
+use resized::observability::logs;
 use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
 use resized::server::{Server, inherited_listeners};
@@ -22,7 +23,7 @@ use super::Settings;
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = &settings.config;
-    let events = access_log::start_events(&config.log)?;
+    let log_handle = logs::init(&config.log)?;
     let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.context("cannot start the runtime")?;
@@ -46,7 +47,7 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         proxy: HotSwap::new(proxy.clone()),
         connections: server.connection_config(),
         token: HotSwap::new(config.admin.token.clone()),
-        events,
+        log: log_handle,
     });
     reload_on_signal(&runtime, reload.clone())?;
     let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);

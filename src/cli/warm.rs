@@ -17,7 +17,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http::Request;
 use http_body_util::BodyExt as _;
 use resized::config::{Config, Log, Mode, Origin, Overload, Rates, Require};
-use resized::observability::access_log;
+use resized::observability::logs;
 use resized::observability::metrics::{Metrics, Outcome};
 use resized::proxy::Proxy;
 use resized::support::tasks::Tasks;
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     // What goes wrong in the stores is told as the server tells it; the rest is told here.
     let is_set = settings.layers.origin("log.level") != Origin::Default;
     let level = if is_set { settings.config.log.level.clone() } else { "error".to_owned() };
-    access_log::start_events(&Log { level, ..settings.config.log.clone() })?;
+    logs::init(&Log { level, ..settings.config.log.clone() })?;
     ensure!(
         arguments.listing.is_none() || !arguments.sizes.is_empty(),
         "give --size: originals have none in their names"

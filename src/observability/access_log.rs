@@ -1,7 +1,8 @@
-//! What the program says of itself: events on standard error, one line a request on standard output.
+//! The access log: one line for each request, on standard output.
 //!
-//! A request's line is formatted by hand, and written on a thread of its own. A `tracing` event a request would cost more
-//! than the answer from memory does; everything else is a `tracing` event.
+//! Each serving thread appends its lines to its own buffer, so that logging a request wakes no other thread. One writer
+//! thread collects the buffers several times a second and writes them. Lines are formatted by hand, because a `tracing` event
+//! for each request would cost more than a response from memory.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,7 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{AccessFormat, Log, LogFormat};
 
@@ -19,98 +19,33 @@ mod line;
 
 use line::{Clock, Line};
 
-/// The events that are sent, and which.
-pub struct Events(Box<dyn Fn(EnvFilter) + Send + Sync>);
-
-/// Which events are sent, understood.
-#[derive(Debug)]
-pub struct Level(EnvFilter);
-
-/// Levels that are not understood.
-#[derive(Debug, thiserror::Error)]
-pub enum LevelError {
-    #[error("log.level")]
-    Unknown(#[from] tracing_subscriber::filter::ParseError),
-    #[error("events are sent elsewhere already")]
-    Taken(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Sends events of the levels that `log` names to standard error.
-///
-/// # Errors
-/// `log.level` is not understood, or events are already sent elsewhere.
-pub fn start_events(log: &Log) -> Result<Events, LevelError> {
-    let filter = EnvFilter::try_new(&log.level)?;
-    // The filter's handle knows what it filters: it comes last.
-    let events = tracing_subscriber::fmt().with_writer(io::stderr);
-    // That it is gone is impossible while the program runs, and that it is poisoned was told.
-    match log.format {
-        LogFormat::Text => {
-            let events = events.with_env_filter(filter).with_filter_reloading();
-            let handle = events.reload_handle();
-            events.try_init().map_err(LevelError::Taken)?;
-            Ok(Events(Box::new(move |filter| drop(handle.reload(filter)))))
-        }
-        LogFormat::Json => {
-            let events = events.json().with_env_filter(filter).with_filter_reloading();
-            let handle = events.reload_handle();
-            events.try_init().map_err(LevelError::Taken)?;
-            Ok(Events(Box::new(move |filter| drop(handle.reload(filter)))))
-        }
-    }
-}
-
-impl Events {
-    /// What `level` says.
-    ///
-    /// # Errors
-    /// It is not understood.
-    pub fn prepare(&self, level: &str) -> Result<Level, LevelError> {
-        Ok(Level(EnvFilter::try_new(level)?))
-    }
-
-    /// Sends events of those levels from now on.
-    pub fn set(&self, level: Level) {
-        (self.0)(level.0);
-    }
-}
-
-impl std::fmt::Debug for Events {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").finish_non_exhaustive()
-    }
-}
-
-/// The access log: one line a request.
-///
-/// Each serving thread appends its lines to a page of its own, so that a line costs no other thread a wake-up; one thread
-/// collects the pages a few times a second and writes them.
+/// The access log and its writer thread.
 #[derive(Debug)]
 pub struct AccessLog {
-    chosen: Chosen,
-    collector: Option<SyncSender<Arc<Page>>>,
-    /// Its other end is dropped by the writing thread when that ends.
-    ended: Receiver<()>,
+    options: AccessLogOptions,
+    writer: Option<SyncSender<Arc<Buffer>>>,
+    /// Disconnected when the writer thread ends.
+    writer_ended: Receiver<()>,
 }
 
-/// Where one serving thread's lines wait. Clones write to the same place.
+/// Access log buffer of one serving thread. Clones share the buffer.
 #[derive(Debug, Clone)]
-pub struct AccessPage {
-    chosen: Chosen,
-    page: Option<Arc<Page>>,
-    collector: Option<SyncSender<Arc<Page>>>,
+pub struct AccessLogBuffer {
+    options: AccessLogOptions,
+    buffer: Option<Arc<Buffer>>,
+    writer: Option<SyncSender<Arc<Buffer>>>,
 }
 
-/// Which requests have lines, and of what format.
+/// Settings that select which requests are logged, and how.
 #[derive(Debug, Clone, Copy)]
-struct Chosen {
+struct AccessLogOptions {
     format: AccessFormat,
     hits: bool,
-    /// Of so many that were answered well, one has a line.
+    /// One of `sample` requests with a status below 400 is logged.
     sample: u32,
 }
 
-impl Chosen {
+impl AccessLogOptions {
     fn new(log: &Log) -> Self {
         let format = match (log.access_format, log.format) {
             (AccessFormat::AsEvents, LogFormat::Text) => AccessFormat::Text,
@@ -122,132 +57,135 @@ impl Chosen {
 }
 
 #[derive(Debug, Default)]
-struct Page {
+struct Buffer {
     lines: Mutex<Lines>,
 }
 
 #[derive(Debug, Default)]
 struct Lines {
     text: String,
-    /// Lines that found the page full since it was last collected.
-    lost: u64,
-    /// How many were answered well since the last of them that has a line.
-    passed: u32,
+    /// Lines dropped because the buffer was full, since it was last written.
+    dropped: u64,
+    /// Requests with a status below 400 since the last of them that was logged.
+    skipped: u32,
     clock: Clock,
 }
 
-/// Bytes that may wait on one page; lines that would need more are lost, and counted.
-const PAGE_BYTES: usize = 1 << 20;
+/// Size from which a buffer counts as full. Further lines are dropped and counted.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
 
-/// Pages that may be announced at once. More than there are serving threads, as each is announced once until collected.
-const PAGES: usize = 1024;
+/// Capacity of the channel to the writer thread. It exceeds the number of serving threads, each of which announces its buffer
+/// once until it is written.
+const BUFFERS_MAX: usize = 1024;
 
-/// How long lines gather on a page before they are written.
-const GATHERING: Duration = Duration::from_millis(100);
+/// Time that lines accumulate before they are written.
+const WRITE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Longest wait for the writer thread at shutdown, in case the reader of the log is stuck.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl AccessLog {
-    /// Starts the thread that writes lines to `out`, or nothing if `log.access` is off.
+    /// Starts the thread that writes lines to `out`, unless `log.access` is off.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub fn start(log: &Log, out: impl io::Write + Send + 'static) -> io::Result<Self> {
-        let (end, ended) = sync_channel(0);
+        let options = AccessLogOptions::new(log);
+        let (ending, writer_ended) = sync_channel(0);
         if !log.access {
-            return Ok(Self { chosen: Chosen::new(log), collector: None, ended });
+            return Ok(Self { options, writer: None, writer_ended });
         }
-        let (collector, announced) = sync_channel(PAGES);
+        let (writer, announced) = sync_channel(BUFFERS_MAX);
         thread::Builder::new().name("access-log".into()).spawn(move || {
-            collect(&announced, out);
-            drop(end);
+            write_buffers(&announced, out);
+            drop(ending);
         })?;
-        Ok(Self { chosen: Chosen::new(log), collector: Some(collector), ended })
+        Ok(Self { options, writer: Some(writer), writer_ended })
     }
 
-    /// A page for one more serving thread.
+    /// Creates the buffer of one more serving thread.
     #[must_use]
-    pub fn page(&self) -> AccessPage {
-        let page = self.collector.is_some().then(Arc::default);
-        AccessPage { chosen: self.chosen, page, collector: self.collector.clone() }
+    pub fn buffer(&self) -> AccessLogBuffer {
+        let buffer = self.writer.is_some().then(Arc::default);
+        AccessLogBuffer { options: self.options, buffer, writer: self.writer.clone() }
     }
-}
 
-impl AccessLog {
-    /// Waits until the lines of all pages, which are gone by now, are written; not long, as their reader may be stuck.
+    /// Waits until the lines of all buffers are written, for at most [`FINISH_TIMEOUT`]. All buffers must have been dropped.
     pub fn finish(self) {
-        drop(self.collector);
-        let _ = self.ended.recv_timeout(Duration::from_secs(1));
+        drop(self.writer);
+        let _ = self.writer_ended.recv_timeout(FINISH_TIMEOUT);
     }
 }
 
-impl AccessPage {
-    /// Notes a request of `client` and its answer; `elapsed` is the time until the answer's header was ready.
+impl AccessLogBuffer {
+    /// Logs a request from `client` and its response. `elapsed` is the time until the response header was ready.
     pub fn write<B, C>(&self, client: IpAddr, request: &Request<B>, response: &Response<C>, elapsed: Duration) {
-        let (Some(page), Some(collector)) = (&self.page, &self.collector) else { return };
+        let (Some(buffer), Some(writer)) = (&self.buffer, &self.writer) else { return };
         let line = Line {
             client,
             method: request.method(),
             uri: request.uri(),
             version: request.version(),
-            asked: request.headers(),
+            request_headers: request.headers(),
             status: response.status(),
-            headers: response.headers(),
+            response_headers: response.headers(),
             elapsed,
         };
-        if !self.chosen.hits && line.is_hit() {
+        if !self.options.hits && line.is_hit() {
             return;
         }
-        let mut lines = page.lines();
-        // What went wrong is never left out.
+        let mut lines = buffer.lines();
+        // Errors are always logged.
         if line.status.as_u16() < 400 {
-            lines.passed += 1;
-            if lines.passed < self.chosen.sample {
+            lines.skipped += 1;
+            if lines.skipped < self.options.sample {
                 return;
             }
-            lines.passed = 0;
+            lines.skipped = 0;
         }
-        if lines.text.len() >= PAGE_BYTES {
-            lines.lost += 1;
+        if lines.text.len() >= BUFFER_BYTES_MAX {
+            lines.dropped += 1;
             return;
         }
-        let first = lines.text.is_empty();
+        let was_empty = lines.text.is_empty();
         let Lines { text, clock, .. } = &mut *lines;
-        line.push(self.chosen.format, clock, text);
+        line.push(self.options.format, clock, text);
         drop(lines);
-        if first {
-            // Full only if the collecting thread is gone.
-            let _ = collector.try_send(page.clone());
+        if was_empty {
+            // This fails only if the writer thread has ended.
+            let _ = writer.try_send(buffer.clone());
         }
     }
 }
 
-impl Page {
-    /// Lines are whole at every unlock.
+impl Buffer {
+    /// Ignores poisoning: lines are complete whenever the lock is released.
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes what gathers on the pages that are announced, until the last page is gone.
-fn collect(announced: &Receiver<Arc<Page>>, mut out: impl io::Write) {
-    let mut pages = Vec::new();
+/// Writes announced buffers to `out` until all senders are dropped.
+fn write_buffers(announced: &Receiver<Arc<Buffer>>, mut out: impl io::Write) {
+    let mut buffers = Vec::new();
     let mut text = String::new();
     while let Ok(first) = announced.recv() {
-        pages.push(first);
-        let until = Instant::now() + GATHERING;
-        while let Ok(page) = announced.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            pages.push(page);
+        buffers.push(first);
+        let until = Instant::now() + WRITE_INTERVAL;
+        while let Ok(buffer) = announced.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            buffers.push(buffer);
         }
-        for page in pages.drain(..) {
-            let lost = {
-                let mut lines = page.lines();
+        for buffer in buffers.drain(..) {
+            let dropped = {
+                let mut lines = buffer.lines();
                 std::mem::swap(&mut lines.text, &mut text);
-                std::mem::take(&mut lines.lost)
+                std::mem::take(&mut lines.dropped)
             };
-            // Nobody can be told that the log cannot be written.
+            // A failed write is ignored: a closed or full log must not affect requests.
             let _ = out.write_all(text.as_bytes());
             text.clear();
-            if lost > 0 {
-                tracing::warn!(lost, "access log lines were lost: the log is written too slowly");
+            if dropped > 0 {
+                tracing::warn!(dropped, "access log lines dropped because the log is written too slowly");
             }
         }
         let _ = out.flush();
@@ -258,10 +196,10 @@ fn collect(announced: &Receiver<Arc<Page>>, mut out: impl io::Write) {
 mod tests {
     use super::*;
 
-    /// Takes nothing until told, then passes on what it is given.
-    struct Slow(Receiver<()>, std::sync::mpsc::Sender<Vec<u8>>);
+    /// A writer that blocks until its channel closes, then passes on the bytes it receives.
+    struct BlockedWriter(Receiver<()>, std::sync::mpsc::Sender<Vec<u8>>);
 
-    impl io::Write for Slow {
+    impl io::Write for BlockedWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _ = self.0.recv();
             let _ = self.1.send(bytes.to_vec());
@@ -273,19 +211,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_find_the_page_full_are_lost_without_waiting_and_the_others_are_written_once() {
-        let (free, stuck) = std::sync::mpsc::channel();
+    fn a_full_buffer_drops_lines_without_blocking_and_writes_the_others_once() {
+        let (unblock, blocked) = std::sync::mpsc::channel();
         let (sent, written) = std::sync::mpsc::channel();
-        let log = AccessLog::start(&Log::default(), Slow(stuck, sent)).unwrap();
-        let (first, second) = (log.page(), log.page());
+        let log = AccessLog::start(&Log::default(), BlockedWriter(blocked, sent)).unwrap();
+        let (first, second) = (log.buffer(), log.buffer());
         let (request, response) = (Request::new(()), Response::new(()));
         let mut lines = 0;
-        while first.page.as_ref().unwrap().lines().lost == 0 {
+        while first.buffer.as_ref().unwrap().lines().dropped == 0 {
             first.write(IpAddr::from([192, 0, 2, 1]), &request, &response, Duration::ZERO);
             lines += 1;
         }
         second.write(IpAddr::from([192, 0, 2, 2]), &request, &response, Duration::ZERO);
-        drop((free, log, first, second));
+        drop((unblock, log, first, second));
         let text = written.into_iter().flatten().collect::<Vec<u8>>();
         let text = String::from_utf8(text).unwrap();
         assert_eq!(text.lines().filter(|line| line.contains("192.0.2.1 ")).count(), lines - 1);

@@ -1,18 +1,18 @@
-//! The numbers: what has happened so far, and how things stand, for Prometheus and the dashboard.
+//! Prometheus metrics, for the admin listener and the dashboard.
 //!
-//! One [`Metrics`] belongs to one proxy and is handed down; there is no process-wide one, since tests run several
-//! proxies side by side. This is the lowest layer: it knows no other part of the program but the words for outcomes.
+//! One [`Metrics`] belongs to one proxy and is passed down; it is not global, because tests run several proxies in one
+//! process. This is the lowest layer and imports no other part of the program.
 //!
-//! How a part counts:
+//! There are two ways to add a metric:
 //!
-//! - *Something happened*: a counter or histogram in a group of its own below `metrics/` (see [`S3`] or [`WriteBacks`]),
-//!   a field of [`Metrics`], registered in [`Metrics::new`]. A group is cheap to clone and the clones count together, so
-//!   a lower layer takes its group alone (`metrics.s3.clone()`), never the whole.
-//! - *How things stand* (a length, bytes in use): nothing is counted; [`Metrics::watch`] is told how to read it when it is
-//!   asked for. What the reading holds must not hold the [`Metrics`]: give it a `Weak` or a part of its own.
+//! - *Counters and histograms* live in a group below `metrics/`, such as [`S3Metrics`] or [`WriteBackMetrics`]. The group is a
+//!   field of [`Metrics`] and is registered in [`Metrics::new`]. Groups are cheap to clone and clones share their counters,
+//!   so a lower layer receives only its own group (`metrics.s3.clone()`).
+//! - *Gauges* (a queue length, bytes in use) are read at scrape time by a callback; see [`Metrics::register_gauge`]. The
+//!   callback must not own the [`Metrics`], or neither is ever freed: give it a `Weak`, or a part that does not lead back.
 //!
-//! Every name begins with `resized_`, has its unit at its end, and is listed in docs/METRICS.md, which a test holds. Labels take few
-//! values, never a key, a path or anything else that a client chooses.
+//! Names start with `resized_`, end with their unit, and are listed in docs/METRICS.md, as a test checks. Labels take few
+//! values and never contain a key, a path or other client input.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -20,88 +20,102 @@ use std::time::SystemTime;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
-mod requests;
+mod gauges;
 mod leases;
 mod notifications;
-mod resize;
 mod process;
 mod purges;
+mod requests;
+mod resize;
 mod s3;
 mod spans;
 mod uploads;
-mod gauges;
 mod write_backs;
 
-pub use gauges::Reading;
-pub use leases::Leases;
-pub use notifications::Notices;
+pub use gauges::Gauge;
+pub use leases::LeaseMetrics;
+pub use notifications::NotificationMetrics;
 pub use prometheus_client::metrics::counter::Counter;
-pub use purges::Purges;
-pub use requests::{Answers, Outcome};
-pub use resize::{Pixels, Wait};
-pub use s3::{Kind, S3};
-pub use spans::Spans;
-pub use uploads::Uploads;
-pub use write_backs::WriteBacks;
+pub use purges::PurgeMetrics;
+pub use requests::{Outcome, RequestMetrics};
+pub use resize::{ResizeMetrics, WaitKind};
+pub use s3::{S3Metrics, S3RequestKind};
+pub use spans::SpanMetrics;
+pub use uploads::UploadMetrics;
+pub use write_backs::WriteBackMetrics;
 
-use gauges::Watched;
+use gauges::GaugeRegistry;
 
-/// All numbers of one proxy.
+/// All metrics of one proxy.
 pub struct Metrics {
     registry: Registry,
-    watched: Watched,
-    /// Requests, by how they ended.
-    pub answers: Answers,
-    /// Renditions that memory gave up for room.
+    gauges: GaugeRegistry,
+    /// Requests by outcome.
+    pub requests: RequestMetrics,
+    /// Cached variants evicted to make room for others.
     pub evictions: Counter,
-    /// Requests to S3, tries counted singly, as they are billed.
-    pub s3: S3,
-    /// The way of pixels: waits and work.
-    pub pixels: Pixels,
-    /// Variants on their way into the store.
-    pub write_backs: WriteBacks,
-    /// Originals on their way in.
-    pub uploads: Uploads,
-    /// Notifications on their way to the API.
-    pub notices: Notices,
-    /// Who makes a variant, where nodes agree on that.
-    pub leases: Leases,
-    /// Variants dropped because their originals changed.
-    pub purges: Purges,
-    /// Spans on their way to the collector of traces.
-    pub spans: Spans,
+    /// Requests to S3, counting each attempt.
+    pub s3: S3Metrics,
+    /// Wait and work times of resize jobs.
+    pub resize: ResizeMetrics,
+    /// Variants written back to their store.
+    pub write_backs: WriteBackMetrics,
+    /// Uploads of originals.
+    pub uploads: UploadMetrics,
+    /// Notifications sent to the API.
+    pub notifications: NotificationMetrics,
+    /// Leases of variants (`fleet.lease`).
+    pub leases: LeaseMetrics,
+    /// Purges of variants whose original changed.
+    pub purges: PurgeMetrics,
+    /// Spans exported to the trace collector.
+    pub spans: SpanMetrics,
 }
 
-/// Of what [`Metrics::encode`] writes: the Prometheus text format.
+/// Media type of the text that [`Metrics::encode`] returns.
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 impl Metrics {
-    /// All at nought.
+    /// Creates metrics whose counters are all zero.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("resized");
-        let (answers, evictions) = (Answers::register(&mut registry), Counter::default());
-        registry.register("cache_evictions", "Renditions that memory gave up for room", evictions.clone());
-        let s3 = S3::register(&mut registry);
-        let pixels = Pixels::register(&mut registry);
-        let write_backs = WriteBacks::register(&mut registry);
-        let uploads = Uploads::register(&mut registry);
-        let notices = Notices::register(&mut registry);
-        let leases = Leases::register(&mut registry);
-        let purges = Purges::register(&mut registry);
-        let spans = Spans::register(&mut registry);
-        let watched = Watched::register(&mut registry);
+        let requests = RequestMetrics::register(&mut registry);
+        let evictions = Counter::default();
+        registry.register("cache_evictions", "Cached variants evicted to make room for others", evictions.clone());
+        let s3 = S3Metrics::register(&mut registry);
+        let resize = ResizeMetrics::register(&mut registry);
+        let write_backs = WriteBackMetrics::register(&mut registry);
+        let uploads = UploadMetrics::register(&mut registry);
+        let notifications = NotificationMetrics::register(&mut registry);
+        let leases = LeaseMetrics::register(&mut registry);
+        let purges = PurgeMetrics::register(&mut registry);
+        let spans = SpanMetrics::register(&mut registry);
+        let gauges = GaugeRegistry::register(&mut registry);
         process::register(&mut registry, SystemTime::now());
-        Self { registry, watched, answers, evictions, s3, pixels, write_backs, uploads, notices, leases, purges, spans }
+        Self {
+            registry,
+            gauges,
+            requests,
+            evictions,
+            s3,
+            resize,
+            write_backs,
+            uploads,
+            notifications,
+            leases,
+            purges,
+            spans,
+        }
     }
 
-    /// Has `readings` read whenever the numbers are asked for, as the gauge `resized_{name}`. A name that is already
-    /// watched gets these readings in place of its former ones.
-    pub fn watch(&self, name: &'static str, help: &'static str, readings: Vec<Reading>) {
-        self.watched.insert(name, help, readings);
+    /// Registers the gauge `resized_{name}`, whose series are read at each scrape. Replaces the gauge of that name, if there
+    /// is one.
+    pub fn register_gauge(&self, name: &'static str, help: &'static str, gauges: Vec<Gauge>) {
+        self.gauges.insert(name, help, gauges);
     }
 
-    /// All numbers in the Prometheus text format, version 0.0.4.
+    /// Returns all metrics in the Prometheus text format, version 0.0.4.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(32 * 1024);
@@ -136,15 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_is_told() {
+    fn encoded_text_contains_recorded_values() {
         let metrics = Metrics::new();
-        metrics.answers.record(Outcome::Hit, Duration::from_micros(30));
-        metrics.answers.record(Outcome::Hit, Duration::from_millis(3));
-        metrics.s3.pay(Kind::Put);
-        metrics.s3.pay(Kind::Get);
-        metrics.s3.count(Kind::Put, Some(200));
-        metrics.s3.count(Kind::Get, None);
-        metrics.watch("depth", "How deep", vec![Reading::new(|| 7.0).label("of", "this")]);
+        metrics.requests.record(Outcome::Hit, Duration::from_micros(30));
+        metrics.requests.record(Outcome::Hit, Duration::from_millis(3));
+        metrics.s3.record_cost(S3RequestKind::Put);
+        metrics.s3.record_cost(S3RequestKind::Get);
+        metrics.s3.record_response(S3RequestKind::Put, Some(200));
+        metrics.s3.record_response(S3RequestKind::Get, None);
+        metrics.register_gauge("depth", "How deep", vec![Gauge::new(|| 7.0).with_label("of", "this")]);
         let text = metrics.encode();
         assert_eq!(value(&text, r#"resized_requests_total{outcome="hit"}"#), 2.0);
         assert_eq!(value(&text, r#"resized_request_seconds_bucket{outcome="hit",le="5e-05"}"#), 1.0);
@@ -159,22 +173,22 @@ mod tests {
     }
 
     #[test]
-    fn a_name_watched_again_has_the_new_readings_alone() {
+    fn registering_a_gauge_again_replaces_it() {
         let metrics = Metrics::new();
-        metrics.watch("depth", "How deep", vec![Reading::new(|| 1.0)]);
-        metrics.watch("depth", "How deep", vec![Reading::new(|| 2.0)]);
+        metrics.register_gauge("depth", "How deep", vec![Gauge::new(|| 1.0)]);
+        metrics.register_gauge("depth", "How deep", vec![Gauge::new(|| 2.0)]);
         assert_eq!(metrics.encode().lines().filter(|line| line.starts_with("resized_depth")).count(), 1);
         assert_eq!(value(&metrics.encode(), "resized_depth"), 2.0);
     }
 
     #[test]
-    fn every_family_is_described_once_and_has_our_prefix() {
+    fn every_family_is_described_once_and_has_the_prefix() {
         let text = Metrics::new().encode();
         let mut names = BTreeSet::new();
         for line in text.lines() {
             assert!(line.starts_with("resized_") || line.starts_with("# "), "{line}");
             if let Some(name) = line.strip_prefix("# TYPE ").and_then(|line| line.split(' ').next()) {
-                assert!(names.insert(name), "{name} twice");
+                assert!(names.insert(name), "{name} is described twice");
             }
         }
         assert!(names.len() > 8, "{names:?}");

@@ -62,7 +62,7 @@ impl S3Store {
         bucket: String,
         prefix: String,
         settings: &config::S3,
-        counts: &metrics::S3,
+        counts: &metrics::S3Metrics,
     ) -> Result<Self, OpenError> {
         let count = Count(counts.clone());
         let client = Client::from_conf(client_config(settings, count.clone()).await);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::millis;
-use crate::observability::metrics::{Metrics, Reading};
+use crate::observability::metrics::{Gauge, Metrics};
 
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -30,9 +30,9 @@ impl Backlog {
 
     pub(super) fn watch(self: &Arc<Self>, metrics: &Metrics) {
         let (pending, overdue) = (self.clone(), self.clone());
-        let pending = Reading::new(move || pending.pending.load(Ordering::Relaxed) as f64);
-        metrics.watch("outbox_pending", "Notifications that wait in the outbox, 1000 for more", vec![pending]);
-        let overdue = Reading::new(move || overdue.overdue().as_secs_f64());
-        metrics.watch("outbox_overdue_seconds", "How long the first of them has been due", vec![overdue]);
+        let pending = Gauge::new(move || pending.pending.load(Ordering::Relaxed) as f64);
+        metrics.register_gauge("outbox_pending", "Notifications that wait in the outbox, 1000 for more", vec![pending]);
+        let overdue = Gauge::new(move || overdue.overdue().as_secs_f64());
+        metrics.register_gauge("outbox_overdue_seconds", "How long the first of them has been due", vec![overdue]);
     }
 }

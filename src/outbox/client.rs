@@ -7,7 +7,7 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 
-use super::OpenError;
+use super::NotifierError;
 use super::signature::Signer;
 use crate::observability::{metrics, traces};
 use crate::support::error_chain::chain;
@@ -20,7 +20,7 @@ pub(super) struct Client {
     url: Uri,
     signer: Signer,
     timeout: Duration,
-    counts: metrics::Notices,
+    counts: metrics::NotificationMetrics,
 }
 
 /// What the API made of a notification.
@@ -42,21 +42,21 @@ impl Client {
         url: &str,
         signer: Signer,
         timeout: Duration,
-        counts: metrics::Notices,
-    ) -> Result<Self, OpenError> {
-        let uri = https::url(url).ok_or_else(|| OpenError::Url { url: url.to_owned() })?;
-        let http = https::Client::new(timeout).map_err(OpenError::Roots)?;
+        counts: metrics::NotificationMetrics,
+    ) -> Result<Self, NotifierError> {
+        let uri = https::url(url).ok_or_else(|| NotifierError::Url { url: url.to_owned() })?;
+        let http = https::Client::new(timeout).map_err(NotifierError::Roots)?;
         Ok(Self { http, url: uri, signer, timeout, counts })
     }
 
     /// Sends `body` under `id`, within the timeout.
     pub(super) async fn post(&self, id: &str, body: Bytes) -> Verdict {
         let failed = |reason: String| Verdict::Failed { reason, retry_after: None };
-        let call = traces::call("notify", "POST", &self.url.to_string());
-        let answer = tokio::time::timeout(self.timeout, call.around(self.post_once(id, body))).await;
+        let call = traces::client_span("notify", "POST", &self.url.to_string());
+        let answer = tokio::time::timeout(self.timeout, call.instrument(self.post_once(id, body))).await;
         let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|(status, _)| status.as_u16());
-        call.ended(status, matches!(answer, Ok(Ok((_, Verdict::Delivered)))));
-        self.counts.tried(status);
+        call.finish(status, matches!(answer, Ok(Ok((_, Verdict::Delivered)))));
+        self.counts.record_attempt(status);
         match answer {
             Ok(Ok((_, verdict))) => verdict,
             Ok(Err(reason)) => failed(reason),

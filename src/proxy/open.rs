@@ -8,7 +8,7 @@ use super::path_cache::Readings;
 use super::response_headers::Policy;
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::observability::metrics::{Counter, Metrics, Reading};
+use crate::observability::metrics::{Counter, Gauge, Metrics};
 use crate::observability::traces::{self, Traces};
 use crate::origin::Store;
 use crate::outbox::Notifier;
@@ -30,11 +30,11 @@ pub enum OpenError {
     #[error("{key}: cannot stand in a header, or is set by the proxy itself")]
     Header { key: &'static str },
     #[error(transparent)]
-    Notify(#[from] crate::outbox::OpenError),
+    Notify(#[from] crate::outbox::NotifierError),
     #[error(transparent)]
     Template(#[from] crate::upload::TemplateError),
     #[error(transparent)]
-    Traces(#[from] traces::OpenError),
+    Traces(#[from] traces::CollectorError),
     #[error("the resize threads cannot be started")]
     Threads(#[source] std::io::Error),
 }
@@ -74,10 +74,10 @@ impl Proxy {
         watch_stores(&originals, &variants, &metrics);
         let notifier = match (config.notify.url.as_str(), config.notify.outbox.as_str()) {
             ("", _) => None,
-            (_, "") => Some(Notifier::open(&config.notify, variants.clone(), &metrics, tasks.clone())?),
+            (_, "") => Some(Notifier::new(&config.notify, variants.clone(), &metrics, tasks.clone())?),
             (_, outbox) => {
                 let outbox = open("notify.outbox", outbox, "").await?;
-                Some(Notifier::open(&config.notify, outbox, &metrics, tasks.clone())?)
+                Some(Notifier::new(&config.notify, outbox, &metrics, tasks.clone())?)
             }
         };
         let flights = config.work.flights.get();
@@ -85,7 +85,7 @@ impl Proxy {
         let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
         watch(&renditions, &metrics);
         watch_limits(config, &metrics);
-        let traces = Traces::open(config, metrics.spans.clone())?;
+        let traces = Traces::new(config, metrics.spans.clone())?;
         let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, traces, notifier };
         Self::with(config, kept)
     }
@@ -105,7 +105,7 @@ impl Proxy {
             purges: self.purges.clone(),
             tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),
-            traces: self.traces.renewed(config),
+            traces: self.traces.with_config(config),
             notifier: self.notifier.clone(),
         };
         Self::with(config, kept)
@@ -152,20 +152,20 @@ impl Proxy {
 fn watch(renditions: &Cache<Variant, Answer>, metrics: &Metrics) {
     let read = |read: fn(&Cache<Variant, Answer>) -> u64| {
         let renditions = renditions.clone();
-        vec![Reading::new(move || read(&renditions) as f64)]
+        vec![Gauge::new(move || read(&renditions) as f64)]
     };
-    metrics.watch("cache_bytes", "Memory that renditions occupy", read(Cache::weight));
-    metrics.watch("cache_entries", "Renditions in memory", read(Cache::entries));
-    metrics.watch("flights", "Variants that are being found or made", read(|cache| cache.flights() as u64));
+    metrics.register_gauge("cache_bytes", "Memory that renditions occupy", read(Cache::weight));
+    metrics.register_gauge("cache_entries", "Renditions in memory", read(Cache::entries));
+    metrics.register_gauge("flights", "Variants that are being found or made", read(|cache| cache.flights() as u64));
 }
 
 /// Has it shown among the numbers when a store counts as gone.
 fn watch_stores(originals: &Store, variants: &Store, metrics: &Metrics) {
     let gone = [("originals", originals), ("variants", variants)].map(|(name, store)| {
         let store = store.clone();
-        Reading::new(move || f64::from(u8::from(store.is_gone()))).label("store", name)
+        Gauge::new(move || f64::from(u8::from(store.is_gone()))).with_label("store", name)
     });
-    metrics.watch("s3_circuit_open", "1 while a store counts as gone and is not asked", gone.into());
+    metrics.register_gauge("s3_circuit_open", "1 while a store counts as gone and is not asked", gone.into());
 }
 
 /// Has what config gives shown beside what is in use.
@@ -178,6 +178,6 @@ fn watch_limits(config: &Config, metrics: &Metrics) {
         ("pixels", work.pixel_memory),
         ("write_back", work.write_back_memory),
     ];
-    let reading = |(of, limit): (_, bytesize::ByteSize)| Reading::new(move || limit.as_u64() as f64).label("of", of);
-    metrics.watch("limit_bytes", "Memory that config gives", limits.into_iter().map(reading).collect());
+    let reading = |(of, limit): (_, bytesize::ByteSize)| Gauge::new(move || limit.as_u64() as f64).with_label("of", of);
+    metrics.register_gauge("limit_bytes", "Memory that config gives", limits.into_iter().map(reading).collect());
 }

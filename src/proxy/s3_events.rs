@@ -41,8 +41,8 @@ impl Proxy {
         let notified = self.follow(body).await;
         let counts = &self.metrics.purges;
         match &notified {
-            Ok(Notified::Purged { originals: 1.. }) => counts.followed.inc(),
-            Ok(Notified::Purged { .. } | Notified::ToBeConfirmed) => counts.passed_over.inc(),
+            Ok(Notified::Purged { originals: 1.. }) => counts.applied.inc(),
+            Ok(Notified::Purged { .. } | Notified::ToBeConfirmed) => counts.ignored.inc(),
             Err(NotifyError::Unknown) => counts.unknown.inc(),
             Err(NotifyError::Purge(_)) => counts.events_failed.inc(),
         };

@@ -30,9 +30,9 @@ impl Proxy {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        let span = self.traces.request_or_parent(&request);
-        let response = span.around(self.receive(client, request)).await;
-        span.answered(response.status(), None);
+        let span = self.traces.request_span_or_parent(&request);
+        let response = span.instrument(self.receive(client, request)).await;
+        span.record_response(response.status(), None);
         response
     }
 

@@ -25,7 +25,7 @@ use super::connection_limits::ConnectionPermit;
 use super::idle_timeout::Activity;
 use super::smuggling_guard::SmugglingGuard;
 use super::write_coalescer::{self, CoalescingStream};
-use crate::observability::access_log::AccessPage;
+use crate::observability::access_log::AccessLogBuffer;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
 
@@ -33,7 +33,7 @@ use crate::support::hot_swap::HotSwap;
 pub(super) struct Connection {
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) proxy: HotSwap<Proxy>,
-    pub(super) log: AccessPage,
+    pub(super) log: AccessLogBuffer,
     /// Shared with the [`IdleReaper`](super::idle_timeout::IdleReaper), which closes the connection if it is idle.
     pub(super) activity: Arc<Activity>,
     /// True during shutdown: each HTTP/1.1 response then closes its connection.
@@ -159,7 +159,12 @@ fn is_last(request: &Request<Incoming>, is_over: bool) -> bool {
 }
 
 /// Passes a request to the proxy and writes the access log.
-async fn respond(proxy: &Arc<Proxy>, log: &AccessPage, client: IpAddr, request: Request<Incoming>) -> Response<Body> {
+async fn respond(
+    proxy: &Arc<Proxy>,
+    log: &AccessLogBuffer,
+    client: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
     if proxy.takes_upload(request.method(), request.uri().path()) {
         let start = Instant::now();
         let (head, body) = request.into_parts();

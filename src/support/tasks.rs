@@ -29,7 +29,7 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tracker.spawn_on(traces::carry(task), &self.runtime)
+        self.tracker.spawn_on(traces::with_current_context(task), &self.runtime)
     }
 
     /// Waits up to `max_wait` until every task has finished. Returns `false` if some are still running.

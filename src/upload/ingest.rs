@@ -37,7 +37,7 @@ pub(super) struct Keeper {
     limits: Limits,
     /// One permit a header that is being read.
     probes: Semaphore,
-    counts: metrics::Uploads,
+    counts: metrics::UploadMetrics,
 }
 
 /// Called with the key of an original that was stored, before anybody hears of it: what is remembered of it is to be forgotten.
@@ -85,7 +85,7 @@ impl Keeper {
         grammar: Grammar,
         originals: Store,
         notifier: Option<Notifier>,
-        counts: metrics::Uploads,
+        counts: metrics::UploadMetrics,
     ) -> Result<Self, TemplateError> {
         let upload = &config.upload;
         let base_url = if upload.base_url.is_empty() { &config.originals.public_url } else { &upload.base_url };
@@ -118,8 +118,8 @@ impl Keeper {
         let id = self.id(&order, &stored);
         let notified = self.tell(&id, &stored).await?;
         match status {
-            StatusCode::CREATED => self.counts.stored(stored.bytes),
-            _ => self.counts.known(),
+            StatusCode::CREATED => self.counts.record_stored(stored.bytes),
+            _ => self.counts.record_duplicate(),
         }
         tracing::info!(key = stored.key, bytes = stored.bytes, token = order.caller.name, notified, "original stored");
         answer(status, &Answer { id: &id, stored: &stored, notified })

@@ -31,7 +31,7 @@ pub(crate) struct Batch {
     pub(crate) as_of: Moment,
     pub(crate) began: Instant,
     /// Of the flight that sees to it.
-    span: traces::Link,
+    span: traces::SpanLink,
     members: Mutex<Vec<Member>>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum Boarded {
     /// There was no batch: it has to see that this one is made.
     Opened(Arc<Batch>),
     /// A flight of this span sees to it.
-    Joined(traces::Link),
+    Joined(traces::SpanLink),
 }
 
 /// What a member waits for.
@@ -85,7 +85,7 @@ impl Batches {
             original: variant.original.clone(),
             as_of: purges.now(),
             began: Instant::now(),
-            span: traces::link(),
+            span: traces::SpanLink::current(),
             members,
         });
         open.insert(variant.original.clone(), batch.clone());

@@ -7,7 +7,7 @@ use super::batch::{Batch, Batches, Boarded, Made};
 use super::make::{Maker, Original};
 use super::memory_budget::{Refusal, Ticket};
 use super::rendition::Steps;
-use crate::observability::metrics::Wait;
+use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
 use crate::origin::StoreError;
 use crate::proxy::error::Failure;
@@ -24,7 +24,7 @@ impl Maker {
                 self.tasks.spawn(async move { this.run(batch).await });
                 awaited.await
             }
-            Boarded::Joined(span) => traces::wait(&span, awaited).await,
+            Boarded::Joined(span) => traces::wait_span(&span, awaited).await,
         };
         let mut made = made.map_err(|_| Failure::Internal)??;
         steps.append(&mut made.steps);
@@ -113,13 +113,13 @@ impl Maker {
         let tickets = (ticket, original.clone());
         let rendered =
             self.works.resizer.render_each(original.bytes.clone(), header.clone(), self.limits, take, done, tickets);
-        traces::step("render", rendered).await.map_err(|error| Failure::of_render(&error))
+        traces::in_span("render", rendered).await.map_err(|error| Failure::of_render(&error))
     }
 
     pub(crate) async fn download_ticket(&self, length: u64) -> Result<Ticket, Failure> {
         let start = Instant::now();
         let ticket = self.works.downloads.ticket(length).await;
-        self.works.times.waited(Wait::Download, start.elapsed());
+        self.works.times.record_wait(WaitKind::Download, start.elapsed());
         ticket.map_err(|refusal| match refusal {
             Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
             Refusal::Overloaded => Failure::Overloaded,
@@ -129,7 +129,7 @@ impl Maker {
     pub(crate) async fn pixel_ticket(&self, bytes: u64) -> Result<Ticket, Failure> {
         let start = Instant::now();
         let ticket = self.works.pixels.ticket(bytes).await;
-        self.works.times.waited(Wait::Pixels, start.elapsed());
+        self.works.times.record_wait(WaitKind::Pixels, start.elapsed());
         ticket.map_err(|refusal| match refusal {
             Refusal::TooLarge { bytes_max } => Failure::Unprocessable(
                 format!("the original needs more than the {bytes_max} bytes of work.pixel_memory").into(),

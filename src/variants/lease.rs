@@ -24,7 +24,7 @@ pub(crate) struct Leases {
     variants: Store,
     time: Duration,
     tasks: Tasks,
-    counts: metrics::Leases,
+    counts: metrics::LeaseMetrics,
 }
 
 /// A lease that is held; given up when dropped.
@@ -66,7 +66,12 @@ const RENEWALS: u32 = 4;
 
 impl Leases {
     /// `None` if config wants none.
-    pub(crate) fn new(fleet: &config::Fleet, variants: Store, tasks: Tasks, counts: metrics::Leases) -> Option<Self> {
+    pub(crate) fn new(
+        fleet: &config::Fleet,
+        variants: Store,
+        tasks: Tasks,
+        counts: metrics::LeaseMetrics,
+    ) -> Option<Self> {
         fleet.lease.then(|| Self { variants, time: fleet.lease_time, tasks, counts })
     }
 
@@ -127,17 +132,17 @@ impl Wait<'_> {
             }
             Ok(None) if self.changed.elapsed() < self.leases.time * PATIENCE_TIMES => {}
             Ok(None) => {
-                self.leases.counts.forgone.inc();
+                self.leases.counts.unavailable.inc();
                 return Claim::Forgone;
             }
             Err(error) => {
-                self.leases.counts.forgone.inc();
+                self.leases.counts.unavailable.inc();
                 tracing::warn!(key = %self.key, error = chain(&error), "a lease cannot be had; going on without");
                 return Claim::Forgone;
             }
         }
         if self.tries == 0 {
-            self.leases.counts.awaited.inc();
+            self.leases.counts.waited.inc();
         }
         let pause = PAUSE.saturating_mul(2_u32.saturating_pow(self.tries)).min(PAUSE_MAX);
         self.tries = self.tries.saturating_add(1);

@@ -104,7 +104,7 @@ impl Steps {
     /// Waits for `step` and notes how long it took; it is a step of the current span, too.
     pub(crate) async fn time<T>(&mut self, name: &'static str, step: impl Future<Output = T>) -> T {
         let start = Instant::now();
-        let result = traces::step(name, step).await;
+        let result = traces::in_span(name, step).await;
         self.note(name, start.elapsed());
         result
     }

@@ -9,7 +9,7 @@ use super::memory_budget::Budget;
 use super::rate_limit::Rates;
 use super::write_back::WriteBack;
 use crate::config::{self, Config};
-use crate::observability::metrics::{Metrics, Pixels, Reading};
+use crate::observability::metrics::{Gauge, Metrics, ResizeMetrics};
 use crate::origin::Store;
 use crate::proxy::OpenError;
 use crate::resize::Resizer;
@@ -20,7 +20,7 @@ use crate::support::tasks::Tasks;
 pub(crate) struct Works {
     pub(crate) write_back: WriteBack,
     pub(crate) resizer: Arc<Resizer>,
-    pub(crate) times: Pixels,
+    pub(crate) times: ResizeMetrics,
     pub(crate) downloads: Arc<Budget>,
     pub(crate) pixels: Arc<Budget>,
     pub(crate) batches: Arc<Batches>,
@@ -39,7 +39,7 @@ impl Works {
     ) -> Result<Self, OpenError> {
         let work = &config.work;
         let budget = |bytes: u64| Arc::new(Budget::new(bytes, work.queue_length.get(), work.queue_time));
-        let resizer = Resizer::start(work.threads, work.queue_length, metrics.pixels.clone());
+        let resizer = Resizer::start(work.threads, work.queue_length, metrics.resize.clone());
         Ok(Self {
             leases: Leases::new(&config.fleet, variants.clone(), tasks.clone(), metrics.leases.clone()),
             write_back: WriteBack::new(
@@ -50,7 +50,7 @@ impl Works {
                 metrics.write_backs.clone(),
             ),
             resizer: Arc::new(resizer.map_err(OpenError::Threads)?),
-            times: metrics.pixels.clone(),
+            times: metrics.resize.clone(),
             downloads: budget(work.download_memory.as_u64()),
             pixels: budget(work.pixel_memory.as_u64()),
             batches: Arc::default(),
@@ -69,22 +69,22 @@ impl Works {
     /// Has queues and budgets shown among the numbers.
     pub(crate) fn watch(&self, metrics: &Metrics) {
         let waiting = vec![
-            reading(Arc::downgrade(&self.batches), |batches| batches.waiting() as u64).label("for", "original"),
-            reading(Arc::downgrade(&self.downloads), |budget| budget.waiting() as u64).label("for", "download"),
-            reading(Arc::downgrade(&self.pixels), |budget| budget.waiting() as u64).label("for", "pixels"),
-            reading(Arc::downgrade(&self.resizer), |resizer| resizer.waiting() as u64).label("for", "thread"),
+            reading(Arc::downgrade(&self.batches), |batches| batches.waiting() as u64).with_label("for", "original"),
+            reading(Arc::downgrade(&self.downloads), |budget| budget.waiting() as u64).with_label("for", "download"),
+            reading(Arc::downgrade(&self.pixels), |budget| budget.waiting() as u64).with_label("for", "pixels"),
+            reading(Arc::downgrade(&self.resizer), |resizer| resizer.waiting() as u64).with_label("for", "thread"),
         ];
-        metrics.watch("waiting", "Jobs that wait for memory or a resize thread", waiting);
+        metrics.register_gauge("waiting", "Jobs that wait for memory or a resize thread", waiting);
         let bytes = vec![
-            reading(Arc::downgrade(&self.downloads), Budget::used_bytes).label("for", "download"),
-            reading(Arc::downgrade(&self.pixels), Budget::used_bytes).label("for", "pixels"),
-            reading(self.write_back.queue(), Budget::used_bytes).label("for", "write_back"),
+            reading(Arc::downgrade(&self.downloads), Budget::used_bytes).with_label("for", "download"),
+            reading(Arc::downgrade(&self.pixels), Budget::used_bytes).with_label("for", "pixels"),
+            reading(self.write_back.queue(), Budget::used_bytes).with_label("for", "write_back"),
         ];
-        metrics.watch("work_bytes", "Memory that work in progress has tickets for", bytes);
+        metrics.register_gauge("work_bytes", "Memory that work in progress has tickets for", bytes);
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn reading<T: Send + Sync + 'static>(of: Weak<T>, read: fn(&T) -> u64) -> Reading {
-    Reading::new(move || of.upgrade().map_or(0, |of| read(&of)) as f64)
+fn reading<T: Send + Sync + 'static>(of: Weak<T>, read: fn(&T) -> u64) -> Gauge {
+    Gauge::new(move || of.upgrade().map_or(0, |of| read(&of)) as f64)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::invalidation_log::{Moment, Purges};
 use super::lease::Lease;
 use super::memory_budget::Budget;
-use crate::observability::metrics::WriteBacks;
+use crate::observability::metrics::WriteBackMetrics;
 use crate::observability::traces;
 use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
 use crate::support::error_chain::chain;
@@ -49,7 +49,7 @@ pub(crate) struct WriteBack {
     purges: Arc<Purges>,
     queue: Arc<Budget>,
     tasks: Tasks,
-    counts: WriteBacks,
+    counts: WriteBackMetrics,
 }
 
 /// How long to wait before each further try of a write that nobody waits for.
@@ -57,7 +57,13 @@ const RETRIES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(
 
 impl WriteBack {
     /// At most `bytes_max` may be on their way behind answers.
-    pub(crate) fn new(variants: Store, purges: Arc<Purges>, bytes_max: u64, tasks: Tasks, counts: WriteBacks) -> Self {
+    pub(crate) fn new(
+        variants: Store,
+        purges: Arc<Purges>,
+        bytes_max: u64,
+        tasks: Tasks,
+        counts: WriteBackMetrics,
+    ) -> Self {
         Self { variants, purges, queue: Arc::new(Budget::new(bytes_max, 0, Duration::ZERO)), tasks, counts }
     }
 
@@ -79,7 +85,7 @@ impl WriteBack {
                 Ok(Written::Stored)
             }
             Put::PreconditionFailed => {
-                self.counts.preceded.inc();
+                self.counts.lost_race.inc();
                 tracing::debug!(key = %write.key, "another node stored this variant first");
                 Ok(Written::Preceded)
             }
@@ -97,7 +103,7 @@ impl WriteBack {
         let this = self.clone();
         self.tasks.spawn(async move {
             let _ticket = ticket;
-            traces::step("write_back", this.now_with_retries(write)).await;
+            traces::in_span("write_back", this.now_with_retries(write)).await;
         });
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use resized::config;
-use resized::observability::metrics::S3;
+use resized::observability::metrics::S3Metrics;
 use resized::origin::{Attributes, Precondition, Store, StoreError};
 use resized::variant::ObjectKey;
 
@@ -36,7 +36,7 @@ impl Bucket {
             operation_timeout: Duration::from_secs(3),
             ..Default::default()
         };
-        let open = async |store| Store::open(&address_of(store), "", &settings, &S3::default()).await.unwrap();
+        let open = async |store| Store::open(&address_of(store), "", &settings, &S3Metrics::default()).await.unwrap();
         Some(Self { originals: open("originals").await, variants: open("variants").await, endpoint })
     }
 

@@ -1,4 +1,4 @@
-//! A request's line, in each of the formats. Knows nothing of where lines go.
+//! Formats one access log line. This module does not know where lines are written.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::config::AccessFormat;
 
-/// The time of day as text, of which at most the milliseconds change from line to line.
+/// Formats timestamps. It caches the text of the current second, because most lines differ only in the milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     second: u64,
@@ -26,16 +26,16 @@ impl Clock {
 
     /// RFC 3339.
     fn millisecond_at(&mut self, since_epoch: Duration) -> &str {
-        self.each_second(since_epoch, |second| humantime::format_rfc3339_millis(second).to_string());
+        self.update_second(since_epoch, |second| humantime::format_rfc3339_millis(second).to_string());
         self.text.truncate(self.text.len() - "000Z".len());
         push_thousandths(since_epoch.subsec_millis(), &mut self.text);
         self.text.push('Z');
         &self.text
     }
 
-    /// As Apache has it: `10/Oct/2000:13:55:36 +0000`.
+    /// The format of Apache: `10/Oct/2000:13:55:36 +0000`.
     fn second_at(&mut self, since_epoch: Duration) -> &str {
-        self.each_second(since_epoch, |second| {
+        self.update_second(since_epoch, |second| {
             // Sun, 06 Nov 1994 08:49:37 GMT
             let date = httpdate::fmt_http_date(second);
             format!("{}/{}/{}:{} +0000", &date[5..7], &date[8..11], &date[12..16], &date[17..25])
@@ -43,34 +43,33 @@ impl Clock {
         &self.text
     }
 
-    fn each_second(&mut self, since_epoch: Duration, show: impl Fn(SystemTime) -> String) {
+    /// Calls `format` if the second has changed.
+    fn update_second(&mut self, since_epoch: Duration, format: impl Fn(SystemTime) -> String) {
         if self.second != since_epoch.as_secs() || self.text.is_empty() {
             self.second = since_epoch.as_secs();
-            self.text = show(SystemTime::UNIX_EPOCH + Duration::from_secs(self.second));
+            self.text = format(SystemTime::UNIX_EPOCH + Duration::from_secs(self.second));
         }
     }
 }
 
-/// What is known of a request when its answer's header is.
+/// Facts about a request that are known once its response header is ready.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     pub(super) client: IpAddr,
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
     pub(super) version: Version,
-    /// The request's.
-    pub(super) asked: &'a HeaderMap,
+    pub(super) request_headers: &'a HeaderMap,
     pub(super) status: StatusCode,
-    /// The answer's.
-    pub(super) headers: &'a HeaderMap,
+    pub(super) response_headers: &'a HeaderMap,
     pub(super) elapsed: Duration,
 }
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Pushed piece by piece: the machinery of `write!` would cost more than all the rest of a line.
+/// Lines are assembled with `push_str`, since `write!` would cost more than the rest of the line.
 impl Line<'_> {
-    /// Appends the line, with its end.
+    /// Appends the line, including its line break.
     pub(super) fn push(&self, format: AccessFormat, clock: &mut Clock, out: &mut String) {
         let time = clock.now(format);
         match format {
@@ -84,12 +83,12 @@ impl Line<'_> {
         }
     }
 
-    /// Whether it was answered from memory.
+    /// True if the response came from memory.
     pub(super) fn is_hit(&self) -> bool {
-        self.headers.get(CACHE_STATUS).is_some_and(|status| status == "resized; hit")
+        self.response_headers.get(CACHE_STATUS).is_some_and(|status| status == "resized; hit")
     }
 
-    /// Of the Common Log Format: `client - - [time] "request" status bytes`.
+    /// Common Log Format, without a line break: `client - - [time] "request" status bytes`.
     fn common(&self, time: &str, out: &mut String) {
         push_address(self.client, out);
         out.push_str(" - - [");
@@ -108,12 +107,12 @@ impl Line<'_> {
         out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
     }
 
-    /// The same with `"referer" "user agent"`, as Apache and nginx combine it.
+    /// Combined Log Format of Apache and nginx: the Common Log Format and `"referer" "user agent"`.
     fn combined(&self, time: &str, out: &mut String) {
         self.common(time, out);
         for name in [REFERER, USER_AGENT] {
             out.push_str(" \"");
-            push_quotable(self.asked.get(name).map_or(b"-", |value| value.as_bytes()), out);
+            push_quotable(self.request_headers.get(name).map_or(b"-", |value| value.as_bytes()), out);
             out.push('"');
         }
         out.push('\n');
@@ -138,7 +137,7 @@ impl Line<'_> {
     }
 
     fn json(&self, time: &str, out: &mut String) {
-        // Of these, only what the client has written may need escaping.
+        // Only the URI, which the client chose, may need escaping.
         for (name, value) in [(r#"{"time":""#, time), (r#"","method":""#, self.method.as_str())] {
             out.push_str(name);
             out.push_str(value);
@@ -175,7 +174,7 @@ impl Line<'_> {
     }
 
     fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.response_headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
@@ -189,12 +188,12 @@ fn push_address(address: IpAddr, out: &mut String) {
                 push_number(octet.into(), out);
             }
         }
-        // RFC 5952 is not worth writing again.
+        // IPv6 addresses are rarer, and their text form (RFC 5952) is too complex to write by hand.
         IpAddr::V6(address) => out.push_str(&address.to_string()),
     }
 }
 
-/// What stands between quotes in common formats: quotes, backslashes and what is no printable ASCII escaped, as by Apache.
+/// Appends the content of a quoted string. Quotes, backslashes and bytes that are not printable ASCII are escaped as by Apache.
 fn push_quotable(bytes: &[u8], out: &mut String) {
     for &byte in bytes {
         match byte {
@@ -208,7 +207,7 @@ fn push_quotable(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// A JSON string (RFC 8259 section 7).
+/// Appends a JSON string (RFC 8259 section 7).
 fn push_json(text: &str, out: &mut String) {
     let plain = |byte: u8| (b' '..0x7F).contains(&byte) && !matches!(byte, b'"' | b'\\');
     if text.bytes().all(plain) {
@@ -224,7 +223,7 @@ fn push_number(number: u64, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 
-/// Three digits.
+/// Appends exactly three digits.
 fn push_thousandths(number: u32, out: &mut String) {
     let digit = |n: u32| char::from_digit(n % 10, 10).unwrap_or('0');
     out.extend([digit(number / 100), digit(number / 10), digit(number)]);
@@ -234,12 +233,12 @@ fn push_thousandths(number: u32, out: &mut String) {
 mod tests {
     use super::*;
 
-    fn lines_of(show: impl Fn(&Line<'_>, &mut String)) -> String {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_LENGTH, 1234.into());
-        headers.insert(CACHE_STATUS, "resized; hit".parse().unwrap());
-        let mut asked = HeaderMap::new();
-        asked.insert(USER_AGENT, http::HeaderValue::from_bytes(b"a \"b\" \xe9").unwrap());
+    fn line_of(write: impl Fn(&Line<'_>, &mut String)) -> String {
+        let mut response_headers = HeaderMap::new();
+        response_headers.insert(CONTENT_LENGTH, 1234.into());
+        response_headers.insert(CACHE_STATUS, "resized; hit".parse().unwrap());
+        let mut request_headers = HeaderMap::new();
+        request_headers.insert(USER_AGENT, http::HeaderValue::from_bytes(b"a \"b\" \xe9").unwrap());
         let uri = Uri::from_static("/a\"b_300x200.jpg?v=1");
         let line = Line {
             client: IpAddr::from([192, 0, 2, 1]),
@@ -247,18 +246,18 @@ mod tests {
             uri: &uri,
             status: StatusCode::OK,
             version: http::Version::HTTP_11,
-            asked: &asked,
-            headers: &headers,
+            request_headers: &request_headers,
+            response_headers: &response_headers,
             elapsed: Duration::from_micros(1500),
         };
         let mut text = String::new();
-        show(&line, &mut text);
+        write(&line, &mut text);
         text
     }
 
     #[test]
-    fn a_line_of_json_is_json_whatever_the_path() {
-        let text = lines_of(|line, text| line.json("1970-01-01T00:00:00.000Z", text));
+    fn json_lines_are_valid_json_for_any_path() {
+        let text = line_of(|line, text| line.json("1970-01-01T00:00:00.000Z", text));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&value["uri"], &value["client"]), (&"/a\"b_300x200.jpg?v=1".into(), &"192.0.2.1".into()));
         assert_eq!((&value["status"], &value["bytes"], &value["ms"]), (&200.into(), &1234.into(), &1.5.into()));
@@ -266,23 +265,23 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_text_has_its_fields_in_order() {
-        let text = lines_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text));
+    fn text_lines_have_their_fields_in_order() {
+        let text = line_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text));
         let expected = "1970-01-01T00:00:00.000Z 192.0.2.1 GET /a\"b_300x200.jpg?v=1 200 1234 1.500 \"resized; hit\"\n";
         assert_eq!(text, expected);
     }
 
     #[test]
-    fn common_formats_are_those_of_apache() {
+    fn common_and_combined_lines_match_the_formats_of_apache() {
         let common = r#"192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] "GET /a\"b_300x200.jpg?v=1 HTTP/1.1" 200 1234"#;
         let time = Clock::default().second_at(Duration::ZERO).to_owned();
-        assert_eq!(lines_of(|line, text| line.common(&time, text)), common);
+        assert_eq!(line_of(|line, text| line.common(&time, text)), common);
         let combined = format!("{common}{}", " \"-\" \"a \\\"b\\\" \\xe9\"\n");
-        assert_eq!(lines_of(|line, text| line.combined(&time, text)), combined);
+        assert_eq!(line_of(|line, text| line.combined(&time, text)), combined);
     }
 
     #[test]
-    fn an_address_is_written_as_the_standard_library_writes_it() {
+    fn addresses_match_the_standard_library_format() {
         for address in ["0.0.0.0", "192.0.2.1", "255.255.255.255", "::1", "2001:db8::a:1"] {
             let mut text = String::new();
             push_address(address.parse().unwrap(), &mut text);
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_tells_every_millisecond_of_every_second() {
+    fn clock_formats_every_millisecond_of_every_second() {
         let mut clock = Clock::default();
         for millis in [0, 7, 999, 1000, 1_700_000_000_123, 1_700_000_000_124, 1_700_000_059_999] {
             let time = Duration::from_millis(millis);

@@ -1,32 +1,32 @@
-//! The right to make a variant, where nodes agree on that.
+//! Leases of variants (`fleet.lease`).
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Leases by what became of the wish for one.
+/// Attempts to lease a variant, by outcome.
 #[derive(Debug, Clone)]
-pub struct Leases {
-    /// Had at once, or after another node gave it up.
+pub struct LeaseMetrics {
+    /// Acquired, either at once or after another node released it.
     pub held: Counter,
-    /// Taken from a node that did not give it up in its time.
+    /// Acquired after it expired because another node stopped renewing it.
     pub taken_over: Counter,
-    /// Another node has it: a flight began to wait for it.
-    pub awaited: Counter,
-    /// There was none to be had in time: the variant was made without.
-    pub forgone: Counter,
+    /// Another node holds it, so a flight started to wait.
+    pub waited: Counter,
+    /// Could not be acquired in time, so the variant was made without a lease.
+    pub unavailable: Counter,
 }
 
-impl Leases {
+impl LeaseMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        registry.register("leases", "Leases of variants (fleet.lease), by what became of them", family.clone());
+        registry.register("leases", "Attempts to lease a variant (fleet.lease), by outcome", family.clone());
         let counter = |outcome| family.get_or_create_owned(&[("outcome", outcome)]);
         Self {
             held: counter("held"),
             taken_over: counter("taken_over"),
-            awaited: counter("awaited"),
-            forgone: counter("forgone"),
+            waited: counter("waited"),
+            unavailable: counter("unavailable"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Notifications on their way to the API.
+//! Notifications sent to the API.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,27 +10,29 @@ struct Labels {
     status: String,
 }
 
-/// Tries, by what the API answered, and those that were given up on.
+/// Delivery attempts by response status, and dead letters.
 #[derive(Debug, Clone, Default)]
-pub struct Notices {
-    tries: Family<Labels, Counter>,
-    /// Given up on after all tries.
+pub struct NotificationMetrics {
+    attempts: Family<Labels, Counter>,
+    /// Notifications that became dead letters after the last attempt.
     pub dead: Counter,
 }
 
-impl Notices {
+impl NotificationMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let this = Self::default();
-        registry.register("notification_tries", "Notifications sent to the API, by its answer", this.tries.clone());
-        registry.register("notifications_dead", "Notifications that were given up on", this.dead.clone());
-        // So that the first one is an increase.
-        drop(this.tries.get_or_create(&Labels { status: "200".into() }));
+        let help = "Attempts to deliver a notification to the API, by response status";
+        registry.register("notification_attempts", help, this.attempts.clone());
+        let help = "Notifications that became dead letters after the last attempt";
+        registry.register("notifications_dead", help, this.dead.clone());
+        // Exported as 0 from the start, so that rate() sees the first increment.
+        drop(this.attempts.get_or_create(&Labels { status: "200".into() }));
         this
     }
 
-    /// Counts one try; `status` is `None` where no answer came.
-    pub fn tried(&self, status: Option<u16>) {
+    /// Counts one delivery attempt; `status` is `None` if the API did not respond.
+    pub fn record_attempt(&self, status: Option<u16>) {
         let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        self.tries.get_or_create(&Labels { status }).inc();
+        self.attempts.get_or_create(&Labels { status }).inc();
     }
 }

@@ -1,4 +1,6 @@
-//! The process: its memory, descriptors, threads and processor time, as Linux tells them in /proc. Elsewhere these lack.
+//! Memory, file descriptors, threads and CPU time of the process.
+//!
+//! Most values come from /proc and are exported on Linux only.
 
 use std::fmt;
 use std::fs;
@@ -17,7 +19,7 @@ struct Process {
 
 pub(super) fn register(registry: &mut Registry, started: SystemTime) {
     registry.register_collector(Box::new(Process { started }));
-    registry.register("build", "Which version runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    registry.register("build", "Version of the running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
 }
 
 impl Collector for Process {
@@ -28,29 +30,29 @@ impl Collector for Process {
         };
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let bytes = |name| number(&status, name).map(|kib| kib * 1024.0);
-        gauge("process_resident_memory_bytes", "Memory in RAM", bytes("VmRSS:"))?;
-        gauge("process_resident_memory_peak_bytes", "The most memory there has been in RAM", bytes("VmHWM:"))?;
-        gauge("process_threads", "Threads", number(&status, "Threads:"))?;
-        gauge("process_open_fds", "Open descriptors", open_descriptors())?;
+        gauge("process_resident_memory_bytes", "Resident memory", bytes("VmRSS:"))?;
+        gauge("process_resident_memory_peak_bytes", "Peak resident memory", bytes("VmHWM:"))?;
+        gauge("process_threads", "Number of threads", number(&status, "Threads:"))?;
+        gauge("process_open_fds", "Open file descriptors", open_descriptors())?;
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        gauge("process_start_time_seconds", "When the process began, since 1970", Some(started))?;
+        gauge("process_start_time_seconds", "Start time of the process in seconds since 1970", Some(started))?;
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         #[expect(clippy::cast_precision_loss, reason = "2^53 seconds are enough")]
         let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
-        let help = "Processor time that all threads have used";
+        let help = "CPU time used by all threads";
         let mut counter = encoder.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
         counter.encode_counter::<NoLabelSet, _, f64>(&seconds, None)
     }
 }
 
-/// The number after `name` in /proc/self/status.
+/// Value of the field `name` of /proc/self/status.
 fn number(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
 fn open_descriptors() -> Option<f64> {
-    // The one that reads the folder is not counted.
+    // Reading the folder takes a descriptor, which is not counted.
     let count = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
     Some(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
 }

@@ -1,44 +1,44 @@
-//! Originals whose variants were dropped, and the bucket's events that asked for it.
+//! Purges of variants, and the bucket events that trigger them.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Purges by how they ended, and events by what was made of them.
+/// Purges and bucket event notifications, by outcome.
 #[derive(Debug, Clone)]
-pub struct Purges {
-    /// An original's variants are gone.
+pub struct PurgeMetrics {
+    /// All variants of an original were deleted.
     pub done: Counter,
-    /// The store failed: stored variants may be left.
+    /// The store failed, so variants may be left in it.
     pub failed: Counter,
     /// Stored variants that purges deleted.
     pub variants: Counter,
-    /// Events that named originals, which were purged.
-    pub followed: Counter,
-    /// Events of other buckets, prefixes or kinds.
-    pub passed_over: Counter,
-    /// Messages that are no such event.
+    /// Events that led to a purge.
+    pub applied: Counter,
+    /// Events of other buckets, prefixes or types.
+    pub ignored: Counter,
+    /// Messages that are not bucket events.
     pub unknown: Counter,
-    /// Events whose purge failed: they are to be sent again.
+    /// Events whose purge failed; the sender is expected to send them again.
     pub events_failed: Counter,
 }
 
-impl Purges {
+impl PurgeMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let purges = Family::<[(&'static str, &'static str); 1], Counter>::default();
         let events = Family::<[(&'static str, &'static str); 1], Counter>::default();
         let variants = Counter::default();
-        registry.register("purges", "Originals whose variants were to be dropped, by how it ended", purges.clone());
-        registry.register("purged_variants", "Stored variants that purges deleted", variants.clone());
-        registry.register("events", "Event notifications of the bucket, by what was made of them", events.clone());
+        registry.register("purges", "Purges of an original's variants, by outcome", purges.clone());
+        registry.register("purged_variants", "Stored variants deleted by purges", variants.clone());
+        registry.register("events", "Bucket event notifications received, by outcome", events.clone());
         let purge = |outcome| purges.get_or_create_owned(&[("outcome", outcome)]);
         let event = |outcome| events.get_or_create_owned(&[("outcome", outcome)]);
         Self {
             done: purge("done"),
             failed: purge("failed"),
             variants,
-            followed: event("followed"),
-            passed_over: event("passed_over"),
+            applied: event("applied"),
+            ignored: event("ignored"),
             unknown: event("unknown"),
             events_failed: event("failed"),
         }

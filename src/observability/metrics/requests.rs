@@ -1,7 +1,7 @@
-//! Requests by outcome, and how long each took: counted on the way of a hit, so cheap before all else.
+//! Requests by outcome, with a histogram of their latency.
 //!
-//! To record is two relaxed additions to memory that few other threads write: counts are spread over shards, a serving
-//! thread keeps to one, and they are added up when they are asked for.
+//! Every request is recorded, cache hits included, so recording must be cheap: it takes two relaxed atomic additions to a
+//! shard that few other threads write to. A serving thread always uses the same shard, and a scrape sums all shards.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,52 +15,52 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-/// How a request ended.
+/// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Outcome {
-    /// A variant from memory, a redirect to it, or the word that the client's copy is still good.
+    /// Served from memory: a variant, a redirect to it, or 304.
     Hit,
-    /// A variant that another request had already begun to find or make.
+    /// A variant of a flight that another request had started.
     Joined,
-    /// A variant found in its store.
+    /// A variant read from its store.
     Stored,
-    /// A variant from memory whose original was looked after for this request, and has not changed.
+    /// A variant from memory, after this request found its original unchanged.
     Revalidated,
-    /// A variant from memory whose original cannot be looked after, since the store fails.
+    /// A stale variant from memory, because the store fails and its original cannot be checked.
     Stale,
     /// A variant made for this request.
     Made,
-    /// A plain original.
+    /// An original, served unchanged.
     Original,
-    /// A size that is not allowed, sent to the next that is.
+    /// A size that is not allowed, redirected to the nearest allowed one.
     Snapped,
-    /// What may be asked, and by whom: `OPTIONS`.
+    /// An `OPTIONS` request.
     Options,
-    /// A path or method that asks for nothing.
+    /// An invalid path, or a method that is not allowed.
     BadRequest,
-    /// A signature that is missing, wrong or expired.
+    /// A missing, wrong or expired signature.
     Forbidden,
-    /// A client, or what it asks of one original, is over its rate.
+    /// The client or the original exceeded its rate limit.
     Limited,
-    /// No such original, or none that is served.
+    /// The original does not exist or is not served.
     NotFound,
-    /// A condition or range of the request that does not hold: 412, 416.
+    /// A precondition or range of the request failed: 412, 416.
     Precondition,
-    /// An original of which no picture can be made.
+    /// An original that cannot be resized.
     Unprocessable,
-    /// A queue or a budget was full.
+    /// A queue was full or a memory budget was used up.
     Overloaded,
-    /// The store refused or broke.
+    /// The store returned an error.
     StoreFailed,
-    /// The store took too long.
+    /// The store timed out.
     StoreSlow,
-    /// A fault of our own.
+    /// An internal error.
     Internal,
 }
 
 impl Outcome {
-    /// All of them, in the order of their numbers.
+    /// All outcomes, in the order of their discriminants.
     pub const ALL: [Self; 19] = [
         Self::Hit,
         Self::Joined,
@@ -83,7 +83,7 @@ impl Outcome {
         Self::Internal,
     ];
 
-    /// The label's value.
+    /// Value of the label `outcome`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -110,62 +110,62 @@ impl Outcome {
     }
 }
 
-/// Upper bounds of the histogram's buckets, in microseconds; above the last there is one more.
+/// Upper bounds of the histogram buckets, in microseconds. One more bucket counts longer latencies.
 const BOUNDS_US: [u64; 19] = [
     25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ];
 
-/// More serving threads than this share shards.
+/// Number of shards. Serving threads beyond this number share shards.
 const SHARDS: usize = 16;
 
-/// Times of one outcome, as one shard has seen them.
+/// Latency histogram of one outcome in one shard.
 #[derive(Default)]
-struct Times {
+struct Latencies {
     buckets: [AtomicU64; BOUNDS_US.len() + 1],
     sum_ns: AtomicU64,
 }
 
-type Shard = CachePadded<[Times; Outcome::ALL.len()]>;
+type Shard = CachePadded<[Latencies; Outcome::ALL.len()]>;
 
-/// Requests by outcome, with their times until the answer's header was ready.
+/// Requests by outcome, with the time until the response header was ready.
 #[derive(Clone)]
-pub struct Answers {
+pub struct RequestMetrics {
     shards: Arc<[Shard]>,
 }
 
-impl Answers {
+impl RequestMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let answers = Self { shards: (0..SHARDS).map(|_| Shard::default()).collect() };
-        registry.register_collector(Box::new(answers.clone()));
-        answers
+        let this = Self { shards: (0..SHARDS).map(|_| Shard::default()).collect() };
+        registry.register_collector(Box::new(this.clone()));
+        this
     }
 
     /// Counts a request that took `elapsed`.
     pub fn record(&self, outcome: Outcome, elapsed: Duration) {
-        let times = &self.shards[shard()][outcome as usize];
+        let latencies = &self.shards[shard()][outcome as usize];
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_US.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS_US.len());
-        times.buckets[bucket].fetch_add(1, Relaxed);
-        times.sum_ns.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        latencies.buckets[bucket].fetch_add(1, Relaxed);
+        latencies.sum_ns.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Counts by bucket, and the seconds of all together.
+    /// Counts by bucket and total seconds, summed over all shards.
     fn sum(&self, outcome: Outcome) -> ([u64; BOUNDS_US.len() + 1], f64) {
         let mut counts = [0; BOUNDS_US.len() + 1];
         let mut seconds = 0.0;
         for shard in &*self.shards {
-            let times = &shard[outcome as usize];
-            for (count, bucket) in counts.iter_mut().zip(&times.buckets) {
+            let latencies = &shard[outcome as usize];
+            for (count, bucket) in counts.iter_mut().zip(&latencies.buckets) {
                 *count += bucket.load(Relaxed);
             }
-            seconds += Duration::from_nanos(times.sum_ns.load(Relaxed)).as_secs_f64();
+            seconds += Duration::from_nanos(latencies.sum_ns.load(Relaxed)).as_secs_f64();
         }
         (counts, seconds)
     }
 }
 
-/// The shard of this thread: threads take them in turn as they come.
+/// Shard of the current thread. Shards are assigned to threads in turn.
 fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -178,7 +178,7 @@ fn shard() -> usize {
     })
 }
 
-impl Collector for Answers {
+impl Collector for RequestMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let help = "Requests by outcome";
         let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
@@ -188,7 +188,7 @@ impl Collector for Answers {
                 .encode_family(&[("outcome", outcome.as_str())])?
                 .encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
-        let help = "Time from a request's header to its answer's header";
+        let help = "Time from request header to response header, by outcome";
         let mut family = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;
         for outcome in Outcome::ALL {
             let (counts, seconds) = self.sum(outcome);
@@ -202,9 +202,9 @@ impl Collector for Answers {
     }
 }
 
-impl fmt::Debug for Answers {
+impl fmt::Debug for RequestMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answers").finish_non_exhaustive()
+        f.debug_struct("RequestMetrics").finish_non_exhaustive()
     }
 }
 
@@ -213,23 +213,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_stands_at_its_number() {
+    fn all_outcomes_are_listed_in_the_order_of_their_discriminants() {
         for (n, outcome) in Outcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, n);
         }
     }
 
     #[test]
-    fn nothing_is_lost_between_threads() {
-        let answers = Answers::register(&mut Registry::default());
+    fn concurrent_records_are_all_counted() {
+        let requests = RequestMetrics::register(&mut Registry::default());
         std::thread::scope(|scope| {
             for _ in 0..2 * SHARDS {
-                scope.spawn(|| (0..1000).for_each(|n| answers.record(Outcome::Made, Duration::from_millis(n))));
+                scope.spawn(|| (0..1000).for_each(|n| requests.record(Outcome::Made, Duration::from_millis(n))));
             }
         });
-        let (counts, seconds) = answers.sum(Outcome::Made);
+        let (counts, seconds) = requests.sum(Outcome::Made);
         assert_eq!(counts.iter().sum::<u64>(), 2000 * SHARDS as u64);
         assert!((seconds - 499.5 * 2.0 * SHARDS as f64).abs() < 1e-6, "{seconds}");
-        assert_eq!(answers.sum(Outcome::Hit).0, [0; BOUNDS_US.len() + 1]);
+        assert_eq!(requests.sum(Outcome::Hit).0, [0; BOUNDS_US.len() + 1]);
     }
 }

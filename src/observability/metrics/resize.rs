@@ -1,4 +1,4 @@
-//! The way of pixels: how long jobs wait for memory and a thread, and how long they work.
+//! Resize jobs: time spent waiting for memory or a thread, time spent working, and failures.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// What a job waits for.
+/// The resource that a job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Wait {
-    /// Memory for the original's bytes.
+pub enum WaitKind {
+    /// Memory for the bytes of the original.
     Download,
-    /// Memory for its pixels.
+    /// Memory for the decoded pixels.
     Pixels,
     /// A resize thread.
     Thread,
 }
 
-impl Wait {
+impl WaitKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Download => "download",
@@ -45,9 +45,9 @@ struct FailureLabels {
     reason: &'static str,
 }
 
-/// Waits and work of the resize jobs.
+/// WaitKind times, work times and failures of resize jobs.
 #[derive(Debug, Clone)]
-pub struct Pixels {
+pub struct ResizeMetrics {
     waits: Family<WaitLabels, Histogram, fn() -> Histogram>,
     work: Family<WorkLabels, Histogram, fn() -> Histogram>,
     failures: Family<FailureLabels, Counter>,
@@ -59,38 +59,37 @@ fn histogram() -> Histogram {
     Histogram::new(BOUNDS_S)
 }
 
-impl Pixels {
+impl ResizeMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let constructor: fn() -> Histogram = histogram;
         let waits = Family::new_with_constructor(constructor);
         let work = Family::new_with_constructor(constructor);
-        registry.register("wait_seconds", "Time that jobs waited for memory or a resize thread", waits.clone());
-        registry.register("resize_seconds", "Time that jobs took on the resize threads", work.clone());
+        registry.register("wait_seconds", "Time that resize jobs waited for memory or a resize thread", waits.clone());
+        registry.register("resize_seconds", "Time that resize jobs ran on a resize thread", work.clone());
         let failures = Family::<FailureLabels, Counter>::default();
-        registry.register("resize_failures", "Jobs that ended without a variant, by why", failures.clone());
-        // Told from the start, so that its first rise is one.
+        registry.register("resize_failures", "Resize jobs that failed, by reason", failures.clone());
+        // Exported as 0 from the start, so that rate() sees the first panic.
         failures.get_or_create(&FailureLabels { reason: "panic" }).inc_by(0);
         Self { waits, work, failures }
     }
 
-    /// Notes that a job waited.
-    pub fn waited(&self, r#for: Wait, time: Duration) {
+    /// Records how long a job waited for a resource.
+    pub fn record_wait(&self, r#for: WaitKind, time: Duration) {
         self.waits.get_or_create(&WaitLabels { r#for: r#for.as_str() }).observe(time.as_secs_f64());
     }
 
-    /// Notes that a job has ended without a variant.
-    pub fn failed(&self, reason: &'static str) {
+    /// Counts a job that failed.
+    pub fn record_failure(&self, reason: &'static str) {
         self.failures.get_or_create(&FailureLabels { reason }).inc();
     }
 
-    /// Notes that a `stage` of a job took `time`: `"render"` is the whole of it, other stages are parts of that. `format`
-    /// is the variant's.
-    pub fn worked(&self, stage: &'static str, format: &'static str, time: Duration) {
+    /// Records the duration of a stage of a job. The stage `"render"` is the whole job and contains the other stages.
+    pub fn record_stage(&self, stage: &'static str, format: &'static str, time: Duration) {
         self.work.get_or_create(&WorkLabels { stage, format }).observe(time.as_secs_f64());
     }
 }
 
-impl Default for Pixels {
+impl Default for ResizeMetrics {
     fn default() -> Self {
         Self::register(&mut Registry::default())
     }

@@ -1,4 +1,4 @@
-//! Requests to S3, and what they cost.
+//! Requests to S3 and their price.
 
 use std::sync::atomic::AtomicU64;
 
@@ -7,9 +7,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// What a request to S3 asks for, as it is billed.
+/// Billing category of a request to S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum S3RequestKind {
     Get,
     Head,
     Put,
@@ -18,9 +18,9 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
-    /// What its span is called.
-    pub const fn span(self) -> &'static str {
+impl S3RequestKind {
+    /// Name of the request's span.
+    pub const fn span_name(self) -> &'static str {
         match self {
             Self::Get => "s3.get",
             Self::Head => "s3.head",
@@ -42,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// US dollars for one request: Amazon S3 pricing, S3 Standard in us-east-1, November 2026. Bytes are not in it.
+    /// Price of one request in US dollars, without traffic: Amazon S3 Standard in us-east-1, November 2026.
     const fn dollars(self) -> f64 {
         match self {
             Self::Get | Self::Head => 0.000_000_4,
@@ -58,33 +58,33 @@ struct Labels {
     status: String,
 }
 
-/// Requests to S3 by kind and status, with their price.
+/// Requests to S3 by kind and response status, with their price.
 #[derive(Debug, Clone, Default)]
-pub struct S3 {
+pub struct S3Metrics {
     requests: Family<Labels, Counter>,
     dollars: Counter<f64, AtomicU64>,
-    /// How often a store was found gone.
+    /// How often the circuit breaker of a store opened.
     pub circuit_openings: Counter,
 }
 
-impl S3 {
+impl S3Metrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let this = Self::default();
-        registry.register("s3_requests", "Requests to S3 that have ended, each try counted", this.requests.clone());
-        let help = "Price of all requests sent to S3 in US dollars, as Amazon S3 Standard bills them, without traffic";
+        registry.register("s3_requests", "Completed requests to S3, counting each attempt", this.requests.clone());
+        let help = "Price of all requests to S3 in US dollars, as billed by Amazon S3 Standard, without traffic";
         registry.register("s3_cost_dollars", help, this.dollars.clone());
-        let help = "How often a store counted as gone, so that it was not asked for a while";
+        let help = "How often the circuit breaker of a store opened";
         registry.register("s3_circuit_openings", help, this.circuit_openings.clone());
         this
     }
 
-    /// Adds the price of one try. It is billed when it is sent, whether or not anybody still waits for its answer.
-    pub fn pay(&self, kind: Kind) {
+    /// Adds the price of one attempt. S3 bills an attempt when it is sent, even if the client gives up before the response.
+    pub fn record_cost(&self, kind: S3RequestKind) {
         self.dollars.inc_by(kind.dollars());
     }
 
-    /// Counts one try that has ended; `status` is `None` where no answer came.
-    pub fn count(&self, kind: Kind, status: Option<u16>) {
+    /// Counts one completed attempt; `status` is `None` if S3 did not respond.
+    pub fn record_response(&self, kind: S3RequestKind, status: Option<u16>) {
         let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.requests.get_or_create(&Labels { kind: kind.as_str(), status }).inc();
     }

@@ -1,30 +1,30 @@
-//! Variants on their way into the store.
+//! Write-backs: variants written to their store after the response.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Write-backs by how they ended.
+/// Write-backs by outcome.
 #[derive(Debug, Clone)]
-pub struct WriteBacks {
-    /// Written.
+pub struct WriteBackMetrics {
+    /// The store accepted the variant.
     pub stored: Counter,
-    /// Another node was first; its bytes stand.
-    pub preceded: Counter,
-    /// Given up on after all tries.
+    /// Another node stored the variant first; its bytes are kept.
+    pub lost_race: Counter,
+    /// All attempts failed.
     pub failed: Counter,
-    /// Never tried: the queue was full.
+    /// Not attempted because the queue was full.
     pub dropped: Counter,
 }
 
-impl WriteBacks {
+impl WriteBackMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        registry.register("write_backs", "Variants written back to their store, by how it ended", family.clone());
+        registry.register("write_backs", "Variants written back to their store, by outcome", family.clone());
         let counter = |outcome| family.get_or_create_owned(&[("outcome", outcome)]);
         Self {
             stored: counter("stored"),
-            preceded: counter("preceded"),
+            lost_race: counter("lost_race"),
             failed: counter("failed"),
             dropped: counter("dropped"),
         }

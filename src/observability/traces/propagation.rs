@@ -1,4 +1,4 @@
-//! Whose part a request is: the headers of W3C Trace Context.
+//! The headers of W3C Trace Context, which tie a request to the trace of its client.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
@@ -6,19 +6,19 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// What a `traceparent` says.
+/// Content of a `traceparent` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Parent {
+pub(super) struct TraceParent {
     trace: TraceId,
     span: SpanId,
     pub(super) is_sampled: bool,
 }
 
-/// A `tracestate` as long as this is passed on, as the standard asks; a longer one is not, since each span keeps it.
+/// Longest `tracestate` that is passed on: the minimum that the standard requires. Each span keeps a copy of it.
 const STATE_BYTES_MAX: usize = 512;
 
-/// The parent that `headers` name; `None` if they name none, or what is none.
-pub(super) fn read(headers: &HeaderMap) -> Option<Parent> {
+/// Reads the `traceparent` header. Returns `None` if it is missing, repeated or invalid.
+pub(super) fn read(headers: &HeaderMap) -> Option<TraceParent> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => parse(value.as_bytes()),
@@ -26,8 +26,8 @@ pub(super) fn read(headers: &HeaderMap) -> Option<Parent> {
     }
 }
 
-/// `00-{32 digits}-{16 digits}-{2 digits}`, hexadecimal and in lower case. Versions to come may have more behind it.
-fn parse(text: &[u8]) -> Option<Parent> {
+/// Parses `00-{32 digits}-{16 digits}-{2 digits}` in lower-case hexadecimal. Later versions may append more fields.
+fn parse(text: &[u8]) -> Option<TraceParent> {
     let (version, rest) = text.split_at_checked(2)?;
     let (version, rest) = (hex(version)?, rest.strip_prefix(b"-")?);
     let (trace, rest) = rest.split_at_checked(32)?;
@@ -38,7 +38,7 @@ fn parse(text: &[u8]) -> Option<Parent> {
     }
     let (trace, span) = (TraceId::from(hex(trace)?), SpanId::from(u64::try_from(hex(span)?).ok()?));
     let is_sampled = hex(flags)? & 1 == 1;
-    (trace != TraceId::INVALID && span != SpanId::INVALID).then_some(Parent { trace, span, is_sampled })
+    (trace != TraceId::INVALID && span != SpanId::INVALID).then_some(TraceParent { trace, span, is_sampled })
 }
 
 fn hex(digits: &[u8]) -> Option<u128> {
@@ -52,8 +52,8 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-impl Parent {
-    /// As a span of another program, with what `headers` have of its `tracestate`.
+impl TraceParent {
+    /// Returns the remote span, with the `tracestate` of `headers`.
     pub(super) fn context(&self, headers: &HeaderMap) -> SpanContext {
         let flags = TraceFlags::default().with_sampled(self.is_sampled);
         SpanContext::new(self.trace, self.span, flags, true, state(headers))
@@ -66,7 +66,7 @@ fn state(headers: &HeaderMap) -> TraceState {
     if state.len() > STATE_BYTES_MAX { TraceState::default() } else { state.parse().unwrap_or_default() }
 }
 
-/// Names `span` as the parent of what is sent with `headers`, if it is one.
+/// Adds headers that name `span` as the parent of an outgoing request, if `span` is valid.
 pub(super) fn write(span: &SpanContext, headers: &mut HeaderMap) {
     if !span.is_valid() {
         return;
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_read_and_written_as_it_was() {
+    fn trace_context_survives_a_round_trip() {
         let sent = headers(&[(TRACEPARENT, PARENT), (TRACESTATE, "a=1,b@c=2"), (TRACESTATE, "d=3")]);
         let parent = read(&sent).unwrap();
         assert!(parent.is_sampled);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_parent_is_none() {
+    fn invalid_traceparents_are_ignored() {
         for text in [
             "",
             "00",
@@ -133,13 +133,13 @@ mod tests {
         ] {
             assert_eq!(read(&headers(&[(TRACEPARENT, text)])), None, "{text}");
         }
-        assert_eq!(read(&headers(&[(TRACEPARENT, PARENT), (TRACEPARENT, PARENT)])), None, "two of them");
+        assert_eq!(read(&headers(&[(TRACEPARENT, PARENT), (TRACEPARENT, PARENT)])), None, "repeated header");
         assert!(read(&headers(&[(TRACEPARENT, &PARENT.replacen("00", "01", 1))])).is_some());
         assert!(read(&headers(&[(TRACEPARENT, &format!("{}-more", PARENT.replacen("00", "cc", 1)))])).is_some());
     }
 
     #[test]
-    fn a_state_that_is_long_or_none_is_not_passed_on() {
+    fn long_or_invalid_tracestates_are_not_passed_on() {
         for state in [format!("a={}", "1".repeat(STATE_BYTES_MAX)), "a".into(), "a=1,".repeat(200)] {
             let sent = headers(&[(TRACEPARENT, PARENT), (TRACESTATE, &state)]);
             let mut written = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! Spans that have ended and wait to be sent.
+//! Queue of ended spans that wait to be exported.
 
 use std::time::Duration;
 
@@ -7,35 +7,36 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::sync::mpsc::Sender;
 
-use crate::observability::metrics;
+use crate::observability::metrics::SpanMetrics;
 
-/// Takes spans as they end, without waiting: one that finds no room is counted and lost.
+/// Queues spans as they end, without waiting. Spans that do not fit are dropped and counted.
 #[derive(Debug)]
-pub(super) struct Queue {
-    waiting: Sender<SpanData>,
-    counts: metrics::Spans,
+pub(super) struct SpanQueue {
+    sender: Sender<SpanData>,
+    metrics: SpanMetrics,
 }
 
-impl Queue {
-    pub(super) fn new(waiting: Sender<SpanData>, counts: metrics::Spans) -> Self {
-        Self { waiting, counts }
+impl SpanQueue {
+    pub(super) fn new(sender: Sender<SpanData>, metrics: SpanMetrics) -> Self {
+        Self { sender, metrics }
     }
 }
 
-impl SpanProcessor for Queue {
+impl SpanProcessor for SpanQueue {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if self.waiting.try_send(span).is_err() {
-            self.counts.dropped.inc();
+        if self.sender.try_send(span).is_err() {
+            self.metrics.dropped.inc();
         }
     }
 
-    /// The collector's task sends and stops as it is told by others.
+    /// Does nothing: the export task sends on its own schedule.
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }
 
+    /// Does nothing: [`super::Traces::shutdown`] stops the export task.
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
         Ok(())
     }

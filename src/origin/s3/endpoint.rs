@@ -121,7 +121,7 @@ mod tests {
     async fn place(endpoint: &str, region: &str, path_style: bool, bucket: &str) -> Result<Place, String> {
         let (endpoint, region) = (endpoint.to_owned(), region.to_owned());
         let settings = config::S3 { endpoint, region, path_style, ..Default::default() };
-        let client = Client::from_conf(client_config(&settings, Count(metrics::S3::default())).await);
+        let client = Client::from_conf(client_config(&settings, Count(metrics::S3Metrics::default())).await);
         Place::of(&client, bucket).await
     }
 

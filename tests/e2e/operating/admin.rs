@@ -218,9 +218,9 @@ async fn the_numbers_tell_of_uploads_and_of_what_waits_for_the_api() {
     .await;
     let numbers = numbers(&stage).await;
     let uploads = |outcome: &str| numbers[&format!("resized_uploads_total{{outcome=\"{outcome}\"}}")];
-    assert_eq!(["stored", "known", "unsupported-type"].map(uploads), [2.0, 1.0, 1.0]);
+    assert_eq!(["stored", "duplicate", "unsupported-type"].map(uploads), [2.0, 1.0, 1.0]);
     assert_eq!(numbers["resized_upload_bytes_total"], 2.0 * picture.len() as f64);
-    assert_eq!(numbers[r#"resized_notification_tries_total{status="204"}"#], 2.0);
+    assert_eq!(numbers[r#"resized_notification_attempts_total{status="204"}"#], 2.0);
     assert_eq!(numbers["resized_notifications_dead_total"], 0.0);
 }
 

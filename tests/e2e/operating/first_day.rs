@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use reqwest::StatusCode;
 use resized::config::{Config, Mode};
-use resized::observability::metrics::S3;
+use resized::observability::metrics::S3Metrics;
 use resized::origin::{Attributes, Precondition, Store};
 use resized::variant::ObjectKey;
 
@@ -24,10 +24,10 @@ async fn the_first_day_in_front_of_a_bucket() {
 async fn a_day(mut config: Config) {
     let original = jpeg(400, 300);
     let attributes = Attributes { content_type: "image/jpeg".into(), ..Default::default() };
-    let originals = Store::open(&config.originals.store, "", &config.s3, &S3::default()).await.unwrap();
+    let originals = Store::open(&config.originals.store, "", &config.s3, &S3Metrics::default()).await.unwrap();
     let key = ObjectKey::new("photos/Café crème.jpg").unwrap();
     originals.put(&key, Bytes::from(original.clone()), &attributes, Precondition::None).await.unwrap();
-    let variants = Store::open(&config.variants.store, "", &config.s3, &S3::default()).await.unwrap();
+    let variants = Store::open(&config.variants.store, "", &config.s3, &S3Metrics::default()).await.unwrap();
     let (small, stored) = (
         "/photos/Caf%C3%A9%20cr%C3%A8me_100x100.jpg",
         ObjectKey::new("photos/Café crème.jpg/100x100_q80.jpg").unwrap(),

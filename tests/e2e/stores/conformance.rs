@@ -30,13 +30,20 @@ fn s3(bucket: &Bucket) -> config::S3 {
 }
 
 async fn open_file(folder: &TempDir) -> Store {
-    Store::open(&format!("file:{}", folder.path().display()), "", &config::S3::default(), &metrics::S3::default())
-        .await
-        .unwrap()
+    Store::open(
+        &format!("file:{}", folder.path().display()),
+        "",
+        &config::S3::default(),
+        &metrics::S3Metrics::default(),
+    )
+    .await
+    .unwrap()
 }
 
 async fn open_s3(bucket: &Bucket) -> Store {
-    Store::open(&format!("s3://{}/prefix", bucket.name()), "", &s3(bucket), &metrics::S3::default()).await.unwrap()
+    Store::open(&format!("s3://{}/prefix", bucket.name()), "", &s3(bucket), &metrics::S3Metrics::default())
+        .await
+        .unwrap()
 }
 
 /// The real server that the environment names, below a prefix that no other test uses.
@@ -47,7 +54,7 @@ async fn open_real() -> Option<Store> {
     let (process, test) = (std::process::id(), TESTS.fetch_add(1, Ordering::Relaxed));
     let settings = config::S3 { endpoint, region: "us-east-1".into(), path_style: true, ..Default::default() };
     Some(
-        Store::open(&format!("s3://{bucket}/suite-{process}-{test}"), "", &settings, &metrics::S3::default())
+        Store::open(&format!("s3://{bucket}/suite-{process}-{test}"), "", &settings, &metrics::S3Metrics::default())
             .await
             .unwrap(),
     )
@@ -317,7 +324,8 @@ async fn a_store_that_is_gone_is_left_alone_and_found_again() {
     let bucket = Bucket::start().await;
     let (failures, pause) = (std::num::NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
     let settings = config::S3 { circuit_failures: failures, circuit_pause: pause, ..s3(&bucket) };
-    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3::default()).await.unwrap();
+    let store =
+        Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3Metrics::default()).await.unwrap();
     bucket.fail(Operation::Head, "", Fault::Status(503));
     for _ in 0..10 {
         let head = store.head(&key("a.webp")).await;
@@ -416,7 +424,7 @@ async fn a_refusal_is_never_a_miss() {
     let (head, get) = (store.head(&key("a.webp")).await, store.get(&key("a.webp"), None).await);
     assert!(matches!(head, Err(StoreError::Forbidden { .. })), "{head:?}");
     assert!(matches!(get, Err(StoreError::Forbidden { .. })), "{get:?}");
-    let nowhere = Store::open("s3://nowhere/prefix", "", &s3(&bucket), &metrics::S3::default()).await.unwrap();
+    let nowhere = Store::open("s3://nowhere/prefix", "", &s3(&bucket), &metrics::S3Metrics::default()).await.unwrap();
     bucket.heal();
     let get = nowhere.get(&key("a.webp"), None).await;
     assert!(matches!(get, Err(StoreError::Other { .. })), "a bucket that is not there: {get:?}");
@@ -452,7 +460,8 @@ async fn a_server_that_says_nothing_is_given_up_on() {
     let bucket = Bucket::start().await;
     let brief = Duration::from_millis(200);
     let settings = config::S3 { read_timeout: brief, attempt_timeout: brief, operation_timeout: brief, ..s3(&bucket) };
-    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3::default()).await.unwrap();
+    let store =
+        Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3Metrics::default()).await.unwrap();
     let _gate = bucket.stall(Operation::Get, "");
     let get = store.get(&key("a.webp"), None).await;
     assert!(matches!(get, Err(StoreError::Timeout { .. })), "{get:?}");
@@ -486,7 +495,8 @@ async fn a_conflict_of_two_writes_is_tried_again() {
 async fn a_failing_server_is_tried_as_often_as_config_says() {
     let bucket = Bucket::start().await;
     let settings = config::S3 { attempts: std::num::NonZeroU32::new(2).unwrap(), ..s3(&bucket) };
-    let store = Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3::default()).await.unwrap();
+    let store =
+        Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3Metrics::default()).await.unwrap();
     bucket.fail(Operation::Head, "", Fault::Status(503));
     let head = store.head(&key("a.webp")).await;
     assert!(matches!(head, Err(StoreError::Unavailable { .. })), "{head:?}");

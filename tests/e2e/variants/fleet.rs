@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
 use resized::config::Config;
-use resized::observability::metrics::S3;
+use resized::observability::metrics::S3Metrics;
 use resized::origin::{Attributes, Precondition, Store};
 use resized::variant::ObjectKey;
 
@@ -45,7 +45,7 @@ impl Fleet {
     }
 
     async fn start(config: Config, lease: bool, bucket: Option<Bucket>) -> Self {
-        let store = async |address: &str| Store::open(address, "", &config.s3, &S3::default()).await.unwrap();
+        let store = async |address: &str| Store::open(address, "", &config.s3, &S3Metrics::default()).await.unwrap();
         let originals = store(&config.originals.store).await;
         let variants = store(&config.variants.store).await;
         let start = move || (0..NODES).map(|_| node(&config, lease)).collect();
@@ -101,7 +101,7 @@ impl Fleet {
     /// Waits until every variant that was made has been written, or found written.
     async fn written(&self) {
         let start = Instant::now();
-        while self.write_backs("stored").await + self.write_backs("preceded").await < self.decodes().await {
+        while self.write_backs("stored").await + self.write_backs("lost_race").await < self.decodes().await {
             assert!(start.elapsed() < PATIENCE, "write-backs do not end");
         }
     }
