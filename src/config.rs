@@ -7,12 +7,15 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 mod answers;
 mod check;
+mod deserialize;
+mod file;
+mod keys;
 mod layers;
 mod optional;
 mod rates;
@@ -29,7 +32,8 @@ mod work;
 mod tests;
 
 pub use answers::{Answers, Formats, Mode, Urls};
-pub use layers::{FIXED, Layers, Origin, Typed, variable};
+pub use keys::{RESTART_REQUIRED, variable};
+pub use layers::{CliOverrides, Layers, ValueSource};
 pub use rates::Rates;
 pub use secret::{SECRETS, Secret};
 pub use server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};
@@ -68,15 +72,17 @@ pub struct Config {
     pub notify: Notify,
 }
 
-/// A setting that cannot be used.
+/// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{0}")]
-    Read(#[from] Box<figment::Error>),
+    #[error("cannot read {}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}, line {line}: this is not TOML: {problem}", path.display())]
+    Syntax { path: PathBuf, line: usize, problem: String },
     #[error("{key}{place}: there is no such setting; {advice}")]
     Unknown { key: String, place: String, advice: String },
-    #[error("{key}: {problem}")]
-    Value { key: &'static str, problem: String },
+    #[error("{key}{place}: {problem}")]
+    Invalid { key: String, place: String, problem: String },
 }
 
 impl Config {
@@ -85,12 +91,8 @@ impl Config {
     /// # Errors
     /// An unreadable file, an unknown key, a value of the wrong shape, or values that contradict each other.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        Layers::find(file, Typed::default())?.config()
+        Layers::load(file, &CliOverrides::default())?.config()
     }
-}
-
-fn refuse(key: &'static str, problem: &str) -> Result<(), ConfigError> {
-    Err(ConfigError::Value { key, problem: problem.to_owned() })
 }
 
 fn nonzero(n: usize) -> NonZeroUsize {

@@ -2,12 +2,12 @@
 //!
 //! A reload finds the settings anew, makes new parts from all of them, and only when each could be made puts them in place
 //! of the old. What requests are under way goes on with the old parts; memory, stores, flights, queues and threads are the
-//! same ones before and after. The settings of those cannot change, stay as they are, and are named: [`crate::config::FIXED`].
+//! same ones before and after. The settings of those cannot change, stay as they are, and are named: [`crate::config::RESTART_REQUIRED`].
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::config::{Config, ConfigError, Layers, Secret, Typed};
+use crate::config::{CliOverrides, Config, ConfigError, Layers, Secret};
 use crate::observability::logs::{LogError, LogFilter, LogHandle};
 use crate::proxy::{OpenError, Proxy};
 use crate::server::{ConnectionConfig, TlsError};
@@ -18,7 +18,7 @@ use crate::support::hot_swap::HotSwap;
 #[derive(Debug)]
 pub struct Reload {
     pub file: Option<PathBuf>,
-    pub typed: Typed,
+    pub overrides: CliOverrides,
     /// As they were found when they came into force; one reload at a time.
     pub running: Mutex<Layers>,
     pub config: HotSwap<Config>,
@@ -63,10 +63,10 @@ impl Reload {
 
     fn replace(&self) -> Result<Vec<&'static str>, ReloadError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = Layers::find(self.file.as_deref(), self.typed.clone())?;
+        let found = Layers::load(self.file.as_deref(), &self.overrides)?;
         // What could not be started with is told now, rather than at the next start.
         found.config()?;
-        let (next, waiting) = found.fixed_as(&running);
+        let (next, waiting) = found.keeping_restart_required(&running);
         let config = next.config()?;
 
         let proxy = self.proxy.get().renewed(&config)?;

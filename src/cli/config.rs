@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use resized::config::Origin;
+use resized::config::ValueSource;
 use toml::{Table, Value};
 
 use super::Settings;
@@ -37,8 +37,8 @@ pub(super) fn run(
     let table = Table::try_from(&settings.config).context("the settings cannot be written as TOML")?;
     let mut sections = String::new();
     section(&mut sections, "", &table, &|key| {
-        let origin = settings.layers.origin(key);
-        (!arguments.changed || origin != Origin::Default).then(|| word(&origin))
+        let source = settings.layers.source(key);
+        (!arguments.changed || source != ValueSource::Default).then(|| word(&source))
     });
     print!("{}", sections.trim_start());
     Ok(ExitCode::SUCCESS)
@@ -72,11 +72,11 @@ fn quoted(key: &str) -> String {
     if is_bare && !key.is_empty() { key.to_owned() } else { Value::from(key).to_string() }
 }
 
-fn word(origin: &Origin) -> String {
-    match origin {
-        Origin::Default => "default".to_owned(),
-        Origin::File(file) => file.display().to_string(),
-        Origin::Environment(variable) => variable.clone(),
-        Origin::CommandLine => "command line".to_owned(),
+fn word(source: &ValueSource) -> String {
+    match source {
+        ValueSource::Default => "default".to_owned(),
+        ValueSource::File { path, .. } => path.display().to_string(),
+        ValueSource::Environment(variable) => variable.clone(),
+        ValueSource::CommandLine => "command line".to_owned(),
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signal(&runtime)?;
     let reload = Arc::new(Reload {
         file: settings.file.clone(),
-        typed: settings.typed.clone(),
+        overrides: settings.overrides.clone(),
         running: Mutex::new(settings.layers.clone()),
         config: HotSwap::new(config.clone()),
         proxy: HotSwap::new(proxy.clone()),

@@ -16,7 +16,7 @@ use clap::Args;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::Request;
 use http_body_util::BodyExt as _;
-use resized::config::{Config, Log, Mode, Origin, Overload, Rates, Require};
+use resized::config::{Config, Log, Mode, Overload, Rates, Require, ValueSource};
 use resized::observability::logs;
 use resized::observability::metrics::{Metrics, Outcome};
 use resized::proxy::Proxy;
@@ -79,7 +79,7 @@ Examples:
 
 pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<ExitCode> {
     // What goes wrong in the stores is told as the server tells it; the rest is told here.
-    let is_set = settings.layers.origin("log.level") != Origin::Default;
+    let is_set = settings.layers.source("log.level") != ValueSource::Default;
     let level = if is_set { settings.config.log.level.clone() } else { "error".to_owned() };
     logs::init(&Log { level, ..settings.config.log.clone() })?;
     ensure!(

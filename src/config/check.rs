@@ -1,13 +1,30 @@
-//! What no single type can refuse: values out of bounds, and those that contradict each other.
+//! Checks that no single type can make: values out of bounds, and values that contradict each other.
 
 use std::time::Duration;
 
-use super::{Config, ConfigError, Mode, refuse, signing, traces, upload};
+use super::{Config, ConfigError, Mode, signing, traces, upload};
+
+/// A value that cannot be used.
+pub(super) struct InvalidSetting {
+    pub(super) key: &'static str,
+    pub(super) problem: String,
+}
+
+impl InvalidSetting {
+    /// The error for the operator; `place` follows the key in its message.
+    pub(super) fn at(&self, place: &str) -> ConfigError {
+        ConfigError::Invalid { key: self.key.to_owned(), place: place.to_owned(), problem: self.problem.clone() }
+    }
+}
+
+pub(super) fn refuse(key: &'static str, problem: &str) -> Result<(), InvalidSetting> {
+    Err(InvalidSetting { key, problem: problem.to_owned() })
+}
 
 const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
 
 /// The first of them, by its key.
-pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let formats = &config.formats;
     let qualities = [
         ("formats.jpeg_quality", formats.jpeg_quality),
@@ -66,7 +83,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     upload::check(config)
 }
 /// Refuses redirects that would come back here.
-fn redirects(config: &Config) -> Result<(), ConfigError> {
+fn redirects(config: &Config) -> Result<(), InvalidSetting> {
     let targets =
         [("variants.public_url", &config.variants.public_url), ("originals.public_url", &config.originals.public_url)];
     let own = [

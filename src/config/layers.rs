@@ -1,238 +1,224 @@
 //! Where values come from: the defaults, the file, the environment and the command line, the later one winning.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figment::error::Kind;
-use figment::providers::{Env, Format as _, Serialized, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use toml::{Table, Value};
 
+use super::deserialize::{self, ValueError, ValueProblem};
+use super::file::SettingsFile;
+use super::keys::{self, DEFAULTS, RESTART_REQUIRED, variable};
 use super::{Config, ConfigError, check, secret};
 
-/// What the names of environment variables begin with.
-const PREFIX: &str = "RESIZED_";
-/// What stands between a section and its key there.
-const DEPTH: &str = "__";
-/// How figment is told of what was typed.
-const TYPED: &str = "the command line";
+/// Settings from the command line: keys, such as `cache.memory`, and their values as text.
+#[derive(Debug, Clone, Default)]
+pub struct CliOverrides(Vec<(String, String)>);
 
-/// Sections and keys that only a restart changes: those of sockets, stores, memory, threads and queues.
-pub const FIXED: &[&str] = &[
-    "server.listen",
-    "server.threads",
-    "server.connections",
-    "server.idle_timeout",
-    "server.drain_timeout",
-    "originals.store",
-    "originals.public_url",
-    "variants.store",
-    "variants.public_url",
-    "s3",
-    "cache.memory",
-    "work.threads",
-    "work.download_memory",
-    "work.pixel_memory",
-    "work.queue_time",
-    "work.queue_length",
-    "work.write_back_memory",
-    "work.flights",
-    "fleet",
-    "log.format",
-    "log.access",
-    "log.access_format",
-    "log.access_hits",
-    "log.access_sample",
-    "traces.endpoint",
-    "traces.headers",
-    "traces.service",
-    "traces.timeout",
-    "traces.queue",
-    "traces.batch",
-    "traces.interval",
-    "admin.listen",
-    "notify",
-];
-
-/// The settings as they were found, one place above the other.
-#[derive(Debug, Clone)]
-pub struct Layers {
-    figment: Figment,
+impl CliOverrides {
+    /// Sets `key` to the value that `text` means for it, as an environment variable would.
+    pub fn set(&mut self, key: &str, text: &str) {
+        self.0.push((key.to_owned(), text.to_owned()));
+    }
 }
 
-/// Where a value was found.
+/// The place that a value was found in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueSource {
     Default,
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        line: Option<usize>,
+    },
     /// The variable's name.
     Environment(String),
     CommandLine,
 }
 
-/// Keys and values from the command line.
-#[derive(Debug, Clone, Default)]
-pub struct Typed(Vec<(String, Value)>);
-
-impl Typed {
-    /// Sets `key`, such as `cache.memory`, to `text` as it stands.
-    pub fn text(&mut self, key: &str, text: &str) {
-        self.0.push((key.to_owned(), Value::from(text)));
-    }
-
-    /// Sets `key` to what `text` says: a number, `true`, `[1, 2]` or else a text, as in an environment variable.
-    pub fn value(&mut self, key: &str, text: &str) {
-        let Ok(value) = text.parse();
-        self.0.push((key.to_owned(), value));
+impl ValueSource {
+    /// The place as the part of an error message that follows the key.
+    fn after_key(&self) -> String {
+        match self {
+            Self::Default => String::new(),
+            Self::File { path, line: Some(line) } => format!(" in {}, line {line}", path.display()),
+            Self::File { path, line: None } => format!(" in {}", path.display()),
+            Self::Environment(variable) => format!(" from {variable}"),
+            Self::CommandLine => " on the command line".to_owned(),
+        }
     }
 }
 
-impl Provider for Typed {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(TYPED).interpolater(|_, keys: &[&str]| keys.join("."))
+/// The values that one place sets.
+#[derive(Debug, Clone)]
+struct Layer {
+    kind: LayerKind,
+    values: Table,
+}
+
+#[derive(Debug, Clone)]
+enum LayerKind {
+    File { path: PathBuf, lines: BTreeMap<String, usize> },
+    Environment,
+    CommandLine,
+}
+
+impl Layer {
+    fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let SettingsFile { values, lines } = SettingsFile::read(path)?;
+        Ok(Self { kind: LayerKind::File { path: path.to_owned(), lines }, values })
     }
 
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let mut dict = Dict::new();
-        self.0.iter().for_each(|(key, value)| insert(&mut dict, key, value.clone()));
-        Ok(Map::from([(Profile::Default, dict)]))
+    fn from_environment() -> Self {
+        let mut values = Table::new();
+        for (name, text) in std::env::vars_os() {
+            if let Some(key) = name.to_str().and_then(keys::key_of_variable) {
+                keys::set(&mut values, &key, value_from_text(&key, &text.to_string_lossy()));
+            }
+        }
+        Self { kind: LayerKind::Environment, values }
+    }
+
+    fn from_command_line(overrides: &CliOverrides) -> Self {
+        let mut values = Table::new();
+        for (key, text) in &overrides.0 {
+            keys::set(&mut values, key, value_from_text(key, text));
+        }
+        Self { kind: LayerKind::CommandLine, values }
+    }
+
+    fn source(&self, key: &str) -> ValueSource {
+        match &self.kind {
+            LayerKind::File { path, lines } => ValueSource::File { path: path.clone(), line: lines.get(key).copied() },
+            LayerKind::Environment => ValueSource::Environment(variable(key)),
+            LayerKind::CommandLine => ValueSource::CommandLine,
+        }
     }
 }
 
-/// Sets `a.b` to a value in the table `a` of a table.
-fn insert(dict: &mut Dict, key: &str, value: Value) {
-    let Some((section, rest)) = key.split_once('.') else {
-        dict.insert(key.to_owned(), value);
-        return;
-    };
-    let mut inner = dict.remove(section).and_then(Value::into_dict).unwrap_or_default();
-    insert(&mut inner, rest, value);
-    dict.insert(section.to_owned(), inner.into());
+/// The value that `text`, from the environment or the command line, means for `key`. Text stands for itself, with or without
+/// quotes; every other type is written as in TOML.
+fn value_from_text(key: &str, text: &str) -> Value {
+    let is_text = matches!(keys::get(&DEFAULTS, key), None | Some(Value::String(_)));
+    match text.trim().parse() {
+        Ok(value @ Value::String(_)) => value,
+        Ok(value) if !is_text => value,
+        _ => text.into(),
+    }
+}
+
+/// The settings of every place, merged.
+#[derive(Debug, Clone)]
+pub struct Layers {
+    /// From the file to the command line: a later layer overrides those before it.
+    layers: Vec<Layer>,
+    merged: Table,
 }
 
 impl Layers {
-    /// Finds what is set; `file` has to be there if it is named.
+    /// Reads `file` (if given, it must exist), the environment and `overrides`.
     ///
     /// # Errors
-    /// A file that is no TOML, or a secret where backups, repositories or lists of processes would spread it.
-    pub fn find(file: Option<&Path>, typed: Typed) -> Result<Self, ConfigError> {
-        secret::refuse_in(&Figment::from(&typed))?;
-        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    /// The file cannot be read or is not TOML, or a secret is in the file or on the command line, from which backups,
+    /// repositories or process lists would spread it.
+    pub fn load(file: Option<&Path>, overrides: &CliOverrides) -> Result<Self, ConfigError> {
+        let mut layers = Vec::new();
         if let Some(file) = file {
-            secret::refuse_in(&Figment::from(Toml::file_exact(file)))?;
-            figment = figment.merge(Toml::file_exact(file));
+            layers.push(Layer::from_file(file)?);
         }
-        Ok(Self { figment: figment.merge(Env::prefixed(PREFIX).split(DEPTH)).merge(typed) })
+        layers.push(Layer::from_environment());
+        layers.push(Layer::from_command_line(overrides));
+        for layer in layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Environment)) {
+            if let Some(error) = secret::exposed(&layer.values) {
+                return Err(error.at(&layer.source(error.key).after_key()));
+            }
+        }
+        let mut merged = DEFAULTS.clone();
+        layers.iter().for_each(|layer| merge(&mut merged, &layer.values));
+        Ok(Self { layers, merged })
     }
 
-    /// The settings, checked.
+    /// The settings as types, checked.
     ///
     /// # Errors
-    /// An unreadable file, an unknown key, a value of the wrong shape, or values that contradict each other.
+    /// An unknown key, a value of the wrong type, or values that contradict each other.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let config: Config =
-            self.figment.extract().map_err(|error| self.unknown(&error).unwrap_or_else(|| Box::new(error).into()))?;
-        check::check(&config)?;
+        let config: Config = deserialize::from_table(&self.merged).map_err(|error| self.explain(error))?;
+        check::check(&config).map_err(|error| error.at(&self.source(error.key).after_key()))?;
         Ok(config)
     }
 
-    /// These with what `running` has under the keys of [`FIXED`], and those of them that differ.
+    /// These settings, but with the values that `running` has under the keys of [`RESTART_REQUIRED`]; and the keys whose
+    /// values differ.
     #[must_use]
-    pub fn fixed_as(&self, running: &Self) -> (Self, Vec<&'static str>) {
-        let (mut fixed, mut differing) = (self.clone(), Vec::new());
-        for key in FIXED {
-            let values = (fixed.figment.find_value(key), running.figment.find_value(key));
-            let (Ok(next), Ok(now)) = values else { continue };
-            if next == now {
+    pub fn keeping_restart_required(&self, running: &Self) -> (Self, Vec<&'static str>) {
+        let (mut kept, mut differing) = (self.clone(), Vec::new());
+        for key in RESTART_REQUIRED {
+            let Some(now) = keys::get(&running.merged, key) else { continue };
+            if keys::get(&kept.merged, key) == Some(now) {
                 continue;
             }
-            let with = Self { figment: fixed.figment.clone().merge(Serialized::default(key, now)) };
-            // "1MiB" and "1 MiB" are the same.
-            let is_other = |layers: &Self| layers.figment.extract::<Config>().ok();
-            if is_other(&with) != is_other(&fixed) {
+            let mut next = kept.clone();
+            keys::set(&mut next.merged, key, now.clone());
+            // The values are compared, not their spellings: "1MiB" equals "1 MiB".
+            let parsed = |layers: &Self| deserialize::from_table::<Config>(&layers.merged).ok();
+            if parsed(&next) != parsed(&kept) {
                 differing.push(*key);
             }
-            fixed = with;
+            kept = next;
         }
-        (fixed, differing)
+        (kept, differing)
     }
 
-    /// Where the value of `key` was found, by its full name: `cache.memory`.
+    /// The place that the value of `key`, such as `cache.memory`, was found in.
     #[must_use]
-    pub fn origin(&self, key: &str) -> Origin {
-        let Some(metadata) = self.figment.find_metadata(key) else { return Origin::Default };
-        match metadata.source.as_ref().and_then(|source| source.file_path()) {
-            Some(file) => Origin::File(file.to_owned()),
-            None if metadata.name == TYPED => Origin::CommandLine,
-            None if metadata.name.contains(PREFIX) => Origin::Environment(variable(key)),
-            None => Origin::Default,
-        }
+    pub fn source(&self, key: &str) -> ValueSource {
+        let layer = self.layers.iter().rev().find(|layer| keys::get(&layer.values, key).is_some());
+        layer.map_or(ValueSource::Default, |layer| layer.source(key))
     }
 
-    /// The error of a key that does not exist, if that is what is wrong, with the key that may have been meant.
-    fn unknown(&self, error: &figment::Error) -> Option<ConfigError> {
-        error.clone().into_iter().find_map(|error| {
-            let Kind::UnknownField(field, expected) = error.kind else { return None };
-            // The path ends in the key itself, but in a list.
-            let parent = match error.path.split_last() {
-                Some((last, parent)) if *last == field => parent.join("."),
-                _ => error.path.join("."),
-            };
-            let full = |name: &str| if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
-            let key = full(&field);
-            let list = error.path.iter().take_while(|part| part.parse::<usize>().is_err());
-            let list = &list.map(String::as_str).collect::<Vec<_>>().join(".");
-            let is_in_list = error.path.iter().any(|part| part.parse::<usize>().is_ok());
-            let mut candidates: Vec<_> = expected.iter().map(|name| full(name)).collect();
-            candidates.extend(known());
-            let advice = match nearest(&key, &candidates) {
-                Some(nearest) if is_in_list => format!("did you mean {nearest}?"),
-                Some(nearest) => format!("did you mean {nearest} ({})?", variable(nearest)),
-                None => "config.toml, the manual, names all there are".to_owned(),
-            };
-            // A list is set as a whole.
-            let place = match self.origin(if is_in_list { list } else { &key }) {
-                Origin::File(file) => format!(" in {}", file.display()),
-                Origin::Environment(variable) => format!(" by {variable}"),
-                Origin::CommandLine => format!(" by {TYPED}"),
-                Origin::Default => String::new(),
-            };
-            Some(ConfigError::Unknown { key, place, advice })
-        })
+    /// The place of the value at `path`, which may lead into a list: a list is set as a whole.
+    fn source_of_path(&self, path: &[String]) -> ValueSource {
+        let outside_lists = path.iter().take_while(|part| part.parse::<usize>().is_err());
+        let list = outside_lists.map(String::as_str).collect::<Vec<_>>().join(".");
+        let source = self.source(&list);
+        let ValueSource::File { path: file, line } = source else { return source };
+        let lines = self.layers.iter().find_map(|layer| match &layer.kind {
+            LayerKind::File { lines, .. } => Some(lines),
+            _ => None,
+        });
+        let line = lines.and_then(|lines| lines.get(&path.join("."))).copied().or(line);
+        ValueSource::File { path: file, line }
     }
-}
 
-/// The environment variable that sets `key`, such as `cache.memory`.
-#[must_use]
-pub fn variable(key: &str) -> String {
-    format!("{PREFIX}{}", key.replace('.', DEPTH).to_ascii_uppercase())
-}
-
-/// Every section and key there is.
-fn known() -> Vec<String> {
-    fn walk(prefix: &str, dict: &Dict, keys: &mut Vec<String>) {
-        for (name, value) in dict {
-            let key = format!("{prefix}{name}");
-            if let Some(dict) = value.as_dict() {
-                walk(&format!("{key}."), dict, keys);
+    fn explain(&self, error: ValueError) -> ConfigError {
+        let mut path = error.path;
+        match error.problem {
+            ValueProblem::Invalid(problem) => {
+                ConfigError::Invalid { key: path.join("."), place: self.source_of_path(&path).after_key(), problem }
             }
-            keys.push(key);
+            ValueProblem::UnknownKey { key: name, known } => {
+                let is_in_list = path.iter().any(|part| part.parse::<usize>().is_ok());
+                let full = |name: &str| path.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".");
+                let key = full(&name);
+                let advice = match keys::nearest(&key, known.iter().map(|name| full(name))) {
+                    Some(nearest) if is_in_list => format!("did you mean {nearest}?"),
+                    Some(nearest) => format!("did you mean {nearest} ({})?", variable(&nearest)),
+                    None => "config.toml in the repository describes every setting".to_owned(),
+                };
+                path.push(name);
+                ConfigError::Unknown { key, place: self.source_of_path(&path).after_key(), advice }
+            }
         }
     }
-    let mut keys = Vec::new();
-    if let Ok(dict) = Figment::from(Serialized::defaults(Config::default())).extract::<Dict>() {
-        walk("", &dict, &mut keys);
-    }
-    keys
 }
 
-/// How alike two keys have to be, of 1, for the one to be meant by the other.
-const ALIKE: f64 = 0.75;
-
-/// The candidate most like `key`; else one that is called so in another section.
-fn nearest<'a>(key: &str, candidates: &'a [String]) -> Option<&'a str> {
-    let alike = |candidate: &'a String| (strsim::normalized_damerau_levenshtein(key, candidate), candidate);
-    let best = candidates.iter().map(alike).max_by(|(a, _), (b, _)| a.total_cmp(b));
-    let name = |key: &'a str| key.rsplit('.').next();
-    let elsewhere = || candidates.iter().find(|candidate| name(candidate) == key.rsplit('.').next());
-    best.filter(|(alike, _)| *alike >= ALIKE).map(|(_, best)| best).or_else(elsewhere).map(String::as_str)
+/// Overrides the values of `into` by those of `from`, key by key.
+fn merge(into: &mut Table, from: &Table) {
+    for (key, value) in from {
+        match (into.get_mut(key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            _ => {
+                into.insert(key.clone(), value.clone());
+            }
+        }
+    }
 }

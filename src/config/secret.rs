@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use figment::Figment;
 use serde::{Deserialize, Serialize, Serializer};
 use subtle::ConstantTimeEq;
+use toml::{Table, Value};
 
-use super::{ConfigError, refuse, variable};
+use super::check::InvalidSetting;
+use super::keys::{self, variable};
 
 /// A secret from the file or the environment. Neither `Debug` nor serialising shows it; empty is none.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -60,16 +61,11 @@ impl Serialize for Secret {
     }
 }
 
-/// Secrets that stand in the file, where backups and repositories would spread them, or that were typed, where lists of
-/// processes would show them.
-pub(super) fn refuse_in(place: &Figment) -> Result<(), ConfigError> {
-    for key in SECRETS {
-        if place.extract_inner::<String>(key).is_ok_and(|secret| !secret.is_empty()) {
-            return refuse(
-                key,
-                &format!("is a secret and belongs neither into the file nor the command line: set {}", variable(key)),
-            );
-        }
-    }
-    Ok(())
+/// The error of a secret among `values`, which come from a place that may be read by others: the file, which backups and
+/// repositories copy, or the command line, which process lists show.
+pub(super) fn exposed(values: &Table) -> Option<InvalidSetting> {
+    let is_empty = |value: &Value| value.as_str().is_some_and(str::is_empty);
+    let key = SECRETS.iter().find(|key| keys::get(values, key).is_some_and(|value| !is_empty(value)))?;
+    let problem = format!("is a secret; set it by the environment variable {} only", variable(key));
+    Some(InvalidSetting { key, problem })
 }

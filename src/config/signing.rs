@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Secret, refuse};
+use super::check::{InvalidSetting, refuse};
+use super::{Config, Secret};
 
 /// Which URLs have to be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ impl Signing {
 /// A key shorter than this could be guessed.
 const KEY_CHARACTERS_MIN: usize = 32;
 
-pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let signing = &config.signing;
     if signing.require != Require::None && signing.keys().next().is_none() {
         return refuse("signing.keys", "is needed with signing.require: set RESIZED_SIGNING__KEYS");

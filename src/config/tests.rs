@@ -1,8 +1,8 @@
 //! The file, the defaults and what is refused.
 
-use figment::Figment;
-use figment::providers::{Format as _, Serialized, Toml};
+use toml::Table;
 
+use super::keys::{self, DEFAULTS};
 use super::*;
 
 fn load(toml: &str) -> Result<Config, ConfigError> {
@@ -15,13 +15,10 @@ fn load(toml: &str) -> Result<Config, ConfigError> {
 fn the_committed_file_is_the_defaults_and_names_every_key() {
     let text = include_str!("../../config.toml");
     assert_eq!(load(text).unwrap(), Config::default());
-    let file: Figment = Figment::from(Toml::string(text));
-    let defaults = Figment::from(Serialized::defaults(Config::default()));
-    let (file, defaults): (figment::value::Dict, figment::value::Dict) =
-        (file.extract().unwrap(), defaults.extract().unwrap());
-    for (section, keys) in defaults {
-        let keys: Vec<_> = keys.as_dict().unwrap().keys().cloned().collect();
-        let written: Vec<_> = file[&section].as_dict().unwrap().keys().cloned().collect();
+    let file: Table = text.parse().unwrap();
+    for (section, keys) in &*DEFAULTS {
+        let keys: Vec<_> = keys.as_table().unwrap().keys().cloned().collect();
+        let written: Vec<_> = file[section].as_table().unwrap().keys().cloned().collect();
         assert_eq!(written, keys, "[{section}]");
     }
 }
@@ -35,7 +32,7 @@ fn a_key_that_is_not_there_is_an_error_that_names_it_and_the_nearest() {
         ("[server]\nmemory = 1", "server.memory", "cache.memory "),
         ("cache_memory = 1", "cache_memory", "cache.memory "),
         ("[[upload.tokens]]\nname = \"a\"\nsha265 = \"b\"", "upload.tokens.0.sha265", "upload.tokens.0.sha256?"),
-        ("[cache]\nxyz = 1", "cache.xyz", "config.toml, the manual"),
+        ("[cache]\nxyz = 1", "cache.xyz", "config.toml in the repository"),
     ];
     for (toml, key, advice) in table {
         let error = load(toml).unwrap_err().to_string();
@@ -48,27 +45,26 @@ fn the_committed_file_names_what_needs_a_restart() {
     let (head, _) = include_str!("../../config.toml").split_once("\n[server]\n").unwrap();
     let (_, list) = head.split_once("waits for a restart:").unwrap();
     let list = list.split_once("\n# What").unwrap().0.replace(['#', ' ', '\n'], "");
-    assert_eq!(list.split(',').collect::<Vec<_>>(), FIXED);
-    let defaults = Figment::from(Serialized::defaults(Config::default()));
-    FIXED.iter().for_each(|key| drop(defaults.find_value(key).expect(key)));
+    assert_eq!(list.split(',').collect::<Vec<_>>(), RESTART_REQUIRED);
+    RESTART_REQUIRED.iter().for_each(|key| assert!(keys::get(&DEFAULTS, key).is_some(), "{key}"));
 }
 
 #[test]
 fn the_command_line_wins_and_says_so() {
-    let mut typed = Typed::default();
-    typed.text("originals.store", "file:typed");
-    typed.value("server.threads", "3");
+    let mut overrides = CliOverrides::default();
+    overrides.set("originals.store", "file:typed");
+    overrides.set("server.threads", "3");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[server]\nthreads = 2\n[cache]\nmemory = \"1MiB\"").unwrap();
-    let layers = Layers::find(Some(file.path()), typed).unwrap();
+    let layers = Layers::load(Some(file.path()), &overrides).unwrap();
     let config = layers.config().unwrap();
     assert_eq!((config.server.threads, config.originals.store.as_str()), (3, "file:typed"));
-    assert_eq!(layers.origin("server.threads"), Origin::CommandLine);
-    assert_eq!(layers.origin("cache.memory"), Origin::File(file.path().to_owned()));
-    assert_eq!(layers.origin("cache.failures"), Origin::Default);
-    let mut typed = Typed::default();
-    typed.text("upload.token", "hush");
-    let error = Layers::find(None, typed).unwrap_err().to_string();
+    assert_eq!(layers.source("server.threads"), ValueSource::CommandLine);
+    assert_eq!(layers.source("cache.memory"), ValueSource::File { path: file.path().to_owned(), line: Some(4) });
+    assert_eq!(layers.source("cache.failures"), ValueSource::Default);
+    let mut overrides = CliOverrides::default();
+    overrides.set("upload.token", "hush");
+    let error = Layers::load(None, &overrides).unwrap_err().to_string();
     assert!(error.contains("RESIZED_UPLOAD__TOKEN") && !error.contains("hush"), "{error}");
 }
 
@@ -113,6 +109,47 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         let error = load(toml).unwrap_err().to_string();
         assert!(error.contains(key), "{toml}: {error}");
     }
+}
+
+#[test]
+fn errors_say_where_the_value_is_and_what_to_write_instead() {
+    let table = [
+        ("[server]\n\nidle_timeout = \"soon\"", ", line 3: must be a time with its unit"),
+        ("[server]\nconnections = 0", ", line 2: must be a whole number from 1, not 0"),
+        ("[cache]\nmemory = \"many\"", ", line 2: must be a size in bytes"),
+        ("[cache]\nmemory = true", ", line 2: must be a size in bytes"),
+        ("[limits]\nmax_side = 70000", "must be a whole number from 1 to 65535, not 70000"),
+        ("[answers]\nmode = \"strem\"", "must be one of \"stream\", \"redirect\", not \"strem\""),
+        ("cache = 5", "cache in "),
+        ("cache = 5", "line 1: must be a section"),
+        ("[upload]\ntokens = [{ name = \"a\" }]", "upload.tokens.0.sha256 in "),
+        ("[formats]\njpeg_quality = 0", ", line 2: must be 1 to 100"),
+        ("[cache\nmemory = 1", ", line 1: this is not TOML: "),
+    ];
+    for (toml, expected) in table {
+        let error = load(toml).unwrap_err().to_string();
+        assert!(error.contains(expected), "{toml}: {error}");
+    }
+    let error = load("[admin]\ntoken = 271828182").unwrap_err().to_string();
+    assert!(error.contains("text in quotes") && !error.contains("271828182"), "{error}");
+}
+
+#[test]
+fn text_from_the_command_line_is_read_as_the_type_of_its_key() {
+    let config = |key: &str, text: &str| {
+        let mut overrides = CliOverrides::default();
+        overrides.set(key, text);
+        Layers::load(None, &overrides)?.config()
+    };
+    assert_eq!(config("s3.region", "12").unwrap().s3.region, "12");
+    assert_eq!(config("s3.region", "\"eu-1\"").unwrap().s3.region, "eu-1");
+    assert_eq!(config("presets.small", "300x").unwrap().presets["small"], "300x");
+    assert_eq!(config("formats.negotiate", "[\"webp\"]").unwrap().formats.negotiate, ["webp"]);
+    assert_eq!(config("traces.sample", "1").unwrap().traces.sample, 1.0);
+    assert_eq!(config("cache.memory", "0").unwrap().cache.memory.as_u64(), 0);
+    assert_eq!(config("admin.listen", "").unwrap().admin.listen, None);
+    let error = config("server.threads", "many").unwrap_err().to_string();
+    assert_eq!(error, "server.threads on the command line: must be a whole number from 0");
 }
 
 #[test]

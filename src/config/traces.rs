@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Secret, nonzero, refuse};
+use super::check::{InvalidSetting, refuse};
+use super::{Config, Secret, nonzero};
 
 /// OpenTelemetry traces, sent as OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ impl Traces {
     }
 }
 
-pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let traces = &config.traces;
     if !(0.0..=1.0).contains(&traces.sample) {
         return refuse("traces.sample", "must be 0 to 1: 0.01 is one request of a hundred");

@@ -8,7 +8,8 @@ use bytesize::ByteSize;
 use humantime_serde::Serde;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Secret, nonzero, refuse};
+use super::check::{InvalidSetting, refuse};
+use super::{Config, Secret, nonzero};
 
 /// What an upload may do to a key that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +149,7 @@ const TOKEN_CHARACTERS_MIN: usize = 32;
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Values of both sections that contradict each other.
-pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let Config { upload, notify, .. } = config;
     if !upload.enabled {
         return Ok(());

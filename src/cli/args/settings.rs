@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use resized::config::{Config, Layers, Typed};
+use resized::config::{CliOverrides, Config, Layers};
 
 /// Settings on the command line; they stand before or behind the command.
 #[derive(Debug, Clone, Args)]
@@ -36,8 +36,8 @@ pub(in crate::cli) struct Flags {
 pub(in crate::cli) struct Settings {
     pub(in crate::cli) config: Config,
     pub(in crate::cli) layers: Layers,
-    /// What of them was typed.
-    pub(in crate::cli) typed: Typed,
+    /// Values from the command line.
+    pub(in crate::cli) overrides: CliOverrides,
     /// `None` if there is no file, and all is by default, from the environment or typed.
     pub(in crate::cli) file: Option<PathBuf>,
 }
@@ -46,16 +46,16 @@ impl Settings {
     pub(in crate::cli) fn load(flags: &Flags) -> anyhow::Result<Self> {
         let beside = PathBuf::from("config.toml");
         let file = flags.config.clone().or_else(|| beside.exists().then_some(beside));
-        let typed = flags.typed();
-        let layers = Layers::find(file.as_deref(), typed.clone())?;
-        Ok(Self { config: layers.config()?, layers, typed, file })
+        let overrides = flags.overrides();
+        let layers = Layers::load(file.as_deref(), &overrides)?;
+        Ok(Self { config: layers.config()?, layers, overrides, file })
     }
 }
 
 impl Flags {
-    fn typed(&self) -> Typed {
-        let mut typed = Typed::default();
-        self.set.iter().for_each(|(key, value)| typed.value(key, value));
+    fn overrides(&self) -> CliOverrides {
+        let mut overrides = CliOverrides::default();
+        self.set.iter().for_each(|(key, value)| overrides.set(key, value));
         let named = [
             ("server.listen", &self.listen),
             ("admin.listen", &self.admin_listen),
@@ -64,9 +64,9 @@ impl Flags {
             ("log.level", &self.log_level),
         ];
         for (key, value) in named {
-            value.iter().for_each(|value| typed.text(key, value));
+            value.iter().for_each(|value| overrides.set(key, value));
         }
-        typed
+        overrides
     }
 }
 

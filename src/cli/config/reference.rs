@@ -1,7 +1,7 @@
 //! The reference of all settings: config.toml, which a test holds equal to the defaults, with what the code knows of each.
 
 use clap::CommandFactory;
-use resized::config::{FIXED, SECRETS, variable};
+use resized::config::{RESTART_REQUIRED, SECRETS, variable};
 
 use crate::cli::Cli;
 
@@ -75,7 +75,7 @@ fn row(key: &str, default: &str, described: &str) -> String {
 
 /// Whether only a restart changes it: a reload cannot, or does not see the environment anew.
 fn is_fixed(key: &str) -> bool {
-    FIXED
+    RESTART_REQUIRED
         .iter()
         .chain(SECRETS)
         .any(|fixed| key.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))

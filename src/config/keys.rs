@@ -1,0 +1,118 @@
+//! The names of settings: which exist, which need a restart, and which one a misspelled key may mean.
+
+use std::sync::LazyLock;
+
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Start of the environment variables that set a value.
+pub(super) const PREFIX: &str = "RESIZED_";
+/// Separates a section from a key in the name of an environment variable.
+const SEPARATOR: &str = "__";
+
+/// Sections and keys that only a restart changes: sockets, stores, memory, threads and queues are created once.
+pub const RESTART_REQUIRED: &[&str] = &[
+    "server.listen",
+    "server.threads",
+    "server.connections",
+    "server.idle_timeout",
+    "server.drain_timeout",
+    "originals.store",
+    "originals.public_url",
+    "variants.store",
+    "variants.public_url",
+    "s3",
+    "cache.memory",
+    "work.threads",
+    "work.download_memory",
+    "work.pixel_memory",
+    "work.queue_time",
+    "work.queue_length",
+    "work.write_back_memory",
+    "work.flights",
+    "fleet",
+    "log.format",
+    "log.access",
+    "log.access_format",
+    "log.access_hits",
+    "log.access_sample",
+    "traces.endpoint",
+    "traces.headers",
+    "traces.service",
+    "traces.timeout",
+    "traces.queue",
+    "traces.batch",
+    "traces.interval",
+    "admin.listen",
+    "notify",
+];
+
+/// Every setting with its default.
+pub(super) static DEFAULTS: LazyLock<Table> =
+    LazyLock::new(|| Table::try_from(Config::default()).unwrap_or_else(|error| unreachable!("the defaults: {error}")));
+
+/// The environment variable that sets `key`, such as `cache.memory`.
+#[must_use]
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', SEPARATOR).to_ascii_uppercase())
+}
+
+/// The key that the environment variable `name` sets, if it sets one.
+pub(super) fn key_of_variable(name: &str) -> Option<String> {
+    let (prefix, key) = name.split_at_checked(PREFIX.len())?;
+    prefix.eq_ignore_ascii_case(PREFIX).then(|| key.to_ascii_lowercase().replace(SEPARATOR, "."))
+}
+
+/// The value of `key`, such as `cache.memory`.
+pub(super) fn get<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((section, rest)) => get(table.get(section)?.as_table()?, rest),
+    }
+}
+
+/// Sets `key`, such as `cache.memory`, and makes the tables that it needs.
+pub(super) fn set(table: &mut Table, key: &str, value: Value) {
+    let Some((section, rest)) = key.split_once('.') else {
+        table.insert(key.to_owned(), value);
+        return;
+    };
+    let inner = table.entry(section).or_insert_with(|| Table::new().into());
+    if !inner.is_table() {
+        *inner = Table::new().into();
+    }
+    if let Value::Table(inner) = inner {
+        set(inner, rest, value);
+    }
+}
+
+/// Every section and key.
+fn all() -> Vec<String> {
+    fn collect(prefix: &str, table: &Table, keys: &mut Vec<String>) {
+        for (name, value) in table {
+            let key = format!("{prefix}{name}");
+            if let Value::Table(table) = value {
+                collect(&format!("{key}."), table, keys);
+            }
+            keys.push(key);
+        }
+    }
+    let mut keys = Vec::new();
+    collect("", &DEFAULTS, &mut keys);
+    keys
+}
+
+/// Similarity, of 1, from which a key is taken for a misspelling of another.
+const SIMILARITY_MIN: f64 = 0.75;
+
+/// The key most similar to the unknown `key`, else one of the same name in another section. `siblings` are the keys that
+/// the section of `key` has.
+pub(super) fn nearest(key: &str, siblings: impl IntoIterator<Item = String>) -> Option<String> {
+    let candidates: Vec<_> = siblings.into_iter().chain(all()).collect();
+    let similarity = |candidate: &&String| strsim::normalized_damerau_levenshtein(key, candidate);
+    let best = candidates.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    let name = |key: &str| key.rsplit('.').next().map(str::to_owned);
+    let elsewhere = || candidates.iter().find(|candidate| name(candidate) == name(key));
+    best.filter(|best| similarity(best) >= SIMILARITY_MIN).or_else(elsewhere).cloned()
+}
