@@ -1,22 +1,22 @@
-//! Who may command: whoever has the token; without one, whoever sits at this machine, and no page in their browser.
+//! Access control of operator routes: the token, or without a token a request from this host that no foreign web page sent.
 
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Method, Request, StatusCode};
 
 use crate::config::Secret;
 
-/// Why a request is turned away. The messages are fit for those who sent it.
+/// The reason why a request is rejected. The message is sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
-    #[error("send the token of this listener (admin.token): \"Authorization: Bearer TOKEN\"")]
+pub(super) enum AccessDenied {
+    #[error("the admin token is required (admin.token): send \"Authorization: Bearer TOKEN\"")]
     Token,
-    #[error("without a token this listener is asked for by an IP address or as localhost only")]
+    #[error("without a token the host must be localhost or an IP address")]
     Host,
-    #[error("a page of another site may not command this listener")]
+    #[error("requests from pages of other origins are not allowed")]
     Origin,
 }
 
-impl Refusal {
+impl AccessDenied {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Token => StatusCode::UNAUTHORIZED,
@@ -25,27 +25,28 @@ impl Refusal {
     }
 }
 
-pub(super) fn check<B>(request: &Request<B>, token: &Secret) -> Result<(), Refusal> {
+/// Checks the token, or without a token the host, and that no page of another origin sent a command.
+pub(super) fn check<B>(request: &Request<B>, token: &Secret) -> Result<(), AccessDenied> {
     let headers = request.headers();
     let host = text(headers, HOST.as_str()).unwrap_or_default();
     if token.is_empty() {
-        // A name that an attacker makes point here (DNS rebinding) is still in Host.
+        // With DNS rebinding an attacker's name resolves to this host, but the name is still in the Host header.
         if !is_local(host) {
-            return Err(Refusal::Host);
+            return Err(AccessDenied::Host);
         }
-    } else if !credentials(headers).is_some_and(|given| token.is(&given)) {
-        return Err(Refusal::Token);
+    } else if !credentials(headers).is_some_and(|sent| token.is(&sent)) {
+        return Err(AccessDenied::Token);
     }
-    // Browsers send Origin with every command across sites; what is no browser sends none.
+    // Browsers send Origin with every cross-origin POST. Other clients do not send it.
     let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
     let foreign = origin.is_some_and(|origin| origin.split_once("://").map(|(_, authority)| authority) != Some(host));
     if foreign && *request.method() != Method::GET && *request.method() != Method::HEAD {
-        return Err(Refusal::Origin);
+        return Err(AccessDenied::Origin);
     }
     Ok(())
 }
 
-/// The token as sent: RFC 6750, or RFC 7617 with any name.
+/// The token of the request: a bearer token (RFC 6750), or the password of basic authentication (RFC 7617).
 fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
     use base64::Engine as _;
     let (scheme, value) = text(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn answer(method: &str, headers: &[(&str, &str)], token: &str, expected: Result<(), Refusal>) {
+    fn check_access(method: &str, headers: &[(&str, &str)], token: &str, expected: Result<(), AccessDenied>) {
         let mut request = Request::builder().method(method);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -89,41 +90,41 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_taken_from_programs_and_browsers() {
-        answer("GET", &[("host", "a.example")], "hush", Err(Refusal::Token));
-        answer("GET", &[("authorization", "Bearer hush")], "hush", Ok(()));
-        answer("GET", &[("authorization", "bearer  hush")], "hush", Ok(()));
-        answer("GET", &[("authorization", "Basic YW55Omh1c2g=")], "hush", Ok(()));
-        answer("GET", &[("authorization", "Basic YW55Omh1cw==")], "hush", Err(Refusal::Token));
-        answer("GET", &[("authorization", "Bearer hus")], "hush", Err(Refusal::Token));
-        answer("GET", &[("authorization", "hush")], "hush", Err(Refusal::Token));
-        answer("GET", &[("authorization", "Bearer ")], "hush", Err(Refusal::Token));
+    fn the_token_is_accepted_as_bearer_token_and_as_password() {
+        check_access("GET", &[("host", "a.example")], "hush", Err(AccessDenied::Token));
+        check_access("GET", &[("authorization", "Bearer hush")], "hush", Ok(()));
+        check_access("GET", &[("authorization", "bearer  hush")], "hush", Ok(()));
+        check_access("GET", &[("authorization", "Basic YW55Omh1c2g=")], "hush", Ok(()));
+        check_access("GET", &[("authorization", "Basic YW55Omh1cw==")], "hush", Err(AccessDenied::Token));
+        check_access("GET", &[("authorization", "Bearer hus")], "hush", Err(AccessDenied::Token));
+        check_access("GET", &[("authorization", "hush")], "hush", Err(AccessDenied::Token));
+        check_access("GET", &[("authorization", "Bearer ")], "hush", Err(AccessDenied::Token));
     }
 
     #[test]
-    fn without_a_token_another_name_is_refused() {
+    fn without_a_token_other_host_names_are_rejected() {
         for host in ["localhost:8081", "127.0.0.1:8081", "[::1]:8081", "LOCALHOST"] {
-            answer("GET", &[("host", host)], "", Ok(()));
+            check_access("GET", &[("host", host)], "", Ok(()));
         }
         for host in ["evil.example:8081", "localhost.evil.example", ""] {
-            answer("GET", &[("host", host)], "", Err(Refusal::Host));
+            check_access("GET", &[("host", host)], "", Err(AccessDenied::Host));
         }
     }
 
     #[test]
-    fn a_command_from_another_site_is_refused() {
+    fn a_cross_origin_post_is_rejected() {
         let host = ("host", "localhost:8081");
-        answer("POST", &[host], "", Ok(()));
-        answer("POST", &[host, ("origin", "http://localhost:8081")], "", Ok(()));
-        answer("POST", &[host, ("origin", "http://evil.example")], "", Err(Refusal::Origin));
-        answer("POST", &[host, ("origin", "null")], "", Err(Refusal::Origin));
+        check_access("POST", &[host], "", Ok(()));
+        check_access("POST", &[host, ("origin", "http://localhost:8081")], "", Ok(()));
+        check_access("POST", &[host, ("origin", "http://evil.example")], "", Err(AccessDenied::Origin));
+        check_access("POST", &[host, ("origin", "null")], "", Err(AccessDenied::Origin));
         let browser = ("authorization", "Basic YW55Omh1c2g=");
-        answer(
+        check_access(
             "POST",
             &[host, ("origin", "http://evil.example"), ("authorization", "Bearer hush")],
             "hush",
-            Err(Refusal::Origin),
+            Err(AccessDenied::Origin),
         );
-        answer("POST", &[host, browser], "hush", Ok(()));
+        check_access("POST", &[host, browser], "hush", Ok(()));
     }
 }

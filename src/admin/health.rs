@@ -1,75 +1,69 @@
-//! Whether this node lives, and whether it should be sent requests.
+//! Health checks: liveness and readiness of this node.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Access, Admin, text};
+use super::{Route, text};
 
-/// How long it holds that something was wrong: however often a probe comes, the stores are asked no more than this.
-const FRESH: Duration = Duration::from_secs(2);
-/// How long a look may take; then the node is not ready.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time for which a failed check is cached, so that frequent probes do not cause more requests to the stores.
+const FAILURE_TTL: Duration = Duration::from_secs(2);
+/// Time within which the stores have to respond.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the probes are told.
-#[derive(Debug)]
-pub struct Health;
-
-impl Health {
-    /// Mounts `/healthz` (the process answers) and `/readyz` (it is not draining, and `stores` has once said that nothing is
-    /// wrong; else 503 with what is).
-    pub fn mount<F>(admin: Admin, draining: CancellationToken, stores: impl Fn() -> F + Send + Sync + 'static) -> Admin
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        let stores = Arc::new(Stores { look: stores, last: Mutex::new(None) });
-        let ready = move |_| {
-            let (stores, draining) = (stores.clone(), draining.clone());
-            async move {
-                if draining.is_cancelled() {
-                    return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
-                }
-                match stores.have_answered().await {
-                    Ok(()) => text(StatusCode::OK, "ready\n"),
-                    Err(problem) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
-                }
+/// `/healthz` responds as long as the process runs. `/readyz` responds 200 once `check_stores` has succeeded and until
+/// `draining` is cancelled, and 503 with the reason otherwise.
+pub(super) fn routes<F>(draining: CancellationToken, check_stores: impl Fn() -> F + Send + Sync + 'static) -> [Route; 2]
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let readiness = Arc::new(Readiness { check_stores, last: Mutex::new(None) });
+    let ready = move |_| {
+        let (readiness, draining) = (readiness.clone(), draining.clone());
+        async move {
+            if draining.is_cancelled() {
+                return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
             }
-        };
-        let live = |_| async { text(StatusCode::OK, "ok\n") };
-        admin.route(Method::GET, "/healthz", Access::Anyone, live).route(Method::GET, "/readyz", Access::Anyone, ready)
-    }
+            match readiness.check().await {
+                Ok(()) => text(StatusCode::OK, "ready\n"),
+                Err(problem) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
+            }
+        }
+    };
+    let live = |_| async { text(StatusCode::OK, "ok\n") };
+    [Route::get("/healthz", live).public(), Route::get("/readyz", ready).public()]
 }
 
-/// The stores, and what was last seen of them.
-struct Stores<L> {
-    look: L,
+/// Readiness of the stores, with the last result.
+struct Readiness<C> {
+    check_stores: C,
     last: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
-impl<L, F> Stores<L>
+impl<C, F> Readiness<C>
 where
-    L: Fn() -> F,
+    C: Fn() -> F,
     F: Future<Output = Result<(), String>>,
 {
-    /// Whether they have answered once. One that is gone later is gone for all nodes alike, and what their memories hold is
-    /// better than no node at all.
+    /// Checks the stores until they have responded once. A store that fails later fails for all nodes, and a node that serves
+    /// from memory is better than no node at all.
     ///
     /// # Errors
-    /// What was wrong at the last look.
-    async fn have_answered(&self) -> Result<(), String> {
-        // One looks; those who come meanwhile wait for what it sees.
+    /// The reason why the last check failed.
+    async fn check(&self) -> Result<(), String> {
+        // Concurrent probes wait here for a single check.
         let mut last = self.last.lock().await;
         match last.as_ref() {
-            Some((when, seen)) if seen.is_ok() || when.elapsed() < FRESH => seen.clone(),
+            Some((when, result)) if result.is_ok() || when.elapsed() < FAILURE_TTL => result.clone(),
             _ => {
-                let looked = tokio::time::timeout(PATIENCE, (self.look)()).await;
-                let seen = looked.unwrap_or_else(|_| Err("a store is too slow".into()));
-                last.insert((Instant::now(), seen)).1.clone()
+                let result = tokio::time::timeout(CHECK_TIMEOUT, (self.check_stores)()).await;
+                let result = result.unwrap_or_else(|_| Err("a store did not respond in time".into()));
+                last.insert((Instant::now(), result)).1.clone()
             }
         }
     }
@@ -82,27 +76,27 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn stores_that_have_answered_once_are_asked_no_more() {
-        let (fails, looks) = (Cell::new(true), Cell::new(0));
-        let look = async || {
-            looks.set(looks.get() + 1);
-            if fails.get() { Err("gone".to_owned()) } else { Ok(()) }
+    async fn stores_are_not_checked_again_after_a_success() {
+        let (fails, checks) = (Cell::new(true), Cell::new(0));
+        let check_stores = async || {
+            checks.set(checks.get() + 1);
+            if fails.get() { Err("unavailable".to_owned()) } else { Ok(()) }
         };
-        let stores = Stores { look, last: Mutex::new(None) };
-        assert!(stores.have_answered().await.is_err());
+        let readiness = Readiness { check_stores, last: Mutex::new(None) };
+        assert!(readiness.check().await.is_err());
         fails.set(false);
-        assert!(stores.have_answered().await.is_err(), "what was seen a moment ago holds");
-        tokio::time::advance(FRESH).await;
-        assert_eq!(stores.have_answered().await, Ok(()));
+        assert!(readiness.check().await.is_err(), "a failure is cached");
+        tokio::time::advance(FAILURE_TTL).await;
+        assert_eq!(readiness.check().await, Ok(()));
         fails.set(true);
-        tokio::time::advance(FRESH * 1000).await;
-        assert_eq!(stores.have_answered().await, Ok(()));
-        assert_eq!(looks.get(), 2);
+        tokio::time::advance(FAILURE_TTL * 1000).await;
+        assert_eq!(readiness.check().await, Ok(()));
+        assert_eq!(checks.get(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stores_that_hang_have_not_answered() {
-        let stores = Stores { look: std::future::pending::<Result<(), String>>, last: Mutex::new(None) };
-        assert!(stores.have_answered().await.unwrap_err().contains("slow"));
+    async fn a_check_that_hangs_fails_after_the_timeout() {
+        let readiness = Readiness { check_stores: std::future::pending::<Result<(), String>>, last: Mutex::new(None) };
+        assert!(readiness.check().await.unwrap_err().contains("in time"));
     }
 }

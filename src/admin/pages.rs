@@ -1,13 +1,9 @@
-//! The operator's pages: dashboard and playground. All that they need is in the binary, and they load from nowhere else.
+//! The operator's pages: dashboard and playground. All of their assets are embedded in the binary.
 
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_FRAME_OPTIONS};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 
-use super::{Access, Admin, AdminResponse, typed};
-
-/// Pages and what they are made of.
-#[derive(Debug)]
-pub struct Pages;
+use super::{AdminResponse, Route, with_type};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -19,6 +15,7 @@ macro_rules! asset {
     };
 }
 
+/// Path, content type and text of each asset.
 const ASSETS: [(&str, &str, &str); 9] = [
     asset!("/", HTML, "dashboard.html"),
     asset!("/playground", HTML, "playground.html"),
@@ -31,22 +28,19 @@ const ASSETS: [(&str, &str, &str); 9] = [
     asset!("/assets/icon.svg", "image/svg+xml", "icon.svg"),
 ];
 
-/// Everything from here; `blob:` is the picture that was dropped and the variant made of it.
+/// Allows only resources of this origin. `blob:` URLs show the dropped picture and its variant.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-impl Pages {
-    /// Mounts them on `admin`.
-    #[must_use]
-    pub fn mount(admin: Admin) -> Admin {
-        ASSETS.into_iter().fold(admin, |admin, (path, content_type, text)| {
-            admin.route(Method::GET, path, Access::Operator, move |_| async move { page(content_type, text) })
-        })
-    }
+/// One route per asset.
+pub(super) fn routes() -> impl Iterator<Item = Route> {
+    ASSETS
+        .into_iter()
+        .map(|(path, content_type, text)| Route::get(path, move |_| async move { asset_response(content_type, text) }))
 }
 
-fn page(content_type: &'static str, text: &'static str) -> AdminResponse {
-    let mut response = typed(StatusCode::OK, content_type, text);
+fn asset_response(content_type: &'static str, text: &'static str) -> AdminResponse {
+    let mut response = with_type(StatusCode::OK, content_type, text);
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -60,13 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_it_is_small() {
+    fn the_assets_are_small() {
         let bytes: usize = ASSETS.iter().map(|(_, _, text)| text.len()).sum();
         assert!(bytes < 200_000, "{bytes} bytes");
     }
 
     #[test]
-    fn nothing_is_loaded_from_elsewhere() {
+    fn the_assets_load_nothing_from_other_hosts() {
         for (path, _, text) in ASSETS {
             for (at, _) in text.match_indices("://") {
                 let rest = &text[at + 3..];

@@ -1,8 +1,8 @@
-//! Other settings without a restart.
+//! Reloads the configuration without a restart.
 //!
-//! A reload finds the settings anew, makes new parts from all of them, and only when each could be made puts them in place
-//! of the old. What requests are under way goes on with the old parts; memory, stores, flights, queues and threads are the
-//! same ones before and after. The settings of those cannot change, stay as they are, and are named: [`crate::config::RESTART_REQUIRED`].
+//! A reload reads all settings again and builds every part that depends on them. Only if all parts were built do they replace
+//! the running ones. Requests in progress finish with the old parts. Memory, stores, flights, queues and threads are kept; the
+//! settings of those need a restart, see [`crate::config::RESTART_REQUIRED`], and are reported.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -14,12 +14,12 @@ use crate::server::{ConnectionConfig, TlsError};
 use crate::support::error_chain::chain;
 use crate::support::hot_swap::HotSwap;
 
-/// What a reload replaces, and where it finds the settings.
+/// The reloadable parts of the program, and the sources of the configuration.
 #[derive(Debug)]
 pub struct Reload {
     pub file: Option<PathBuf>,
     pub overrides: CliOverrides,
-    /// As they were found when they came into force; one reload at a time.
+    /// The settings in force. The lock also serializes reloads.
     pub running: Mutex<Layers>,
     pub config: HotSwap<Config>,
     pub proxy: HotSwap<Proxy>,
@@ -28,7 +28,7 @@ pub struct Reload {
     pub log: LogHandle,
 }
 
-/// Why all stays as it was.
+/// The new settings are invalid. The old ones stay in force.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     #[error(transparent)]
@@ -42,31 +42,28 @@ pub enum ReloadError {
 }
 
 impl Reload {
-    /// Reloads, and says which changed settings wait for a restart. It reads files.
+    /// Reloads the configuration and returns the changed keys that need a restart. Blocks while it reads files.
     ///
     /// # Errors
-    /// The settings cannot be used; then none of them is.
+    /// The settings are invalid; then nothing changes.
     pub fn reload(&self) -> Result<Vec<&'static str>, ReloadError> {
-        let done = self.replace();
-        match &done {
-            Ok(waiting) if waiting.is_empty() => tracing::info!("settings reloaded"),
-            Ok(waiting) => {
-                tracing::warn!(settings = waiting.join(", "), "settings reloaded, but these need a restart");
+        let result = self.replace();
+        match &result {
+            Ok(restart) if restart.is_empty() => tracing::info!("settings reloaded"),
+            Ok(restart) => {
+                tracing::warn!(settings = restart.join(", "), "settings reloaded; some changes need a restart");
             }
-            Err(error) => {
-                let error = chain(error);
-                tracing::error!(error, "settings are not reloaded; those before stay in force");
-            }
+            Err(error) => tracing::error!(error = chain(error), "settings not reloaded"),
         }
-        done
+        result
     }
 
     fn replace(&self) -> Result<Vec<&'static str>, ReloadError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let found = Layers::load(self.file.as_deref(), &self.overrides)?;
-        // What could not be started with is told now, rather than at the next start.
+        // Reports settings that would prevent the next start, even if this reload ignores them.
         found.config()?;
-        let (next, waiting) = found.keeping_restart_required(&running);
+        let (next, restart) = found.keeping_restart_required(&running);
         let config = next.config()?;
 
         let proxy = self.proxy.get().renewed(&config)?;
@@ -78,11 +75,11 @@ impl Reload {
         self.connections.set(connections);
         self.proxy.set(proxy);
         if self.config.get().answers != config.answers {
-            // Their headers are of the former settings.
+            // Cached responses contain headers of the old settings.
             self.proxy.get().forget_renditions();
         }
         self.config.set(config);
         *running = next;
-        Ok(waiting)
+        Ok(restart)
     }
 }

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use resized::admin;
-use resized::admin::routes;
+use resized::admin::routes::{self, AdminContext};
 use resized::app::reload::Reload;
 use resized::observability::access_log::AccessLog;
 use resized::observability::logs;
 use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
 use resized::server::{Server, inherited_listeners};
+use resized::support::error_chain::chain;
 use resized::support::hot_swap::HotSwap;
 use resized::support::priority::{self, BLOCKING_THREADS_MAX};
 use resized::support::tasks::Tasks;
@@ -53,9 +54,16 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let context = || format!("cannot listen on {:?} (admin.listen)", config.admin.listen);
     if let Some(listener) = admin::bind(&config.admin).with_context(context)? {
         let address = listener.local_addr()?;
-        let Reload { token, config, proxy, .. } = &*reload;
-        let admin = routes::routes(token.clone(), config, proxy, metrics, stop.clone());
-        let admin = routes::reloading(admin, reload.clone());
+        let reloading = reload.clone();
+        let admin = routes::server(AdminContext {
+            token: reload.token.clone(),
+            config: reload.config.clone(),
+            proxy: reload.proxy.clone(),
+            notifier: proxy.notifier().cloned(),
+            metrics,
+            draining: stop.clone(),
+            reload: Arc::new(move || reloading.reload().map_err(|error| chain(&error))),
+        });
         // Probes are answered until the end, so that what drains is seen to drain.
         runtime.spawn(admin.run(listener, CancellationToken::new()));
         tracing::info!(%address, "admin listening");

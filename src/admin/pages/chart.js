@@ -1,111 +1,111 @@
-// A chart of lines or stacked areas over time, as SVG; its legend tells the numbers in text.
+// An SVG chart of lines or stacked areas over time. Its legend shows the values as text.
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [560, 210, 62, 12, 10, 24];
 const SPAN_MS = 10 * 60 * 1000;
 
 const element = (name, attributes = {}, ...children) => {
-  const made = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const node = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
 };
 
-/** Mounts a chart below `parent`; `push` gives it one more moment, a value a series, null where there is none. */
+/** Appends a chart to `parent`. `push` adds a sample: one value per series, or null for a missing value. */
 export class Chart {
-  constructor(parent, { id, title, about, series, show, stacked = false, top = null, base = 10 }) {
-    Object.assign(this, { title, series, show, stacked, top, base, moments: [], cursor: null });
+  constructor(parent, { id, title, subtitle, series, format, stacked = false, top = null, base = 10 }) {
+    Object.assign(this, { title, series, format, stacked, top, base, samples: [], cursor: null });
     this.svg = element("svg:svg", {
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", tabindex: "0", "aria-describedby": `${id}-legend`,
     });
     this.when = element("span", { class: "when" }, "now");
     this.legend = element("ul", { class: "legend", id: `${id}-legend` });
-    this.told = series.map(({ name, colour }) => {
+    this.valueNodes = series.map(({ name, color }) => {
       const value = element("b", {}, "–");
-      this.legend.append(element("li", { class: `colour-${colour}` }, element("i", { "aria-hidden": "true" }), `${name} `, value));
+      this.legend.append(element("li", { class: `color-${color}` }, element("i", { "aria-hidden": "true" }), `${name} `, value));
       return value;
     });
-    const head = element("figcaption", {}, element("h2", {}, title), element("small", {}, about), this.when);
+    const head = element("figcaption", {}, element("h2", {}, title), element("small", {}, subtitle), this.when);
     parent.append(element("figure", { class: "chart", id }, head, this.svg, this.legend));
-    this.svg.addEventListener("pointermove", (event) => this.point(event));
-    this.svg.addEventListener("pointerleave", () => this.at(null));
-    this.svg.addEventListener("keydown", (event) => this.key(event));
-    this.svg.addEventListener("blur", () => this.at(null));
+    this.svg.addEventListener("pointermove", (event) => this.onPointerMove(event));
+    this.svg.addEventListener("pointerleave", () => this.setCursor(null));
+    this.svg.addEventListener("keydown", (event) => this.onKeyDown(event));
+    this.svg.addEventListener("blur", () => this.setCursor(null));
     this.draw();
   }
 
   push(at, values) {
-    this.moments.push({ at, values });
-    while (this.moments[0].at < at - SPAN_MS) {
-      this.moments.shift();
+    this.samples.push({ at, values });
+    while (this.samples[0].at < at - SPAN_MS) {
+      this.samples.shift();
       if (this.cursor !== null) this.cursor = Math.max(0, this.cursor - 1);
     }
     this.draw();
   }
 
-  at(cursor) {
+  setCursor(cursor) {
     this.cursor = cursor;
     this.draw();
   }
 
-  point(event) {
-    if (!this.moments.length) return;
+  onPointerMove(event) {
+    if (!this.samples.length) return;
     const box = this.svg.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * WIDTH;
-    const distances = this.moments.map(({ at }) => Math.abs(this.x(at) - x));
-    this.at(distances.indexOf(Math.min(...distances)));
+    const distances = this.samples.map(({ at }) => Math.abs(this.x(at) - x));
+    this.setCursor(distances.indexOf(Math.min(...distances)));
   }
 
-  key(event) {
-    const last = this.moments.length - 1;
+  onKeyDown(event) {
+    const last = this.samples.length - 1;
     const from = this.cursor ?? last;
     const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[event.key];
-    if (event.key === "Escape") this.at(null);
+    if (event.key === "Escape") this.setCursor(null);
     if (to === undefined || last < 0) return;
     event.preventDefault();
-    this.at(Math.min(Math.max(to, 0), last));
+    this.setCursor(Math.min(Math.max(to, 0), last));
   }
 
   get end() {
-    return this.moments.at(-1)?.at ?? 0;
+    return this.samples.at(-1)?.at ?? 0;
   }
 
   x(at) {
-    // As long as there is little, it fills half of the chart at least: a page just opened is not all empty.
-    const begin = this.moments[0]?.at ?? this.end;
+    // The first samples span at least a minute, so that the chart of a page that was just opened is not empty.
+    const begin = this.samples[0]?.at ?? this.end;
     const span = Math.min(SPAN_MS, Math.max(60_000, (this.end - begin) * 1.05));
     return WIDTH - RIGHT - ((this.end - at) / span) * (WIDTH - LEFT - RIGHT);
   }
 
-  /** The upper line of each series; in a stack, on those before it. */
+  /** The upper edge of each series; in a stacked chart the sum of the series up to it. */
   levels(values) {
     let below = 0;
     return values.map((value) => (this.stacked ? (below += value ?? 0) : value));
   }
 
   draw() {
-    const highest = Math.max(0, ...this.moments.flatMap(({ values }) => this.levels(values)).filter((v) => v !== null));
-    const top = this.top ?? nice(highest, this.base);
+    const highest = Math.max(0, ...this.samples.flatMap(({ values }) => this.levels(values)).filter((v) => v !== null));
+    const top = this.top ?? roundUp(highest, this.base);
     const y = (value) => TOP + (1 - Math.min(value / top, 1)) * (HEIGHT - TOP - BOTTOM);
     const parts = [];
     for (const share of [0, 0.5, 1]) {
       const at = y(share * top);
       parts.push(element("svg:line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at }));
-      parts.push(element("svg:text", { class: "tick", x: LEFT - 8, y: at + 4, "text-anchor": "end" }, this.show(share * top)));
+      parts.push(element("svg:text", { class: "tick", x: LEFT - 8, y: at + 4, "text-anchor": "end" }, this.format(share * top)));
     }
-    this.ago(parts);
+    this.drawTimeAxis(parts);
     const order = this.series.map((_, n) => n);
     for (const n of this.stacked ? order.reverse() : order) parts.push(...this.trace(n, y));
-    if (this.cursor !== null && this.moments[this.cursor]) {
-      const at = this.x(this.moments[this.cursor].at);
+    if (this.cursor !== null && this.samples[this.cursor]) {
+      const at = this.x(this.samples[this.cursor].at);
       parts.push(element("svg:line", { class: "cursor", x1: at, x2: at, y1: TOP, y2: HEIGHT - BOTTOM }));
     }
     this.svg.replaceChildren(...parts);
-    this.tell();
+    this.updateLegend();
   }
 
-  ago(parts) {
-    const begin = this.moments[0]?.at ?? this.end;
+  drawTimeAxis(parts) {
+    const begin = this.samples[0]?.at ?? this.end;
     const span = Math.min(SPAN_MS, Math.max(60_000, (this.end - begin) * 1.05));
     const step = span > 240_000 ? 120_000 : span > 120_000 ? 60_000 : 20_000;
     for (let ago = 0; ago < span; ago += step) {
@@ -116,44 +116,44 @@ export class Chart {
     }
   }
 
-  /** The area and line of one series, broken where it has no value. */
+  /** The area and line of one series, interrupted at missing values. */
   trace(n, y) {
     const runs = [[]];
-    for (const { at, values } of this.moments) {
+    for (const { at, values } of this.samples) {
       const level = this.levels(values)[n];
       if (level === null) runs.push([]);
       else runs.at(-1).push(`${this.x(at).toFixed(1)},${y(level).toFixed(1)}`);
     }
-    const colour = `colour-${this.series[n].colour}`;
+    const color = `color-${this.series[n].color}`;
     return runs.filter((run) => run.length).flatMap((run) => {
       if (run.length === 1) {
         const [cx, cy] = run[0].split(",");
-        return [element("svg:circle", { class: `dot ${colour}`, cx, cy, r: 2.5 })];
+        return [element("svg:circle", { class: `dot ${color}`, cx, cy, r: 2.5 })];
       }
-      const line = element("svg:polyline", { class: `line ${colour}`, points: run.join(" ") });
+      const line = element("svg:polyline", { class: `line ${color}`, points: run.join(" ") });
       if (!this.stacked && this.series.length > 1) return [line];
       const [first, last] = [run[0].split(",")[0], run.at(-1).split(",")[0]];
       const points = `${first},${y(0)} ${run.join(" ")} ${last},${y(0)}`;
-      return [element("svg:polygon", { class: `area ${colour} ${this.stacked ? "stacked" : ""}`, points }), line];
+      return [element("svg:polygon", { class: `area ${color} ${this.stacked ? "stacked" : ""}`, points }), line];
     });
   }
 
-  /** The legend's numbers, and the same as the picture's name. */
-  tell() {
-    const moment = this.moments[this.cursor ?? this.moments.length - 1];
-    const ago = moment ? Math.round((this.end - moment.at) / 1000) : 0;
+  /** Updates the values in the legend and the accessible name of the chart. */
+  updateLegend() {
+    const sample = this.samples[this.cursor ?? this.samples.length - 1];
+    const ago = sample ? Math.round((this.end - sample.at) / 1000) : 0;
     this.when.textContent = ago > 0 ? `${ago} s ago` : "now";
-    const words = this.series.map(({ name }, n) => {
-      const value = moment?.values[n] ?? null;
-      this.told[n].textContent = value === null ? "–" : this.show(value);
-      return `${name} ${this.told[n].textContent}`;
+    const values = this.series.map(({ name }, n) => {
+      const value = sample?.values[n] ?? null;
+      this.valueNodes[n].textContent = value === null ? "–" : this.format(value);
+      return `${name} ${this.valueNodes[n].textContent}`;
     });
-    this.svg.setAttribute("aria-label", `${this.title}, ${this.when.textContent}: ${words.join(", ")}`);
+    this.svg.setAttribute("aria-label", `${this.title}, ${this.when.textContent}: ${values.join(", ")}`);
   }
 }
 
-/** The next round number above: of 1, 2, 5, 10, 20 ..., or of powers of two. */
-function nice(value, base) {
+/** Rounds up to the next of 1, 2, 5, 10, 20 ..., or of 1, 1.5, 2, 3, 4 ... for powers of two. */
+function roundUp(value, base) {
   if (value <= 0) return 1;
   const power = base ** Math.floor(Math.log(value) / Math.log(base));
   return power * (base === 2 ? [1, 1.5, 2] : [1, 2, 5, 10]).find((step) => step * power >= value * 0.999);

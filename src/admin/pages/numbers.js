@@ -1,9 +1,9 @@
-// The Prometheus text format, read; and what two readings of it tell.
+// Parses the Prometheus text format and compares two samples.
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-/** A reading: series by name, each with its labels and value. */
+/** Parses a sample: a map from metric name to series, each with labels and a value. */
 export function parse(text, at = performance.now()) {
   const series = new Map();
   for (const line of text.split("\n")) {
@@ -18,43 +18,43 @@ export function parse(text, at = performance.now()) {
   return { at, series };
 }
 
-/** The sum of a name's series whose labels pass `wanted`. */
-export function sum(reading, name, wanted = () => true) {
-  return (reading.series.get(name) ?? []).reduce((all, { labels, value }) => (wanted(labels) ? all + value : all), 0);
+/** The sum of the series of a metric whose labels match `filter`. */
+export function sum(sample, name, filter = () => true) {
+  return (sample.series.get(name) ?? []).reduce((total, { labels, value }) => (filter(labels) ? total + value : total), 0);
 }
 
-/** What `name` grew by from `before` to `now`. A counter that fell was begun anew: the process was. */
-export function growth(before, now, name, wanted) {
-  const [was, is] = [sum(before, name, wanted), sum(now, name, wanted)];
+/** The increase of a counter from `before` to `now`. A lower value means that the process was restarted. */
+export function growth(before, now, name, filter) {
+  const [was, is] = [sum(before, name, filter), sum(now, name, filter)];
   return is < was ? is : is - was;
 }
 
-/** Growth a second. */
-export const rate = (before, now, name, wanted) =>
-  growth(before, now, name, wanted) / Math.max((now.at - before.at) / 1000, 0.001);
+/** The increase per second. */
+export const rate = (before, now, name, filter) =>
+  growth(before, now, name, filter) / Math.max((now.at - before.at) / 1000, 0.001);
 
-/** Values of one label of a name. */
-export const values = (reading, name, label) => [
-  ...new Set((reading.series.get(name) ?? []).map(({ labels }) => labels[label])),
+/** The values of one label of a metric. */
+export const values = (sample, name, label) => [
+  ...new Set((sample.series.get(name) ?? []).map(({ labels }) => labels[label])),
 ];
 
-/** Quantiles, in seconds, of what a histogram took in between two readings; null where it took in nothing. */
-export function quantiles(before, now, name, wanted_quantiles, wanted = () => true) {
+/** Quantiles, in seconds, of the values that a histogram recorded between two samples; null if it recorded none. */
+export function quantiles(before, now, name, quantiles, filter = () => true) {
   const bounds = [...new Set((now.series.get(`${name}_bucket`) ?? []).map(({ labels }) => labels.le))]
     .map((le) => ({ le, bound: le === "+Inf" ? Infinity : Number(le) }))
     .sort((a, b) => a.bound - b.bound)
     .map(({ le, bound }) => ({
       bound,
-      count: growth(before, now, `${name}_bucket`, (labels) => labels.le === le && wanted(labels)),
+      count: growth(before, now, `${name}_bucket`, (labels) => labels.le === le && filter(labels)),
     }));
-  const all = bounds.at(-1)?.count ?? 0;
-  return wanted_quantiles.map((quantile) => (all > 0 ? within(bounds, quantile * all) : null));
+  const total = bounds.at(-1)?.count ?? 0;
+  return quantiles.map((quantile) => (total > 0 ? interpolate(bounds, quantile * total) : null));
 }
 
-// Between a bucket's bounds all values are taken to be spread evenly, as Prometheus takes them.
-function within(bounds, rank) {
-  const place = bounds.findIndex(({ count }) => count >= rank);
-  const [upper, lower] = [bounds[place], bounds[place - 1] ?? { bound: 0, count: 0 }];
+// Assumes an even distribution of values within a bucket, as Prometheus does.
+function interpolate(bounds, rank) {
+  const index = bounds.findIndex(({ count }) => count >= rank);
+  const [upper, lower] = [bounds[index], bounds[index - 1] ?? { bound: 0, count: 0 }];
   if (upper.bound === Infinity) return lower.bound;
   return lower.bound + ((upper.bound - lower.bound) * (rank - lower.count)) / Math.max(upper.count - lower.count, 1e-9);
 }

@@ -1,53 +1,56 @@
-//! What the playground and the dashboard ask for besides the numbers.
+//! The data of the playground and the dashboard.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Value, json};
 
-use crate::admin::{Access, Admin, AdminRequest, AdminResponse, Bodies, text};
+use super::json_response;
+use crate::admin::{AdminRequest, AdminResponse, BodyLimit, Route, text};
 use crate::config::Config;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
 use crate::variant::Format;
 
-/// A variant of the picture that is the body: `POST /playground/try/cat_300x200.jpg`.
+/// Resizes the picture in the request body: `POST /playground/try/cat_300x200.jpg`.
 const TRY: &str = "/playground/try";
-/// What clients would get: `GET /playground/get/cat_300x200.jpg`.
+/// Responds as the public listener would: `GET /playground/get/cat_300x200.jpg`.
 const GET: &str = "/playground/get";
 
-/// The most that a picture may have here; `limits.original_bytes` where that is less.
+/// Maximum size of a picture in the playground, if `limits.original_bytes` is not lower.
 const PICTURE_BYTES_MAX: u64 = 32 << 20;
-/// Pictures in memory at once, besides what their tickets are for.
+/// Pictures in memory at once, in addition to the memory budgets of resizing.
 const PICTURES_MAX: usize = 4;
-/// Names that the page offers to choose from.
-const NAMES_MAX: usize = 200;
+/// Number of originals that the page suggests.
+const SUGGESTIONS_MAX: usize = 200;
 
-pub(super) fn mount(admin: Admin, config: HotSwap<Config>, proxy: HotSwap<Proxy>) -> Admin {
-    let bytes_max =
-        usize::try_from(config.get().limits.original_bytes.as_u64().min(PICTURE_BYTES_MAX)).unwrap_or(usize::MAX);
-    let (tried, asked, listed) = (proxy.clone(), proxy.clone(), proxy);
-    admin
-        .route(Method::GET, "/settings.json", Access::Operator, move |_| {
-            let settings = super::json_answer(&settings(&config.get()));
-            async move { settings }
-        })
-        .route(Method::GET, "/playground/originals", Access::Operator, move |_| originals(listed.get()))
-        .route(Method::GET, "/playground/get/*", Access::Operator, move |request| get(asked.get(), request, bytes_max))
-        .route_with(
-            Bodies::large(bytes_max, PICTURES_MAX),
-            Method::POST,
-            "/playground/try/*",
-            Access::Operator,
-            move |request| try_out(tried.get(), request, bytes_max),
-        )
+/// Rate limits count the operator's requests under this address.
+const OPERATOR: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+pub(super) fn routes(config: HotSwap<Config>, proxy: &HotSwap<Proxy>) -> [Route; 4] {
+    let bytes_max = usize::try_from(picture_bytes_max(&config.get())).unwrap_or(usize::MAX);
+    let (tried, requested, listed) = (proxy.clone(), proxy.clone(), proxy.clone());
+    [
+        Route::get("/settings.json", move |_| {
+            let response = json_response(&settings(&config.get()));
+            async move { response }
+        }),
+        Route::get("/playground/originals", move |_| list_originals(listed.get())),
+        Route::get("/playground/get/*", move |request| get(requested.get(), request, bytes_max)),
+        Route::post("/playground/try/*", move |request| try_out(tried.get(), request, bytes_max))
+            .with_body_limit(BodyLimit::new(bytes_max, PICTURES_MAX)),
+    ]
 }
 
-/// What the pages have to know of the settings; nothing of it is secret.
+fn picture_bytes_max(config: &Config) -> u64 {
+    config.limits.original_bytes.as_u64().min(PICTURE_BYTES_MAX)
+}
+
+/// The settings that the pages use. None of them is secret.
 fn settings(config: &Config) -> Value {
     let (work, public_url) = (&config.work, &config.server.public_url);
     let formats: Vec<_> = Format::WRITTEN.iter().map(|format| format.extension()).collect();
@@ -59,7 +62,7 @@ fn settings(config: &Config) -> Value {
         "formats": formats,
         "presets": config.presets.keys().collect::<Vec<_>>(),
         "max_side": config.limits.max_side,
-        "picture_bytes": config.limits.original_bytes.as_u64().min(PICTURE_BYTES_MAX),
+        "picture_bytes": picture_bytes_max(config),
         "limits": {
             "cache": config.cache.memory.as_u64(),
             "download": work.download_memory.as_u64(),
@@ -69,43 +72,42 @@ fn settings(config: &Config) -> Value {
     })
 }
 
-async fn originals(proxy: Arc<Proxy>) -> AdminResponse {
-    match proxy.some_originals(NAMES_MAX).await {
-        Ok(names) => super::json_answer(&json!(names)),
+async fn list_originals(proxy: Arc<Proxy>) -> AdminResponse {
+    match proxy.some_originals(SUGGESTIONS_MAX).await {
+        Ok(paths) => json_response(&json!(paths)),
         Err(error) => {
-            tracing::warn!(%error, "the originals cannot be listed");
-            text(StatusCode::BAD_GATEWAY, "the originals' store cannot be listed; the log says more\n")
+            tracing::warn!(%error, "cannot list the originals store");
+            text(StatusCode::BAD_GATEWAY, "the originals store cannot be listed; see the log\n")
         }
     }
 }
 
-/// The variant of what was sent.
+/// Resizes the picture in the request body.
 async fn try_out(proxy: Arc<Proxy>, request: AdminRequest, bytes_max: usize) -> AdminResponse {
     let path = request.uri().path().strip_prefix(TRY).unwrap_or_default().to_owned();
-    whole(proxy.try_out(&path, request.into_body()).await, bytes_max).await
+    buffered(proxy.try_out(&path, request.into_body()).await, bytes_max).await
 }
 
-/// Who asks by way of the operator's listener, as far as rates are concerned.
-const OPERATOR: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// The same answer as on the port that clients ask, and counted as theirs.
+/// Responds as the public listener would, metrics included.
 async fn get(proxy: Arc<Proxy>, request: AdminRequest, bytes_max: usize) -> AdminResponse {
-    let asked = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
-    let path = asked.strip_prefix(GET).unwrap_or_default();
-    // A conditional request or a range is the browser's own affair here.
+    let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    let path = target.strip_prefix(GET).unwrap_or_default();
+    // Conditional headers and ranges of the browser are not forwarded.
     let host = request.headers().get(HOST).cloned().unwrap_or(HeaderValue::from_static("localhost"));
-    let Ok(asked) = Request::get(path).header(HOST, host).body(()) else {
-        return text(StatusCode::BAD_REQUEST, "this is no path\n");
+    let Ok(forwarded) = Request::get(path).header(HOST, host).body(()) else {
+        return text(StatusCode::BAD_REQUEST, "the path is invalid\n");
     };
-    whole(proxy.answer(OPERATOR, &asked).await.response, bytes_max).await
+    buffered(proxy.answer(OPERATOR, &forwarded).await.response, bytes_max).await
 }
 
-/// An answer as the listener sends it: whole in memory, and never remembered by the browser.
-async fn whole(answer: Response<Body>, bytes_max: usize) -> AdminResponse {
-    let (mut parts, body) = answer.into_parts();
+/// Collects a response body in memory. The browser must not cache it.
+async fn buffered(response: Response<Body>, bytes_max: usize) -> AdminResponse {
+    let (mut parts, body) = response.into_parts();
     parts.headers.remove(http::header::CACHE_CONTROL);
     match Limited::new(body, bytes_max).collect().await {
         Ok(body) => Response::from_parts(parts, Full::new(body.to_bytes())),
-        Err(_) => text(StatusCode::BAD_GATEWAY, format!("it broke off, or has more than {bytes_max} bytes\n")),
+        Err(_) => {
+            text(StatusCode::BAD_GATEWAY, format!("the response is incomplete or larger than {bytes_max} bytes\n"))
+        }
     }
 }

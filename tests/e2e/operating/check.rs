@@ -139,7 +139,7 @@ async fn a_container_without_curl_asks_the_program_how_it_is() {
     bucket.fail(Operation::Head, "variants/", Fault::Status(503));
     let node = Node::start(&on_bucket(&bucket));
     let (out, _, status) = health(&node.admin, &["--ready"]);
-    assert_eq!((out.as_str(), status), ("503 variants.store: the store does not answer\n", 1));
+    assert_eq!((out.as_str(), status), ("503 variants.store: the store does not respond\n", 1));
     assert_eq!(health(&node.admin, &[]).2, 0, "it lives all the same");
     bucket.heal();
     // What was found is remembered for a moment.

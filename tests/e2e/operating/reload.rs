@@ -116,10 +116,10 @@ async fn settings_that_cannot_be_used_change_nothing_and_are_told() {
         stand.write(toml);
         let (status, text) = stand.reload("").await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{toml}");
-        assert!(text.starts_with("nothing is reloaded: ") && text.contains(expected), "{expected}: {text}");
+        assert!(text.starts_with("settings not reloaded: ") && text.contains(expected), "{expected}: {text}");
         assert_eq!(stand.cache_control().await, "max-age=1", "{toml}");
     }
-    until("it is logged", || stand.node.told().matches("settings are not reloaded").count() == broken.len()).await;
+    until("it is logged", || stand.node.told().matches("settings not reloaded").count() == broken.len()).await;
     stand.write("[answers]\ncache_control = \"max-age=3\"\n");
     assert_eq!(stand.reload("").await.0, StatusCode::OK);
     assert_eq!(stand.cache_control().await, "max-age=3");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::{Client, Response, StatusCode};
 use resized::admin;
-use resized::admin::routes;
+use resized::admin::routes::{self, AdminContext};
 use resized::config::{Config, Mode};
 use resized::observability::access_log::AccessLog;
 use resized::observability::metrics::Metrics;
@@ -91,9 +91,16 @@ impl Stage {
         let (stopped, served) = (stop.clone(), proxy.clone());
         let admin = admin::bind(&config.admin).unwrap().map(|listener| {
             let address = listener.local_addr().unwrap();
-            let (token, config) = (HotSwap::new(config.admin.token.clone()), HotSwap::new(config.clone()));
-            let routes = routes::routes(token, &config, &current, metrics.clone(), stop.clone());
-            handle.spawn(routes.run(listener, CancellationToken::new()));
+            let server = routes::server(AdminContext {
+                token: HotSwap::new(config.admin.token.clone()),
+                config: HotSwap::new(config.clone()),
+                proxy: current.clone(),
+                notifier: proxy.notifier().cloned(),
+                metrics: metrics.clone(),
+                draining: stop.clone(),
+                reload: Arc::new(|| Err("a stage has no configuration file".to_owned())),
+            });
+            handle.spawn(server.run(listener, CancellationToken::new()));
             address
         });
         let (notifying, stop_notifying) = (proxy.clone(), stop.clone());

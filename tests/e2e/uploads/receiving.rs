@@ -304,7 +304,10 @@ async fn a_notification_that_nobody_takes_becomes_a_dead_letter() {
     receiver.set(Mood::Status(204));
     let ids = stage.admin("GET", "/outbox/dead").send().await.unwrap().text().await.unwrap();
     let answer = stage.admin("POST", "/outbox/redeliver").body(format!("{ids}../x\n")).send().await.unwrap();
-    assert_eq!(answer.text().await.unwrap(), format!("{} is due\n../x is no dead letter\n", ids.trim()));
+    assert_eq!(
+        answer.text().await.unwrap(),
+        format!("{} will be redelivered\n../x is not a dead letter\n", ids.trim())
+    );
     until("it is delivered", || receiver.ids_and_keys().0.contains(ids.trim())).await;
     until("none is left", || bucket.keys("variants/.resized-outbox").is_empty()).await;
 
@@ -322,10 +325,10 @@ async fn a_notification_that_nobody_takes_becomes_a_dead_letter() {
     let (ids, status) = tokio::task::block_in_place(|| outbox(&[]));
     assert_eq!((ids.lines().count(), status), (1, 0), "{ids}");
     let unknown = tokio::task::block_in_place(|| outbox(&["redeliver", "msg_0"]));
-    assert_eq!(unknown, ("msg_0 is no dead letter\n".to_owned(), 1));
+    assert_eq!(unknown, ("msg_0 is not a dead letter\n".to_owned(), 1));
     assert_eq!(
         tokio::task::block_in_place(|| outbox(&["redeliver", "--all"])),
-        (format!("{} is due\n", ids.trim()), 0)
+        (format!("{} will be redelivered\n", ids.trim()), 0)
     );
     until("it is delivered", || receiver.ids_and_keys().0.contains(ids.trim())).await;
 }
