@@ -1,4 +1,4 @@
-# Everyday commands. `just` alone lists them.
+# Everyday commands. `just` lists them.
 
 default:
     @just --list
@@ -7,99 +7,99 @@ default:
 serve *arguments:
     cargo run --release -- {{arguments}}
 
-# What the README says: every test that needs nothing but Rust
+# Run all tests that need only Rust
 test *arguments:
     cargo test {{arguments}}
 
-# Format, lints, documentation: what a reviewer would otherwise have to say
+# Check formatting, lints and documentation
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# docs/CONFIG.md, made of config.toml and the code
+# Generate docs/CONFIG.md from config.toml and the code
 reference:
     cargo run --quiet -- config --reference > docs/CONFIG.md
 
-# Licences, sources and advisories of all dependencies
+# Check the licenses, sources and advisories of all dependencies
 deny:
     cargo deny check
 
-# What the program is made of, as CycloneDX: resized.cdx.json
+# Write a software bill of materials (CycloneDX) to resized.cdx.json
 sbom:
     command -v cargo-cyclonedx >/dev/null || cargo install cargo-cyclonedx --locked
     cargo cyclonedx --format json --all-features --override-filename resized.cdx --manifest-path Cargo.toml
 
-# The tests of the stores and of the whole proxy against a real S3 server, started and stopped here
+# Run the end-to-end tests on a real S3 server (SeaweedFS)
 s3:
     tests/with-seaweedfs cargo test --test e2e --locked
 
-# Real clients: curl, boto3, an API that verifies by the Standard Webhooks library, Chromium with Uppy and Dropzone
+# Test real clients: curl, boto3, the Standard Webhooks library, and Chromium with Uppy and Dropzone
 clients:
     tests/clients/run --browsers
 
-# Four processes of the release binary and a thousand clients on one cold variant, on a real S3 server
+# Test one cold variant with four processes, a thousand clients and a real S3 server
 fleet:
     cargo build --release --locked
     TEST_BINARY={{justfile_directory()}}/target/release/resized tests/with-seaweedfs cargo test --test e2e --locked fleet::
 
-# Ten minutes of three processes of the release binary and a real S3 server, both killed again and again, in bad weather
+# Inject faults into three processes and a real S3 server and check every response and object (ten minutes)
 chaos seconds="600":
     cargo build --release --locked
     TEST_CHAOS_SECONDS={{seconds}} TEST_BINARY={{justfile_directory()}}/target/release/resized \
         tests/with-seaweedfs cargo test --test chaos --locked
 
-# So many mutated pictures through a running server: an image or a clear error each, in time and within memory
+# Send damaged pictures through a running server and check responses, time and memory
 mutated count="100000":
     cargo build --release --locked
     TEST_MUTATED={{count}} TEST_BINARY={{justfile_directory()}}/target/release/resized cargo test --test mutated --locked -- --nocapture
 
-# An hour of well-meant and hostile load at four fifths of capacity: memory, descriptors, latencies, with a plot
+# Run valid and hostile load for an hour; check responses and the growth of memory, descriptors and latencies
 soak seconds="3600":
     cargo build --release --locked
-    SOAK_SECONDS={{seconds}} tests/soak.py
+    SOAK_SECONDS={{seconds}} tests/soak.py --check-growth
 
-# Ceph RGW (Debian's packages): what `resized check` says of it, and the suite of the stores
+# Run `resized check` and the store tests on Ceph RGW (Debian's packages)
 ceph:
     tests/with-ceph tests/check-server
     tests/with-ceph cargo test --test e2e --locked --no-fail-fast -- conformance:: first_day fleet::
 
-# s3rver (npm), a server that ignores conditional writes: what `resized check` says of it
+# Run `resized check` on s3rver (npm), a server that ignores conditional writes
 s3rver:
     tests/with-s3rver tests/check-server
 
-# Every kind of answer as REDbot, an independent checker of HTTP, sees it
+# Check the responses with REDbot, an HTTP conformance checker
 redbot:
     tests/redbot
 
-# All that lints can say of deploy/, .github/ and the shell scripts
+# Lint the files in deploy/ and .github/ and the shell scripts
 deploy-lint:
     deploy/lint
 
-# What a release is made of, in dist/: static binaries for Linux, licences, SBOM, checksums
+# Build a release in dist/: static binaries for Linux, licenses, SBOM, checksums
 release:
     deploy/release
 
-# nginx and Varnish as deploy/cdn has them, in front of the real program
+# Test the nginx and Varnish configurations of deploy/cdn with the real program
 cdn:
     cargo build --locked
     tests/cdn
 
-# The numbers of benches/README.md: pixels, hits, and the whole server under wrk
+# Run the main benchmarks of benches/README.md: pixels, hits, the server under wrk, uploads
 bench:
     cargo bench --bench render
     cargo bench --bench hit
     benches/wrk.sh
     benches/uploads.py
 
-# Cold resizes beside sharp, on the pictures of a folder of yours
+# Compare cold resizes with sharp, on the pictures of a folder
 bench-sharp photos:
     benches/sharp.sh {{photos}}
 
-# A page of what is made of a folder of pictures, to be looked at
+# Make a page of variants of a folder of pictures, for visual inspection
 gallery photos="samples":
     benches/gallery.sh {{photos}}
 
-# Everything that must pass before a change lands
+# Run all checks that a change must pass
 ci:
     .ci/run

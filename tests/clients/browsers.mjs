@@ -1,4 +1,4 @@
-// Chromium on a page of another origin: a form, fetch, Uppy, Dropzone. Prints what each was answered, as JSON lines.
+// Uploads from a page of another origin in Chromium: a form, fetch, Uppy, Dropzone. Prints the name and response of each as a JSON line.
 
 import { createServer } from "node:http";
 import { readFileSync, statSync } from "node:fs";
@@ -32,27 +32,27 @@ await page.goto(`http://127.0.0.1:${PAGE_PORT}/`);
 await page.setInputFiles("#file", CAT);
 
 const bytes = statSync(CAT).size;
-const given = { base: BASE, token: TOKEN, bytes };
-const ways = {
-  "Chromium, a form by fetch": async ({ base, token }) => {
+const settings = { base: BASE, token: TOKEN, bytes };
+const uploads = {
+  "Chromium, form sent by fetch": async ({ base, token }) => {
     const body = new FormData(document.querySelector("#form"));
-    const answer = await fetch(`${base}/upload`, { method: "POST", body, headers: { authorization: `Bearer ${token}` } });
-    return answer.json();
+    const response = await fetch(`${base}/upload`, { method: "POST", body, headers: { authorization: `Bearer ${token}` } });
+    return response.json();
   },
   "Chromium, fetch with a key": async ({ base, token }) => {
     const body = document.querySelector("#file").files[0];
     const headers = { authorization: `Bearer ${token}`, "if-none-match": "*" };
-    const answer = await fetch(`${base}/upload/from/a%20page.jpg`, { method: "PUT", body, headers });
-    if (!answer.headers.get("location")) throw new Error("a page may read Location");
-    return answer.json();
+    const response = await fetch(`${base}/upload/from/a%20page.jpg`, { method: "PUT", body, headers });
+    if (!response.headers.get("location")) throw new Error("the page cannot read Location");
+    return response.json();
   },
-  "Chromium, fetch straight to the bucket": async ({ base, token, bytes }) => {
+  "Chromium, presigned upload by fetch": async ({ base, token, bytes }) => {
     const body = JSON.stringify({ content_type: "image/jpeg", bytes });
     const headers = { authorization: `Bearer ${token}` };
     const signed = await (await fetch(`${base}/upload/sign`, { method: "POST", body, headers })).json();
     const file = document.querySelector("#file").files[0];
     const put = await fetch(signed.url, { method: signed.method, headers: signed.headers, body: file });
-    if (!put.ok) throw new Error(`the bucket answered ${put.status}`);
+    if (!put.ok) throw new Error(`the bucket responded with ${put.status}`);
     return (await fetch(signed.complete, { method: "POST" })).json();
   },
   "Uppy, XHRUpload": async ({ base, token }) => {
@@ -68,14 +68,14 @@ const ways = {
     new Promise((resolve, reject) => {
       Dropzone.autoDiscover = false;
       const zone = new Dropzone("#zone", { url: `${base}/upload`, headers: { authorization: `Bearer ${token}` } });
-      zone.on("success", (_, answer) => resolve(answer));
+      zone.on("success", (_, response) => resolve(response));
       zone.on("error", (_, error) => reject(new Error(JSON.stringify(error))));
       const file = document.querySelector("#file").files[0];
       zone.addFile(new File([file], file.name, { type: file.type }));
     }),
 };
-for (const [what, way] of Object.entries(ways)) {
-  console.log(JSON.stringify([what, await page.evaluate(way, given)]));
+for (const [name, upload] of Object.entries(uploads)) {
+  console.log(JSON.stringify([name, await page.evaluate(upload, settings)]));
 }
 await browser.close();
 process.exit(0);

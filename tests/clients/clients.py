@@ -1,4 +1,4 @@
-"""Runs the clients; see `run`. Prints a line for each thing that works, and ends at the first one that does not."""
+"""Runs the clients; see `run`. Prints a line for each passed test and stops at the first failure."""
 
 import base64
 import hashlib
@@ -27,11 +27,11 @@ TOKEN, UPLOAD_SECRET = secrets.token_hex(32), secrets.token_hex(32)
 HOOK_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 BUCKET = os.environ["TEST_S3_BUCKET"]
 events: dict[str, dict] = {}
-refused: list[str] = []
+rejected: list[str] = []
 
 
 class Api(BaseHTTPRequestHandler):
-    """Believes what the library believes."""
+    """Accepts the events whose signature the Standard Webhooks library accepts."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -39,8 +39,8 @@ class Api(BaseHTTPRequestHandler):
             event = Webhook(HOOK_SECRET).verify(body, dict(self.headers))
             events[self.headers["webhook-id"]] = event["data"]
             self.send_response(204)
-        except Exception as error:  # whatever it is, it is shown
-            refused.append(repr(error))
+        except Exception as error:  # any error is reported
+            rejected.append(repr(error))
             self.send_response(401)
         self.end_headers()
 
@@ -76,14 +76,14 @@ def start(hook: int, port: int, page: int) -> subprocess.Popen:
     log = open(ROOT / "target" / "clients" / "resized.log", "w")
     server = subprocess.Popen([PROGRAM], env=environment, stdout=log, stderr=log, cwd=ROOT / "target" / "clients")
     for _ in range(300):
-        assert server.poll() is None, "resized has ended; see target/clients/resized.log"
+        assert server.poll() is None, "resized has exited; see target/clients/resized.log"
         try:
             urlopen(f"http://127.0.0.1:{port}/nothing.jpg")
         except URLError as error:
             if hasattr(error, "code"):
                 return server
         time.sleep(0.1)
-    raise SystemExit("resized does not answer")
+    raise SystemExit("resized does not respond")
 
 
 def curl(*arguments: str) -> dict:
@@ -93,45 +93,46 @@ def curl(*arguments: str) -> dict:
     return json.loads(done.stdout) if done.stdout else {}
 
 
-def told(what: str, answer: dict) -> None:
-    """The answer is right, the API has heard the same, and the original is what was sent."""
-    assert answer["notified"] and not refused, (answer, refused)
-    heard = events.pop(answer["id"])
-    assert heard == {name: value for name, value in answer.items() if name not in ("id", "notified")}, (heard, answer)
-    assert answer["sha256"] == hashlib.sha256(CAT.read_bytes()).hexdigest(), answer
-    with urlopen(answer["url"]) as original:
+def check_upload(name: str, response: dict) -> None:
+    """Checks the response, the event that the API received, and the stored original."""
+    assert response["notified"] and not rejected, (response, rejected)
+    event = events.pop(response["id"])
+    expected = {field: value for field, value in response.items() if field not in ("id", "notified")}
+    assert event == expected, (event, response)
+    assert response["sha256"] == hashlib.sha256(CAT.read_bytes()).hexdigest(), response
+    with urlopen(response["url"]) as original:
         assert original.read() == CAT.read_bytes()
-    print(f"ok  {what}", flush=True)
+    print(f"ok  {name}", flush=True)
 
 
-def programs(base: str) -> None:
+def check_programs(base: str) -> None:
     token = ["-H", f"Authorization: Bearer {TOKEN}"]
-    told("curl, the picture itself", curl(*token, "--data-binary", f"@{CAT}", f"{base}/upload"))
-    told("curl, a key of one's own", curl(*token, "-T", str(CAT), f"{base}/upload/cats/tom.jpg"))
-    answer = curl(*token, "-F", "title=A cat", "-F", f"file=@{CAT}", "-F", "more=x", f"{base}/upload")
-    assert answer["fields"] == {"title": "A cat"}, answer
-    told("curl, a form", answer)
+    check_upload("curl, picture as the body", curl(*token, "--data-binary", f"@{CAT}", f"{base}/upload"))
+    check_upload("curl, explicit key", curl(*token, "-T", str(CAT), f"{base}/upload/cats/tom.jpg"))
+    response = curl(*token, "-F", "title=A cat", "-F", f"file=@{CAT}", "-F", "more=x", f"{base}/upload")
+    assert response["fields"] == {"title": "A cat"}, response
+    check_upload("curl, form", response)
 
-    wish = json.dumps({"content_type": "image/jpeg", "bytes": CAT.stat().st_size})
-    signed = curl(*token, "--data", wish, f"{base}/upload/sign")
+    request = json.dumps({"content_type": "image/jpeg", "bytes": CAT.stat().st_size})
+    signed = curl(*token, "--data", request, f"{base}/upload/sign")
     curl("-T", str(CAT), "-H", "Content-Type: image/jpeg", signed["url"])
-    told("curl, straight to the bucket", curl("-X", "POST", signed["complete"]))
+    check_upload("curl, presigned upload", curl("-X", "POST", signed["complete"]))
 
-    wish = json.dumps({"key": "cats/boto.jpg", "content_type": "image/jpeg", "bytes": CAT.stat().st_size})
-    signed = curl(*token, "--data", wish, f"{base}/upload/sign")
+    request = json.dumps({"key": "cats/boto.jpg", "content_type": "image/jpeg", "bytes": CAT.stat().st_size})
+    signed = curl(*token, "--data", request, f"{base}/upload/sign")
     headers = signed["headers"] | {"content-length": str(CAT.stat().st_size)}
-    request = AWSPreparedRequest("PUT", signed["url"], headers, CAT.read_bytes(), False)
-    assert URLLib3Session().send(request).status_code == 200
-    told("boto3's HTTP, straight to the bucket", curl("-X", "POST", signed["complete"]))
+    put = AWSPreparedRequest("PUT", signed["url"], headers, CAT.read_bytes(), False)
+    assert URLLib3Session().send(put).status_code == 200
+    check_upload("boto3's HTTP client, presigned upload", curl("-X", "POST", signed["complete"]))
     s3 = boto3.client("s3", endpoint_url=os.environ["TEST_S3_ENDPOINT"], region_name="us-east-1")
     stored = s3.get_object(Bucket=BUCKET, Key="clients/originals/cats/boto.jpg")
     assert stored["Body"].read() == CAT.read_bytes() and stored["ContentType"] == "image/jpeg", stored
     left = s3.list_objects_v2(Bucket=BUCKET, Prefix="clients/originals/.resized-incoming/").get("Contents", [])
     assert not left, left
-    print("ok  boto3 finds the original, its type, and nothing left over", flush=True)
+    print("ok  boto3 finds the original with its type, and no leftover objects", flush=True)
 
 
-def browsers(base: str, page: int) -> None:
+def check_browsers(base: str, page: int) -> None:
     s3 = boto3.client("s3", endpoint_url=os.environ["TEST_S3_ENDPOINT"], region_name="us-east-1")
     rule = {"AllowedOrigins": [f"http://127.0.0.1:{page}"], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"]}
     s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [rule]})
@@ -139,11 +140,11 @@ def browsers(base: str, page: int) -> None:
     script = ROOT / "target" / "clients" / "browsers.mjs"
     node = subprocess.Popen(["node", script], env=environment, stdout=subprocess.PIPE, text=True)
     for line in node.stdout:
-        told(*json.loads(line))
+        check_upload(*json.loads(line))
     assert node.wait(timeout=60) == 0, "browsers.mjs"
 
 
-def pages() -> None:
+def check_pages() -> None:
     environment = os.environ | {"ROOT": str(ROOT), "PROGRAM": str(PROGRAM)}
     subprocess.run(["node", ROOT / "target" / "clients" / "pages.mjs"], env=environment, check=True, timeout=300)
 
@@ -154,12 +155,12 @@ def main() -> None:
     port, page = free_port(), free_port()
     server = start(api.server_port, port, page)
     try:
-        programs(f"http://127.0.0.1:{port}")
+        check_programs(f"http://127.0.0.1:{port}")
         if "--browsers" in sys.argv:
-            browsers(f"http://127.0.0.1:{port}", page)
-            pages()
-        assert not events and not refused, (events, refused)
-        print("ok  every signature was right by the Standard Webhooks library of Python", flush=True)
+            check_browsers(f"http://127.0.0.1:{port}", page)
+            check_pages()
+        assert not events and not rejected, (events, rejected)
+        print("ok  the Standard Webhooks library for Python accepted every signature", flush=True)
     finally:
         server.terminate()
         server.wait()

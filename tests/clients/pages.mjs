@@ -1,5 +1,5 @@
-// The operator's pages in Chromium: the dashboard's numbers, and the playground by mouse, drop and keyboard. Starts the program on
-// the sample pictures. Prints a line for each thing that works, and leaves screenshots in target/clients.
+// Tests the admin pages in Chromium: the metrics of the dashboard, and the playground with mouse, drag and drop, and keyboard. Starts the
+// program with the sample pictures. Prints a line for each passed test and writes screenshots to target/clients.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 const { ROOT, PROGRAM } = process.env;
 const here = join(ROOT, "target", "clients");
 const folder = mkdtempSync(join(tmpdir(), "resized-pages-"));
-const TOKEN = "the token of the operator";
+const TOKEN = "the admin token";
 
 const freePort = () =>
   new Promise((resolve) => {
@@ -29,48 +29,48 @@ const settings = {
 };
 const environment = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`RESIZED_${name}`, value]));
 const server = spawn(PROGRAM, [], { env: { ...process.env, ...environment }, cwd: folder, stdio: "ignore" });
-const works = (what) => console.log(`ok  ${what}`);
+const passed = (name) => console.log(`ok  ${name}`);
 
-async function until(what, condition) {
+async function until(description, condition) {
   const end = Date.now() + 30_000;
   for (;;) {
     const value = await condition();
     if (value) return value;
-    assert(Date.now() < end, `in vain: ${what}`);
+    assert(Date.now() < end, `timed out: ${description}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
-const asked = (path) => fetch(base + path).then(async (answer) => ({ status: answer.status, bytes: (await answer.arrayBuffer()).byteLength }));
+const request = (path) => fetch(base + path).then(async (response) => ({ status: response.status, bytes: (await response.arrayBuffer()).byteLength }));
 
 let browser;
-const faults = [];
+const errors = [];
 try {
-  await until("resized answers", () => fetch(`${base}/nothing`).catch(() => null));
+  await until("resized responds", () => fetch(`${base}/nothing`).catch(() => null));
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
   });
   await dashboard();
   await playground();
-  assert.deepEqual(faults, []);
-  works("Chromium, pages: no error, nothing refused by their Content-Security-Policy, nothing asked of another origin");
+  assert.deepEqual(errors, []);
+  passed("Chromium, pages: no errors, no Content-Security-Policy violations, no requests to other origins");
 } finally {
   await browser?.close();
   server.kill("SIGTERM");
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** A page that notes what goes wrong, and what is asked of others than the listener. */
-async function open(path, more = {}) {
-  const context = await browser.newContext({ httpCredentials: { username: "any", password: TOKEN }, viewport: { width: 1360, height: 900 }, ...more });
+/** Opens a page and records its errors and its requests to other origins. */
+async function open(path, options = {}) {
+  const context = await browser.newContext({ httpCredentials: { username: "any", password: TOKEN }, viewport: { width: 1360, height: 900 }, ...options });
   const page = await context.newPage();
-  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
-    // What is answered to be wrong is shown on the page; Chromium notes it besides.
-    if (message.type() === "error" && !message.text().includes("the server responded with a status of 4")) faults.push(message.text());
+    // The page shows 4xx responses to the user; Chromium also logs them to the console.
+    if (message.type() === "error" && !message.text().includes("the server responded with a status of 4")) errors.push(message.text());
   });
   page.on("request", (request) => {
-    if (!request.url().startsWith(admin) && !request.url().startsWith("blob:")) faults.push(`asked for ${request.url()}`);
+    if (!request.url().startsWith(admin) && !request.url().startsWith("blob:")) errors.push(`request to ${request.url()}`);
   });
   await page.goto(admin + path);
   return page;
@@ -80,29 +80,29 @@ async function dashboard() {
   const page = await open("/");
   const text = (id) => page.locator(`#${id}`).textContent();
   await until("the dashboard is connected", async () => (await text("state")).startsWith("resized "));
-  // Of these, one is made and nine are hits.
-  for (let n = 0; n < 10; n += 1) assert.equal((await asked("/cat_320x240.jpg")).status, 200);
-  await until("90 % hits are shown", async () => (await text("tile-hits")) === "90 %");
-  await until("the legend tells the resize", async () => /^\d/.test(await page.locator("#render .legend b").first().textContent()));
-  const label = await until("the picture has its numbers for its name", async () => {
-    const told = await page.locator("#requests svg").getAttribute("aria-label");
-    return told.startsWith("Requests by outcome, now: hit ") && told;
+  // The first response is made, and the other nine are hits.
+  for (let n = 0; n < 10; n += 1) assert.equal((await request("/cat_320x240.jpg")).status, 200);
+  await until("a hit ratio of 90 % is shown", async () => (await text("tile-hits")) === "90 %");
+  await until("the legend shows the resize time", async () => /^\d/.test(await page.locator("#render .legend b").first().textContent()));
+  const label = await until("the chart has its values as its label", async () => {
+    const text = await page.locator("#requests svg").getAttribute("aria-label");
+    return text.startsWith("Requests by outcome, now: hit ") && text;
   });
   assert.match(label, /made \S+/);
-  works("Chromium, dashboard: hit ratio, requests and resize times are those of ten requests");
+  passed("Chromium, dashboard: shows hit ratio, requests and resize times of ten requests");
 
   await page.locator("#requests svg").focus();
   await page.keyboard.press("Home");
-  await until("the first moment", async () => (await page.locator("#requests .when").textContent()).endsWith(" ago"));
+  await until("the first sample is selected", async () => (await page.locator("#requests .when").textContent()).endsWith(" ago"));
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Pause" }).click();
   assert.equal(await page.getByRole("button", { name: "Resume" }).getAttribute("aria-pressed"), "true");
   await page.getByRole("button", { name: "Resume" }).click();
-  works("Chromium, dashboard: its charts are read by the keyboard, and it pauses");
+  passed("Chromium, dashboard: the keyboard selects samples in charts, and updates can be paused");
 
   for (let n = 0; n < Number(process.env.PICTURES ?? 4); n += 1) {
     const paths = ["cat", "coffee", "rocket"].map((name) => `/${name}_${200 + n * 20}x.jpg`);
-    await Promise.all([...paths, ...paths, ...Array(20).fill("/cat_320x240.jpg"), "/nothing.jpg", "/cat.jpg"].map(asked));
+    await Promise.all([...paths, ...paths, ...Array(20).fill("/cat_320x240.jpg"), "/nothing.jpg", "/cat.jpg"].map(request));
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
   await page.screenshot({ path: join(here, "dashboard-light.png"), fullPage: true });
@@ -114,32 +114,32 @@ async function dashboard() {
 async function playground() {
   const page = await open("/playground");
   const text = (id) => page.locator(`#${id}`).textContent();
-  const shown = (wanted) => until(`${wanted} is shown`, async () => (await text("variant-size")) === wanted);
-  await until("pictures of the store are offered", async () => (await page.locator("#names option").count()) > 3);
+  const showsSize = (size) => until(`${size} is shown`, async () => (await text("variant-size")) === size);
+  await until("the stored pictures are listed", async () => (await page.locator("#names option").count()) > 3);
   await page.getByLabel("or one of the store").fill("/cat.jpg");
   await page.keyboard.press("Tab");
-  await until("the original", async () => (await text("original-size")) === "451 × 300");
+  await until("the original is shown", async () => (await text("original-size")) === "451 × 300");
   await page.getByLabel("Width").fill("200");
   await page.getByLabel("Height").fill("200");
-  await shown("200 × 133");
+  await showsSize("200 × 133");
   await page.getByText("Crop", { exact: true }).click();
   await page.getByText("top left", { exact: true }).click();
-  await shown("200 × 200");
+  await showsSize("200 × 200");
   await page.getByLabel("Format").selectOption("webp");
   await page.getByText("2×", { exact: true }).click();
-  await until("the URL", async () => (await text("url")) === `${base}/cat_200x200_crop_top_left@2x.jpg.webp`);
-  await shown("400 × 300");
-  const direct = await asked("/cat_200x200_crop_top_left@2x.jpg.webp");
-  await until("its bytes", async () => Number(await page.locator("#variant-bytes").getAttribute("data-bytes")) === direct.bytes);
-  await until("the snippet", async () => (await text("snippet")).includes(`${base}/cat_200x200_crop_top_left@3x.jpg.webp 3x`));
+  await until("the URL is shown", async () => (await text("url")) === `${base}/cat_200x200_crop_top_left@2x.jpg.webp`);
+  await showsSize("400 × 300");
+  const direct = await request("/cat_200x200_crop_top_left@2x.jpg.webp");
+  await until("its size in bytes is shown", async () => Number(await page.locator("#variant-bytes").getAttribute("data-bytes")) === direct.bytes);
+  await until("the snippet is shown", async () => (await text("snippet")).includes(`${base}/cat_200x200_crop_top_left@3x.jpg.webp 3x`));
   assert.match(await text("variant-cache"), /made|memory|stored/);
-  works("Chromium, playground: a picture of the store, its URL, bytes and srcset");
+  passed("Chromium, playground: shows a stored picture with its URL, bytes and srcset");
 
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.getByRole("button", { name: "Copy the HTML" }).click();
-  await until("it is copied", async () => (await text("state")) === "copied");
+  await until("the snippet is copied", async () => (await text("state")) === "copied");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text("snippet"));
-  works("Chromium, playground: the snippet is copied");
+  passed("Chromium, playground: the snippet is copied");
   await page.screenshot({ path: join(here, "playground-light.png"), fullPage: true });
 
   const picture = readFileSync(join(ROOT, "samples", "astronaut.jpg")).toString("base64");
@@ -150,20 +150,20 @@ async function playground() {
     return transfer;
   }, [picture]);
   await page.dispatchEvent("#drop", "drop", { dataTransfer: dropped });
-  await until("the dropped one's URL", async () => (await text("url")) === `${base}/an%20astronaut_200x200_crop_top_left@2x.jpg.webp`);
-  await shown("400 × 400");
+  await until("the URL of the dropped picture is shown", async () => (await text("url")) === `${base}/an%20astronaut_200x200_crop_top_left@2x.jpg.webp`);
+  await showsSize("400 × 400");
   assert.match(await text("variant-render"), /^[\d.]+ ms$/);
-  assert.equal((await asked("/an%20astronaut_200x200.jpg")).status, 404, "it is not stored");
-  works("Chromium, playground: a dropped picture is made by the server and not stored");
+  assert.equal((await request("/an%20astronaut_200x200.jpg")).status, 404, "the dropped picture was stored");
+  passed("Chromium, playground: the server resizes a dropped picture without storing it");
 
   await page.locator("#quality").focus();
   await page.keyboard.press("End");
-  await until("lossless", async () => (await text("url")).includes("_q100@2x"));
+  await until("quality 100 is selected", async () => (await text("url")).includes("_q100@2x"));
   await page.keyboard.press("Home");
   await page.getByRole("radio", { name: "top left" }).focus();
   for (const _ of Array(9)) await page.keyboard.press("ArrowRight");
-  await until("smart by the arrow keys", async () => (await text("url")).includes("_crop_smart@2x"));
-  works("Chromium, playground: the controls work by the keyboard");
+  await until("the arrow keys select smart", async () => (await text("url")).includes("_crop_smart@2x"));
+  passed("Chromium, playground: the controls work by the keyboard");
 
   await page.getByLabel("Height").fill("");
   await page.locator("#problem", { hasText: "give both sides" }).waitFor();
@@ -171,16 +171,16 @@ async function playground() {
   await page.locator("#problem").waitFor({ state: "hidden" });
   await page.setInputFiles("#file", { name: "notes.jpg", mimeType: "image/jpeg", buffer: Buffer.from("no picture at all") });
   await page.locator("#problem", { hasText: "not a picture" }).waitFor();
-  works("Chromium, playground: what is wrong is said");
+  passed("Chromium, playground: shows errors");
 
   await page.dispatchEvent("#drop", "drop", { dataTransfer: dropped });
   await page.locator("#problem").waitFor({ state: "hidden" });
-  await shown("400 × 400");
+  await showsSize("400 × 400");
   await page.emulateMedia({ colorScheme: "dark" });
   await page.screenshot({ path: join(here, "playground-dark.png"), fullPage: true });
   await page.setViewportSize({ width: 400, height: 800 });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert(wide <= 400, `${wide} pixels on a telephone`);
+  assert(wide <= 400, `the page is ${wide} pixels wide on a phone`);
   await page.screenshot({ path: join(here, "playground-narrow.png"), fullPage: true });
   await page.context().close();
 }
