@@ -1,7 +1,7 @@
-"""The cold path, beside the peers: one picture under many names, each asked for once, made small.
+"""Cold requests compared to other servers: one picture under many names, each requested once at a small size.
 
-All servers may use all cores, and so may wrk; they take turns, several rounds of some seconds each, and medians are printed.
-Ours stores each variant durably before or behind its answer, as it comes; the peers store nothing, which spares them work.
+All servers and wrk may use all cores. The servers take turns for several rounds of a few seconds, and medians are printed. resized stores
+each variant durably, as in production. The peers store nothing, which saves them work.
 """
 
 import os
@@ -117,8 +117,8 @@ def sharp(port):
 
 def fetch(port, path):
     import urllib.request
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
-        return answer.read()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as response:
+        return response.read()
 
 
 def measure(server, pattern, first):
@@ -156,12 +156,12 @@ def main():
         turn = n % len(servers)
         for server, pattern in servers[turn:] + servers[:turn]:
             seen[server.name].append(measure(server, pattern, next_name[server.name]))
-            # What was under way when the time was up has been asked for too.
+            # Requests in progress at the end of the round have used up names too.
             next_name[server.name] += seen[server.name][-1][-1] + 32
     middle = lambda name, i: statistics.median(sample[i] for sample in seen[name])
     print(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} shared cores. {picture.name}, "
           f"{picture.stat().st_size / 1e6:.1f} MB, to 300 pixels; wrk -t1 -c16, {ROUNDS} rounds of {SECONDS} s.\n")
-    print("| | requests a second | p50 / p99 ms | CPU ms a request | peak memory MB | CPU, theirs / ours |\n|---|---|---|---|---|---|")
+    print("| server | requests per second | p50 / p99 ms | CPU ms per request | peak memory MB | CPU, theirs / ours |\n|---|---|---|---|---|---|")
     for server, _ in servers:
         rate, p50, p99, cpu = (middle(server.name, i) for i in range(4))
         print(f"| {server.name} | {rate:.1f} | {p50:.0f} / {p99:.0f} | {cpu:.1f} | {server.memory_kib('VmHWM') / 1024:.0f} "

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The cold path, end to end, beside nginx image_filter, ipx, thumbor and sharp behind node:http: see cold.py. On Debian, as root:
+# Cold requests compared to nginx image_filter, ipx, thumbor and sharp with node:http: see cold.py. Needs root on Debian:
 #
-#   benches/cold.sh [PICTURE.jpg]        the large sample, or your own picture; some five minutes
+#   benches/cold.sh [PICTURE.jpg]        the large sample, or another picture; takes about five minutes
 #   SECONDS_EACH=20 ONLY=ipx benches/cold.sh
 #
-# Peers are installed into target/cold, but for nginx.
+# Installs the peers into target/cold, except nginx.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=target/cold

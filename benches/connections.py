@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What hits at a fixed rate wait while others only keep connections: round by round, without and beside idle and slow ones.
+"""Latency of hits at a fixed rate, alone and with many idle and slow connections, in alternating rounds.
 
     benches/connections.py                  5,000 idle and 500 slow connections, 5 rounds of 2 x 5 s, 4,000 hits a second
     IDLE=500 SLOW=50 RATE=1000 ROUNDS=1 SECONDS_EACH=2 RESIZED=target/debug/resized benches/connections.py
 
-A third of the slow ones sends a header a byte at a time, a third a body, a third reads an answer so. Exit status 1 if p99
-beside them is more than twice that without. Needs h2load (Debian: apt-get install nghttp2-client). The server runs on one core,
-all else on the other.
+A third of the slow connections sends a header one byte at a time, a third sends a body that way, and a third reads a response that way.
+Exit status 1 if they more than double p99. Needs h2load (Debian: apt-get install nghttp2-client). The server runs on one core, and the
+clients run on the other.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ HIT = "/cat_300x200.jpg"
 SETTINGS = {"UPLOAD__ENABLED": "true", "UPLOAD__TOKEN": TOKEN, "UPLOAD__BASE_URL": "http://images.test"}
 
 
-class Crowd(threading.Thread):
-    """Connections that want nothing, or want it slowly, until they are told to go."""
+class BackgroundConnections(threading.Thread):
+    """Idle and slow connections. They stay open until `stop` is set."""
 
     def __init__(self, address: str):
         super().__init__()
         self.host, port = address.split(":")
-        self.port, self.there, self.leave = int(port), threading.Event(), threading.Event()
+        self.port, self.connected, self.stop = int(port), threading.Event(), threading.Event()
         self.start()
 
     def run(self):
-        # The client that measures is on this core too: it must not wait, or its own waiting would be measured.
+        # The measuring client shares this core and has priority, since its delays would distort the result.
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         asyncio.run(self.all())
 
@@ -50,16 +50,16 @@ class Crowd(threading.Thread):
         kinds = [self.header, self.body, self.reader]
         tasks = [asyncio.create_task(self.idle()) for _ in range(IDLE)]
         tasks += [asyncio.create_task(kinds[n % 3]()) for n in range(SLOW)]
-        # All have connected once, and begun.
+        # Time for all connections to open and send their first bytes.
         await asyncio.sleep(2)
-        self.there.set()
-        while not self.leave.is_set():
+        self.connected.set()
+        while not self.stop.is_set():
             await asyncio.sleep(0.05)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def again(self, talk):
+    async def reconnect(self, talk):
         while True:
             try:
                 await talk(*await asyncio.open_connection(self.host, self.port, limit=4096))
@@ -72,7 +72,7 @@ class Crowd(threading.Thread):
             while await reader.read(65536):
                 pass
 
-        await self.again(talk)
+        await self.reconnect(talk)
 
     async def trickle(self, head: str, byte: bytes):
         async def talk(reader, writer):
@@ -82,7 +82,7 @@ class Crowd(threading.Thread):
                 await writer.drain()
                 await asyncio.sleep(PAUSE_S)
 
-        await self.again(talk)
+        await self.reconnect(talk)
 
     async def header(self):
         await self.trickle(f"GET {HIT} HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"a")
@@ -100,7 +100,7 @@ class Crowd(threading.Thread):
             while await reader.read(100):
                 await asyncio.sleep(PAUSE_S)
 
-        await self.again(talk)
+        await self.reconnect(talk)
 
 
 def main() -> int:
@@ -113,25 +113,25 @@ def main() -> int:
         server, address = resized(folder, SETTINGS, cores="0")
         try:
             paced(f"http://{address}{HIT}", folder, RATE, SECONDS)
-            alone, beside = [], []
+            alone, loaded = [], []
             for _ in range(ROUNDS):
                 alone.append(paced(f"http://{address}{HIT}", folder, RATE, SECONDS))
-                crowd = Crowd(address)
-                crowd.there.wait()
+                background = BackgroundConnections(address)
+                background.connected.wait()
                 open_now = len(os.listdir(f"/proc/{server.pid}/fd"))
-                assert open_now > (IDLE + SLOW) * 0.9, f"only {open_now} descriptors are open: raise ulimit -n"
-                beside.append(paced(f"http://{address}{HIT}", folder, RATE, SECONDS))
-                crowd.leave.set()
-                crowd.join()
+                assert open_now > (IDLE + SLOW) * 0.9, f"only {open_now} descriptors are open; raise ulimit -n"
+                loaded.append(paced(f"http://{address}{HIT}", folder, RATE, SECONDS))
+                background.stop.set()
+                background.join()
         finally:
             server.terminate()
             server.wait()
     median = lambda rows, at: statistics.median(row[at] for row in rows)
-    for name, rows in ("alone", alone), (f"beside {IDLE} idle and {SLOW} slow connections", beside):
+    for name, rows in ("alone", alone), (f"with {IDLE} idle and {SLOW} slow connections", loaded):
         each = ", ".join(f"{p99:.2f}" for _, p99 in rows)
-        print(f"hits {name} at {RATE} /s: p50 {median(rows, 0):.2f}, p99 {median(rows, 1):.2f} ms ({each})")
-    ratio = statistics.median(with_them[1] / without[1] for without, with_them in zip(alone, beside))
-    print(f"p99 beside / alone, median of the rounds: {ratio:.2f}")
+        print(f"hits {name}, {RATE} per second: p50 {median(rows, 0):.2f}, p99 {median(rows, 1):.2f} ms ({each})")
+    ratio = statistics.median(with_them[1] / without[1] for without, with_them in zip(alone, loaded))
+    print(f"p99 ratio, median of the rounds: {ratio:.2f}")
     return 0 if ratio <= 2 else 1
 
 

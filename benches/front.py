@@ -1,11 +1,11 @@
-"""Serving a hit, beside the peers: requests a second and CPU a request, as medians of paired ratios.
+"""Cache hits compared to other servers: requests per second and CPU time per request, as medians of paired ratios.
 
-Every server runs on core 0 and the client on core 1. A round visits each server for one second, so that what else the
-machine does falls on all alike; a ratio is taken within a round, and the median over the rounds is printed. CPU is what
-the kernel's scheduler has counted for every thread of the server, access log included.
+Every server runs on core 0 and the client on core 1. Each round measures every server for one second, so that other load on the machine
+affects all of them. Ratios are taken within a round, and the median over the rounds is printed. CPU time is the kernel scheduler's count
+for all threads of the server, including those that write the access log.
 
-Ours runs as it comes: access log to a file, timeouts, conditional requests, every header. The peers run as well as we
-know how to make them; where there are several ways, the best of them in each round counts.
+resized runs in its default configuration: access log to a file, timeouts, conditional requests, all headers. The peers are tuned as well as
+possible. If there are several configurations of a peer, the best one in each round counts.
 """
 
 import http.client
@@ -42,7 +42,7 @@ end
 
 
 def ours(name, settings, tls=False, cores=SERVER_CORE):
-    """The release binary, with a serving and a resize thread a core."""
+    """Starts the release binary with one serving thread and one resize thread per core."""
     port, threads = free_port(), len(cores.split(","))
     folder = work / name
     folder.mkdir()
@@ -68,7 +68,7 @@ def nginx(name, body, http="", cores=SERVER_CORE):
     folder = work / name
     folder.mkdir()
     port = free_port()
-    # As root, workers would be nobody and could not read the folder.
+    # The default user for workers, `nobody`, could not read the folder.
     (folder / "nginx.conf").write_text(f"""
 user root;
 daemon off;
@@ -152,7 +152,7 @@ backend b
 
 
 def trafficserver():
-    """Under a root of its own, made by its own tool from the installed files."""
+    """Starts Apache Traffic Server with a separate root folder, made from the installed files."""
     port, root = free_port(), work / "ats"
     for name in ["etc", "var/log", "var/run", "cache"]:
         (root / name).mkdir(parents=True)
@@ -190,12 +190,12 @@ def fetch(server, path, tls=False):
     make = http.client.HTTPSConnection if tls else http.client.HTTPConnection
     connection = make("127.0.0.1", server.port, **({"context": context} if tls else {}), timeout=60)
     connection.request("GET", path)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    response = connection.getresponse()
+    return response.status, response.read()
 
 
 def width_for(server, size, name="hubble.jpg"):
-    """The width whose variant comes nearest to so many bytes, by halving."""
+    """Finds the width whose variant is closest to `size` bytes, by bisection."""
     stem, low, high = name[:-4], 16, 1600
     while high - low > 1:
         middle = (low + high) // 2
@@ -234,7 +234,7 @@ def h2load(server, path, _tls):
 
 
 def compare(title, our, peers, our_path, peer_path, client=wrk, tls=False):
-    """Round-robin; rows of (object, peer, requests a second ratio, CPU ratio, ours, theirs)."""
+    """Measures the servers in turn and prints a row for each peer: ratios of requests per second and of CPU time, and the values."""
     servers = [(our, our_path)] + [(server, peer_path) for group in peers.values() for server in group]
     for server, path in servers:
         for _ in range(3):
@@ -259,7 +259,7 @@ def compare(title, our, peers, our_path, peer_path, client=wrk, tls=False):
 
 
 def idle_connections(count=10_000):
-    """Memory an idle connection that has had one answer, and whether a hit is still answered with so many."""
+    """Measures the memory per idle connection after one response, and tests that a further request is answered."""
     import resource
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(hard, 65536)
@@ -272,11 +272,11 @@ def idle_connections(count=10_000):
         s.sendall(f"HEAD {small} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         open_ones.append(s)
     for s in open_ones:
-        assert s.recv(4096).startswith(b"HTTP/1.1 200"), "an answer"
+        assert s.recv(4096).startswith(b"HTTP/1.1 200"), "unexpected response"
     after = server.memory_kib()
     status = fetch(server, small)[0]
     print(f"\n{len(open_ones)} idle connections: {(after - before) / len(open_ones):.1f} KiB of resident memory each; "
-          f"one more is answered {status}.")
+          f"a further request is answered with {status}.")
     for s in open_ones:
         s.close()
     server.stop()
@@ -292,7 +292,7 @@ end
 
 
 def under_load(seconds=8, rate=4000):
-    """Hits while all cores resize: at a fixed rate what they wait, and how many there are at most."""
+    """Measures hits while all cores resize: latency at a fixed rate, and the maximum rate."""
     (work / "misses.lua").write_text(MISSES)
     server = ours("load", f'[variants]\nstore = "file:{work}/load-variants"\n[rates]\nvariants_per_original = 0\n', cores="0,1")
     url = f"http://127.0.0.1:{server.port}{small}"
@@ -315,37 +315,37 @@ def under_load(seconds=8, rate=4000):
                                  f"http://127.0.0.1:{server.port}/"], stdout=subprocess.PIPE, text=True)
 
     quiet_rate, quiet = paced()
-    quiet_most = flat_out()
+    quiet_max = flat_out()
     loading = misses(2 * seconds + 4)
     time.sleep(2)
     loaded_rate, loaded = paced()
-    loaded_most = flat_out()
+    loaded_max = flat_out()
     jobs = float(re.search(r"Requests/sec:\s+([\d.]+)", loading.communicate()[0])[1])
     show = lambda times: " / ".join(f"{t:.2f}" for t in times)
-    print(f"\nHits of 10 KB while two threads resize 12 MP pictures ({jobs:.0f} a second) on both cores:\n\n"
-          f"| | alone | while resizing | ratio |\n|---|---|---|---|\n"
-          f"| at {rate:,} a second: p50 / p99 / p99.9 ms | {show(quiet)} | {show(loaded)} | p99 {loaded[1] / quiet[1]:.2f} |\n"
-          f"| of those, answered a second | {quiet_rate:,.0f} | {loaded_rate:,.0f} | {loaded_rate / quiet_rate:.2f} |\n"
-          f"| flat out, a second | {quiet_most:,.0f} | {loaded_most:,.0f} | {loaded_most / quiet_most:.2f} |", flush=True)
+    print(f"\nHits of 10 KB while two threads resize 12 MP pictures ({jobs:.0f} per second) on both cores:\n\n"
+          f"| hits | alone | while resizing | ratio |\n|---|---|---|---|\n"
+          f"| at {rate:,} per second: p50 / p99 / p99.9 ms | {show(quiet)} | {show(loaded)} | p99 {loaded[1] / quiet[1]:.2f} |\n"
+          f"| answered per second | {quiet_rate:,.0f} | {loaded_rate:,.0f} | {loaded_rate / quiet_rate:.2f} |\n"
+          f"| maximum per second | {quiet_max:,.0f} | {loaded_max:,.0f} | {loaded_max / quiet_max:.2f} |", flush=True)
     server.stop()
 
 
 def plot(path):
-    """Bars of our ratio over each peer's; 1 is the peer."""
+    """Draws bars for the ratios to each peer; 1 is the peer."""
     bars = [(f"{peer}, {title}", speed, cost) for title, peer, speed, cost, *_ in rows]
     scale, left, step = 130, 250, 34
     top = max(max(speed, cost) for _, speed, cost in bars)
     width, height = int(left + top * scale + 60), 50 + step * len(bars)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
            f'<rect width="{width}" height="{height}" fill="#fff"/>',
-           '<text x="8" y="18" font-size="14">A hit: resized beside each peer (1 = the peer; longer is better)</text>',
-           f'<rect x="{left}" y="26" width="10" height="8" fill="#2b6cb0"/><text x="{left + 14}" y="34">requests a second</text>',
-           f'<rect x="{left + 140}" y="26" width="10" height="8" fill="#90cdf4"/><text x="{left + 154}" y="34">requests a CPU second</text>']
+           '<text x="8" y="18" font-size="14">Cache hits: resized compared to each peer (1 = the peer; longer is better)</text>',
+           f'<rect x="{left}" y="26" width="10" height="8" fill="#2b6cb0"/><text x="{left + 14}" y="34">requests per second</text>',
+           f'<rect x="{left + 140}" y="26" width="10" height="8" fill="#90cdf4"/><text x="{left + 154}" y="34">requests per CPU second</text>']
     for n, (label, speed, cost) in enumerate(bars):
         y = 44 + n * step
         out.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{label}</text>')
-        for dy, value, colour in ((0, speed, "#2b6cb0"), (12, cost, "#90cdf4")):
-            out.append(f'<rect x="{left}" y="{y + dy}" width="{value * scale:.0f}" height="11" fill="{colour}"/>')
+        for dy, value, color in ((0, speed, "#2b6cb0"), (12, cost, "#90cdf4")):
+            out.append(f'<rect x="{left}" y="{y + dy}" width="{value * scale:.0f}" height="11" fill="{color}"/>')
             out.append(f'<text x="{left + value * scale + 4:.0f}" y="{y + dy + 10}">{value:.2f}</text>')
     x = left + scale
     out.append(f'<line x1="{x}" y1="38" x2="{x}" y2="{height - 4}" stroke="#c53030" stroke-dasharray="4 3"/></svg>')
@@ -384,7 +384,7 @@ def main():
     cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())[1]
     print(f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} shared cores, {cpu}. {ROUNDS} rounds of {SLICE} s; "
           "wrk -t1 -c64, h2load -t1 -c16 -m8.\n")
-    print("| answer | peer | requests a second, ours / peer (range) | requests a CPU second, ours / peer (range) "
+    print("| response | peer | requests per second, ours / peer (range) | requests per CPU second, ours / peer (range) "
           "| ours: req/s / CPU us / p50 / p99 / p99.9 ms | peer |\n|---|---|---|---|---|---|")
     moved = "/moved"
     if ONLY in ("", "301"):

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Hits, beside nginx, varnish, haproxy and Apache Traffic Server: see front.py. As root on Debian:
+# Cache hits compared to nginx, Varnish, HAProxy and Apache Traffic Server: see front.py. Needs root on Debian:
 #
-#   benches/front.sh                     the whole table, as Markdown; some ten minutes
-#   ROUNDS=3 ONLY=10k benches/front.sh   less of it: 301, 10k, 50k, tls, h2, idle, load
+#   benches/front.sh                     the whole table as Markdown; takes about ten minutes
+#   ROUNDS=3 ONLY=10k benches/front.sh   one part: 301, 10k, 50k, tls, h2, idle, load
 #   PLOT=benches/front.svg benches/front.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

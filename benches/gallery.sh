@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A page of pictures to look at: each original, and what is made of it.
+# Makes an HTML page that shows each original with several variants, for visual inspection.
 #   benches/gallery.sh PHOTOS [OUT]     PHOTOS: a folder of pictures; OUT: a folder, by default target/gallery
-# RESIZED=target/debug/resized takes another binary than the release one, which is built otherwise.
+# RESIZED=target/debug/resized uses that binary. Without it, a release build is made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 photos=$(realpath "${1:?a folder of pictures}")
@@ -13,12 +13,12 @@ mkdir -p "$out/store"
 out=$(realpath "$out")
 binary=$(realpath "$binary")
 
-# What is asked for, by the words beside it.
+# Size suffixes and their captions.
 sizes=(
     "_400x|fit, JPEG"
-    "_400x400_crop|crop, centre"
+    "_400x400_crop|crop, center"
     "_400x400_crop_smart|crop, smart"
-    "_200x400_crop|tall, centre"
+    "_200x400_crop|tall, center"
     "_200x400_crop_smart|tall, smart"
 )
 formats=("webp" "avif" "png")
@@ -45,10 +45,10 @@ cat >"$page" <<'HTML'
   figcaption { background: #fff; padding: 2px 6px; font-size: 12px }
   img { display: block; max-width: 400px; max-height: 400px }
 </style>
-<h1>What resized makes of pictures</h1>
+<h1>Variants made by resized</h1>
 HTML
 
-picture() { # the path asked for, and the words beside it
+picture() { # PATH CAPTION
     local file=${1//\//_}
     local code
     code=$(curl -s -o "$out/$file" -w '%{http_code}' "http://127.0.0.1:$port/$1")
@@ -66,7 +66,7 @@ for photo in "$photos"/*.{jpg,jpeg,png,webp,gif}; do
     extension=${name##*.}
     {
         echo "<h2>$name</h2><div class=\"row\">"
-        # The browser's own scaling of the original is the before.
+        # For comparison, the browser scales the original.
         cp "$photo" "$out/original_$name"
         echo "<figure><img src=\"original_$name\" loading=\"lazy\"><figcaption>the original, scaled by the browser</figcaption></figure>"
         for size in "${sizes[@]}"; do

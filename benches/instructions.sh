@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# User instructions a hit, counted by callgrind in the release binary: the same from run to run, however busy the machine.
+# User instructions per hit of the release binary, counted by callgrind. The result does not depend on the load of the machine.
 #
-#   benches/instructions.sh              what a hit costs: bytes, a redirect, 304; bytes with traces on, but not recorded
-#   benches/instructions.sh --functions  and which functions it is spent in
-#   tests/with-seaweedfs benches/instructions.sh   and of what is in S3 and not in memory
+#   benches/instructions.sh              a hit: bytes, 304, redirect; bytes with traces enabled but not sampled
+#   benches/instructions.sh --functions  also lists the functions that use most instructions
+#   tests/with-seaweedfs benches/instructions.sh   also measures variants in S3 that are not in memory
 #
-# Needs valgrind and python3 (Debian: valgrind). One connection with keep-alive; the difference of two runs that differ in
-# their number of requests leaves out the start, the first picture, and the end.
+# Needs valgrind and python3 (Debian: valgrind). It uses one keep-alive connection. The difference of two runs with different numbers of
+# requests excludes the start, the first picture, and the shutdown.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "valgrind is not installed: apt-get install valgrind" >&2; exit 1; }
@@ -33,15 +33,15 @@ address, requests, etag = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 host, port = address.split(":")
 connection = socket.create_connection((host, int(port)))
 condition = ""
-answers = connection.makefile("rb")
+responses = connection.makefile("rb")
 def ask():
     connection.sendall(f"GET /cat_300x200.jpg HTTP/1.1\r\nHost: {address}\r\n{condition}\r\n".encode())
-    status, length, tag = answers.readline(), 0, ""
-    while (line := answers.readline()) != b"\r\n":
+    status, length, tag = responses.readline(), 0, ""
+    while (line := responses.readline()) != b"\r\n":
         name, value = line.decode().lower().split(":", 1)
         length = int(value) if name == "content-length" else length
         tag = value.strip() if name == "etag" else tag
-    answers.read(length)
+    responses.read(length)
     return status.split()[1], tag
 first, tag = ask()
 if etag:
@@ -56,11 +56,11 @@ PY
 
 measure() { # NAME ETAG [VARIABLE=VALUE...]
     local name=$1 etag=$2; shift 2
-    run "$name" 1 "" "$@" # makes and stores the variant, so that both of the others find it
+    run "$name" 1 "" "$@" # makes and stores the variant, so that the next two runs find it
     run "$name" "$few" "$etag" "$@"
     run "$name" "$many" "$etag" "$@"
     count() { grep -m1 '^\(totals\|summary\):' "$work/$name.$1" | cut -d' ' -f2; }
-    echo "$name: $((($(count "$many") - $(count "$few")) / (many - few))) instructions a hit"
+    echo "$name: $((($(count "$many") - $(count "$few")) / (many - few))) instructions per hit"
     [ -z "$functions" ] || callgrind_annotate "$work/$name.$many" | sed -n '/Ir/,$p' | head -"${LINES_SHOWN:-60}"
 }
 
@@ -68,8 +68,8 @@ functions=${1:-}
 measure bytes ""
 measure "not-modified" if-none-match
 measure redirect "" RESIZED_ANSWERS__MODE=redirect RESIZED_VARIANTS__PUBLIC_URL=https://pictures.example.com
-# Port 9 is nobody's: nothing is sent.
-measure unrecorded "" RESIZED_TRACES__ENDPOINT=http://127.0.0.1:9/v1/traces RESIZED_TRACES__SAMPLE=0
+# Nothing listens on port 9, and no span is sent.
+measure unsampled "" RESIZED_TRACES__ENDPOINT=http://127.0.0.1:9/v1/traces RESIZED_TRACES__SAMPLE=0
 if [ -n "${TEST_S3_ENDPOINT:-}" ]; then
     curl -fsS -o /dev/null -T samples/cat.jpg --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
         "$TEST_S3_ENDPOINT/$TEST_S3_BUCKET/originals/cat.jpg"

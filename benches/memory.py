@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Peak memory of the whole server while different originals are resized at once, beyond what it takes idle.
+"""Peak memory of the server while it resizes different originals at the same time.
 
-    benches/memory.py PHOTO.jpg              16 originals with these bytes, each asked for once, at the same time
+    benches/memory.py PHOTO.jpg              16 copies of the picture, each requested once, all at the same time
     ORIGINALS=64 benches/memory.py PHOTO.jpg
 
-A new server for each size, on a folder. What the cache holds afterwards is shown too; it is part of the peak.
+Starts a new server with folders as stores for each size. The peak includes the cached variants, whose size is also shown.
 """
 
 import os
@@ -22,7 +22,7 @@ SIZES = ["_300x.jpg", "_800x.jpg", "_1600x.jpg", "_800x.jpg.webp"]
 
 
 def measure(photo: Path, size: str) -> tuple[float, float, float]:
-    """MB of 1,000,000 bytes: idle, peak, and of variants in the cache."""
+    """MB of 1,000,000 bytes: idle, peak, and variants in the cache."""
     with tempfile.TemporaryDirectory() as folder:
         originals = Path(folder) / "originals"
         originals.mkdir()
@@ -33,13 +33,13 @@ def measure(photo: Path, size: str) -> tuple[float, float, float]:
             idle, made = peak_mb(server), []
 
             def ask(n: int):
-                with urllib.request.urlopen(f"http://{address}/p{n}{size}") as answer:
-                    made.append(len(answer.read()))
+                with urllib.request.urlopen(f"http://{address}/p{n}{size}") as response:
+                    made.append(len(response.read()))
 
             clients = [threading.Thread(target=ask, args=(n,)) for n in range(ORIGINALS)]
             [client.start() for client in clients]
             [client.join() for client in clients]
-            assert len(made) == ORIGINALS, "not all were answered"
+            assert len(made) == ORIGINALS, "not every request succeeded"
             return idle, peak_mb(server), sum(made) / 1e6
         finally:
             server.terminate()
@@ -49,7 +49,7 @@ def measure(photo: Path, size: str) -> tuple[float, float, float]:
 def main():
     photo = Path(sys.argv[1])
     print(f"{ORIGINALS} originals of {photo.stat().st_size / 1e6:.1f} MB, MB:\n")
-    print("| size | idle | peak | beyond idle | of that in the cache |\n|---|---|---|---|---|")
+    print("| size | idle | peak | difference | of that in the cache |\n|---|---|---|---|---|")
     for size in SIZES:
         idle, peak, cached = measure(photo, size)
         print(f"| `{size}` | {idle:.0f} | {peak:.0f} | {peak - idle:.0f} | {cached:.1f} |", flush=True)

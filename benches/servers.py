@@ -1,4 +1,4 @@
-"""Servers under measurement: started, waited for, their processor time and memory read, stopped."""
+"""Starts and stops the servers to measure, and reads their CPU time and memory."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def free_port():
 
 
 class Server:
-    """A process on the given cores, and the processes it started."""
+    """A process pinned to the given cores, with its child processes."""
 
     def __init__(self, name, command, port, cores="0", **more):
         self.name, self.port = name, port
@@ -29,13 +29,13 @@ class Server:
     def wait(self):
         for _ in range(300):
             if self.process.poll() is not None:
-                sys.exit(f"{self.name} ended at once")
+                sys.exit(f"{self.name} exited at start")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return self
             except OSError:
                 time.sleep(0.1)
-        sys.exit(f"{self.name} does not listen")
+        sys.exit(f"{self.name} does not listen on its port")
 
     def pids(self):
         found, todo = [], [self.process.pid]
@@ -50,7 +50,7 @@ class Server:
         return found
 
     def cpu_ns(self):
-        """What the scheduler has counted for every thread there is; those that have ended are missing."""
+        """CPU time of all running threads by the scheduler's count, without threads that have ended."""
         return self.sum("task/*/schedstat", r"^(\d+)")
 
     def memory_kib(self, field="VmRSS"):
@@ -79,7 +79,7 @@ class Server:
 
 
 def resized(folder, settings, cores=None):
-    """The program of the environment's RESIZED, else the release binary, on a folder; and its address."""
+    """Starts the program in RESIZED, or the release binary, with stores in `folder`. Returns the process and its address."""
     program = Path(os.environ.get("RESIZED", ROOT / "target" / "release" / "resized")).resolve()
     settings = {
         "SERVER__LISTEN": "127.0.0.1:0",
@@ -100,22 +100,22 @@ def resized(folder, settings, cores=None):
         if "listening" in line and (found := re.search(r'"address":"([^"]+)"', line)):
             threading.Thread(target=lambda: [None for _ in process.stderr], daemon=True).start()
             return process, found[1]
-    sys.exit("the server does not start")
+    sys.exit("the server did not start")
 
 
 def paced(url, folder, rate, seconds, connections=16, cores="1"):
-    """What hits at a fixed rate wait, in milliseconds: p50 and p99. Needs h2load (Debian: nghttp2-client)."""
+    """p50 and p99 of hits at a fixed rate, in milliseconds. Needs h2load (Debian: nghttp2-client)."""
     log = Path(folder) / "paced.log"
     log.unlink(missing_ok=True)
     command = ["h2load", "--h1", "-t1", f"-c{connections}", f"--rps={rate / connections}", f"-D{seconds}", f"--log-file={log}", url]
     subprocess.run(["taskset", "-c", cores, *command], capture_output=True, check=True)
-    answers = [line.split() for line in log.read_text().splitlines()]
-    assert answers and all(status == "200" for _, status, _ in answers), "not every hit was one"
-    waits = sorted(int(wait) / 1000 for _, _, wait in answers)
-    return waits[len(waits) // 2], waits[len(waits) * 99 // 100]
+    responses = [line.split() for line in log.read_text().splitlines()]
+    assert responses and all(status == "200" for _, status, _ in responses), "not every response was 200"
+    times = sorted(int(duration) / 1000 for _, _, duration in responses)
+    return times[len(times) // 2], times[len(times) * 99 // 100]
 
 
 def peak_mb(process):
-    """The most memory a process has had, in MB of 1,000,000 bytes."""
+    """Peak memory of a process, in MB of 1,000,000 bytes."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e6

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Cold resizes beside sharp (libvips): CPU and wall time, bytes and quality, peak memory.
+# Cold resizes compared to sharp (libvips): CPU and wall time, bytes and quality, peak memory.
 #
-#   benches/sharp.sh PHOTOS                      everything, on the pictures of the folder PHOTOS
-#   benches/sharp.sh PHOTOS speed                only that part: speed, quality or memory
+#   benches/sharp.sh PHOTOS                      all parts, with the pictures in the folder PHOTOS
+#   benches/sharp.sh PHOTOS speed                one part: speed, quality or memory
 #   ONLY='800 WebP' ROUNDS=21 benches/sharp.sh PHOTOS speed
 #
-# PHOTOS needs a baseline JPEG of 12 to 24 megapixels; what else is compared is made of it. Needs node with npm, and
-# jpegtran (Debian: libjpeg-turbo-progs). sharp is installed into target/.
+# PHOTOS must contain a baseline JPEG of 12 to 24 megapixels, from which the other inputs are made. Needs node with npm, and jpegtran
+# (Debian: libjpeg-turbo-progs). Installs sharp into target/.
 set -euo pipefail
 photos=$(realpath "${1:?the folder of pictures is missing}")
 cd "$(dirname "$0")/.."

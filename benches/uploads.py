@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Uploads and hits on one server: what hits at a fixed rate wait and how many there are at most, without uploads and beside
-slow ones, round by round; and the memory that one upload of 200 MB takes beyond idle.
+"""Hits during uploads: latency at a fixed rate and the maximum rate, without uploads and with many slow ones, in alternating rounds. Also
+the additional memory for an upload of 200 MB.
 
-    benches/uploads.py                  200 slow uploads at once, 5 rounds of 4 x 5 s, 4,000 hits a second
+    benches/uploads.py                  200 concurrent slow uploads, 5 rounds of 4 x 5 s, 4,000 hits per second
     SLOW=500 RATE=2000 ROUNDS=3 SECONDS_EACH=10 benches/uploads.py
 
-Needs wrk and h2load (Debian: apt-get install wrk nghttp2-client). The server runs on one core, they and the clients that
-upload on the other.
+Needs wrk and h2load (Debian: apt-get install wrk nghttp2-client). The server runs on one core, and all clients run on the other.
 """
 
 import asyncio
@@ -27,9 +26,9 @@ SLOW, ROUNDS = int(os.environ.get("SLOW", 200)), int(os.environ.get("ROUNDS", 5)
 SECONDS, RATE = int(os.environ.get("SECONDS_EACH", 5)), int(os.environ.get("RATE", 4000))
 CONNECTIONS = 16
 TOKEN = "0123456789abcdef" * 2
-# Each client sends so much, so often: 16 KB a second, as over a bad line.
+# Each client sends PIECE_BYTES every PAUSE_S: 16 KB per second, as over a slow connection.
 PIECE_BYTES, PAUSE_S = 1600, 0.1
-# About as long as one upload takes so.
+# About the duration of one slow upload.
 RAMP_S = 2.5
 SETTINGS = {
     "LIMITS__ORIGINAL_BYTES": "256MiB",
@@ -56,8 +55,8 @@ async def put(address: str, name: str, body: bytes, slowly: bool) -> str:
     return status
 
 
-class Slow(threading.Thread):
-    """So many clients, each sending one picture after the other, until it is stopped."""
+class SlowUploads(threading.Thread):
+    """SLOW clients, each of which sends one picture after another until `stopped` is set."""
 
     def __init__(self, address: str, begin: int):
         super().__init__()
@@ -65,7 +64,7 @@ class Slow(threading.Thread):
         self.start()
 
     def run(self):
-        # The clients that measure are on this core too: they must not wait, or their own waiting would be measured.
+        # The measuring clients share this core and have priority, since their delays would distort the result.
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         asyncio.run(self.all())
 
@@ -77,7 +76,7 @@ class Slow(threading.Thread):
             client.cancel()
 
     async def client(self):
-        # Clients do not come in step.
+        # Desynchronizes the clients.
         await asyncio.sleep(random.random() * RAMP_S)
         while True:
             self.next += 1
@@ -85,7 +84,7 @@ class Slow(threading.Thread):
 
 
 def hits(address: str, folder: str) -> tuple[float, float, float]:
-    """Milliseconds at p50 and p99 at the fixed rate, and the most requests a second."""
+    """p50 and p99 in milliseconds at the fixed rate, and the maximum requests per second."""
     url = f"http://{address}/cat_300x200.jpg"
     p50, p99 = paced(url, folder, RATE, SECONDS, CONNECTIONS)
     wrk = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
@@ -101,23 +100,23 @@ def main():
         try:
             asyncio.run(put(address, "cat.jpg", PICTURE, slowly=False))
             hits(address, folder)
-            alone, beside, uploads = [], [], []
+            alone, loaded, uploads = [], [], []
             for n in range(ROUNDS):
                 alone.append(hits(address, folder))
-                slow = Slow(address, n * 1_000_000)
+                slow = SlowUploads(address, n * 1_000_000)
                 time.sleep(RAMP_S)
-                beside.append(hits(address, folder))
+                loaded.append(hits(address, folder))
                 slow.stopped.set()
                 slow.join()
                 uploads += slow.done
             median = lambda rows, at: statistics.median(row[at] for row in rows)
-            for name, rows in ("alone", alone), (f"beside {SLOW} slow uploads", beside):
+            for name, rows in ("alone", alone), (f"with {SLOW} slow uploads", loaded):
                 each = ", ".join(f"{p99:.2f}" for _, p99, _ in rows)
                 print(
-                    f"hits {name:24} at {RATE} /s: p50 {median(rows, 0):.2f}, p99 {median(rows, 1):.2f} ms ({each}); "
-                    f"at most {median(rows, 2):.0f} /s"
+                    f"hits {name:24}, {RATE} per second: p50 {median(rows, 0):.2f}, p99 {median(rows, 1):.2f} ms ({each}); "
+                    f"at most {median(rows, 2):.0f} per second"
                 )
-            print(f"{len(uploads)} slow uploads ended meanwhile, {uploads.count('201')} of them 201")
+            print(f"{len(uploads)} slow uploads finished meanwhile, {uploads.count('201')} of them with 201")
         finally:
             server.terminate()
             server.wait()
@@ -127,7 +126,7 @@ def main():
             asyncio.run(put(address, "cat.jpg", PICTURE, slowly=False))
             idle = peak_mb(server)
             status = asyncio.run(put(address, "large.jpg", PICTURE.ljust(200_000_000, b"\0"), slowly=False))
-            print(f"an upload of 200 MB: {status}, {peak_mb(server) - idle:.1f} MB beyond the {idle:.1f} MB before it")
+            print(f"an upload of 200 MB: {status}, {peak_mb(server) - idle:.1f} MB in addition to the {idle:.1f} MB before it")
         finally:
             server.terminate()
             server.wait()

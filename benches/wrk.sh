@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# The release binary under wrk: hits, redirects, misses, and a mix of them, each on its own server and empty store.
+# The release binary under wrk: hits, redirects, misses, and a mix of hits and misses, each with a new server and an empty store.
 #
-#   benches/wrk.sh                    the pictures of samples/
-#   benches/wrk.sh FOLDER             your own
-#   tests/with-seaweedfs benches/wrk.sh   and what is stored in S3
+#   benches/wrk.sh                    with the pictures in samples/
+#   benches/wrk.sh FOLDER             with other pictures
+#   tests/with-seaweedfs benches/wrk.sh   also with variants stored in S3
 #   SECONDS_EACH=30 CONNECTIONS=256 PICTURE=cat.jpg benches/wrk.sh
 #
-# Needs wrk (Debian: apt-get install wrk). For hits, server and wrk run on different cores; misses use all cores, as
-# resizing does.
+# Needs wrk (Debian: apt-get install wrk). For hits, the server and wrk run on different cores. Misses use all cores, since resizing does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v wrk >/dev/null || { echo "wrk is not installed: apt-get install wrk" >&2; exit 1; }
@@ -30,7 +29,7 @@ peak_mb() { awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$server/status"; }
 start() { # CORES [VARIABLE=VALUE...]
     local cores=$1; shift
     rm -rf "$work/variants" "$work/events.log"
-    # One picture is asked for in more sizes a minute than anybody else would want.
+    # One picture is requested in more sizes per minute than the default rate limit allows.
     env RESIZED_SERVER__LISTEN=127.0.0.1:0 RESIZED_ORIGINALS__STORE="file:$photos" RESIZED_RATES__VARIANTS_PER_ORIGINAL=0 \
         RESIZED_VARIANTS__STORE="file:$work/variants" RESIZED_LOG__FORMAT=json RESIZED_ADMIN__LISTEN= "$@" \
         taskset -c "$cores" target/release/resized >"$work/access.log" 2>"$work/events.log" &
@@ -49,11 +48,11 @@ measure() { # NAME CORES URL [WRK ARGUMENTS...]
     awk -v name="$name" -v cpu="$(($(cpu_ms) - before))" -v peak="$(peak_mb)" '
         $1 == "50%" { p50 = $2 } $1 == "99%" { p99 = $2 } /requests in/ { requests = $1 } /Requests\/sec/ { rate = $2 }
         /Non-2xx/ { bad = "  NOT 2xx/3xx: " $NF } /Socket errors/ { socket = $0 }
-        END { printf "%-26s %9.0f /s  p50 %9s  p99 %9s  cpu %8.3f ms each  peak %4d MB%s%s\n", name, rate, p50, p99,
+        END { printf "%-26s %9.0f per second  p50 %9s  p99 %9s  cpu %8.3f ms per request  peak %4d MB%s%s\n", name, rate, p50, p99,
               cpu / requests, peak, bad, socket }' "$work/wrk"
 }
 
-# Asks for a size that was not asked for before, every time `n` is a multiple of EVERY; else for one of ten.
+# Requests a new size whenever `n` is a multiple of EVERY, and otherwise one of ten sizes.
 sizes() { # EVERY
     cat <<LUA
 local n = 0
@@ -86,7 +85,7 @@ measure "hit, redirect" "$last_core" "$url/${stem}_300x300.$extension"
 stop
 
 start "$all_cores"
-measure "miss, a new size each" "$all_cores" "$url" -s "$work/misses.lua"
+measure "miss, new size each time" "$all_cores" "$url" -s "$work/misses.lua"
 stop
 
 start "$all_cores" RESIZED_ANSWERS__MODE=redirect RESIZED_VARIANTS__PUBLIC_URL=$public
@@ -97,7 +96,7 @@ start "$all_cores"
 measure "99 % hits, 1 % misses" "$all_cores" "$url" -s "$work/mix.lua"
 stop
 
-# What is in the store and not in memory: sizes in turn, as requests for one would wait for one another.
+# Variants that are in the store but not in memory. The sizes alternate, because concurrent requests for one size would be coalesced.
 stored=200
 cat >"$work/stored.lua" <<LUA
 local n = 0

@@ -1,4 +1,4 @@
-// AVIF by sharp and by ours, of the same pixels. See run.sh, which installs, builds and calls this.
+// Compares AVIF made by sharp and by resized from the same pixels. run.sh installs, builds and runs this.
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -36,7 +36,7 @@ const byOurs = (reference, quality) => async () => {
     return { bytes: fs.readFileSync(file("ours.avif")), ms };
 };
 
-const ways = [
+const encoders = [
     ...[0, 4].flatMap((effort) => [40, 50, 65].map((quality) => [`sharp effort ${effort} q${quality}`,
         (r) => bySharp(r, { effort, quality, chromaSubsampling: "4:2:0" })])),
     ...[50, 60, 70, 80].map((quality) => [`ours q${quality}`, (r) => byOurs(r, quality)]),
@@ -45,14 +45,14 @@ const sums = new Map();
 for (const photo of photos) {
     const reference = file(`${path.basename(photo)}.reference.png`);
     await sharp(photo).rotate().resize(side, side, { fit: "inside" }).removeAlpha().png().toFile(reference);
-    for (const [name, make] of ways) {
+    for (const [name, make] of encoders) {
         const one = await measured("picture", reference, make(reference));
         const all = sums.get(name) ?? [];
         sums.set(name, [...all, one]);
     }
 }
-console.log(`${photos.length} pictures, ${side} pixels the longer side, means\n`);
-console.log("| | CPU ms | KB | ssimulacra2 |\n|---|---|---|---|");
+console.log(`${photos.length} pictures, ${side} pixels on the longer side, means\n`);
+console.log("| encoder | CPU ms | KB | ssimulacra2 |\n|---|---|---|---|");
 for (const [name, all] of sums) {
     const mean = (key) => all.reduce((sum, one) => sum + one[key], 0) / all.length;
     console.log(`| ${name} | ${mean("ms").toFixed(0)} | ${(mean("bytes") / 1000).toFixed(1)} | ${mean("score").toFixed(1)} |`);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# AVIF of photographs by our encoder beside sharp's (npm), at one thread each: processor time, bytes, ssimulacra2.
+# AVIF of photographs, encoded by resized and by sharp (npm) with one thread each: CPU time, bytes, ssimulacra2.
 #   benches/avif/run.sh PHOTO...
 set -euo pipefail
 photos=$(realpath "$@")

@@ -1,9 +1,9 @@
-// sharp and ours, taking turns in one run. See benches/sharp.sh, which installs, builds and calls this.
+// Compares sharp and resized in alternating measurements. benches/sharp.sh installs, builds and runs this.
 //
 //   node compare.mjs OURS PHOTOS WORK PART...
 //
-// OURS is our half (src/main.rs), PHOTOS a folder of pictures, WORK a folder for what is made of them, PART one or more
-// of speed, quality and memory.
+// OURS is the program that runs resized's pipeline (src/main.rs), PHOTOS a folder of pictures, WORK a folder for derived files, and PART
+// one or more of speed, quality and memory.
 import { spawn, execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -18,7 +18,7 @@ const rounds = Number(process.env.ROUNDS ?? 9);
 const only = process.env.ONLY ? new RegExp(process.env.ONLY) : /./;
 const quality = 80;
 
-// ---- our half, as a process that answers one line with one line
+// ---- resized, in a process that answers each line with one line
 
 class Ours {
     constructor() {
@@ -28,7 +28,7 @@ class Ours {
     async ask(job) {
         this.child.stdin.write(JSON.stringify(job) + "\n");
         const { value, done } = await this.lines.next();
-        if (done) throw new Error(`our half ended at ${JSON.stringify(job)}`);
+        if (done) throw new Error(`resized exited at ${JSON.stringify(job)}`);
         return JSON.parse(value);
     }
     end() {
@@ -36,7 +36,7 @@ class Ours {
     }
 }
 
-// ---- sharp's half, in this process
+// ---- sharp, in this process
 
 function pipeline(input, width, format) {
     const resized = sharp(input, { limitInputPixels: false }).rotate().resize({ width });
@@ -58,7 +58,7 @@ async function withSharp(input, widths, format) {
 
 // ---- pictures
 
-// What is made once of the pictures in PHOTOS: progressive copies without loss, and the same photograph in other formats.
+// Derives inputs from the pictures in PHOTOS once: lossless progressive copies, and the same photograph in other formats.
 async function prepare() {
     const found = [];
     for (const name of fs.readdirSync(photos).sort()) {
@@ -76,7 +76,7 @@ async function prepare() {
         return { name: path.basename(file), file };
     };
     const jpegtran = (args, input, file) => execFileSync("jpegtran", ["-copy", "all", ...args, "-outfile", file, input]);
-    // Twice the picture side by side is 24 megapixels of the same detail; no sample is coded anew.
+    // Two copies side by side are 24 megapixels of the same detail, made losslessly.
     const first = large.find((p) => (p.orientation ?? 1) === 1) ?? large[0];
     const wide = derive(first, "_twice.jpg", (file) => {
         const half = `${file}.half`;
@@ -115,7 +115,7 @@ function cells({ first, large, progressive, pngs, webps }) {
     return cells.filter((cell) => only.test(`${cell.row} ${cell.picture.name}`));
 }
 
-// The path under which the server is asked for it.
+// The paths of the variants.
 function paths({ picture, widths, format }) {
     const { name, ext } = path.parse(picture.name);
     const convert = ext === `.${format}` ? "" : `.${format}`;
@@ -137,7 +137,7 @@ async function speed(all) {
         for (let round = 0; round <= rounds; round++) {
             const theirs = await withSharp(input, cell.widths, cell.format);
             const own = await half.ask(job);
-            // The first round only warms up.
+            // The first round is a warm-up.
             if (round > 0) times.sharp.push(theirs) && times.ours.push(own);
         }
         const of = (side, what) => median(times[side].map((time) => time[what]));
@@ -173,7 +173,7 @@ async function qualities(all) {
     half.end();
 }
 
-// Each in a process of its own: all that it takes, the original's bytes with it.
+// Each measurement is a separate process, and includes the bytes of the original.
 async function memory(all) {
     console.log("\n| cell | picture | sharp peak MB | ours |");
     console.log("|---|---|---|---|");
