@@ -1,12 +1,20 @@
 //! From a file to its planes: the segments in their order, and a scan at a time.
 
-use crate::bits::scan_end;
-use crate::component::Component;
+use crate::decode::bit_reader::scan_end;
+use crate::decode::component::Component;
+use crate::decode::huffman::{Class, Table};
 use crate::error::Error;
 use crate::header::Header;
-use crate::huffman::{Class, Table};
 use crate::segments::{Segment, Segments, marker};
-use crate::{Incomplete, Options, Plane, progressive, sequential};
+use crate::{Incomplete, Options, Plane};
+
+pub(crate) mod bit_reader;
+mod component;
+mod huffman;
+pub(crate) mod idct;
+mod progressive;
+mod scan_script;
+mod sequential;
 
 /// Decodes to one plane for each scale of each component, at its own size (see [`Header::plane_size`]): no upsampling, no
 /// colours. They come by component, and of each the smallest first.

@@ -4,9 +4,12 @@
 
 use std::fmt;
 
-use crate::code::{BitWriter, Code};
-use crate::fdct::{AAN, forward};
-use crate::idct::ZIGZAG;
+use crate::decode::idct::ZIGZAG;
+use crate::encode::entropy_encode::{BitWriter, Code};
+use crate::encode::fdct::{AAN, forward};
+
+mod entropy_encode;
+mod fdct;
 
 /// How large the chroma planes are beside luma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,17 +11,8 @@
 mod error;
 mod header;
 mod segments;
-mod bits;
-mod huffman;
-mod idct;
-mod component;
 mod decode;
-mod sequential;
-mod progressive;
-mod script;
-mod fdct;
 mod encode;
-mod code;
 
 pub use decode::decode;
 pub use encode::{EncodeError, PlaneRef, Subsampling, encode};

@@ -1,6 +1,6 @@
 //! A JPEG's marker segments (ITU-T T.81, section B.1.1), one after the other.
 
-use crate::bits::marker_from;
+use crate::decode::bit_reader::marker_from;
 use crate::error::Error;
 
 /// Markers by their names in table B.1.

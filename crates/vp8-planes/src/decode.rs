@@ -1,16 +1,17 @@
 //! From a frame to its planes, a row of macroblocks at a time.
 
+use crate::entropy::coefficients::{Neighbours, Residue};
+use crate::entropy::frame::Frame;
+use crate::entropy::modes::{Luma, Macroblock, Mode4, Modes};
 use crate::error::Error;
 use crate::filter::{self, Edges};
-use crate::frame::Frame;
 use crate::header::Header;
-use crate::modes::{Luma, Macroblock, Mode4, Modes};
 use crate::output::Output;
+use crate::predict::transform;
 use crate::predict::{self, Block};
 use crate::samples::{part, put};
 use crate::strip::Strip;
-use crate::tokens::{Neighbours, Residue};
-use crate::{Filter, Incomplete, Options, Plane, transform};
+use crate::{Filter, Incomplete, Options, Plane};
 
 /// Decodes to Y, U and V for each of `filters`, in that order. Each is the same whether it comes alone or with others.
 ///

@@ -2,6 +2,7 @@
 
 mod apply;
 mod edge;
+mod transpose;
 
 pub(crate) use apply::{chroma, luma, simple};
 

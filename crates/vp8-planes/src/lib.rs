@@ -7,18 +7,12 @@
     reason = "bits of a stream are moved between types of known width; each use is masked or bounded where it stands"
 )]
 
+mod entropy;
 mod error;
 mod header;
-mod tables;
-mod bools;
-mod frame;
-mod modes;
-mod tokens;
-mod transform;
 mod predict;
 mod strip;
 mod samples;
-mod turn;
 mod filter;
 mod output;
 mod decode;

@@ -1,6 +1,8 @@
 //! Prediction of samples from those around them (RFC 6386 section 12), in place.
 
-use crate::modes::{Mode, Mode4};
+use crate::entropy::modes::{Mode, Mode4};
+
+pub(crate) mod transform;
 
 /// Predicts a square of `SIDE` samples whose first lies at `at`. What is left of it and above it has been decoded, or is what stands
 /// for it beyond the picture's edge; but a mean is taken of what is in the picture (`has_above`, `has_left`).

@@ -4,9 +4,9 @@
 
 use super::edge::{Beside, Line, Smoother};
 use super::{Edges, Strength};
+use crate::filter::transpose as turn;
 use crate::samples::{part, put};
 use crate::strip::{PENDING, Strip};
-use crate::turn;
 
 /// Filters the luma of the macroblock at `at` by the normal filter.
 pub(crate) fn luma(strip: &mut Strip, at: usize, strength: Strength, edges: Edges) {

@@ -1,6 +1,6 @@
 //! Huffman codes (ITU-T T.81, annex C and sections F.2.2.3 to F.2.2.4) as look-up tables.
 
-use crate::bits::{Bits, REFILLED};
+use crate::decode::bit_reader::{Bits, REFILLED};
 use crate::error::Error;
 
 /// Bits that index the table of whole values, and the one that only says how far to go.

@@ -1,8 +1,8 @@
 //! A component on its way to being planes.
 
+use crate::decode::idct::{Dequantizer, Transform};
 use crate::error::Error;
 use crate::header::Header;
-use crate::idct::{Dequantizer, Transform};
 use crate::{Plane, Scale, Scales};
 
 /// Where a component's blocks lie, and the planes that they become.

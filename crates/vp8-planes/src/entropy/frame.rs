@@ -1,13 +1,13 @@
 //! The frame header, in the first partition's beginning (RFC 6386 sections 9.2 to 9.11 and 19.2), and the partitions.
 
 use crate::Incomplete;
-use crate::bools::Bools;
+use crate::entropy::bool_decoder::Bools;
+use crate::entropy::coefficients::Trees;
+use crate::entropy::modes::ModeHeader;
+use crate::entropy::tables::{AC_STEPS, DC_STEPS, DEFAULTS, UPDATES};
 use crate::error::Error;
 use crate::filter::Strength;
 use crate::header::{HEADER_BYTES, Header, Steps};
-use crate::modes::ModeHeader;
-use crate::tables::{AC_STEPS, DC_STEPS, DEFAULTS, UPDATES};
-use crate::tokens::Trees;
 
 /// All that decoding the macroblocks of a frame needs.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 //! Of each block only the coefficients up to the last used one are kept, and where refinements are decoded one bit for
 //! each of the 64 that says whether it has been other than zero: that is all that the codes of a refinement depend on.
 
-use crate::bits::Bits;
+use crate::decode::bit_reader::Bits;
+use crate::decode::huffman::{END, INVALID, OUT_OF_BLOCK, Table};
+use crate::decode::idct::{Dequantizer, Eighth, Half, Quarter, Transform, Whole};
+use crate::decode::scan_script::{Script, band};
 use crate::decode::{Frame, Scan, segments};
 use crate::error::Error;
-use crate::huffman::{END, INVALID, OUT_OF_BLOCK, Table};
-use crate::idct::{Dequantizer, Eighth, Half, Quarter, Transform, Whole};
-use crate::script::{Script, band};
 use crate::segments::marker;
 use crate::{Plane, Scale};
 

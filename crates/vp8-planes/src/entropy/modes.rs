@@ -1,7 +1,7 @@
 //! How each macroblock is predicted (RFC 6386 sections 8, 9.3, 11).
 
-use crate::bools::Bools;
-use crate::tables::MODES_4;
+use crate::entropy::bool_decoder::Bools;
+use crate::entropy::tables::MODES_4;
 
 /// How a square of 16 x 16 or 8 x 8 samples is predicted (section 12.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,9 +1,9 @@
 //! The coefficients of a macroblock (RFC 6386 section 13), dequantized as they are read (section 14.1).
 
-use crate::bools::Bools;
+use crate::entropy::bool_decoder::Bools;
+use crate::entropy::tables::Probabilities;
 use crate::header::Steps;
-use crate::tables::Probabilities;
-use crate::transform::{self, WIDE, WIDE_FROM};
+use crate::predict::transform::{self, WIDE, WIDE_FROM};
 
 /// Where the coefficients lie that come one after the other (section 13).
 const ZIGZAG: [u8; 16] = [0, 1, 4, 8, 5, 2, 3, 6, 9, 12, 13, 10, 7, 11, 14, 15];

@@ -1,11 +1,11 @@
 //! Scans of a sequential frame: whole blocks, straight into the planes (ITU-T T.81, section F.2).
 
-use crate::bits::Bits;
-use crate::component::{Component, Lane};
+use crate::decode::bit_reader::Bits;
+use crate::decode::component::{Component, Lane};
+use crate::decode::huffman::{END, OUT_OF_BLOCK, SHORT_CODES, Table};
+use crate::decode::idct::{Dequantizer, Eighth, Half, Quarter, Transform, Whole};
 use crate::decode::{Frame, Scan, Tables, segments};
 use crate::error::Error;
-use crate::huffman::{END, OUT_OF_BLOCK, SHORT_CODES, Table};
-use crate::idct::{Dequantizer, Eighth, Half, Quarter, Transform, Whole};
 use crate::segments::marker;
 use crate::{Plane, Scale};
 

@@ -9,9 +9,9 @@
 //!   squares (Parseval), so that the samples are off by the root of the sum over the used coefficients, over 8.
 
 use crate::Scale;
+use crate::decode::idct::ZIGZAG;
 use crate::decode::{Frame, Scan, Tables, segments};
 use crate::error::Error;
-use crate::idct::ZIGZAG;
 use crate::segments::marker;
 
 /// A scan, where its data lie, and whether they are needed.

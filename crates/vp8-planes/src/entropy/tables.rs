@@ -366,7 +366,7 @@ pub(crate) const DEFAULTS: Probabilities = [
 ];
 
 /// Probabilities in the tree of a 4 x 4 block's mode, by the modes above and to the left, in the order of
-/// [`Mode4`](crate::modes::Mode4) (section 11.5).
+/// [`Mode4`](crate::entropy::modes::Mode4) (section 11.5).
 pub(crate) const MODES_4: [[[u8; 9]; 10]; 10] = [
     [
         [231, 120, 48, 89, 115, 113, 120, 152, 112],
