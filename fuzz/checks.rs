@@ -134,7 +134,7 @@ fn encoding(format: u8) -> Encoding {
     }
 }
 
-/// Any bytes as a JPEG, at the scales that the first byte says: an error, or planes of the promised sizes.
+/// Decodes arbitrary bytes as a JPEG, at the scales that the first byte selects. Expects an error or planes of the expected size.
 pub fn planes(bytes: &[u8]) {
     use jpeg_planes::{Header, Incomplete, Limits, Options, Scale, Scales, decode};
     let Some((&choice, bytes)) = bytes.split_first() else { return };
@@ -144,36 +144,39 @@ pub fn planes(bytes: &[u8]) {
     let scales = [scale(0), scale(2), scale(4)].map(Scales::from);
     let incomplete = if choice & 64 == 0 { Incomplete::Keep } else { Incomplete::Refuse };
     let tolerance = if choice & 128 == 0 { 0.0 } else { 4.0 };
-    let options = Options { scales, incomplete, limits, tolerance, proceed: &|| true };
+    let options = Options { scales, incomplete, limits, tolerance, should_continue: &|| true };
     let (planes, used) = peak(|| decode(bytes, &header, &options));
     let promised = header.working_bytes(scales);
     assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
     let Ok(planes) = planes else { return };
     for plane in &planes {
-        assert_eq!(Some((plane.width, plane.height)), header.plane_size(plane.component, plane.scale));
+        assert_eq!(Some((plane.width, plane.height)), header.plane_size(plane.component, plane.mode));
     }
 }
 
-/// Any bytes as a frame of VP8, filtered as the first byte says: an error, or planes of the promised sizes for the promised memory; and
-/// where image-webp reads it, what it reads.
+/// Decodes arbitrary bytes as a VP8 frame, with the loop filters that the first byte selects. Expects an error, or planes of the expected size
+/// within the estimated memory, which equal those of image-webp if it accepts the frame.
 pub fn vp8(bytes: &[u8]) {
-    use vp8_planes::{Filter, Header, Incomplete, Limits, Options, decode};
+    use vp8_planes::{Header, Incomplete, Limits, LoopFilter, Options, decode};
     let Some((&choice, bytes)) = bytes.split_first() else { return };
-    let Ok(header) = Header::read(bytes, &Limits { pixels: 1 << 16 }) else { return };
-    let filters = [&[Filter::Full][..], &[Filter::Skip], &[Filter::Skip, Filter::Full]][usize::from(choice % 3)];
+    let limits = Limits { pixels: 1 << 16, ..Limits::default() };
+    let Ok(header) = Header::read(bytes, &limits) else { return };
+    let filters = [&[LoopFilter::Apply][..], &[LoopFilter::Skip], &[LoopFilter::Skip, LoopFilter::Apply]];
+    let filters = filters[usize::from(choice % 3)];
     let incomplete = if choice & 128 == 0 { Incomplete::Keep } else { Incomplete::Refuse };
-    let (planes, used) = peak(|| decode(bytes, &header, filters, &Options { incomplete, proceed: &|| true }));
+    let (planes, used) = peak(|| decode(bytes, &header, filters, &Options { incomplete, should_continue: &|| true }));
     let promised = header.working_bytes(filters.len());
     assert!(used <= promised, "{used} bytes were taken and {promised} promised");
     for plane in planes.iter().flatten() {
         assert_eq!((plane.width, plane.height), header.plane_size(plane.component));
         assert_eq!(plane.data.len() as u64, u64::from(plane.width) * u64::from(plane.height));
     }
-    // No partition can begin with 255, and what follows is whatever a decoder's numbers overflow to.
+    // A partition cannot start with 255. After such a byte the output is undefined.
     let bytes: Vec<u8> = bytes.iter().map(|byte| (*byte).min(254)).collect();
     let Ok(theirs) = image_webp::vp8::Vp8Decoder::decode_frame(&bytes[..]) else { return };
-    let Ok(header) = Header::read(&bytes, &Limits { pixels: 1 << 16 }) else { return };
-    let ours = decode(&bytes, &header, &[Filter::Full], &Options::default()).expect("it is a whole frame");
+    let Ok(header) = Header::read(&bytes, &limits) else { return };
+    let ours =
+        decode(&bytes, &header, &[LoopFilter::Apply], &Options::default()).expect("image-webp accepts the frame");
     let theirs = [(theirs.ybuf, 16, 1), (theirs.ubuf, 8, 2), (theirs.vbuf, 8, 2)];
     for (ours, (theirs, unit, part)) in ours.iter().zip(theirs) {
         let stride = unit * header.width.div_ceil(16) as usize;

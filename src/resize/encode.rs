@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use image::metadata::Orientation;
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
-use jpeg_planes::{PlaneRef, Subsampling};
+use jpeg_planes::{PlaneLayout, PlaneRef};
 
 use super::animation::Loops;
 #[cfg(feature = "avif")]
@@ -92,9 +92,8 @@ pub(super) fn planes(stored: Halved, orientation: Orientation, encoding: Encodin
 fn jpeg(planes: &Halved, quality: Quality) -> Result<Vec<u8>, RenderError> {
     let refs: Vec<_> =
         planes.planes.iter().map(|p| PlaneRef { width: p.width, height: p.height, data: &p.data }).collect();
-    let subsampling = if refs.len() == 1 { Subsampling::Grey } else { Subsampling::Half };
-    jpeg_planes::encode(&refs, subsampling, quality.get())
-        .map_err(|error| RenderError::Encode { reason: error.to_string() })
+    let layout = if refs.len() == 1 { PlaneLayout::Gray } else { PlaneLayout::YCbCr420 };
+    jpeg_planes::encode(&refs, layout, quality.get()).map_err(|error| RenderError::Encode { reason: error.to_string() })
 }
 
 /// Progressive, 4:2:0, with Huffman tables of its own.

@@ -7,7 +7,7 @@
 use std::num::NonZeroU32;
 
 use image::metadata::Orientation;
-use jpeg_planes::{Colour, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Scale, Scales};
+use jpeg_planes::{ColorModel, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Scale, Scales};
 
 use super::colour::Conversion;
 use super::decode::Job;
@@ -67,16 +67,16 @@ fn jpeg_planes(
     let scales = scales(header, jpeg, variants);
     let incomplete = if job.keeps_incomplete() { Incomplete::Keep } else { Incomplete::Refuse };
     let limits = JpegLimits { pixels: job.pixels_max, scans: job.scans_max, ..JpegLimits::default() };
-    let proceed = || job.deadline.is_ahead();
-    let options = Options { scales, incomplete, limits, tolerance: TOLERANCE, proceed: &proceed };
+    let should_continue = || job.deadline.is_ahead();
+    let options = Options { scales, incomplete, limits, tolerance: TOLERANCE, should_continue: &should_continue };
     let planes = jpeg_planes::decode(original, jpeg, &options).map_err(|error| match error {
         jpeg_planes::Error::Cancelled => job.deadline.error(),
         error => RenderError::Damaged { reason: error.to_string() },
     })?;
     let planes = planes.into_iter().map(|plane| Plane {
         component: plane.component,
-        density: density(jpeg, plane.component, plane.scale),
-        serves: density(jpeg, plane.component, plane.scale),
+        density: density(jpeg, plane.component, plane.mode),
+        serves: density(jpeg, plane.component, plane.mode),
         samples: Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data },
     });
     Ok(Planar { planes: Planes { range: Range::Full, planes: planes.collect() }, conversion })
@@ -88,7 +88,7 @@ pub(super) fn jpeg_header(original: &[u8], limits: &Limits) -> Option<JpegHeader
         return None;
     }
     let limits = JpegLimits { pixels: limits.input_pixels, ..JpegLimits::default() };
-    JpegHeader::read(original, &limits).ok().filter(|jpeg| jpeg.colour != Colour::Rgb)
+    JpegHeader::read(original, &limits).ok().filter(|jpeg| jpeg.color_model != ColorModel::Rgb)
 }
 
 /// How its EXIF says that a JPEG is to be turned.
@@ -116,11 +116,11 @@ fn scales(header: &Header, jpeg: &JpegHeader, variants: &[(Geometry, Encoding)])
         }
         // What the crop is found by: not from whatever else is there, or it would depend on the company.
         let (whole, size) = frame.reduced(header.orientation, attention::SIDE);
-        Scales::from(scale).and(smallest_scale(jpeg, n, &whole, size).into())
+        Scales::from(scale).union(smallest_scale(jpeg, n, &whole, size).into())
     };
     [0, 1, 2].map(|n| {
         let scales = variants.iter().map(|variant| of_variant(n, variant));
-        scales.reduce(Scales::and).unwrap_or(Scale::Whole.into())
+        scales.reduce(Scales::union).unwrap_or(Scale::Full.into())
     })
 }
 
@@ -147,7 +147,7 @@ pub(super) fn halves(encoding: Encoding, (width, height): (NonZeroU32, NonZeroU3
 /// The smallest scale that has at least as many samples in the window as the variant is to have.
 fn smallest_scale(jpeg: &JpegHeader, n: usize, window: &Window, size: (NonZeroU32, NonZeroU32)) -> Scale {
     let enough = |scale: &Scale| has_enough(density(jpeg, n, *scale), window, size);
-    Scale::ALL.into_iter().find(enough).unwrap_or(Scale::Whole)
+    Scale::ALL.into_iter().find(enough).unwrap_or(Scale::Full)
 }
 
 /// Samples of component `n` at `scale` that lie on one pixel of the picture, across and down.

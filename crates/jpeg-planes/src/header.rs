@@ -1,92 +1,100 @@
-//! What a JPEG says of itself before its first scan. Nothing is allocated but a few words.
+//! The part of a file before its first scan: size, components, color model, EXIF and ICC segments.
 
 use std::ops::Range;
 
-use crate::error::Error;
-use crate::segments::{Segments, marker};
-use crate::{Limits, Scale, Scales};
+use planes::{Error, Limits};
 
-/// What the three components are.
+use crate::marker;
+use crate::options::{Scale, Scales};
+use crate::segments::{Segment, SegmentReader};
+
+/// The meaning of the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
-    /// One component.
-    Grey,
-    /// Luma and two differences of colour, full range, by the matrix of ITU-R BT.601 (JFIF 1.02; ITU-T T.871).
+pub enum ColorModel {
+    /// One luma component.
+    Gray,
+    /// Full-range luma and two color differences, by the matrix of ITU-R BT.601 (JFIF 1.02; ITU-T T.871).
     YCbCr,
-    /// Red, green and blue as they are (an Adobe marker with transform 0, or components called R, G and B).
+    /// Red, green and blue: the file has an Adobe marker with transform 0, or its components are named R, G and B.
     Rgb,
 }
 
-/// A component's place in the frame.
+/// Sampling factors of a component (ITU-T T.81, section A.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampling {
-    /// Samples a minimum coded unit across, 1 to 4.
+    /// Horizontal factor, 1 to 4.
     pub horizontal: u8,
-    /// Samples a minimum coded unit down, 1 to 4.
+    /// Vertical factor, 1 to 4.
     pub vertical: u8,
 }
 
+/// A component's entry in the frame header.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FrameComponent {
     pub(crate) id: u8,
     pub(crate) sampling: Sampling,
+    /// Index of the quantization table, 0 to 3.
     pub(crate) quantizer: u8,
 }
 
-/// A header that has been read, of a kind that is decoded here.
+/// The parsed header of a file that this crate can decode.
 #[derive(Debug, Clone)]
 pub struct Header {
-    /// In pixels, as stored.
+    /// Stored width in pixels.
     pub width: u32,
-    /// In pixels, as stored.
+    /// Stored height in pixels.
     pub height: u32,
-    /// Whether the frame is progressive rather than sequential.
+    /// True if the frame is progressive rather than sequential.
     pub progressive: bool,
-    /// What the components are.
-    pub colour: Colour,
-    /// Where the TIFF structure of the first EXIF segment lies in the file.
+    /// The meaning of the components.
+    pub color_model: ColorModel,
+    /// Position in the file of the TIFF structure in the first EXIF segment.
     pub exif: Option<Range<usize>>,
-    /// Where the parts of an ICC profile lie in the file, in the order in which they are to be put together (ICC.1,
-    /// annex B.4). Empty where there is none or a part is missing.
+    /// Positions in the file of the parts of the ICC profile, in the order of concatenation (ICC.1, annex B.4). Empty if
+    /// there is no profile or a part is missing.
     pub icc: Vec<Range<usize>>,
     pub(crate) components: Vec<FrameComponent>,
 }
 
 impl Header {
-    /// Reads up to the first scan.
+    /// Reads all segments up to the first scan.
     ///
     /// # Errors
-    /// No JPEG, a kind that is not decoded here (by name), a damaged header, or more pixels or segments than `limits`.
+    /// The data is not a JPEG, uses an unsupported feature, has a damaged header, or exceeds `limits`.
     pub fn read(data: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let mut segments = Segments::of(data, limits.segments)?;
+        let mut segments = SegmentReader::new(data, limits.segments)?;
         let mut frame = None;
-        let mut marks = Marks::default();
+        let mut metadata = AppSegments::default();
         loop {
             let segment = segments.next()?;
-            let offset = segment.start;
             match segment.marker {
                 marker::SOF0 | marker::SOF1 | marker::SOF2 if frame.is_none() => {
-                    frame = Some(frame_header(segment.marker == marker::SOF2, segment.body, limits)?);
+                    frame = Some(FrameHeader::read(&segment, limits)?);
                 }
-                0xC0..=0xC2 => return Err(Error::Damaged("two frames")),
-                0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => return Err(Error::Unsupported(kind(segment.marker))),
+                0xC0..=0xC2 => return Err(Error::Damaged("more than one frame header")),
+                0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                    return Err(Error::Unsupported(unsupported_process(segment.marker)));
+                }
                 marker::SOS => break,
                 marker::EOI => return Err(Error::Truncated),
-                _ => marks.note(segment.marker, segment.body, offset),
+                _ => metadata.read(&segment),
             }
         }
-        let (width, height, progressive, components) = frame.ok_or(Error::Damaged("a scan before its frame"))?;
-        let colour = marks.colour(&components);
-        Ok(Self { width, height, progressive, colour, exif: marks.exif, icc: whole_profile(marks.icc), components })
+        let FrameHeader { width, height, progressive, components } =
+            frame.ok_or(Error::Damaged("a scan before the frame header"))?;
+        let color_model = metadata.color_model(&components);
+        let icc = complete_profile(metadata.icc);
+        Ok(Self { width, height, progressive, color_model, exif: metadata.exif, icc, components })
     }
 
-    /// How many components there are: one or three.
+    /// Number of components: 1 or 3.
     #[must_use]
     pub fn component_count(&self) -> usize {
         self.components.len()
     }
 
-    /// The sampling of a component. One that is alone fills its frame, whatever it says (section A.2.2).
+    /// Sampling factors of a component. A single component always covers its frame, so its factors count as 1 (ITU-T T.81,
+    /// section A.2.2).
     #[must_use]
     pub fn sampling(&self, component: usize) -> Option<Sampling> {
         match self.components.as_slice() {
@@ -95,29 +103,30 @@ impl Header {
         }
     }
 
-    /// The largest sampling factors of the frame.
+    /// The largest horizontal and vertical sampling factors of the frame.
     pub(crate) fn sampling_max(&self) -> (u32, u32) {
         let all = (0..self.components.len()).filter_map(|n| self.sampling(n));
         all.fold((1, 1), |(h, v), s| (h.max(u32::from(s.horizontal)), v.max(u32::from(s.vertical))))
     }
 
-    /// Width and height of a component's plane at `scale`: of what it has at whole size, that part rounded up.
+    /// Width and height of a component's plane at `scale`, both rounded up.
     #[must_use]
     pub fn plane_size(&self, component: usize, scale: Scale) -> Option<(u32, u32)> {
         let sampling = self.sampling(component)?;
         let (h, v) = self.sampling_max();
         let points = scale.points() as u32;
-        let side = |length: u32, own: u8, most: u32| {
-            let whole = (length * u32::from(own)).div_ceil(most);
-            (whole * points).div_ceil(8)
+        // ITU-T T.81, section A.1.1, then the same rounding for the scale.
+        let side = |length: u32, factor: u8, factor_max: u32| {
+            let full = (length * u32::from(factor)).div_ceil(factor_max);
+            (full * points).div_ceil(8)
         };
         Some((side(self.width, sampling.horizontal, h), side(self.height, sampling.vertical, v)))
     }
 
-    /// An upper bound, in bytes, of what [`decode`](crate::decode) allocates at these scales.
+    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode) allocates for these scales.
     #[must_use]
     pub fn working_bytes(&self, scales: [Scales; 3]) -> u64 {
-        // Tables of four destinations of two classes.
+        // Huffman tables of two classes with four destinations each.
         let mut bytes = 8 * 16 * 1024;
         for (n, scales) in (0..self.components.len()).zip(scales) {
             let mut last = 0;
@@ -127,7 +136,7 @@ impl Header {
                 last = last.max(scale.last_coefficient() as u64);
             }
             if self.progressive {
-                // A block's coefficients up to the last used, and its history, for blocks up to the last unit's end.
+                // The stored coefficients and history of each block. The last unit adds up to four blocks of padding.
                 let (w, h) = self.plane_size(n, Scale::Eighth).unwrap_or_default();
                 let blocks = (u64::from(w) + 4) * (u64::from(h) + 4);
                 bytes += blocks * (2 * (last + 1) + 8);
@@ -137,52 +146,59 @@ impl Header {
     }
 }
 
-/// Width, height, progressive, components.
-type Frame = (u32, u32, bool, Vec<FrameComponent>);
-
-fn frame_header(progressive: bool, body: &[u8], limits: &Limits) -> Result<Frame, Error> {
-    let [precision, h1, h0, w1, w0, count, components @ ..] = body else {
-        return Err(Error::Damaged("a short frame header"));
-    };
-    let (height, width) = (u16::from_be_bytes([*h1, *h0]), u16::from_be_bytes([*w1, *w0]));
-    if *precision != 8 {
-        return Err(Error::Unsupported("other than 8 bits a sample"));
-    }
-    if height == 0 {
-        return Err(Error::Unsupported("its height behind its first scan"));
-    }
-    if width == 0 {
-        return Err(Error::Damaged("it has no pixels"));
-    }
-    match count {
-        1 | 3 => {}
-        4 => return Err(Error::Unsupported("four components (CMYK or YCCK)")),
-        _ => return Err(Error::Unsupported("two components, or more than four")),
-    }
-    let (width, height) = (u32::from(width), u32::from(height));
-    if u64::from(width) * u64::from(height) > limits.pixels {
-        return Err(Error::Limit { what: "pixels", max: limits.pixels });
-    }
-    let (entries, rest) = components.as_chunks::<3>();
-    if entries.len() != usize::from(*count) || !rest.is_empty() {
-        return Err(Error::Damaged("a frame header of the wrong length"));
-    }
-    let mut components = Vec::with_capacity(entries.len());
-    for &[id, sampling, quantizer] in entries {
-        let (horizontal, vertical) = (sampling >> 4, sampling & 15);
-        if !(1..=4).contains(&horizontal) || !(1..=4).contains(&vertical) || quantizer > 3 {
-            return Err(Error::Damaged("an impossible component"));
-        }
-        if components.iter().any(|other: &FrameComponent| other.id == id) {
-            return Err(Error::Damaged("two components of one name"));
-        }
-        components.push(FrameComponent { id, sampling: Sampling { horizontal, vertical }, quantizer });
-    }
-    Ok((width, height, progressive, components))
+/// The parameters of a SOF segment (ITU-T T.81, section B.2.2).
+struct FrameHeader {
+    width: u32,
+    height: u32,
+    progressive: bool,
+    components: Vec<FrameComponent>,
 }
 
-/// The processes of table B.1 that are not decoded here.
-fn kind(marker: u8) -> &'static str {
+impl FrameHeader {
+    fn read(segment: &Segment<'_>, limits: &Limits) -> Result<Self, Error> {
+        let [precision, h1, h0, w1, w0, count, entries @ ..] = segment.body else {
+            return Err(Error::Damaged("frame header too short"));
+        };
+        let (height, width) = (u16::from_be_bytes([*h1, *h0]), u16::from_be_bytes([*w1, *w0]));
+        if *precision != 8 {
+            return Err(Error::Unsupported("a sample precision other than 8 bits"));
+        }
+        if height == 0 {
+            return Err(Error::Unsupported("a height given after the first scan (DNL)"));
+        }
+        if width == 0 {
+            return Err(Error::Damaged("zero width"));
+        }
+        match count {
+            1 | 3 => {}
+            4 => return Err(Error::Unsupported("four components (CMYK or YCCK)")),
+            _ => return Err(Error::Unsupported("a component count other than 1, 3 or 4")),
+        }
+        let (width, height) = (u32::from(width), u32::from(height));
+        if u64::from(width) * u64::from(height) > limits.pixels {
+            return Err(Error::Limit { what: "pixels", max: limits.pixels });
+        }
+        let (entries, rest) = entries.as_chunks::<3>();
+        if entries.len() != usize::from(*count) || !rest.is_empty() {
+            return Err(Error::Damaged("wrong frame header length"));
+        }
+        let mut components = Vec::with_capacity(entries.len());
+        for &[id, sampling, quantizer] in entries {
+            let (horizontal, vertical) = (sampling >> 4, sampling & 15);
+            if !(1..=4).contains(&horizontal) || !(1..=4).contains(&vertical) || quantizer > 3 {
+                return Err(Error::Damaged("invalid component parameters"));
+            }
+            if components.iter().any(|other: &FrameComponent| other.id == id) {
+                return Err(Error::Damaged("duplicate component id"));
+            }
+            components.push(FrameComponent { id, sampling: Sampling { horizontal, vertical }, quantizer });
+        }
+        Ok(Self { width, height, progressive: segment.marker == marker::SOF2, components })
+    }
+}
+
+/// Names the coding process of a SOF marker (ITU-T T.81, table B.1) that this crate does not implement.
+fn unsupported_process(marker: u8) -> &'static str {
     match marker {
         0xC3 => "lossless coding",
         0xC5..=0xC7 => "hierarchical coding",
@@ -192,29 +208,39 @@ fn kind(marker: u8) -> &'static str {
     }
 }
 
-/// What the application segments say.
-#[derive(Debug, Default)]
-struct Marks {
-    jfif: bool,
-    adobe_transform: Option<u8>,
-    exif: Option<Range<usize>>,
-    /// Number, count, place.
-    icc: Vec<(u8, u8, Range<usize>)>,
+/// One APP2 segment of an ICC profile.
+#[derive(Debug)]
+struct IccPart {
+    /// Position in the sequence of parts, starting at 1.
+    number: u8,
+    /// Number of parts of the profile.
+    count: u8,
+    range: Range<usize>,
 }
 
-impl Marks {
-    fn note(&mut self, marker: u8, body: &[u8], offset: usize) {
-        let end = offset + body.len();
-        match marker {
-            marker::APP0 if body.starts_with(b"JFIF\0") => self.jfif = true,
+/// The information gathered from the application segments.
+#[derive(Debug, Default)]
+struct AppSegments {
+    has_jfif: bool,
+    adobe_transform: Option<u8>,
+    exif: Option<Range<usize>>,
+    icc: Vec<IccPart>,
+}
+
+impl AppSegments {
+    fn read(&mut self, segment: &Segment<'_>) {
+        let (start, body) = (segment.start, segment.body);
+        let end = start + body.len();
+        match segment.marker {
+            marker::APP0 if body.starts_with(b"JFIF\0") => self.has_jfif = true,
             marker::APP1 if body.starts_with(b"Exif\0") && self.exif.is_none() && body.len() > 6 => {
-                self.exif = Some(offset + 6..end);
+                self.exif = Some(start + 6..end);
             }
             marker::APP2 if body.starts_with(b"ICC_PROFILE\0") => {
-                if let Some([number, count]) = body.get(12..14)
+                if let Some(&[number, count]) = body.get(12..14)
                     && self.icc.len() < 255
                 {
-                    self.icc.push((*number, *count, offset + 14..end));
+                    self.icc.push(IccPart { number, count, range: start + 14..end });
                 }
             }
             marker::APP14 if body.starts_with(b"Adobe") => self.adobe_transform = body.get(11).copied(),
@@ -222,24 +248,24 @@ impl Marks {
         }
     }
 
-    /// As libjpeg decides: JFIF has one colour space, Adobe names it, and else the components' names tell.
-    fn colour(&self, components: &[FrameComponent]) -> Colour {
+    /// Follows libjpeg: JFIF implies YCbCr, an Adobe segment names the transform, and otherwise the component ids decide.
+    fn color_model(&self, components: &[FrameComponent]) -> ColorModel {
         let named_rgb = components.iter().map(|component| component.id).eq(*b"RGB");
-        match (components.len(), self.jfif, self.adobe_transform) {
-            (1, ..) => Colour::Grey,
-            (_, true, _) => Colour::YCbCr,
-            (_, false, Some(0)) => Colour::Rgb,
-            (_, false, None) if named_rgb => Colour::Rgb,
-            _ => Colour::YCbCr,
+        match (components.len(), self.has_jfif, self.adobe_transform) {
+            (1, ..) => ColorModel::Gray,
+            (_, true, _) => ColorModel::YCbCr,
+            (_, false, Some(0)) => ColorModel::Rgb,
+            (_, false, None) if named_rgb => ColorModel::Rgb,
+            _ => ColorModel::YCbCr,
         }
     }
 }
 
-/// The parts in their order, if they are all there.
-fn whole_profile(mut parts: Vec<(u8, u8, Range<usize>)>) -> Vec<Range<usize>> {
-    parts.sort_by_key(|(number, ..)| *number);
-    let count = parts.len();
-    let whole =
-        parts.iter().zip(1..).all(|((number, of, _), n)| usize::from(*number) == n && usize::from(*of) == count);
-    if whole { parts.into_iter().map(|(.., place)| place).collect() } else { Vec::new() }
+/// The ranges of all parts in sequence, or an empty list if a part is missing.
+fn complete_profile(mut parts: Vec<IccPart>) -> Vec<Range<usize>> {
+    parts.sort_by_key(|part| part.number);
+    let total = parts.len();
+    let is_complete =
+        parts.iter().zip(1..).all(|(part, n)| usize::from(part.number) == n && usize::from(part.count) == total);
+    if is_complete { parts.into_iter().map(|part| part.range).collect() } else { Vec::new() }
 }

@@ -1,6 +1,6 @@
-//! Files changed at random: an error or planes of the promised size, never a panic.
+//! Decoding mutated and truncated files gives an error or planes of the expected size, and never panics.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use jpeg_planes::{Header, Incomplete, Limits, Options, Scale, decode};
@@ -26,7 +26,7 @@ fn files() -> Vec<Vec<u8>> {
     files
 }
 
-/// A linear congruential generator (Numerical Recipes): the same mutations on every run.
+/// A linear congruential generator (constants from Numerical Recipes), so that every run makes the same mutations.
 struct Random(u32);
 
 impl Random {
@@ -41,7 +41,7 @@ fn check(bytes: &[u8]) {
     for scale in Scale::ALL {
         for (incomplete, tolerance) in [(Incomplete::Refuse, 4.0), (Incomplete::Keep, 0.0)] {
             let options =
-                Options { scales: [scale.into(); 3], incomplete, limits: LIMITS, tolerance, proceed: &|| true };
+                Options { scales: [scale.into(); 3], incomplete, limits: LIMITS, tolerance, should_continue: &|| true };
             let Ok(planes) = decode(bytes, &header, &options) else { continue };
             for (n, plane) in planes.iter().enumerate() {
                 assert_eq!(Some((plane.width, plane.height)), header.plane_size(n, scale));
@@ -52,7 +52,7 @@ fn check(bytes: &[u8]) {
 }
 
 #[test]
-fn mutated_files_never_panic() {
+fn mutated_files_do_not_panic() {
     let mut random = Random(1);
     for file in files() {
         for _ in 0..300 {
@@ -72,7 +72,7 @@ fn mutated_files_never_panic() {
 }
 
 #[test]
-fn files_cut_anywhere_never_panic() {
+fn truncated_files_do_not_panic() {
     for file in files().iter().step_by(3) {
         for end in (0..file.len()).step_by(7) {
             check(&file[..end]);

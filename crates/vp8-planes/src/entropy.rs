@@ -1,7 +1,7 @@
-//! Reading a frame: its header, the modes and the coefficients.
+//! Reads the bitstream of a frame: its header, the prediction modes and the coefficients.
 
 pub(crate) mod bool_decoder;
 pub(crate) mod coefficients;
 pub(crate) mod frame;
 pub(crate) mod modes;
-mod tables;
+pub(crate) mod tables;

@@ -1,41 +1,40 @@
-//! What a frame says of itself in its first ten bytes. Nothing is allocated.
+//! The first ten bytes of a frame: frame tag, start code and size. Reading them allocates no memory.
 
-use crate::Limits;
-use crate::error::Error;
+use planes::{Error, Limits};
 
-/// A header that has been read, of a frame that is decoded here.
+/// The parsed header of a frame that this crate can decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// In pixels, 1 to 16,383.
+    /// Width in pixels, 1 to 16,383.
     pub width: u32,
-    /// In pixels, 1 to 16,383.
+    /// Height in pixels, 1 to 16,383.
     pub height: u32,
-    /// Bytes of the partition that has the modes.
+    /// Size in bytes of the first partition, which contains the frame header and the prediction modes.
     pub(crate) first_partition: usize,
 }
 
-/// Bytes of what [`Header::read`] reads.
+/// Number of bytes that [`Header::read`] reads.
 pub(crate) const HEADER_BYTES: usize = 10;
 
 impl Header {
-    /// Reads the frame tag, the start code and the size (RFC 6386 section 9.1). The bits that ask for a picture to be shown larger
-    /// are passed over, as RFC 9649 section 2.5 has it.
+    /// Reads the frame tag, the start code and the size (RFC 6386, section 9.1). The upscaling bits are ignored, as RFC 9649,
+    /// section 2.5 requires.
     ///
     /// # Errors
-    /// No key frame of VP8, or more pixels than `limits`.
+    /// The data is not a VP8 key frame, or has more pixels than `limits.pixels`.
     pub fn read(data: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let &[a, b, c, 0x9D, 0x01, 0x2A, w0, w1, h0, h1] = data.first_chunk::<HEADER_BYTES>().ok_or(Error::NotVp8)?
-        else {
-            return Err(Error::NotVp8);
+        let wrong_format = Error::WrongFormat("VP8 key frame");
+        let Some(&[t0, t1, t2, 0x9D, 0x01, 0x2A, w0, w1, h0, h1]) = data.first_chunk::<HEADER_BYTES>() else {
+            return Err(wrong_format);
         };
-        let tag = u32::from_le_bytes([a, b, c, 0]);
+        let tag = u32::from_le_bytes([t0, t1, t2, 0]);
         if tag & 1 != 0 {
-            return Err(Error::Unsupported("made of another frame"));
+            return Err(Error::Unsupported("a frame predicted from another frame"));
         }
         let side = |bytes| u32::from(u16::from_le_bytes(bytes) & 0x3FFF);
         let (width, height) = (side([w0, w1]), side([h0, h1]));
         if width == 0 || height == 0 {
-            return Err(Error::Damaged("it has no pixels"));
+            return Err(Error::Damaged("zero width or height"));
         }
         if u64::from(width) * u64::from(height) > limits.pixels {
             return Err(Error::Limit { what: "pixels", max: limits.pixels });
@@ -43,36 +42,28 @@ impl Header {
         Ok(Self { width, height, first_partition: (tag >> 5) as usize })
     }
 
-    /// Macroblocks of 16 x 16 pixels, across and down.
+    /// Columns and rows of macroblocks of 16 x 16 pixels.
     pub(crate) fn macroblocks(&self) -> (usize, usize) {
         (self.width.div_ceil(16) as usize, self.height.div_ceil(16) as usize)
     }
 
-    /// Width and height of a plane: Y (0) has the picture's size, U (1) and V (2) half of it, each side rounded up.
+    /// Width and height of a plane: Y (0) has the size of the image, U (1) and V (2) half of it, rounded up.
     #[must_use]
     pub fn plane_size(&self, component: usize) -> (u32, u32) {
-        let part = if component == 0 { 1 } else { 2 };
-        (self.width.div_ceil(part), self.height.div_ceil(part))
+        let divisor = if component == 0 { 1 } else { 2 };
+        (self.width.div_ceil(divisor), self.height.div_ceil(divisor))
     }
 
-    /// An upper bound, in bytes, of what [`decode`](crate::decode) allocates for planes that are filtered in this many ways.
+    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode) allocates for this number of loop filter settings.
     #[must_use]
-    pub fn working_bytes(&self, ways: usize) -> u64 {
+    pub fn working_bytes(&self, filter_count: usize) -> u64 {
         let size = |component| {
             let (width, height) = self.plane_size(component);
             u64::from(width) * u64::from(height)
         };
-        let planes = ways as u64 * (size(0) + size(1) + size(2));
-        // Lines of a row of macroblocks with those above, modes, and what the neighbours had; margins and tables.
-        let (across, _) = self.macroblocks();
-        planes + (across as u64 + 2) * 1024 + 16 * 1024
+        let planes = filter_count as u64 * (size(0) + size(1) + size(2));
+        // Per column: the strips, modes and contexts of a row of macroblocks. Constant: margins and tables.
+        let (columns, _) = self.macroblocks();
+        planes + (columns as u64 + 2) * 1024 + 16 * 1024
     }
-}
-
-/// Steps of one segment's quantizers, of DC and of the others (section 14.1).
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Steps {
-    pub(crate) luma: [i32; 2],
-    pub(crate) dcs: [i32; 2],
-    pub(crate) chroma: [i32; 2],
 }

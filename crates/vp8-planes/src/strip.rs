@@ -1,25 +1,26 @@
-//! The lines of a plane that decoding needs at once: those of one row of macroblocks, and what is above them.
+//! The lines of a plane that decoding needs at a time: one row of macroblocks and the lines above it.
 
-/// Samples left and right of the picture: one on the left that predictions take for the picture's, and on the right four.
+use crate::samples::BlockAddress;
+
+/// Padding on both sides of a line. Prediction reads one sample to the left of the image and four to the right.
 pub(crate) const MARGIN: usize = 16;
 
-/// Lines above the row that the loop filter still looks at or changes, as it has left them.
+/// Lines above the row that the loop filter still reads or changes. They are stored filtered.
 pub(crate) const PENDING: usize = 4;
 
-/// What stands for samples above the picture (RFC 6386 section 12.2).
+/// Value of samples above the image (RFC 6386, section 12.2).
 const ABOVE: u8 = 127;
 
-/// What stands for samples to the left of the picture.
+/// Value of samples to the left of the image (RFC 6386, section 12.2).
 const LEFT: u8 = 129;
 
-/// Lines of one plane: [`PENDING`] filtered ones, the one above the row as it was before filtering, which predictions are made
-/// of, and the row itself.
+/// Lines of one plane: [`PENDING`] filtered lines, the unfiltered line above the row, from which the row is predicted, and the row itself.
 #[derive(Debug)]
 pub(crate) struct Strip {
     pub(crate) samples: Vec<u8>,
-    /// Samples from one line to the next.
+    /// Distance between the samples of adjacent lines.
     pub(crate) stride: usize,
-    /// Lines of a row of macroblocks: 16, or 8 of chroma.
+    /// Lines per row of macroblocks: 16 for luma, 8 for chroma.
     pub(crate) side: usize,
 }
 
@@ -32,33 +33,34 @@ impl Strip {
         strip
     }
 
+    /// Start of the unfiltered line above the row.
     fn above(&self) -> usize {
         PENDING * self.stride
     }
 
-    /// Where the first sample of a macroblock lies.
-    pub(crate) fn place(&self, column: usize) -> usize {
-        (PENDING + 1) * self.stride + MARGIN + column * self.side
+    /// Address of the macroblock in a column.
+    pub(crate) fn macroblock(&self, column: usize) -> BlockAddress {
+        BlockAddress { start: (PENDING + 1) * self.stride + MARGIN + column * self.side, stride: self.stride }
     }
 
-    /// Makes the last line of the row, before it is filtered, the one above the next.
+    /// Copies the last line of the row to the line above the next row. Must be called before the row is filtered.
     pub(crate) fn keep_unfiltered(&mut self) {
         let (above, last) = (self.above(), (PENDING + self.side) * self.stride);
         self.samples.copy_within(last..last + self.stride, above);
-        // Left of the picture, and right of it, where blocks look beyond the last macroblock.
+        // Subblocks of the last macroblock read beyond the right edge.
         let (margins, end) = (above + MARGIN, above + self.stride - MARGIN);
         self.samples[above..margins].fill(LEFT);
         let corner = self.samples[end - 1];
         self.samples[end..end + MARGIN].fill(corner);
     }
 
-    /// Makes the last lines of the row those above the next, when it has been filtered.
+    /// Copies the last lines of the row to the pending lines of the next row. Must be called after the row is filtered.
     pub(crate) fn keep_filtered(&mut self) {
         let last = (1 + self.side) * self.stride;
         self.samples.copy_within(last..last + PENDING * self.stride, 0);
     }
 
-    /// Lines of the row from `first` on, `width` samples each; those above it are negative.
+    /// Lines of `width` samples, starting at line `first` of the row. Negative numbers are pending lines.
     pub(crate) fn lines(&self, first: isize, width: usize) -> impl Iterator<Item = &[u8]> {
         let first = first + if first < 0 { PENDING as isize } else { PENDING as isize + 1 };
         let above = self.above() / self.stride;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use vp8_planes::{Filter, Header as Vp8Header, Incomplete, Limits as Vp8Limits, Options};
+use vp8_planes::{Header as Vp8Header, Incomplete, Limits as Vp8Limits, LoopFilter, Options};
 
 use super::Planar;
 use crate::resize::colour::Conversion;
@@ -25,7 +25,7 @@ pub(in crate::resize) fn header(original: &[u8], size: (u32, u32), limits: &Limi
     if limits.finish.linear_light {
         return None;
     }
-    let limits = Vp8Limits { pixels: limits.input_pixels };
+    let limits = Vp8Limits { pixels: limits.input_pixels, ..Vp8Limits::default() };
     let header = Vp8Header::read(riff::frame(original)?, &limits).ok()?;
     ((header.width, header.height) == size).then_some(header)
 }
@@ -45,8 +45,8 @@ pub(super) fn planes(
     job: &Job,
 ) -> Result<Planar, RenderError> {
     let incomplete = if job.keeps_incomplete() { Incomplete::Keep } else { Incomplete::Refuse };
-    let proceed = || job.deadline.is_ahead();
-    let options = Options { incomplete, proceed: &proceed };
+    let should_continue = || job.deadline.is_ahead();
+    let options = Options { incomplete, should_continue: &should_continue };
     let frame = riff::frame(original).unwrap_or_default();
     let planes = vp8_planes::decode(frame, vp8, &filters(header, variants), &options).map_err(|error| match error {
         vp8_planes::Error::Cancelled => job.deadline.error(),
@@ -55,7 +55,7 @@ pub(super) fn planes(
     let planes = planes.into_iter().map(|plane| Plane {
         component: plane.component,
         density: if plane.component == 0 { (1.0, 1.0) } else { (0.5, 0.5) },
-        serves: serves(plane.filter),
+        serves: serves(plane.mode),
         samples: Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data },
     });
     let planes = Planes { range: Range::Limited, planes: planes.collect() };
@@ -63,17 +63,17 @@ pub(super) fn planes(
 }
 
 /// Samples that a variant may have for one pixel of the picture, across and down.
-fn serves(filter: Filter) -> (f64, f64) {
+fn serves(filter: LoopFilter) -> (f64, f64) {
     match filter {
-        Filter::Skip => (1.0 / UNSMOOTHED_FROM, 1.0 / UNSMOOTHED_FROM),
-        Filter::Full => (1.0, 1.0),
+        LoopFilter::Skip => (1.0 / UNSMOOTHED_FROM, 1.0 / UNSMOOTHED_FROM),
+        LoopFilter::Apply => (1.0, 1.0),
     }
 }
 
 /// In which ways the planes are filtered that the variants are made of, in the order in which they serve.
-fn filters(header: &Header, variants: &[(Geometry, Encoding)]) -> Vec<Filter> {
+fn filters(header: &Header, variants: &[(Geometry, Encoding)]) -> Vec<LoopFilter> {
     let of_size = |window: &Window, size: (NonZeroU32, NonZeroU32)| {
-        if has_enough(serves(Filter::Skip), window, size) { Filter::Skip } else { Filter::Full }
+        if has_enough(serves(LoopFilter::Skip), window, size) { LoopFilter::Skip } else { LoopFilter::Apply }
     };
     let of_variant = |(geometry, _): &(Geometry, Encoding)| {
         let frame = Frame::new(header.oriented_size(), *geometry);
@@ -83,6 +83,6 @@ fn filters(header: &Header, variants: &[(Geometry, Encoding)]) -> Vec<Filter> {
         let is_smart = matches!(geometry, Geometry::Crop { region: Region::Smart, .. });
         [Some(of_size(&window, size)), is_smart.then(|| of_size(&whole.0, whole.1))]
     };
-    let wanted: Vec<Filter> = variants.iter().flat_map(of_variant).flatten().collect();
-    [Filter::Skip, Filter::Full].into_iter().filter(|filter| wanted.contains(filter)).collect()
+    let wanted: Vec<LoopFilter> = variants.iter().flat_map(of_variant).flatten().collect();
+    [LoopFilter::Skip, LoopFilter::Apply].into_iter().filter(|filter| wanted.contains(filter)).collect()
 }

@@ -1,17 +1,21 @@
-//! Scans of a sequential frame: whole blocks, straight into the planes (ITU-T T.81, section F.2).
+//! Decodes the scans of a sequential frame, block by block into the planes (ITU-T T.81, section F.2).
 
-use crate::decode::bit_reader::Bits;
-use crate::decode::component::{Component, Lane};
-use crate::decode::huffman::{END, OUT_OF_BLOCK, SHORT_CODES, Table};
-use crate::decode::idct::{Dequantizer, Eighth, Half, Quarter, Transform, Whole};
-use crate::decode::{Frame, Scan, Tables, segments};
-use crate::error::Error;
-use crate::segments::marker;
-use crate::{Plane, Scale};
+use planes::Error;
 
-/// Decodes scans until every component has had one.
-pub(crate) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
-    let mut segments = segments(frame)?;
+use crate::decode::bit_reader::BitReader;
+use crate::decode::component::{BlockGrid, BlockPosition, Component, store_block};
+use crate::decode::frame::Frame;
+use crate::decode::huffman::{END, HuffmanTable, INVALID_CODE, MISSING_TABLE, OUT_OF_BLOCK, SHORT_CODES};
+use crate::decode::idct::{Dequantizer, Eighth, Full, Half, InverseDct, Quarter};
+use crate::decode::restart::RestartCounter;
+use crate::decode::scan::{Scan, ScanComponent};
+use crate::decode::tables::Tables;
+use crate::marker;
+use crate::options::{Plane, Scale};
+
+/// Decodes scans until each component has had one.
+pub(super) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
+    let mut segments = frame.segments()?;
     let mut missing = vec![true; frame.components.len()];
     let mut scans = 0;
     while missing.contains(&true) {
@@ -29,8 +33,8 @@ pub(crate) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
             return Err(Error::Limit { what: "scans", max: u64::from(frame.options.limits.scans) });
         }
         let scan = Scan::read(segment.body, frame.header)?;
-        for (component, ..) in &scan.components {
-            missing[*component] = false;
+        for component in &scan.components {
+            missing[component.index] = false;
         }
         let end = decode_scan(frame, &scan, segments.position())?;
         if missing.contains(&true) {
@@ -40,39 +44,40 @@ pub(crate) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Decodes a scan whose data begin at `position`, and says where it ended.
+/// Decodes the scan whose data starts at `position`, and returns the position after it.
 fn decode_scan(frame: &mut Frame<'_>, scan: &Scan, position: usize) -> Result<usize, Error> {
-    let lanes = lanes(frame, scan)?;
-    let (across, down) = match lanes.as_slice() {
-        [lane] => frame.components[lane.component].blocks,
+    let mut tables = std::mem::take(&mut frame.tables);
+    prepare_skipping(frame, scan, &mut tables);
+    let mut decoders = scan
+        .components
+        .iter()
+        .map(|component| ComponentDecoder::new(frame, component, &tables))
+        .collect::<Result<Vec<_>, _>>()?;
+    let is_interleaved = decoders.len() > 1;
+    let BlockGrid { columns, rows } = match decoders.as_slice() {
+        [decoder] => frame.components[decoder.index].blocks,
         _ => frame.units(),
     };
-    let restart_interval = frame.tables.restart_interval;
-    let tables = std::mem::take(&mut frame.tables);
-    let tables_of: Vec<_> = lanes.iter().map(|lane| tables_of(&tables, lane)).collect::<Result<_, _>>()?;
-    let mut predictions = [0; 3];
-    let mut bits = Bits::new(frame.data, position);
-    let (mut left, mut restarts) = (restart_interval, 0_u8);
-    for row in 0..down {
-        frame.proceed()?;
-        for column in 0..across {
-            if restart_interval > 0 && left == 0 {
-                bits.restart(restarts)?;
-                (left, restarts, predictions) = (restart_interval, (restarts + 1) & 7, [0; 3]);
+    let mut bits = BitReader::new(frame.data, position);
+    let mut restarts = RestartCounter::new(tables.restart_interval);
+    for row in 0..rows {
+        frame.check_cancelled()?;
+        for column in 0..columns {
+            if restarts.begin_unit(&mut bits)? {
+                decoders.iter_mut().for_each(|decoder| decoder.prediction = 0);
             }
-            left = left.wrapping_sub(1);
-            for ((lane, (dc, ac)), prediction) in lanes.iter().zip(&tables_of).zip(&mut predictions) {
-                let component = &mut frame.components[lane.component];
-                let (wide, high) = if lanes.len() == 1 { (1, 1) } else { component.unit };
-                for y in 0..high {
-                    for x in 0..wide {
-                        let place = (column * wide + x, row * high + y);
-                        bits = decode_block(bits, lane, dc, ac, prediction, component, place)?;
+            for decoder in &mut decoders {
+                let component = &mut frame.components[decoder.index];
+                let unit = if is_interleaved { component.unit } else { BlockGrid { columns: 1, rows: 1 } };
+                for y in 0..unit.rows {
+                    for x in 0..unit.columns {
+                        let position = BlockPosition { column: column * unit.columns + x, row: row * unit.rows + y };
+                        bits = decode_block(bits, decoder, component, position)?;
                     }
                 }
             }
         }
-        if bits.overrun() {
+        if bits.has_overrun() {
             return Err(Error::Truncated);
         }
     }
@@ -80,131 +85,143 @@ fn decode_scan(frame: &mut Frame<'_>, scan: &Scan, position: usize) -> Result<us
     Ok(bits.position())
 }
 
-fn lanes(frame: &mut Frame<'_>, scan: &Scan) -> Result<Vec<Lane>, Error> {
-    let mut lanes = Vec::with_capacity(scan.components.len());
-    for &(component, dc_table, ac_table) in &scan.components {
-        let quantizer = usize::from(frame.header.components[component].quantizer);
-        let quantizers = frame.tables.quantizers[quantizer].ok_or(Error::Damaged("a quantization table is missing"))?;
-        if frame.components[component].last_coefficient() < 63
-            && let Some(table) = &mut frame.tables.ac[ac_table]
+/// Builds the skip tables of components that do not use all coefficients.
+fn prepare_skipping(frame: &Frame<'_>, scan: &Scan, tables: &mut Tables) {
+    for component in &scan.components {
+        if frame.components[component.index].last_coefficient() < 63
+            && let Some(table) = &mut tables.ac[component.ac_table]
         {
-            table.prepare_to_skip();
+            table.prepare_skipping();
         }
-        let planes = &frame.components[component].planes;
-        let dequantizers = planes.iter().map(|plane| Dequantizer::new(&quantizers, plane.scale)).collect();
-        lanes.push(Lane { component, dequantizers, dc_table, ac_table });
     }
-    Ok(lanes)
 }
 
-fn tables_of<'a>(tables: &'a Tables, lane: &Lane) -> Result<(&'a Table, &'a Table), Error> {
-    let missing = Error::Damaged("a Huffman table is missing");
-    let dc = tables.dc[lane.dc_table].as_ref().ok_or(missing.clone())?;
-    let ac = tables.ac[lane.ac_table].as_ref().ok_or(missing)?;
-    Ok((dc, ac))
+/// The decoding state of one component in a scan.
+struct ComponentDecoder<'t> {
+    /// Index of the component in the frame.
+    index: usize,
+    dc: &'t HuffmanTable,
+    ac: &'t HuffmanTable,
+    /// One dequantizer per plane.
+    dequantizers: Vec<Dequantizer>,
+    /// DC value of the preceding block.
+    prediction: i32,
 }
 
-/// One block: its difference of DC, its coefficients as far as they are used, and the codes of the others passed over.
+impl<'t> ComponentDecoder<'t> {
+    fn new(frame: &Frame<'_>, component: &ScanComponent, tables: &'t Tables) -> Result<Self, Error> {
+        let index = component.index;
+        let quantizer = usize::from(frame.header.components[index].quantizer);
+        let quantizers = tables.quantizers[quantizer].ok_or(Error::Damaged("missing quantization table"))?;
+        let planes = &frame.components[index].planes;
+        Ok(Self {
+            index,
+            dc: tables.dc[component.dc_table].as_ref().ok_or(MISSING_TABLE)?,
+            ac: tables.ac[component.ac_table].as_ref().ok_or(MISSING_TABLE)?,
+            dequantizers: planes.iter().map(|plane| Dequantizer::new(&quantizers, plane.mode)).collect(),
+            prediction: 0,
+        })
+    }
+}
+
+/// Decodes one block into all planes of its component.
 #[inline(always)]
 fn decode_block<'a>(
-    bits: Bits<'a>,
-    lane: &Lane,
-    dc: &Table,
-    ac: &Table,
-    prediction: &mut i32,
+    bits: BitReader<'a>,
+    decoder: &mut ComponentDecoder<'_>,
     component: &mut Component,
-    place: (usize, usize),
-) -> Result<Bits<'a>, Error> {
-    let block = Block { bits, dc, ac, prediction };
-    match (component.planes.as_mut_slice(), lane.dequantizers.as_slice()) {
-        ([plane], [dequantizer]) => match plane.scale {
-            Scale::Eighth => block.one::<Eighth, 1, 2>(dequantizer, plane, place),
-            Scale::Quarter => block.one::<Quarter, 2, 8>(dequantizer, plane, place),
-            Scale::Half => block.one::<Half, 4, 32>(dequantizer, plane, place),
-            Scale::Whole => block.one::<Whole, 8, 64>(dequantizer, plane, place),
+    position: BlockPosition,
+) -> Result<BitReader<'a>, Error> {
+    let ComponentDecoder { dc, ac, prediction, .. } = decoder;
+    let block = BlockDecoder { bits, dc, ac, prediction };
+    match (component.planes.as_mut_slice(), decoder.dequantizers.as_slice()) {
+        ([plane], [dequantizer]) => match plane.mode {
+            Scale::Eighth => block.decode_one::<Eighth, 1, 2>(dequantizer, plane, position),
+            Scale::Quarter => block.decode_one::<Quarter, 2, 8>(dequantizer, plane, position),
+            Scale::Half => block.decode_one::<Half, 4, 32>(dequantizer, plane, position),
+            Scale::Full => block.decode_one::<Full, 8, 64>(dequantizer, plane, position),
         },
-        (planes, dequantizers) => block.several(dequantizers, planes, place),
+        (planes, dequantizers) => block.decode_several(dequantizers, planes, position),
     }
 }
 
-/// A block that is about to be read.
-struct Block<'a, 'b> {
-    bits: Bits<'a>,
-    dc: &'b Table,
-    ac: &'b Table,
+/// The input of one block.
+struct BlockDecoder<'a, 'b> {
+    bits: BitReader<'a>,
+    dc: &'b HuffmanTable,
+    ac: &'b HuffmanTable,
     prediction: &'b mut i32,
 }
 
-impl<'a> Block<'a, '_> {
+impl<'a> BlockDecoder<'a, '_> {
     #[inline(always)]
-    fn one<T: Transform<N, SIZE>, const N: usize, const SIZE: usize>(
+    fn decode_one<T: InverseDct<N, SIZE>, const N: usize, const SIZE: usize>(
         self,
         dequantizer: &Dequantizer,
         plane: &mut Plane,
-        place: (usize, usize),
-    ) -> Result<Bits<'a>, Error> {
+        position: BlockPosition,
+    ) -> Result<BitReader<'a>, Error> {
         let mut block = [0.0; SIZE];
         let last = const { T::SCALE.last_coefficient() as u32 };
-        let bits = self.read(last, |k, value| dequantizer.put(&mut block, k as usize, value as f32))?;
-        plane.put::<T, N, SIZE>(&block, place);
+        let bits = self.read(last, |k, value| dequantizer.store(&mut block, k as usize, value as f32))?;
+        store_block::<T, N, SIZE>(plane, &block, position);
         Ok(bits)
     }
 
-    /// What is read once becomes a block for each plane, exactly as if it were the only one.
+    /// Reads the coefficients once and transforms them for each plane. The samples equal those of [`Self::decode_one`].
     #[inline(never)]
-    fn several(
+    fn decode_several(
         self,
         dequantizers: &[Dequantizer],
         planes: &mut [Plane],
-        place: (usize, usize),
-    ) -> Result<Bits<'a>, Error> {
-        let mut values = Values { values: [0; 64], used: 0 };
-        let last = planes.iter().map(|plane| plane.scale.last_coefficient()).max().unwrap_or(0) as u32;
+        position: BlockPosition,
+    ) -> Result<BitReader<'a>, Error> {
+        let mut values = BlockValues { values: [0; 64], mask: 0 };
+        let last = planes.iter().map(|plane| plane.mode.last_coefficient()).max().unwrap_or(0) as u32;
         let bits = self.read(last, |k, value| values.set(k, value))?;
         for (dequantizer, plane) in dequantizers.iter().zip(planes) {
-            match plane.scale {
-                Scale::Eighth => values.put::<Eighth, 1, 2>(dequantizer, plane, place),
-                Scale::Quarter => values.put::<Quarter, 2, 8>(dequantizer, plane, place),
-                Scale::Half => values.put::<Half, 4, 32>(dequantizer, plane, place),
-                Scale::Whole => values.put::<Whole, 8, 64>(dequantizer, plane, place),
+            match plane.mode {
+                Scale::Eighth => values.store::<Eighth, 1, 2>(dequantizer, plane, position),
+                Scale::Quarter => values.store::<Quarter, 2, 8>(dequantizer, plane, position),
+                Scale::Half => values.store::<Half, 4, 32>(dequantizer, plane, position),
+                Scale::Full => values.store::<Full, 8, 64>(dequantizer, plane, position),
             }
         }
         Ok(bits)
     }
 
-    /// Reads all of the block, and gives its values up to coefficient `last`, and perhaps one behind it, to `put`.
+    /// Reads the whole block and passes its values up to zigzag index `last` to `store`. It may pass one later value.
     #[inline(always)]
-    fn read(self, last: u32, mut put: impl FnMut(u32, i32)) -> Result<Bits<'a>, Error> {
+    fn read(self, last: u32, mut store: impl FnMut(u32, i32)) -> Result<BitReader<'a>, Error> {
         let Self { mut bits, dc, ac, prediction } = self;
         bits.refill();
         let (step, difference) = dc.next(&mut bits);
         if step != 1 {
-            return Err(Error::Damaged("a code that is none"));
+            return Err(INVALID_CODE);
         }
         *prediction = prediction.wrapping_add(difference);
-        put(0, *prediction);
+        store(0, *prediction);
         let mut k = 0;
         'used: while k < last {
             bits.refill();
-            // So many short codes with their values take no more bits than have been made available.
             for _ in 0..SHORT_CODES {
                 let Some((step, value)) = ac.next_short(&mut bits) else {
                     bits.refill();
                     let (step, value) = ac.next(&mut bits);
                     k += step;
                     if k <= 63 {
-                        put(k, value);
+                        store(k, value);
                     }
                     continue 'used;
                 };
                 k += step;
                 if k >= last {
                     if k <= 63 {
-                        put(k, value);
+                        store(k, value);
                     }
                     break 'used;
                 }
-                put(k, value);
+                store(k, value);
             }
         }
         if k < 63 {
@@ -216,33 +233,33 @@ impl<'a> Block<'a, '_> {
     }
 }
 
-/// A block's values by zigzag index, and a bit for each that is other than zero.
-struct Values {
+/// The coefficients of a block by zigzag index, and a bit mask of those that were set.
+struct BlockValues {
     values: [i32; 64],
-    used: u64,
+    mask: u64,
 }
 
-impl Values {
+impl BlockValues {
     #[inline(always)]
     fn set(&mut self, k: u32, value: i32) {
         self.values[k as usize & 63] = value;
-        self.used |= 1 << (k & 63);
+        self.mask |= 1 << (k & 63);
     }
 
     #[inline(always)]
-    fn put<T: Transform<N, SIZE>, const N: usize, const SIZE: usize>(
+    fn store<T: InverseDct<N, SIZE>, const N: usize, const SIZE: usize>(
         &self,
         dequantizer: &Dequantizer,
         plane: &mut Plane,
-        place: (usize, usize),
+        position: BlockPosition,
     ) {
         let mut block = [0.0; SIZE];
-        let mut used = self.used & const { u64::MAX >> (63 - T::SCALE.last_coefficient()) };
-        while used != 0 {
-            let k = used.trailing_zeros() as usize;
-            used &= used - 1;
-            dequantizer.put(&mut block, k, self.values[k & 63] as f32);
+        let mut remaining = self.mask & const { u64::MAX >> (63 - T::SCALE.last_coefficient()) };
+        while remaining != 0 {
+            let k = remaining.trailing_zeros() as usize;
+            remaining &= remaining - 1;
+            dequantizer.store(&mut block, k, self.values[k & 63] as f32);
         }
-        plane.put::<T, N, SIZE>(&block, place);
+        store_block::<T, N, SIZE>(plane, &block, position);
     }
 }

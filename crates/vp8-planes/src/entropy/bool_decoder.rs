@@ -1,42 +1,41 @@
-//! The boolean entropy decoder (RFC 6386 section 7), which reads seven bytes at a time.
+//! The boolean entropy decoder (RFC 6386, section 7). It reads seven bytes at a time.
 
-use crate::error::Error;
+use planes::Error;
 
-/// Bits of one partition, each decoded by the probability that it is 0.
+/// Decodes the bits of one partition. Each bit has a probability of being 0.
 ///
-/// It is small and goes by value into the loops that read coefficients, so that it stays in registers there.
+/// The type is small and `Copy`, so that the loops that read coefficients keep it in registers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bools<'a> {
+pub(crate) struct BoolDecoder<'a> {
     rest: &'a [u8],
-    /// What has been read of the stream less what the decoded bits stand for: below `range << bits`.
+    /// The part of the stream that was read, less the decoded intervals. Less than `range << bits`.
     value: u64,
-    /// 128 to 255.
+    /// Size of the current interval, 128 to 255.
     range: u32,
-    /// Bits of `value` below the eight that are compared with `range`; negative when more have to be read.
+    /// Number of bits of `value` below the eight that are compared with `range`. Negative if more have to be read.
     bits: i32,
-    end: End,
+    end: StreamEnd,
 }
 
-/// What is behind the last byte.
+/// The position of the decoder relative to the end of the partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Ahead,
-    /// One byte of zeros has been read, which whole files may need: encoders end a partition when all its bits are decided.
+enum StreamEnd {
+    NotReached,
+    /// One zero byte was appended. Complete partitions may need it, because encoders stop as soon as all bits are determined.
     Reached,
-    /// More has been asked for than there is.
+    /// More than one zero byte was appended, so the partition is truncated.
     Passed,
 }
 
-impl<'a> Bools<'a> {
+impl<'a> BoolDecoder<'a> {
     pub(crate) fn new(partition: &'a [u8]) -> Self {
-        Self { rest: partition, value: 0, range: 255, bits: -8, end: End::Ahead }
+        Self { rest: partition, value: 0, range: 255, bits: -8, end: StreamEnd::NotReached }
     }
 
-    /// # Errors
-    /// More bits have been read than there are.
+    /// Returns [`Error::Truncated`] if more bits were read than the partition contains.
     #[inline]
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.end == End::Passed { Err(Error::Truncated) } else { Ok(()) }
+    pub(crate) fn check_truncated(&self) -> Result<(), Error> {
+        if self.end == StreamEnd::Passed { Err(Error::Truncated) } else { Ok(()) }
     }
 
     #[inline(always)]
@@ -46,13 +45,13 @@ impl<'a> Bools<'a> {
             self.value = self.value << 56 | u64::from_be_bytes(*bytes) >> 8;
             self.bits += 56;
         } else {
-            *self = self.filled_at_end();
+            *self = self.fill_at_end();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn filled_at_end(mut self) -> Self {
+    fn fill_at_end(mut self) -> Self {
         match (self.rest.is_empty(), self.end) {
             (false, _) => {
                 for byte in self.rest {
@@ -61,27 +60,27 @@ impl<'a> Bools<'a> {
                 }
                 self.rest = &[];
             }
-            (true, End::Ahead) => {
+            (true, StreamEnd::NotReached) => {
                 self.value <<= 8;
                 self.bits += 8;
-                self.end = End::Reached;
+                self.end = StreamEnd::Reached;
             }
             (true, _) => {
                 self.value <<= 56;
                 self.bits += 56;
-                self.end = End::Passed;
+                self.end = StreamEnd::Passed;
             }
         }
         self
     }
 
-    /// A bit that is 0 with a probability of `probability / 256`.
+    /// Reads a bit that is 0 with a probability of `probability / 256`.
     #[inline(always)]
-    pub(crate) fn bit(&mut self, probability: u8) -> bool {
+    pub(crate) fn read_bool(&mut self, probability: u8) -> bool {
         if self.bits < 0 {
             self.fill();
         }
-        // 1 + (range - 1) * probability / 256, in fewer steps one after the other.
+        // Equals `1 + (((range - 1) * probability) >> 8)`, with a shorter dependency chain.
         let probability = u32::from(probability);
         let split = (self.range * probability + (256 - probability)) >> 8;
         let bit = (self.value >> self.bits) as u32 >= split;
@@ -91,17 +90,19 @@ impl<'a> Bools<'a> {
         } else {
             self.range = split;
         }
-        // The leading zeros but 24, which it has at least.
+        // Normalize to 128..=255. The range has at least 24 leading zeros, so the XOR subtracts 24.
         let shift = self.range.leading_zeros() ^ 24;
         self.range <<= shift;
         self.bits -= shift as i32;
         bit
     }
 
-    /// A sign, which both ways is as likely: `value` or `-value`. Not for a partition's first bit: whichever it is, it takes
-    /// exactly one bit of the stream, since the range is at most 254 by then.
+    /// Reads a sign bit of probability 1/2 and returns `value` or `-value`.
+    ///
+    /// Must not be called for the first bit of a partition. After the first bit the range is at most 254, so that both outcomes
+    /// shift the range by exactly one bit.
     #[inline(always)]
-    pub(crate) fn signed(&mut self, value: i32) -> i32 {
+    pub(crate) fn read_sign(&mut self, value: i32) -> i32 {
         if self.bits < 0 {
             self.fill();
         }
@@ -117,22 +118,23 @@ impl<'a> Bools<'a> {
         (value ^ mask) - mask
     }
 
-    pub(crate) fn flag(&mut self) -> bool {
-        self.bit(128)
+    /// Reads a bit of probability 1/2.
+    pub(crate) fn read_flag(&mut self) -> bool {
+        self.read_bool(128)
     }
 
-    /// An unsigned number of `bits` bits, the highest first.
-    pub(crate) fn literal(&mut self, bits: u32) -> u8 {
-        (0..bits).fold(0, |number, _| number << 1 | u8::from(self.flag()))
+    /// Reads an unsigned number of `bits` bits, most significant bit first.
+    pub(crate) fn read_literal(&mut self, bits: u32) -> u8 {
+        (0..bits).fold(0, |number, _| number << 1 | u8::from(self.read_flag()))
     }
 
-    /// A flag and, if it is set, a number of `bits` bits and its sign; else 0.
-    pub(crate) fn optional(&mut self, bits: u32) -> i32 {
-        if !self.flag() {
+    /// Reads a flag and, if it is set, a number of `bits` bits and its sign. Returns 0 if the flag is clear.
+    pub(crate) fn read_optional(&mut self, bits: u32) -> i32 {
+        if !self.read_flag() {
             return 0;
         }
-        let number = i32::from(self.literal(bits));
-        if self.flag() { -number } else { number }
+        let number = i32::from(self.read_literal(bits));
+        if self.read_flag() { -number } else { number }
     }
 }
 
@@ -141,31 +143,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_of_even_odds_are_those_of_the_bytes() {
-        // At the first bit the range is 255 and not 256, so the bytes are a little less than the bits.
-        let mut bools = Bools::new(&[0x9D, 0x01, 0x2A, 0x55, 0, 0, 0, 0, 0, 0]);
-        assert!(bools.flag());
-        assert!((0..60).all(|_| bools.literal(8) < 255 && bools.check().is_ok() || bools.check().is_err()));
+    fn bits_of_probability_one_half_follow_the_bytes() {
+        // The range starts at 255 instead of 256, so the decoded bytes are slightly smaller than those of the stream.
+        let mut decoder = BoolDecoder::new(&[0x9D, 0x01, 0x2A, 0x55, 0, 0, 0, 0, 0, 0]);
+        assert!(decoder.read_flag());
+        assert!((0..60).all(|_| {
+            decoder.read_literal(8) < 255 && decoder.check_truncated().is_ok() || decoder.check_truncated().is_err()
+        }));
     }
 
     #[test]
-    fn one_byte_of_zeros_may_be_read_behind_the_end() {
-        let mut bools = Bools::new(&[0; 3]);
-        // Zeros that are as likely as ones take a bit each, but for the first, which the range of 255 gives away. The last one
-        // needs a bit that is followed by seven of the byte behind the end.
-        let read = (0..).take_while(|_| !bools.flag() && bools.check().is_ok()).count();
+    fn one_zero_byte_may_be_read_after_the_end() {
+        let mut decoder = BoolDecoder::new(&[0; 3]);
+        // Each 0 bit of probability 1/2 consumes one bit, except for the first, because the range starts at 255. The last one
+        // needs a bit that is followed by seven bits of the byte after the end.
+        let read = (0..).take_while(|_| !decoder.read_flag() && decoder.check_truncated().is_ok()).count();
         assert_eq!(read, 1 + 3 * 8 + 1);
-        assert_eq!(bools.check(), Err(Error::Truncated));
+        assert_eq!(decoder.check_truncated(), Err(Error::Truncated));
     }
 
     #[test]
-    fn a_sign_is_a_bit_of_even_odds() {
+    fn a_sign_is_a_bit_of_probability_one_half() {
         let bytes: Vec<u8> = (0..64_u32).map(|n| ((n * n * 37) >> 3) as u8).collect();
-        let (mut signs, mut flags) = (Bools::new(&bytes), Bools::new(&bytes));
+        let (mut signs, mut flags) = (BoolDecoder::new(&bytes), BoolDecoder::new(&bytes));
         for n in 0..500 {
-            let odds = (n * 31 % 255) as u8 + 1;
-            assert_eq!(signs.bit(odds), flags.bit(odds));
-            assert_eq!(signs.signed(n), if flags.flag() { -n } else { n });
+            let probability = (n * 31 % 255) as u8 + 1;
+            assert_eq!(signs.read_bool(probability), flags.read_bool(probability));
+            assert_eq!(signs.read_sign(n), if flags.read_flag() { -n } else { n });
         }
     }
 }

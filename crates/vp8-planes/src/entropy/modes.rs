@@ -1,172 +1,125 @@
-//! How each macroblock is predicted (RFC 6386 sections 8, 9.3, 11).
+//! Reads the prediction modes of macroblocks (RFC 6386, sections 9.3 and 11).
 
-use crate::entropy::bool_decoder::Bools;
-use crate::entropy::tables::MODES_4;
+use super::bool_decoder::BoolDecoder;
+use super::tables::SUBBLOCK_MODES;
+use crate::macroblock::{LumaPrediction, Macroblock, PredictionMode, SubblockMode};
 
-/// How a square of 16 x 16 or 8 x 8 samples is predicted (section 12.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Mode {
-    #[default]
-    Dc,
-    Vertical,
-    Horizontal,
-    TrueMotion,
-}
-
-/// How a block of 4 x 4 samples is predicted (section 12.3), in the order of its probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Mode4 {
-    #[default]
-    Dc,
-    TrueMotion,
-    Vertical,
-    Horizontal,
-    LeftDown,
-    RightDown,
-    VerticalRight,
-    VerticalLeft,
-    HorizontalDown,
-    HorizontalUp,
-}
-
-/// How luma is predicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Luma {
-    Whole(Mode),
-    /// Each block by its own mode.
-    Blocks([Mode4; 16]),
-}
-
-/// What the first partition says of a macroblock.
+/// The frame header's parameters for reading modes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Macroblock {
-    /// 0 to 3.
-    pub(crate) segment: u8,
-    /// Whether it has no coefficients and says so.
-    pub(crate) is_skipped: bool,
-    pub(crate) luma: Luma,
-    pub(crate) chroma: Mode,
-    /// Whether any of its blocks has coefficients; known when they are read.
-    pub(crate) has_coefficients: bool,
+pub(crate) struct ModeParameters {
+    /// Probabilities in the tree of segment indices. `None` if all macroblocks are in segment 0.
+    pub(crate) segment_tree: Option<[u8; 3]>,
+    /// Probability that a macroblock is not skipped. `None` if no macroblock is.
+    pub(crate) not_skipped: Option<u8>,
 }
 
-impl Macroblock {
-    pub(crate) fn has_blocks(&self) -> bool {
-        matches!(self.luma, Luma::Blocks(_))
-    }
-}
-
-/// What the header says about the reading of modes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ModeHeader {
-    /// The probabilities of the segment's tree, if each macroblock names its segment.
-    pub(crate) segments: Option<[u8; 3]>,
-    /// How likely a macroblock is not skipped, if it says so.
-    pub(crate) skipping: Option<u8>,
-}
-
-/// The modes of the 4 x 4 blocks above the next row and to the left of the next macroblock.
+/// Reads modes row by row. The context of a subblock mode is the mode above and the one to the left.
 #[derive(Debug)]
-pub(crate) struct Modes {
-    above: Vec<[Mode4; 4]>,
+pub(crate) struct ModeReader {
+    /// By column: the modes of the subblocks at the bottom of the row above.
+    above: Vec<[SubblockMode; 4]>,
 }
 
-impl Modes {
+impl ModeReader {
     pub(crate) fn new(columns: usize) -> Self {
-        Self { above: vec![[Mode4::Dc; 4]; columns] }
+        Self { above: vec![[SubblockMode::Dc; 4]; columns] }
     }
 
-    /// Reads a row of macroblocks into `row`.
+    /// Replaces the content of `row` by the next row of macroblocks.
     #[inline(never)]
-    pub(crate) fn read(&mut self, bools: &mut Bools<'_>, header: &ModeHeader, row: &mut Vec<Macroblock>) {
-        let mut left = [Mode4::Dc; 4];
+    pub(crate) fn read(&mut self, bits: &mut BoolDecoder<'_>, parameters: &ModeParameters, row: &mut Vec<Macroblock>) {
+        let mut left = [SubblockMode::Dc; 4];
         row.clear();
-        // A copy, which the compiler keeps in registers.
-        let mut reader = *bools;
+        // A local copy, which the compiler keeps in registers.
+        let mut reader = *bits;
         for above in &mut self.above {
-            let segment = header.segments.map_or(0, |tree| segment(&mut reader, tree));
-            let is_skipped = header.skipping.is_some_and(|probability| reader.bit(probability));
-            let luma = luma(&mut reader, above, &mut left);
-            let chroma = chroma(&mut reader);
+            let segment = parameters.segment_tree.map_or(0, |tree| read_segment(&mut reader, tree));
+            let is_skipped = parameters.not_skipped.is_some_and(|probability| reader.read_bool(probability));
+            let luma = read_luma(&mut reader, above, &mut left);
+            let chroma = read_chroma_mode(&mut reader);
             row.push(Macroblock { segment, is_skipped, luma, chroma, has_coefficients: false });
         }
-        *bools = reader;
+        *bits = reader;
     }
 }
 
 #[inline(always)]
-fn segment(bools: &mut Bools<'_>, tree: [u8; 3]) -> u8 {
-    if bools.bit(tree[0]) { 2 + u8::from(bools.bit(tree[2])) } else { u8::from(bools.bit(tree[1])) }
+fn read_segment(bits: &mut BoolDecoder<'_>, tree: [u8; 3]) -> u8 {
+    if bits.read_bool(tree[0]) { 2 + u8::from(bits.read_bool(tree[2])) } else { u8::from(bits.read_bool(tree[1])) }
 }
 
-/// The tree of section 11.2 with the probabilities of key frames.
+/// The tree of luma modes with the probabilities of key frames (RFC 6386, section 11.2).
 #[inline(always)]
-fn luma(bools: &mut Bools<'_>, above: &mut [Mode4; 4], left: &mut [Mode4; 4]) -> Luma {
-    if !bools.bit(145) {
-        let mut modes = [Mode4::Dc; 16];
+fn read_luma(
+    bits: &mut BoolDecoder<'_>,
+    above: &mut [SubblockMode; 4],
+    left: &mut [SubblockMode; 4],
+) -> LumaPrediction {
+    if !bits.read_bool(145) {
+        let mut modes = [SubblockMode::Dc; 16];
         for (row, left) in modes.as_chunks_mut::<4>().0.iter_mut().zip(left) {
             for (mode, above) in row.iter_mut().zip(above.iter_mut()) {
-                *mode = block(bools, &MODES_4[*above as usize][*left as usize]);
+                *mode = read_subblock_mode(bits, &SUBBLOCK_MODES[*above as usize][*left as usize]);
                 (*above, *left) = (*mode, *mode);
             }
         }
-        return Luma::Blocks(modes);
+        return LumaPrediction::Subblocks(modes);
     }
-    let mode = match bools.bit(156) {
-        false if bools.bit(163) => Mode::Vertical,
-        false => Mode::Dc,
-        true if bools.bit(128) => Mode::TrueMotion,
-        true => Mode::Horizontal,
+    let mode = match bits.read_bool(156) {
+        false if bits.read_bool(163) => PredictionMode::Vertical,
+        false => PredictionMode::Dc,
+        true if bits.read_bool(128) => PredictionMode::TrueMotion,
+        true => PredictionMode::Horizontal,
     };
-    // What a block's mode would be that predicts alike (section 11.3).
-    let alike = match mode {
-        Mode::Dc => Mode4::Dc,
-        Mode::Vertical => Mode4::Vertical,
-        Mode::Horizontal => Mode4::Horizontal,
-        Mode::TrueMotion => Mode4::TrueMotion,
+    // The equivalent subblock mode is the context of later subblocks (RFC 6386, section 11.3).
+    let equivalent = match mode {
+        PredictionMode::Dc => SubblockMode::Dc,
+        PredictionMode::Vertical => SubblockMode::Vertical,
+        PredictionMode::Horizontal => SubblockMode::Horizontal,
+        PredictionMode::TrueMotion => SubblockMode::TrueMotion,
     };
-    (*above, *left) = ([alike; 4], [alike; 4]);
-    Luma::Whole(mode)
+    (*above, *left) = ([equivalent; 4], [equivalent; 4]);
+    LumaPrediction::Whole(mode)
 }
 
-/// The tree of section 11.2 for a block of 4 x 4.
+/// The tree of subblock modes (RFC 6386, section 11.2).
 #[inline(always)]
-fn block(bools: &mut Bools<'_>, tree: &[u8; 9]) -> Mode4 {
-    if !bools.bit(tree[0]) {
-        return Mode4::Dc;
+fn read_subblock_mode(bits: &mut BoolDecoder<'_>, tree: &[u8; 9]) -> SubblockMode {
+    if !bits.read_bool(tree[0]) {
+        return SubblockMode::Dc;
     }
-    if !bools.bit(tree[1]) {
-        return Mode4::TrueMotion;
+    if !bits.read_bool(tree[1]) {
+        return SubblockMode::TrueMotion;
     }
-    if !bools.bit(tree[2]) {
-        return Mode4::Vertical;
+    if !bits.read_bool(tree[2]) {
+        return SubblockMode::Vertical;
     }
-    if !bools.bit(tree[3]) {
-        return match bools.bit(tree[4]) {
-            false => Mode4::Horizontal,
-            true if bools.bit(tree[5]) => Mode4::VerticalRight,
-            true => Mode4::RightDown,
+    if !bits.read_bool(tree[3]) {
+        return match bits.read_bool(tree[4]) {
+            false => SubblockMode::Horizontal,
+            true if bits.read_bool(tree[5]) => SubblockMode::VerticalRight,
+            true => SubblockMode::RightDown,
         };
     }
-    if !bools.bit(tree[6]) {
-        return Mode4::LeftDown;
+    if !bits.read_bool(tree[6]) {
+        return SubblockMode::LeftDown;
     }
-    match bools.bit(tree[7]) {
-        false => Mode4::VerticalLeft,
-        true if bools.bit(tree[8]) => Mode4::HorizontalUp,
-        true => Mode4::HorizontalDown,
+    match bits.read_bool(tree[7]) {
+        false => SubblockMode::VerticalLeft,
+        true if bits.read_bool(tree[8]) => SubblockMode::HorizontalUp,
+        true => SubblockMode::HorizontalDown,
     }
 }
 
-/// The tree of section 11.2 for chroma.
+/// The tree of chroma modes with the probabilities of key frames (RFC 6386, sections 11.2 and 11.4).
 #[inline(always)]
-fn chroma(bools: &mut Bools<'_>) -> Mode {
-    if !bools.bit(142) {
-        return Mode::Dc;
+fn read_chroma_mode(bits: &mut BoolDecoder<'_>) -> PredictionMode {
+    if !bits.read_bool(142) {
+        return PredictionMode::Dc;
     }
-    match bools.bit(114) {
-        false => Mode::Vertical,
-        true if bools.bit(183) => Mode::TrueMotion,
-        true => Mode::Horizontal,
+    match bits.read_bool(114) {
+        false => PredictionMode::Vertical,
+        true if bits.read_bool(183) => PredictionMode::TrueMotion,
+        true => PredictionMode::Horizontal,
     }
 }

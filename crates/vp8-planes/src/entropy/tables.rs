@@ -1,9 +1,9 @@
-//! The constants of the format, as RFC 6386 has them.
+//! The constant tables of RFC 6386.
 
-/// Probabilities of the tokens of a coefficient's tree (section 13.2): for each kind of block, band and context.
-pub(crate) type Probabilities = [[[[u8; 11]; 3]; 8]; 4];
+/// Probabilities in the token tree of a coefficient, by block type, band and context (RFC 6386, section 13.3).
+pub(crate) type TokenProbabilities = [[[[u8; 11]; 3]; 8]; 4];
 
-/// The quantizer of a DC coefficient by its index (section 14.1).
+/// Quantizer step of DC coefficients by quantizer index (RFC 6386, section 14.1).
 pub(crate) const DC_STEPS: [u16; 128] = [
     4, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13, 14, 15, 16, 17, 17, 18, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 25, 25, 26,
     27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 46, 47, 48, 49, 50, 51, 52, 53,
@@ -12,7 +12,7 @@ pub(crate) const DC_STEPS: [u16; 128] = [
     124, 126, 128, 130, 132, 134, 136, 138, 140, 143, 145, 148, 151, 154, 157,
 ];
 
-/// The quantizer of any other coefficient by its index (section 14.1).
+/// Quantizer step of AC coefficients by quantizer index (RFC 6386, section 14.1).
 pub(crate) const AC_STEPS: [u16; 128] = [
     4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33,
     34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 60, 62, 64, 66,
@@ -21,8 +21,8 @@ pub(crate) const AC_STEPS: [u16; 128] = [
     197, 201, 205, 209, 213, 217, 221, 225, 229, 234, 239, 245, 249, 254, 259, 264, 269, 274, 279, 284,
 ];
 
-/// How likely each token's probability stays as it is (section 13.4).
-pub(crate) const UPDATES: Probabilities = [
+/// Probability that the frame header leaves a token probability unchanged (RFC 6386, section 13.4).
+pub(crate) const TOKEN_UPDATES: TokenProbabilities = [
     [
         [
             [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255],
@@ -193,8 +193,8 @@ pub(crate) const UPDATES: Probabilities = [
     ],
 ];
 
-/// The probabilities that a key frame begins with (section 13.5).
-pub(crate) const DEFAULTS: Probabilities = [
+/// Token probabilities at the start of a key frame (RFC 6386, section 13.5).
+pub(crate) const DEFAULT_TOKENS: TokenProbabilities = [
     [
         [
             [128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128],
@@ -365,9 +365,9 @@ pub(crate) const DEFAULTS: Probabilities = [
     ],
 ];
 
-/// Probabilities in the tree of a 4 x 4 block's mode, by the modes above and to the left, in the order of
-/// [`Mode4`](crate::entropy::modes::Mode4) (section 11.5).
-pub(crate) const MODES_4: [[[u8; 9]; 10]; 10] = [
+/// Probabilities in the tree of a subblock mode, by the modes above and to the left, in the order of
+/// [`SubblockMode`](crate::macroblock::SubblockMode) (RFC 6386, section 11.5).
+pub(crate) const SUBBLOCK_MODES: [[[u8; 9]; 10]; 10] = [
     [
         [231, 120, 48, 89, 115, 113, 120, 152, 112],
         [152, 179, 64, 126, 170, 118, 46, 70, 95],

@@ -1,126 +1,144 @@
-//! The edges of one macroblock, in the order of RFC 6386 section 15.1: left, between columns, top, between rows.
+//! Filters the edges of one macroblock in the order of RFC 6386, section 15.1: left edge, inner vertical edges, top edge, inner horizontal
+//! edges.
 //!
-//! Its lines are read once and written once; edges between columns are smoothed on columns made of them.
+//! Each direction reads and writes the samples once. Vertical edges are filtered on transposed samples.
 
-use super::edge::{Beside, Line, Smoother};
-use super::{Edges, Strength};
-use crate::filter::transpose as turn;
-use crate::samples::{part, put};
+use super::edge::{EdgeFilter, FilterEdge, Line};
+use super::strength::FilterStrength;
+use super::transpose::transpose;
+use crate::samples::{BlockAddress, load, store};
 use crate::strip::{PENDING, Strip};
 
-/// Filters the luma of the macroblock at `at` by the normal filter.
-pub(crate) fn luma(strip: &mut Strip, at: usize, strength: Strength, edges: Edges) {
-    let (outer, inner) = (Smoother::macroblock(strength), Smoother::block(strength));
-    filter_luma(strip, at, edges, |beside| outer.smooth_macroblock(beside), |beside| inner.smooth_block(beside));
+/// The edges of a macroblock that are filtered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FilteredEdges {
+    /// The edge to the macroblock on the left.
+    pub(crate) left: bool,
+    /// The edge to the macroblock above.
+    pub(crate) top: bool,
+    /// The edges between subblocks.
+    pub(crate) inner: bool,
 }
 
-/// Filters the luma of the macroblock at `at` by the simple filter, which leaves chroma as it is.
-pub(crate) fn simple(strip: &mut Strip, at: usize, strength: Strength, edges: Edges) {
-    let (outer, inner) = (Smoother::macroblock(strength), Smoother::block(strength));
-    filter_luma(strip, at, edges, |beside| outer.smooth_simply(beside), |beside| inner.smooth_simply(beside));
+/// Applies the normal filter to the luma of a macroblock.
+pub(crate) fn luma(strip: &mut Strip, column: usize, strength: FilterStrength, edges: FilteredEdges) {
+    let (outer, inner) = (EdgeFilter::macroblock(strength), EdgeFilter::subblock(strength));
+    filter_luma(strip, column, edges, |edge| outer.smooth_macroblock(edge), |edge| inner.smooth_subblock(edge));
 }
 
-/// Filters both chroma planes of the macroblock at `at` by the normal filter: a line of U and one of V are sixteen samples.
-pub(crate) fn chroma([u, v]: [&mut Strip; 2], at: usize, strength: Strength, edges: Edges) {
-    let (outer, inner) = (Smoother::macroblock(strength), Smoother::block(strength));
-    let (outer, inner) =
-        (|beside: &mut Beside| outer.smooth_macroblock(beside), |beside: &mut Beside| inner.smooth_block(beside));
-    let stride = u.stride;
+/// Applies the simple filter to the luma of a macroblock. The simple filter does not change chroma.
+pub(crate) fn luma_simple(strip: &mut Strip, column: usize, strength: FilterStrength, edges: FilteredEdges) {
+    let (outer, inner) = (EdgeFilter::macroblock(strength), EdgeFilter::subblock(strength));
+    filter_luma(strip, column, edges, |edge| outer.smooth_simple(edge), |edge| inner.smooth_simple(edge));
+}
+
+/// Applies the normal filter to both chroma planes of a macroblock. A line of U and one of V together are 16 samples.
+pub(crate) fn chroma([u, v]: [&mut Strip; 2], column: usize, strength: FilterStrength, edges: FilteredEdges) {
+    let (outer, inner) = (EdgeFilter::macroblock(strength), EdgeFilter::subblock(strength));
+    let outer = |edge: &mut FilterEdge| outer.smooth_macroblock(edge);
+    let inner = |edge: &mut FilterEdge| inner.smooth_subblock(edge);
+    let address = u.macroblock(column);
     let (u, v) = (&mut u.samples[..], &mut v.samples[..]);
     let inner_edges: &[usize] = if edges.inner { &[8] } else { &[] };
     if edges.left || edges.inner {
         let mut columns = [[0; 16]; 16];
-        read_columns(u, (at, stride), &mut columns, 0);
-        read_columns(v, (at, stride), &mut columns, 8);
+        load_columns(u, address, &mut columns, 0);
+        load_columns(v, address, &mut columns, 8);
         smooth(&mut columns, edges.left, inner_edges, outer, inner);
-        write_columns(u, (at, stride), &columns, 0);
-        write_columns(v, (at, stride), &columns, 8);
+        store_columns(u, address, &columns, 0);
+        store_columns(v, address, &columns, 8);
     }
     if edges.top || edges.inner {
-        let places: [usize; PENDING + 8] = places(at, stride);
-        let mut lines = places.map(|at| {
+        let starts: [usize; PENDING + 8] = line_starts(address);
+        let mut lines = starts.map(|at| {
             let mut line = [0; 16];
-            put::<8>(&mut line, 0, part(u, at));
-            put::<8>(&mut line, 8, part(v, at));
+            store::<8>(&mut line, 0, load(u, at));
+            store::<8>(&mut line, 8, load(v, at));
             line
         });
         smooth(&mut lines, edges.top, inner_edges, outer, inner);
-        for (line, at) in lines.iter().zip(places) {
-            put::<8>(u, at, part(line, 0));
-            put::<8>(v, at, part(line, 8));
+        for (line, at) in lines.iter().zip(starts) {
+            store::<8>(u, at, load(line, 0));
+            store::<8>(v, at, load(line, 8));
         }
     }
 }
 
-fn filter_luma(strip: &mut Strip, at: usize, edges: Edges, outer: impl Fn(&mut Beside), inner: impl Fn(&mut Beside)) {
-    let (stride, samples) = (strip.stride, &mut strip.samples[..]);
+fn filter_luma(
+    strip: &mut Strip,
+    column: usize,
+    edges: FilteredEdges,
+    outer: impl Fn(&mut FilterEdge),
+    inner: impl Fn(&mut FilterEdge),
+) {
+    let (address, samples) = (strip.macroblock(column), &mut strip.samples[..]);
+    let lower_half = BlockAddress { start: address.line(8), ..address };
     let inner_edges: &[usize] = if edges.inner { &[8, 12, 16] } else { &[] };
     if edges.left || edges.inner {
-        // Those beyond the macroblock are read and written as they are.
+        // The last four columns belong to the next macroblock. They are loaded and stored unchanged.
         let mut columns = [[0; 16]; 24];
         let columns = if edges.inner { &mut columns[..] } else { &mut columns[..8] };
-        read_columns(samples, (at, stride), columns, 0);
-        read_columns(samples, (at + 8 * stride, stride), columns, 8);
+        load_columns(samples, address, columns, 0);
+        load_columns(samples, lower_half, columns, 8);
         smooth(columns, edges.left, inner_edges, &outer, &inner);
-        write_columns(samples, (at, stride), columns, 0);
-        write_columns(samples, (at + 8 * stride, stride), columns, 8);
+        store_columns(samples, address, columns, 0);
+        store_columns(samples, lower_half, columns, 8);
     }
     if edges.top || edges.inner {
-        let places: [usize; PENDING + 16] = places(at, stride);
-        let mut lines = places.map(|at| part(samples, at));
+        let starts: [usize; PENDING + 16] = line_starts(address);
+        let mut lines = starts.map(|at| load(samples, at));
         smooth(&mut lines, edges.top, inner_edges, &outer, &inner);
-        for (line, at) in lines.iter().zip(places) {
-            put(samples, at, *line);
+        for (line, at) in lines.iter().zip(starts) {
+            store(samples, at, *line);
         }
     }
 }
 
-/// Where the lines of a macroblock at `at` lie and before them those above, as the filter has left them: between is the line
-/// that has not been filtered.
-fn places<const N: usize>(at: usize, stride: usize) -> [usize; N] {
-    let above = at - (PENDING + 1) * stride;
-    std::array::from_fn(|n| above + (n + usize::from(n >= PENDING)) * stride)
+/// Start of each line: the filtered lines above a macroblock, then its own. The unfiltered line between them is left out.
+fn line_starts<const N: usize>(address: BlockAddress) -> [usize; N] {
+    let above = address.start - (PENDING + 1) * address.stride;
+    std::array::from_fn(|n| above + (n + usize::from(n >= PENDING)) * address.stride)
 }
 
-/// Smooths the edge before the fifth of `lines`, if there is an `outer` one, and those before each of `inner_edges`.
+/// Smooths the outer edge before `lines[4]` if there is one, and the inner edge before each line in `inner_edges`.
 #[inline(always)]
 fn smooth(
     lines: &mut [Line],
     has_outer: bool,
     inner_edges: &[usize],
-    outer: impl Fn(&mut Beside),
-    inner: impl Fn(&mut Beside),
+    outer: impl Fn(&mut FilterEdge),
+    inner: impl Fn(&mut FilterEdge),
 ) {
-    if let (true, Some(beside)) = (has_outer, lines.first_chunk_mut()) {
-        outer(beside);
+    if let (true, Some(edge)) = (has_outer, lines.first_chunk_mut()) {
+        outer(edge);
     }
     for at in inner_edges {
-        if let Some(beside) = lines.get_mut(at - 4..).and_then(|lines| lines.first_chunk_mut()) {
-            inner(beside);
+        if let Some(edge) = lines.get_mut(at - 4..).and_then(|lines| lines.first_chunk_mut()) {
+            inner(edge);
         }
     }
 }
 
-/// Reads columns of eight lines, from the fourth to the left of `at` on, into `columns` from their sample `half` on.
+/// Loads columns of eight samples into `columns`, from index `half` of each. The first column is four to the left of `address`.
 #[inline(always)]
-fn read_columns(samples: &[u8], (at, stride): (usize, usize), columns: &mut [Line], half: usize) {
+fn load_columns(samples: &[u8], address: BlockAddress, columns: &mut [Line], half: usize) {
     for (n, columns) in columns.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        let at = at - 4 + 8 * n;
-        let rows = std::array::from_fn(|y| part(samples, at + y * stride));
-        for (column, square) in columns.iter_mut().zip(turn::square(rows)) {
-            put(column, half, square);
+        let at = address.start - 4 + 8 * n;
+        let rows = std::array::from_fn(|y| load(samples, at + y * address.stride));
+        for (column, transposed) in columns.iter_mut().zip(transpose(rows)) {
+            store(column, half, transposed);
         }
     }
 }
 
-/// Writes what [`read_columns`] reads.
+/// The reverse of [`load_columns`].
 #[inline(always)]
-fn write_columns(samples: &mut [u8], (at, stride): (usize, usize), columns: &[Line], half: usize) {
+fn store_columns(samples: &mut [u8], address: BlockAddress, columns: &[Line], half: usize) {
     for (n, columns) in columns.as_chunks::<8>().0.iter().enumerate() {
-        let at = at - 4 + 8 * n;
-        let columns = columns.each_ref().map(|column| part(column, half));
-        for (y, row) in turn::square(columns).into_iter().enumerate() {
-            put(samples, at + y * stride, row);
+        let at = address.start - 4 + 8 * n;
+        let columns = columns.each_ref().map(|column| load(column, half));
+        for (y, row) in transpose(columns).into_iter().enumerate() {
+            store(samples, at + y * address.stride, row);
         }
     }
 }
