@@ -1,6 +1,6 @@
-//! An answer from memory without sockets: from a request to a response, and the reading of the path in it.
+//! Benchmarks a cache hit without sockets, from the request to the response, and the parsing of its path.
 
-#![expect(clippy::unwrap_used, reason = "a bench fails by it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the benchmark")]
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use tokio::runtime::Runtime;
 
 const PATH: &str = "/cat_300x200.jpg";
 
-/// A proxy in front of the sample pictures, and the folder of its variants.
 const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
+/// A proxy for the sample images, and the temporary folder of its variants.
 fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
@@ -33,7 +33,7 @@ fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
 
 fn hits(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let ask = |headers: &[(&str, &str)]| {
+    let build_request = |headers: &[(&str, &str)]| {
         headers
             .iter()
             .fold(Request::get(PATH).header("host", "localhost"), |request, (name, value)| {
@@ -45,12 +45,12 @@ fn hits(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hit");
     for (name, mode) in [("stream", Mode::Stream), ("redirect", Mode::Redirect)] {
         let (proxy, _folder) = proxy(&runtime, mode);
-        let request = ask(&[("accept", "image/avif,image/webp,*/*"), ("user-agent", "bench")]);
+        let request = build_request(&[("accept", "image/avif,image/webp,*/*"), ("user-agent", "bench")]);
         let first = runtime.block_on(proxy.answer(CLIENT, &request)).response;
         assert!(first.status().as_u16() < 400, "{first:?}");
         group.bench_function(name, |bencher| bencher.iter(|| runtime.block_on(proxy.answer(CLIENT, &request))));
         if let Some(etag) = first.headers().get("etag") {
-            let request = ask(&[("if-none-match", etag.to_str().unwrap())]);
+            let request = build_request(&[("if-none-match", etag.to_str().unwrap())]);
             assert_eq!(runtime.block_on(proxy.answer(CLIENT, &request)).response.status(), 304);
             group.bench_function("not modified", |bencher| {
                 bencher.iter(|| runtime.block_on(proxy.answer(CLIENT, &request)))

@@ -1,7 +1,7 @@
-//! AVIF originals, decoded by processes of the real program.
+//! AVIF originals, decoded in sandbox processes of the real executable.
 
 #![cfg(all(target_os = "linux", feature = "avif", feature = "avif-originals"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -16,12 +16,12 @@ use rav1e::prelude::{
 use resized::resize::{Header, Limits, RenderError, decoder, render, render_each};
 use resized::variant::{Encoding, Geometry, Quality};
 
-/// Children and descriptors are counted for the whole process: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
+/// Serializes the tests, because some count the child processes and file descriptors of this process.
+fn serialize() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
     static PROGRAM: Once = Once::new();
     PROGRAM.call_once(|| decoder::decode_by(env!("CARGO_BIN_EXE_resized").into()));
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn fit(width: u32) -> Geometry {
@@ -33,60 +33,61 @@ fn encodings() -> [Encoding; 5] {
     [Encoding::Jpeg(quality), Encoding::WebP(quality), Encoding::Avif(quality), Encoding::Png, Encoding::Gif]
 }
 
-fn make(original: &[u8], width: u32, encoding: Encoding, limits: &Limits) -> Result<Vec<u8>, RenderError> {
+fn render_fit(original: &[u8], width: u32, encoding: Encoding, limits: &Limits) -> Result<Vec<u8>, RenderError> {
     let header = Header::read(original, limits)?;
     render(original, &header, fit(width), encoding, limits)
 }
 
-fn seen(original: &[u8], width: u32) -> RgbaImage {
-    let made = make(original, width, Encoding::Png, &Limits::default()).unwrap();
+fn render_pixels(original: &[u8], width: u32) -> RgbaImage {
+    let made = render_fit(original, width, Encoding::Png, &Limits::default()).unwrap();
     image::load_from_memory(&made).unwrap().to_rgba8()
 }
 
-/// A picture whose left half is red and whose right half is blue.
-fn halves(width: u32, height: u32) -> Vec<u8> {
-    let picture = RgbImage::from_fn(width, height, |x, _| image::Rgb(if x < width / 2 { RED } else { BLUE }));
+/// A PNG whose left half is red and whose right half is blue.
+fn red_blue_png(width: u32, height: u32) -> Vec<u8> {
+    let image = RgbImage::from_fn(width, height, |x, _| image::Rgb(if x < width / 2 { RED } else { BLUE }));
     let mut png = Vec::new();
     let encoder = image::codecs::png::PngEncoder::new(&mut png);
-    encoder.write_image(&picture, width, height, ColorType::Rgb8.into()).unwrap();
+    encoder.write_image(&image, width, height, ColorType::Rgb8.into()).unwrap();
     png
 }
 
 const RED: [u8; 3] = [200, 40, 40];
 const BLUE: [u8; 3] = [40, 40, 200];
 
-fn avif(width: u32, height: u32) -> Vec<u8> {
-    make(&halves(width, height), width, encodings()[2], &Limits::default()).unwrap()
+/// An AVIF whose left half is red and whose right half is blue.
+fn red_blue_avif(width: u32, height: u32) -> Vec<u8> {
+    render_fit(&red_blue_png(width, height), width, encodings()[2], &Limits::default()).unwrap()
 }
 
 #[track_caller]
-fn has_halves(picture: &RgbaImage) {
-    for (x, expected) in [(picture.width() / 4, RED), (picture.width() * 3 / 4, BLUE)] {
-        let pixel = picture.get_pixel(x, picture.height() / 2).0;
-        let close = pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) < 20);
-        assert!(close, "{pixel:?} is not {expected:?}");
+fn assert_red_blue(image: &RgbaImage) {
+    for (x, expected) in [(image.width() / 4, RED), (image.width() * 3 / 4, BLUE)] {
+        let pixel = image.get_pixel(x, image.height() / 2).0;
+        let is_close = pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) < 20);
+        assert!(is_close, "{pixel:?} instead of {expected:?}");
     }
 }
 
 #[test]
-fn an_avif_becomes_every_format() {
-    let _alone = alone();
-    let original = avif(151, 83);
+fn an_avif_original_renders_to_every_format() {
+    let _lock = serialize();
+    let original = red_blue_avif(151, 83);
     let header = Header::read(&original, &Limits::default()).unwrap();
     assert_eq!((header.width, header.height, header.codec), (151, 83, resized::resize::Codec::Avif));
     for encoding in encodings() {
-        let made = make(&original, 100, encoding, &Limits::default()).unwrap();
+        let made = render_fit(&original, 100, encoding, &Limits::default()).unwrap();
         assert_eq!(resized::resize::sniff(&made), Some(encoding.format().media_type()));
         let header = Header::read(&made, &Limits::default()).unwrap();
         assert_eq!((header.width, header.height), (100, 55));
-        has_halves(&seen(&made, 60));
+        assert_red_blue(&render_pixels(&made, 60));
     }
 }
 
 #[test]
-fn several_variants_of_one_avif_are_those_that_each_is_alone() {
-    let _alone = alone();
-    let (original, limits) = (avif(150, 90), Limits::default());
+fn variants_rendered_together_equal_those_rendered_alone() {
+    let _lock = serialize();
+    let (original, limits) = (red_blue_avif(150, 90), Limits::default());
     let header = Header::read(&original, &limits).unwrap();
     let variants = encodings().map(|encoding| (fit(70), encoding));
     let mut made = 0;
@@ -105,8 +106,8 @@ fn file(name: &str) -> Vec<u8> {
     fs::read(path(name).with_extension("avif")).unwrap()
 }
 
-/// A still picture of rav1e's, of one colour.
-fn still<T: Pixel>((width, height): (usize, usize), depth: usize, chroma_sampling: ChromaSampling) -> Vec<u8> {
+/// A still image of one color, encoded by rav1e.
+fn flat_still<T: Pixel>((width, height): (usize, usize), depth: usize, chroma_sampling: ChromaSampling) -> Vec<u8> {
     let pixel_range = PixelRange::Full;
     let mut config = EncoderConfig::with_speed_preset(10);
     (config.width, config.height, config.bit_depth) = (width, height, depth);
@@ -137,64 +138,65 @@ fn still<T: Pixel>((width, height): (usize, usize), depth: usize, chroma_samplin
 }
 
 #[test]
-fn the_process_that_decodes_needs_no_more_memory_than_the_header_promises() {
-    let _alone = alone();
+fn the_sandbox_needs_no_more_memory_than_estimated_from_the_header() {
+    let _lock = serialize();
     let size = (800, 600);
-    let pictures = [
-        ("4:2:0, 8 bits", still::<u8>(size, 8, ChromaSampling::Cs420)),
-        ("4:4:4, 8 bits", still::<u8>(size, 8, ChromaSampling::Cs444)),
-        ("4:0:0, 8 bits", still::<u8>(size, 8, ChromaSampling::Cs400)),
-        ("4:4:4, 10 bits", still::<u16>(size, 10, ChromaSampling::Cs444)),
-        ("4:2:0, 10 bits", still::<u16>(size, 10, ChromaSampling::Cs420)),
-        ("one pixel", still::<u8>((1, 1), 8, ChromaSampling::Cs420)),
-        ("a column", still::<u8>((1, 3000), 8, ChromaSampling::Cs420)),
+    let originals = [
+        ("4:2:0, 8 bits", flat_still::<u8>(size, 8, ChromaSampling::Cs420)),
+        ("4:4:4, 8 bits", flat_still::<u8>(size, 8, ChromaSampling::Cs444)),
+        ("4:0:0, 8 bits", flat_still::<u8>(size, 8, ChromaSampling::Cs400)),
+        ("4:4:4, 10 bits", flat_still::<u16>(size, 10, ChromaSampling::Cs444)),
+        ("4:2:0, 10 bits", flat_still::<u16>(size, 10, ChromaSampling::Cs420)),
+        ("one pixel", flat_still::<u8>((1, 1), 8, ChromaSampling::Cs420)),
+        ("a column", flat_still::<u8>((1, 3000), 8, ChromaSampling::Cs420)),
     ];
-    for (name, original) in pictures {
-        // The kernel gives the process no more than that.
-        let made = make(&original, 100, Encoding::Png, &Limits::default());
+    for (name, original) in originals {
+        // The kernel enforces the estimate as a limit of the sandbox process.
+        let made = render_fit(&original, 100, Encoding::Png, &Limits::default());
         assert!(made.is_ok(), "{name}: {made:?}");
     }
 }
 
 #[test]
-fn a_picture_beyond_the_limit_of_pixels_is_refused_before_anything_is_started() {
-    let _alone = alone();
+fn an_original_with_too_many_pixels_is_refused_from_its_header() {
+    let _lock = serialize();
     let limits = Limits { input_pixels: 99, ..Limits::default() };
-    let error = Header::read(&avif(10, 10), &limits).unwrap_err();
+    let error = Header::read(&red_blue_avif(10, 10), &limits).unwrap_err();
     assert!(matches!(error, RenderError::TooManyPixels { width: 10, height: 10, pixels_max: 99 }), "{error}");
 }
 
 #[test]
-fn what_config_does_not_want_decoded_is_refused_by_name() {
+fn avif_originals_are_unsupported_if_disabled() {
     let limits = Limits { avif_originals: false, ..Limits::default() };
     let error = Header::read(&file("ten-420"), &limits).unwrap_err();
     assert!(matches!(error, RenderError::UnsupportedFormat { format: "AVIF" }), "{error}");
 }
 
 #[test]
-fn an_avif_that_takes_longer_than_its_time_is_given_up_and_told_so() {
-    let _alone = alone();
-    let original = avif(600, 400);
+fn rendering_stops_at_the_time_limit() {
+    let _lock = serialize();
+    let original = red_blue_avif(600, 400);
     for micros in [1, 300, 3000] {
         let limits = Limits { render_time: Duration::from_micros(micros), ..Limits::default() };
-        let error = make(&original, 50, Encoding::Png, &limits).unwrap_err();
+        let error = render_fit(&original, 50, Encoding::Png, &limits).unwrap_err();
         assert!(matches!(error, RenderError::TooSlow { .. }), "{error}");
         assert!(error.to_string().contains("limits.render_time"), "{error}");
     }
-    assert!(make(&original, 50, Encoding::Png, &Limits::default()).is_ok());
+    assert!(render_fit(&original, 50, Encoding::Png, &Limits::default()).is_ok());
 }
 
-/// Processes that this one has started and that are not taken notice of yet, running or not.
+/// IDs of the child processes of this process, running or not yet reaped.
 fn children() -> String {
     let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("children"));
     threads.filter_map(|path| fs::read_to_string(path).ok()).collect()
 }
 
+/// Number of open file descriptors.
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// xorshift64*: the same pictures each time.
+/// The generator xorshift64*, so that every run makes the same mutations.
 struct Random(u64);
 
 impl Random {
@@ -207,50 +209,49 @@ impl Random {
 }
 
 #[test]
-fn a_damaged_avif_is_an_error_or_a_picture_and_leaves_nothing_behind() {
-    let _alone = alone();
+fn mutated_originals_leak_no_process_and_no_descriptor() {
+    let _lock = serialize();
     let limits = Limits { input_pixels: 1 << 20, ..Limits::default() };
     let names = ["alpha-420", "alpha-444-premultiplied", "grid", "identity", "turned-1", "twelve-444-limited"];
-    let whole = [vec![avif(90, 70)], names.map(file).to_vec()].concat();
+    let whole = [vec![red_blue_avif(90, 70)], names.map(file).to_vec()].concat();
     let before = descriptors();
-    let (mut random, mut ended) = (Random(0x9E37_79B9_7F4A_7C15), 0);
+    let (mut random, mut crashes) = (Random(0x9E37_79B9_7F4A_7C15), 0);
     for n in 0..400 {
         let mut bytes = whole[n % whole.len()].clone();
         for _ in 0..=random.below(4) {
-            // Most of it is AV1, which is what the process gets.
             let at = random.below(bytes.len());
             bytes[at] ^= 1 << random.below(8);
         }
         if random.below(8) == 0 {
             bytes.truncate(random.below(bytes.len()));
         }
-        match make(&bytes, 40, Encoding::Png, &limits) {
+        match render_fit(&bytes, 40, Encoding::Png, &limits) {
             Ok(made) => assert!(image::load_from_memory(&made).is_ok()),
-            Err(RenderError::Damaged { reason }) => ended += usize::from(reason.contains("its decoder ended")),
+            Err(RenderError::Damaged { reason }) => crashes += usize::from(reason.contains("its decoder ended")),
             Err(
                 RenderError::NotAnImage | RenderError::UnsupportedFormat { .. } | RenderError::TooManyPixels { .. },
             ) => {}
             Err(error) => unreachable!("{n}: {error}"),
         }
     }
-    println!("{ended} ended the process");
+    println!("{crashes} sandbox processes ended");
     assert_eq!(children(), "");
     assert_eq!(descriptors(), before);
-    has_halves(&seen(&avif(90, 70), 60));
+    assert_red_blue(&render_pixels(&red_blue_avif(90, 70), 60));
 }
 
 #[test]
-fn one_that_ends_the_process_is_damaged_and_the_next_is_a_picture() {
-    let _alone = alone();
-    let error = make(&file("aborts"), 40, Encoding::Png, &Limits::default()).unwrap_err();
+fn an_original_that_ends_its_sandbox_is_damaged_and_the_next_one_renders() {
+    let _lock = serialize();
+    let error = render_fit(&file("aborts"), 40, Encoding::Png, &Limits::default()).unwrap_err();
     assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
-    has_halves(&seen(&avif(90, 70), 60));
+    assert_red_blue(&render_pixels(&red_blue_avif(90, 70), 60));
 }
 
-/// `tests/avif/make.py` made both.
+/// `tests/avif/make.py` creates both the originals and the expected images.
 #[test]
-fn pictures_are_those_that_another_decoder_makes_of_them() {
-    let _alone = alone();
+fn pixels_match_those_of_avifdec() {
+    let _lock = serialize();
     let names = [
         "alpha-420",
         "alpha-444-premultiplied",
@@ -268,14 +269,14 @@ fn pictures_are_those_that_another_decoder_makes_of_them() {
     ];
     for name in names {
         let expected = image::open(path(name).with_extension("png")).unwrap().to_rgba8();
-        let made = seen(&file(name), expected.width());
+        let made = render_pixels(&file(name), expected.width());
         assert_eq!(made.dimensions(), expected.dimensions(), "{name}");
-        // Of what is clear, colours mean nothing; where chroma is halved, decoders fill it up in different ways.
-        let off = |(a, b): (&image::Rgba<u8>, &image::Rgba<u8>)| {
-            let colours = (0..3).map(|n| u64::from(a.0[n].abs_diff(b.0[n]))).sum::<u64>();
-            colours * u64::from(b.0[3]) / 255 + u64::from(a.0[3].abs_diff(b.0[3]))
+        // Colors count by their alpha. The tolerance allows for different chroma upsampling filters.
+        let difference = |(a, b): (&image::Rgba<u8>, &image::Rgba<u8>)| {
+            let color = (0..3).map(|n| u64::from(a.0[n].abs_diff(b.0[n]))).sum::<u64>();
+            color * u64::from(b.0[3]) / 255 + u64::from(a.0[3].abs_diff(b.0[3]))
         };
-        let sum: u64 = made.pixels().zip(expected.pixels()).map(off).sum();
+        let sum: u64 = made.pixels().zip(expected.pixels()).map(difference).sum();
         let mean = sum as f64 / f64::from(expected.width() * expected.height());
         assert!(mean < 9.0, "{name}: {mean}");
         println!("{name}: {mean}");
@@ -283,9 +284,9 @@ fn pictures_are_those_that_another_decoder_makes_of_them() {
 }
 
 #[test]
-fn a_picture_is_turned_and_cropped_as_its_file_says() {
-    let _alone = alone();
-    assert_eq!(seen(&file("turned-0"), 46).dimensions(), (46, 34));
-    assert_eq!(seen(&file("turned-1"), 34).dimensions(), (34, 46));
-    assert_eq!(seen(&file("cropped"), 20).dimensions(), (20, 14));
+fn rotation_and_crop_of_the_container_are_applied() {
+    let _lock = serialize();
+    assert_eq!(render_pixels(&file("turned-0"), 46).dimensions(), (46, 34));
+    assert_eq!(render_pixels(&file("turned-1"), 34).dimensions(), (34, 46));
+    assert_eq!(render_pixels(&file("cropped"), 20).dimensions(), (20, 14));
 }

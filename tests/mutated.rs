@@ -1,7 +1,8 @@
-//! Mutated pictures through the running server: each is answered by an image or by a clear error, in time, and its memory stays
-//! within what config allows. `TEST_MUTATED` says how many: `just mutated` takes 100,000.
+//! Mutated originals through the running server. Each response is an image or an error with a reason, arrives in time, and the server's memory
+//! stays within the configured limits. The environment variable TEST_MUTATED sets the number of originals: `just mutated` uses
+//! 100,000.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
 
 use std::fs;
 use std::path::Path;
@@ -17,14 +18,15 @@ mod process;
 use process::{Node, Settings};
 
 const MIB: u64 = 1 << 20;
-/// Cache, downloads, pixels, write-backs, and what a process has besides: threads, codecs' own tables, connections.
+/// Limits of the cache, downloads, pixels and write-backs, and an allowance for the rest: threads, tables of codecs, connections.
 const MEMORY_MIB: [u64; 5] = [16, 32, 64, 16, 160];
-const AT_ONCE: usize = 8;
-/// Processor time that config allows a variant, waiting for it, and a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-const WANTED: [&str; 5] = ["64x64.jpg", "40x40_crop_smart.webp", "100x.png", "x30.gif", "4000x4000.jpg.webp"];
+const CONCURRENCY: usize = 8;
+/// Covers the configured render time, waiting for it, and a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Suffixes of the requested variants.
+const SUFFIXES: [&str; 5] = ["64x64.jpg", "40x40_crop_smart.webp", "100x.png", "x30.gif", "4000x4000.jpg.webp"];
 
-/// xorshift64*: the same pictures each time.
+/// The generator xorshift64*, so that every run makes the same mutations.
 struct Random(u64);
 
 impl Random {
@@ -40,22 +42,23 @@ impl Random {
     }
 }
 
-/// Small pictures of every kind.
-fn pictures() -> Vec<Vec<u8>> {
+/// Small originals of every supported format.
+fn originals() -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = |folder: &str| fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let mut pictures: Vec<_> = files("fuzz/seeds/header").map(|path| fs::read(path).unwrap()).collect();
-    // These begin with what is wanted of them.
-    pictures.extend(files("fuzz/seeds/render").map(|path| fs::read(path).unwrap()[4..].to_vec()));
+    let mut originals: Vec<_> = files("fuzz/seeds/header").map(|path| fs::read(path).unwrap()).collect();
+    // The first four bytes of these seeds select the variant.
+    originals.extend(files("fuzz/seeds/render").map(|path| fs::read(path).unwrap()[4..].to_vec()));
     let animations = files("tests/animations").filter(|path| path.extension().is_some_and(|end| end != "py"));
-    pictures.extend(animations.map(|path| fs::read(path).unwrap()));
-    assert!(pictures.len() > 20);
-    pictures
+    originals.extend(animations.map(|path| fs::read(path).unwrap()));
+    assert!(originals.len() > 20);
+    originals
 }
 
-/// Turned bits, extreme numbers, pieces repeated, moved or missing: one to four of them, half of them near the beginning.
-fn mutate(picture: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut bytes = picture.to_vec();
+/// Applies one to four mutations: flipped bits, extreme values, and repeated, truncated or removed parts. Half of them hit the first 200
+/// bytes.
+fn mutate(original: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = original.to_vec();
     for _ in 0..=random.below(4) {
         let range = if random.below(2) == 0 { bytes.len().min(200) } else { bytes.len() };
         let at = random.below(range);
@@ -65,9 +68,9 @@ fn mutate(picture: &[u8], random: &mut Random) -> Vec<u8> {
             2 => bytes[at..at + length].fill(if random.below(2) == 0 { 0 } else { 0xFF }),
             3 => bytes.truncate(at),
             4 => {
-                let piece = bytes[at..at + length].to_vec();
+                let part = bytes[at..at + length].to_vec();
                 let to = random.below(bytes.len() + 1);
-                bytes.splice(to..to, piece);
+                bytes.splice(to..to, part);
             }
             _ => drop(bytes.drain(at..at + length)),
         }
@@ -76,14 +79,14 @@ fn mutate(picture: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mutated_picture_is_an_image_or_a_clear_error_and_never_the_servers_end() {
+async fn mutated_originals_give_an_image_or_an_error_within_time_and_memory() {
     let count: usize = std::env::var("TEST_MUTATED").map_or(400, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let originals = folder.path().join("originals");
-    fs::create_dir(&originals).unwrap();
+    let store = folder.path().join("originals");
+    fs::create_dir(&store).unwrap();
     let mib = |n: usize| format!("{}MiB", MEMORY_MIB[n]);
     let settings: Settings = vec![
-        ("RESIZED_ORIGINALS__STORE", format!("file:{}", originals.display())),
+        ("RESIZED_ORIGINALS__STORE", format!("file:{}", store.display())),
         ("RESIZED_VARIANTS__STORE", format!("file:{}/variants", folder.path().display())),
         ("RESIZED_LIMITS__ORIGINAL_BYTES", "8MiB".into()),
         ("RESIZED_LIMITS__INPUT_PIXELS", "4000000".into()),
@@ -94,21 +97,22 @@ async fn a_mutated_picture_is_an_image_or_a_clear_error_and_never_the_servers_en
         ("RESIZED_WORK__WRITE_BACK_MEMORY", mib(3)),
     ];
     let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
-    let client = Client::builder().timeout(PATIENCE).build().unwrap();
-    let pictures = pictures();
+    let client = Client::builder().timeout(TIMEOUT).build().unwrap();
+    let originals = originals();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let mutated = (0..count).map(|n| (n, mutate(&pictures[n % pictures.len()], &mut random)));
-    let ask = |(n, bytes): (usize, Vec<u8>)| {
-        let (file, client) = (originals.join(format!("{n}")), client.clone());
-        let url = format!("{}/{n}_{}", node.url, WANTED[n % WANTED.len()]);
+    let mutated = (0..count).map(|n| (n, mutate(&originals[n % originals.len()], &mut random)));
+    let request = |(n, bytes): (usize, Vec<u8>)| {
+        let (file, client) = (store.join(format!("{n}")), client.clone());
+        let url = format!("{}/{n}_{}", node.url, SUFFIXES[n % SUFFIXES.len()]);
         async move {
-            // An original without an extension, of which a variant may be of any format.
+            // The original needs the extension of the variant. Its format is detected from its bytes.
             let path = file.with_extension(url.rsplit_once('/').unwrap().1.split('.').nth(1).unwrap());
             fs::write(&path, &bytes).unwrap();
             let start = Instant::now();
-            let answer = client.get(&url).send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
-            let (status, media_type) = (answer.status(), answer.headers()["content-type"].to_str().unwrap().to_owned());
-            let body = answer.bytes().await.unwrap();
+            let response = client.get(&url).send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+            let (status, media_type) =
+                (response.status(), response.headers()["content-type"].to_str().unwrap().to_owned());
+            let body = response.bytes().await.unwrap();
             fs::remove_file(path).unwrap();
             match status {
                 StatusCode::OK => assert_eq!(sniff(&body), Some(&*media_type), "{url}"),
@@ -121,15 +125,16 @@ async fn a_mutated_picture_is_an_image_or_a_clear_error_and_never_the_servers_en
             (status, start.elapsed())
         }
     };
-    let answers: Vec<_> = futures_util::stream::iter(mutated).map(ask).buffer_unordered(AT_ONCE).collect().await;
-    let images = answers.iter().filter(|(status, _)| *status == StatusCode::OK).count();
-    let slowest = answers.iter().map(|(_, time)| *time).max().unwrap();
+    let responses: Vec<_> =
+        futures_util::stream::iter(mutated).map(request).buffer_unordered(CONCURRENCY).collect().await;
+    let images = responses.iter().filter(|(status, _)| *status == StatusCode::OK).count();
+    let slowest = responses.iter().map(|(_, time)| *time).max().unwrap();
     let status = fs::read_to_string(format!("/proc/{}/status", node.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak_bytes = 1024 * peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
     let panics = node.told().matches("a codec panicked").count();
     println!("{count}: {images} images, slowest {slowest:?}, peak {} MiB, {panics} panics", peak_bytes / MIB);
-    assert!(images > 0 && images < count, "some can be made, and some cannot");
+    assert!(images > 0 && images < count, "some originals render, and some do not");
     assert!(peak_bytes < MIB * MEMORY_MIB.iter().sum::<u64>(), "{} MiB", peak_bytes / MIB);
     let alive = client.get(format!("{}/healthz", node.admin)).send().await.unwrap();
     assert_eq!(alive.status(), StatusCode::OK);

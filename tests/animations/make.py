@@ -1,4 +1,5 @@
-# Animations of coloured squares that move, by Pillow, and what Pillow shows of each: all frames below one another.
+# Creates animations of moving shapes with Pillow, and for each a PNG of all frames as Pillow composes them, from top to bottom.
+# Usage: python3 make.py tests/animations
 import io, sys
 from PIL import Image, ImageDraw
 out = sys.argv[1]

@@ -1,5 +1,5 @@
-# AVIF files of every kind, by avifenc, and what avifdec makes of each: planes as .y4m, alpha and pixels as PNG.
-# python3 make.py tests/avif; needs Pillow 11.3 or later with AVIF, and libavif's tools (Debian: libavif-bin).
+# Creates AVIF files with avifenc, and the expected output of each with avifdec: planes as .y4m, pixels with alpha as PNG.
+# Usage: python3 make.py tests/avif. Needs Pillow 11.3 or later with AVIF, and libavif's tools (Debian: libavif-bin).
 import os, struct, subprocess, sys, tempfile
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -27,9 +27,9 @@ def path(name): return os.path.join(work, name)
 
 picture(False).save(path('rgb.png'))
 picture(True).save(path('rgba.png'))
-picture(False).convert('L').save(path('grey.png'))
+picture(False).convert('L').save(path('gray.png'))
 
-# Four tiles, which are 64 pixels wide at least.
+# An image of four tiles. The minimum tile width is 64 pixels.
 tiles = Image.new('RGBA', (128, 128), (230, 220, 200, 255))
 d = ImageDraw.Draw(tiles)
 d.rectangle((20, 30, 90, 80), fill=(200, 30, 30, 255))
@@ -37,7 +37,7 @@ d.rectangle((70, 50, 120, 110), fill=(20, 60, 190, 128))
 tiles.save(path('tiles-alpha.png'))
 tiles.convert('RGB').save(path('tiles.png'))
 
-# A profile of Display P3, of which Pillow knows nothing (ICC.1:2022; colorants adapted to D50).
+# A Display P3 profile, which Pillow does not provide (ICC.1:2022; colorants adapted to D50).
 def fixed(n): return struct.pack('>i', round(n * 65536))
 def p3():
     xyz = lambda *c: b'XYZ \0\0\0\0' + b''.join(map(fixed, c))
@@ -68,7 +68,7 @@ def make(name, source, *options, planes=True, pixels=True):
 
 q = ['--min', '20', '--max', '30', '--minalpha', '10', '--maxalpha', '20']
 for yuv in ['420', '422', '444', '400']:
-    make(f'full-{yuv}', 'grey.png' if yuv == '400' else 'rgb.png', *q, '-y', yuv)
+    make(f'full-{yuv}', 'gray.png' if yuv == '400' else 'rgb.png', *q, '-y', yuv)
 make('limited-420', 'rgb.png', *q, '-y', '420', '-r', 'limited')
 make('ten-420', 'rgb.png', *q, '-y', '420', '-d', '10')
 make('twelve-444-limited', 'rgb.png', *q, '-y', '444', '-d', '12', '-r', 'limited')
@@ -83,10 +83,10 @@ make('p3-icc', 'rgb.png', *q, '-y', '420', '--icc', path('p3.icc'), **only)
 make('cropped', 'rgb.png', *q, '-y', '420', '--crop', '4,6,20,14', **only)
 make('grid', 'tiles.png', *q, '-y', '420', '-g', '2x2', planes=False)
 make('grid-alpha', 'tiles-alpha.png', *q, '-y', '420', '-g', '2x1', planes=False)
-for turn in range(4):
+for quarter_turns in range(4):
     for mirror in [None, 1]:
-        options = ['--irot', str(turn)] if turn else []
+        options = ['--irot', str(quarter_turns)] if quarter_turns else []
         options += ['--imir', str(mirror)] if mirror is not None else []
-        name = f'turned-{turn}' + ('' if mirror is None else '-mirrored')
+        name = f'turned-{quarter_turns}' + ('' if mirror is None else '-mirrored')
         make(name, 'rgb.png', '--min', '60', '--max', '63', '-y', '420', *options, **only)
 run('avifenc', '-s', '2', '--min', '60', '--max', '63', '-y', '420', path('rgb.png'), path('rgb.png'), f'{out}/sequence.avif')

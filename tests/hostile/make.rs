@@ -1,11 +1,11 @@
-//! Files that no honest program writes.
+//! Malicious files that no encoder writes.
 
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
-/// Four formats with a header that promises the most that it can, and nothing behind it.
-pub fn giants() -> Vec<(&'static str, Vec<u8>)> {
+/// Headers with the largest size that their format allows, followed by almost no data.
+pub fn giant_headers() -> Vec<(&'static str, Vec<u8>)> {
     let mut jpeg = jpeg_frame(0xC0, 65_535, 65_535);
     jpeg.extend(b"\xFF\xDA\0\x08\x01\x01\0\0\x3F\0\0\0");
     let mut progressive = jpeg_frame(0xC2, 65_535, 65_535);
@@ -13,8 +13,8 @@ pub fn giants() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("JPEG", jpeg),
         ("progressive JPEG", progressive),
-        ("PNG", png_of(65_535, 65_535, &deflated_zeros(100), &[])),
-        ("PNG of one row", png_of(0x7FFF_FFFF, 1, &deflated_zeros(100), &[])),
+        ("PNG", png_with_stream(65_535, 65_535, &deflated_zeros(100), &[])),
+        ("PNG of one row", png_with_stream(0x7FFF_FFFF, 1, &deflated_zeros(100), &[])),
         ("GIF", gif_frame(65_535, 65_535, 65_535, 65_535)),
         ("lossless WebP", riff(&[(b"VP8L", b"\x2F\xFE\xBF\xFF\x0F\0\0\0")])),
         ("lossy WebP", riff(&[(b"VP8 ", b"\x10\0\0\x9D\x01\x2A\xFF\x3F\xFF\x3F\0\0")])),
@@ -22,27 +22,27 @@ pub fn giants() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Zeros, deflated to a thousandth, as a zlib stream (RFC 1950).
+/// A zlib stream (RFC 1950) of zeros, a thousandth of their size.
 pub fn deflated_zeros(bytes: usize) -> Vec<u8> {
     let mut deflater = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-    let piece = vec![0; 1 << 20];
-    let mut left = bytes;
-    while left > 0 {
-        let length = left.min(piece.len());
-        std::io::Write::write_all(&mut deflater, &piece[..length]).unwrap();
-        left -= length;
+    let chunk = vec![0; 1 << 20];
+    let mut remaining = bytes;
+    while remaining > 0 {
+        let length = remaining.min(chunk.len());
+        std::io::Write::write_all(&mut deflater, &chunk[..length]).unwrap();
+        remaining -= length;
     }
     deflater.finish().unwrap()
 }
 
-/// A black PNG with chunks between its header and its pixels.
+/// A black RGB PNG with additional chunks between the header and the pixels.
 pub fn png(width: u32, height: u32, chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let row = 1 + 3 * width as usize;
-    png_of(width, height, &deflated_zeros(row * height as usize), chunks)
+    png_with_stream(width, height, &deflated_zeros(row * height as usize), chunks)
 }
 
-/// A PNG of RGB with the pixels' stream as it is.
-pub fn png_of(width: u32, height: u32, stream: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+/// An RGB PNG with a given zlib stream as its pixel data.
+pub fn png_with_stream(width: u32, height: u32, stream: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
     let mut chunk = |kind: &[u8; 4], data: &[u8]| {
         file.extend(u32::try_from(data.len()).unwrap().to_be_bytes());
@@ -62,7 +62,7 @@ pub fn png_of(width: u32, height: u32, stream: &[u8], chunks: &[(&[u8; 4], &[u8]
     file
 }
 
-/// Grey, of one component, up to its frame header.
+/// The start of a gray JPEG, up to its Huffman tables.
 fn jpeg_frame(marker: u8, width: u16, height: u16) -> Vec<u8> {
     let mut file = b"\xFF\xD8".to_vec();
     file.extend(quantizers());
@@ -70,7 +70,7 @@ fn jpeg_frame(marker: u8, width: u16, height: u16) -> Vec<u8> {
     file.extend(height.to_be_bytes());
     file.extend(width.to_be_bytes());
     file.extend([1, 1, 0x11, 0]);
-    // Tables of one code, one bit long, for zero: of DC no difference, of AC the end of the block.
+    // One-bit codes for the symbol 0: no difference (DC) and end of block (AC).
     for class in [0x00, 0x10] {
         file.extend([0xFF, 0xC4, 0, 20, class, 1]);
         file.extend([0; 15]);
@@ -79,12 +79,12 @@ fn jpeg_frame(marker: u8, width: u16, height: u16) -> Vec<u8> {
     file
 }
 
-/// A table of quantisers, all one.
+/// A DQT segment in which all quantizers are 1.
 pub fn quantizers() -> Vec<u8> {
     [&b"\xFF\xDB\0\x43\0"[..], &[1; 64]].concat()
 }
 
-/// Part `n` of a profile in `count`.
+/// The APP2 segment for part `n` of `count` of an ICC profile.
 pub fn icc_part(n: u8, count: u8) -> Vec<u8> {
     let mut segment = b"\xFF\xE2\x40\x10ICC_PROFILE\0".to_vec();
     segment.extend([n, count]);
@@ -92,8 +92,8 @@ pub fn icc_part(n: u8, count: u8) -> Vec<u8> {
     segment
 }
 
-/// A progressive JPEG whose first scan is of DC and all others say once more that some coefficient is zero.
-pub fn jpeg_of_scans(width: u16, height: u16, scans: usize) -> Vec<u8> {
+/// A progressive JPEG with one DC scan. All other scans code a single AC coefficient, which is zero in each block.
+pub fn jpeg_with_scans(width: u16, height: u16, scans: usize) -> Vec<u8> {
     let mut file = jpeg_frame(0xC2, width, height);
     let blocks = usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
     file.extend(b"\xFF\xDA\0\x08\x01\x01\0\0\0\0");
@@ -108,13 +108,13 @@ pub fn jpeg_of_scans(width: u16, height: u16, scans: usize) -> Vec<u8> {
     file
 }
 
-/// A small JPEG with `segments` before everything else.
-pub fn jpeg_behind(segments: &[u8]) -> Vec<u8> {
-    let file = bytes(&gradient(64, 48), ImageFormat::Jpeg);
+/// A small JPEG with additional segments at its start.
+pub fn jpeg_with_segments(segments: &[u8]) -> Vec<u8> {
+    let file = encode(&gradient(64, 48), ImageFormat::Jpeg);
     [&file[..2], segments, &file[2..]].concat()
 }
 
-/// A canvas, and one frame that says it has other sides, with too little behind it.
+/// A GIF canvas with one frame of another size and too little data.
 pub fn gif_frame(width: u16, height: u16, frame_width: u16, frame_height: u16) -> Vec<u8> {
     let mut file = gif_canvas(width, height);
     file.extend([0x2C, 0, 0, 0, 0]);
@@ -124,7 +124,7 @@ pub fn gif_frame(width: u16, height: u16, frame_width: u16, frame_height: u16) -
     file
 }
 
-/// Many frames of one pixel.
+/// A GIF with many frames of one pixel.
 pub fn gif_frames(width: u16, height: u16, count: usize) -> Vec<u8> {
     let mut file = gif_canvas(width, height);
     file.extend(b"\x2C\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0".repeat(count));
@@ -140,19 +140,19 @@ fn gif_canvas(width: u16, height: u16) -> Vec<u8> {
     file
 }
 
-/// An extended WebP with a canvas, and a lossy picture of other sides in it.
-pub fn webp_within(width: u32, height: u32, inner_width: u16, inner_height: u16) -> Vec<u8> {
+/// An extended WebP whose lossy image has another size than its canvas.
+pub fn webp_with_inner_size(width: u32, height: u32, inner_width: u16, inner_height: u16) -> Vec<u8> {
     let mut header = vec![0; 4];
     header.extend(&(width - 1).to_le_bytes()[..3]);
     header.extend(&(height - 1).to_le_bytes()[..3]);
-    let mut picture = b"\x10\0\0\x9D\x01\x2A".to_vec();
-    picture.extend(inner_width.to_le_bytes());
-    picture.extend(inner_height.to_le_bytes());
-    picture.extend([0; 64]);
-    riff(&[(b"VP8X", &header), (b"VP8 ", &picture)])
+    let mut image = b"\x10\0\0\x9D\x01\x2A".to_vec();
+    image.extend(inner_width.to_le_bytes());
+    image.extend(inner_height.to_le_bytes());
+    image.extend([0; 64]);
+    riff(&[(b"VP8X", &header), (b"VP8 ", &image)])
 }
 
-/// An animated WebP of 8 by 8 pixels with a frame of other sides, which is lossy and has alpha. Its picture is cut short.
+/// An animated WebP of 8 x 8 pixels with a truncated lossy frame of another size, with alpha.
 pub fn webp_frame(width: u32, height: u32) -> Vec<u8> {
     let mut frame = vec![0; 6];
     frame.extend(&(width - 1).to_le_bytes()[..3]);
@@ -161,7 +161,7 @@ pub fn webp_frame(width: u32, height: u32) -> Vec<u8> {
     riff(&[(b"VP8X", b"\x12\0\0\0\x07\0\0\x07\0\0"), (b"ANIM", &[0; 6]), (b"ANMF", &frame)])
 }
 
-/// An extended WebP of 8 by 8 pixels with a chunk that claims to be long.
+/// An extended WebP of 8 x 8 pixels with a chunk whose length field exceeds its data.
 pub fn webp_with_chunk(name: &[u8; 4], length: u32) -> Vec<u8> {
     let mut file = riff(&[(b"VP8X", b"\x3C\0\0\0\x07\0\0\x07\0\0"), (b"VP8L", b"\x2F\x07\xC0\x01\0\0\0\0")]);
     file.extend(name);
@@ -181,18 +181,18 @@ fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     [&b"RIFF"[..], &u32::try_from(body.len()).unwrap().to_le_bytes(), &body].concat()
 }
 
-/// Pictures with something in every row, by the names of the formats that can be cut short.
-pub fn photographs() -> Vec<(&'static str, Vec<u8>)> {
-    let picture = gradient(600, 400);
+/// Images with content in every row, in the formats that decode partially when truncated.
+pub fn images() -> Vec<(&'static str, Vec<u8>)> {
+    let image = gradient(600, 400);
     let mut progressive = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut progressive, 90);
     encoder.set_progressive(true);
-    encoder.encode(picture.as_bytes(), 600, 400, jpeg_encoder::ColorType::Rgb).unwrap();
+    encoder.encode(image.as_bytes(), 600, 400, jpeg_encoder::ColorType::Rgb).unwrap();
     vec![
-        ("JPEG", bytes(&picture, ImageFormat::Jpeg)),
+        ("JPEG", encode(&image, ImageFormat::Jpeg)),
         ("progressive JPEG", progressive),
-        ("PNG", bytes(&picture, ImageFormat::Png)),
-        ("GIF", bytes(&picture, ImageFormat::Gif)),
+        ("PNG", encode(&image, ImageFormat::Png)),
+        ("GIF", encode(&image, ImageFormat::Gif)),
     ]
 }
 
@@ -201,8 +201,8 @@ fn gradient(width: u32, height: u32) -> DynamicImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([channel(x, width), channel(y, height), channel(x ^ y, 1024)])).into()
 }
 
-fn bytes(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, format).unwrap();
+    image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
