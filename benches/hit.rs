@@ -22,8 +22,8 @@ const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALH
 fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
-    config.originals.store = concat!("file:", env!("CARGO_MANIFEST_DIR"), "/samples").to_owned();
-    config.variants.store = format!("file:{}", folder.path().display());
+    config.originals.store = concat!("file:", env!("CARGO_MANIFEST_DIR"), "/samples").parse().unwrap();
+    config.variants.store = format!("file:{}", folder.path().display()).parse().unwrap();
     config.variants.public_url = "https://pictures.example.com".to_owned();
     config.answers.mode = mode;
     let proxy =

@@ -35,8 +35,8 @@ fn settings(folder: &std::path::Path) -> Config {
     let mut config = Config::default();
     config.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.server.threads = 1;
-    config.originals.store = format!("file:{}/originals", folder.display());
-    config.variants.store = format!("file:{}/variants", folder.display());
+    config.originals.store = format!("file:{}/originals", folder.display()).parse().unwrap();
+    config.variants.store = format!("file:{}/variants", folder.display()).parse().unwrap();
     config.upload.enabled = true;
     config.upload.token = TOKEN.into();
     config.upload.base_url = "http://images.test".into();

@@ -15,9 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::observability::metrics::{self, Metrics};
-use crate::origin::probe::Findings;
+use crate::origin::probe::Capabilities;
 use crate::origin::{Store, StoreError};
+use crate::support::backoff::jitter;
+use crate::support::circuit_breaker::RequestPermit;
 use crate::support::tasks::Tasks;
+use crate::variant::ObjectKey;
 
 mod backlog;
 mod breaker;
@@ -30,7 +33,7 @@ pub use entry::Letter;
 pub use signature::SecretError;
 
 use backlog::Backlog;
-use breaker::Breaker;
+use breaker::ApiBreaker;
 use client::Client;
 use entry::{Marker, Outbox, Waiting};
 use signature::Signer;
@@ -50,7 +53,7 @@ struct Inner {
     lease: Duration,
     sending: Semaphore,
     concurrency: usize,
-    breaker: Breaker,
+    breaker: ApiBreaker,
     backlog: Arc<Backlog>,
     counts: metrics::NotificationMetrics,
     tasks: Tasks,
@@ -97,7 +100,7 @@ impl Notifier {
             lease: settings.timeout + LEASE_MARGIN,
             sending: Semaphore::new(concurrency),
             concurrency,
-            breaker: Breaker::default(),
+            breaker: ApiBreaker::new(settings.poll),
             backlog,
             counts: metrics.notifications.clone(),
             tasks,
@@ -116,7 +119,7 @@ impl Notifier {
     ///
     /// # Errors
     /// It cannot be reached or written at all.
-    pub async fn probe_outbox(&self) -> Result<Findings, StoreError> {
+    pub async fn probe_outbox(&self) -> Result<Capabilities, StoreError> {
         self.0.outbox.probe().await
     }
 
@@ -135,12 +138,12 @@ impl Notifier {
     pub async fn deliver(&self, letter: Letter) -> bool {
         let this = self.0.clone();
         let sending = self.0.tasks.spawn(async move {
-            if this.breaker.is_open() {
-                // It costs no try: the API was not asked.
+            let Some(permit) = this.breaker.try_acquire() else {
+                // This is not an attempt: nothing was sent.
                 this.postpone(letter, None).await;
                 return false;
-            }
-            this.send(letter).await
+            };
+            this.send(letter, permit).await
         });
         matches!(tokio::time::timeout(self.0.wait, sending).await, Ok(Ok(true)))
     }
@@ -150,7 +153,7 @@ impl Notifier {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(jittered(self.0.poll)) => {}
+                () = tokio::time::sleep(with_jitter(self.0.poll)) => {}
             }
             if let Err(error) = self.0.sweep_once(&stop).await {
                 tracing::error!(%error, "the outbox cannot be read");
@@ -184,31 +187,35 @@ impl Inner {
         due.rotate_left(start);
         stream::iter(due)
             .for_each_concurrent(self.concurrency, |key| async move {
-                if stop.is_cancelled() || self.breaker.is_open() {
+                if stop.is_cancelled() {
                     return;
                 }
-                let now = millis();
-                match self.outbox.claim(&key, now, now + as_millis(self.lease)).await {
-                    Ok(Some(letter)) => {
-                        // On a task of its own: a stop waits for it and does not cut it off.
-                        let this = self.clone();
-                        let _ = self.tasks.spawn(async move { this.send(letter).await }).await;
-                    }
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(%error, "a notification could not be taken"),
-                }
+                // A task that the shutdown waits for.
+                let this = self.clone();
+                let _ = self.tasks.spawn(async move { this.claim_and_send(&key).await }).await;
             })
             .await;
         Ok(())
     }
 
+    /// Sends a notification of the outbox unless another node has claimed it or the API is paused.
+    async fn claim_and_send(&self, key: &ObjectKey) {
+        let Some(permit) = self.breaker.try_acquire() else { return };
+        let now = millis();
+        match self.outbox.claim(key, now, now + as_millis(self.lease)).await {
+            Ok(Some(letter)) => drop(self.send(letter, permit).await),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a notification could not be taken"),
+        }
+    }
+
     /// One try. What happens next is in the store before this returns, as far as the store works.
-    async fn send(&self, letter: Letter) -> bool {
+    async fn send(&self, letter: Letter, permit: RequestPermit<'_>) -> bool {
         let Ok(_permit) = self.sending.acquire().await else { return false };
         let body = Bytes::from(letter.marker.body.clone());
         let verdict = self.client.post(&letter.marker.id, body).await;
         let id = letter.marker.id.clone();
-        self.breaker.heed(&verdict, self.poll);
+        self.breaker.record(permit, &verdict);
         match verdict {
             Verdict::Delivered => {
                 if let Err(error) = self.outbox.remove(&letter).await {
@@ -239,11 +246,11 @@ impl Inner {
             }
             return;
         };
-        self.postpone(letter, Some(jittered(pause).max(after.unwrap_or_default()))).await;
+        self.postpone(letter, Some(with_jitter(pause).max(after.unwrap_or_default()))).await;
     }
 
     async fn postpone(&self, letter: Letter, pause: Option<Duration>) {
-        let pause = pause.or_else(|| self.retries.first().map(|first| jittered(*first))).unwrap_or(self.poll);
+        let pause = pause.or_else(|| self.retries.first().map(|first| with_jitter(*first))).unwrap_or(self.poll);
         let id = letter.marker.id.clone();
         if let Err(error) = self.outbox.reschedule(letter, millis() + as_millis(pause)).await {
             // It is still there as it was, and due when its lease ends.
@@ -261,8 +268,7 @@ fn as_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Up to a quarter later, so that what failed together does not come again together.
-fn jittered(pause: Duration) -> Duration {
-    let random = uuid::Uuid::new_v4().as_bytes()[0];
-    pause + pause.mul_f64(f64::from(random) / 1024.0)
+/// Adds up to a quarter, so that notifications that failed together are not retried together.
+fn with_jitter(pause: Duration) -> Duration {
+    pause + jitter(pause / 4)
 }

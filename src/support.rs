@@ -1,7 +1,9 @@
 //! Helpers that every layer may use.
 
+pub mod backoff;
 pub mod circuit_breaker;
 pub mod error_chain;
+pub mod hex;
 pub mod hot_swap;
 pub mod https;
 pub mod listener;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use resized::observability::metrics::Metrics;
 use resized::origin::StoreError;
-use resized::origin::probe::{Findings, Severity};
+use resized::origin::probe::{Capabilities, Severity};
 use resized::proxy::Proxy;
 use resized::support::error_chain::chain;
 use resized::support::tasks::Tasks;
@@ -44,14 +44,14 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
             ("originals", &config.originals.store, proxy.probe_originals().await),
             ("variants", &config.variants.store, proxy.probe_variants().await),
         ] {
-            report.store(role, store, &findings);
+            report.store(role, &store.to_string(), &findings);
         }
         if arguments.race {
             report.races(&proxy).await;
         }
         if let Some(notifier) = proxy.notifier() {
-            if !config.notify.outbox.is_empty() {
-                report.store("outbox", &config.notify.outbox, &notifier.probe_outbox().await);
+            if let Some(outbox) = &config.notify.outbox {
+                report.store("outbox", &outbox.to_string(), &notifier.probe_outbox().await);
             }
             report.api(&config.notify.url, notifier.reach().await);
         }
@@ -97,7 +97,7 @@ impl Report {
         println!("{:<18} {text}", "");
     }
 
-    fn store(&mut self, role: &str, address: &str, findings: &Result<Findings, StoreError>) {
+    fn store(&mut self, role: &str, address: &str, findings: &Result<Capabilities, StoreError>) {
         let findings = match findings {
             Ok(findings) => findings,
             Err(error) => {
@@ -109,7 +109,7 @@ impl Report {
         let advice = findings.advice();
         let verdict = match advice.iter().map(|advice| advice.severity).max() {
             None => Verdict::Well,
-            Some(Severity::Lacking) => Verdict::Warning,
+            Some(Severity::Degraded) => Verdict::Warning,
             Some(Severity::Broken) => Verdict::Broken,
         };
         self.line(verdict, role, address);
@@ -206,7 +206,7 @@ fn what_to_fix(error: &StoreError) -> &'static str {
             "the credentials are not believed or have no right to this: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or \
              the machine's role), and copy the policy of docs/S3.md"
         }
-        StoreError::Skewed { .. } => "set this machine's clock, by NTP",
+        StoreError::ClockSkew { .. } => "set this machine's clock, by NTP",
         StoreError::Unavailable { .. } | StoreError::Timeout { .. } | StoreError::Busy => {
             "see that s3.endpoint and s3.region are right and that this machine reaches it"
         }

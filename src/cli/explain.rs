@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use resized::observability::metrics::Metrics;
-use resized::origin::Meta;
+use resized::origin::ObjectMeta;
 use resized::proxy::{ExplainedVariant, Explanation, Proxy, Seen};
 use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
                 Explanation::Original { key, object, hint, forbidden, refused } => {
                     line("names", "an original as it is");
                     hint.iter().for_each(|hint| line("", hint));
-                    line("original", &place(&settings.config.originals.store, key.as_str(), &object));
+                    line("original", &place(&settings.config.originals.store.to_string(), key.as_str(), &object));
                     forbidden.map_or_else(|| original_answer(&object, refused), |reason| Err(format!("403: {reason}")))
                 }
                 Explanation::Variant(variant) => explain_variant(&variant, settings),
@@ -68,11 +68,11 @@ fn explain_variant(explained: &ExplainedVariant, settings: &Settings) -> Result<
         line("", &format!("or as {}, whichever Accept likes best", explained.negotiable.join(", ")));
     }
     line("canonical", &explained.canonical);
-    line("original", &place(&config.originals.store, variant.original.as_str(), &explained.original));
+    line("original", &place(&config.originals.store.to_string(), variant.original.as_str(), &explained.original));
     if let Some((literal, seen)) = &explained.literal {
-        line("or else", &place(&config.originals.store, literal.as_str(), seen));
+        line("or else", &place(&config.originals.store.to_string(), literal.as_str(), seen));
     }
-    line("variant", &place(&config.variants.store, explained.key.as_str(), &explained.stored));
+    line("variant", &place(&config.variants.store.to_string(), explained.key.as_str(), &explained.stored));
     if let Some(reason) = &explained.forbidden {
         return Err(format!("403: {reason}"));
     }
@@ -111,7 +111,7 @@ fn line(what: &str, text: &str) {
 
 fn place(store: &str, key: &str, seen: &Seen) -> String {
     let seen = match seen {
-        Ok(Some(Meta { bytes, etag, last_modified, .. })) => {
+        Ok(Some(ObjectMeta { bytes, etag, last_modified, .. })) => {
             format!("is there: {bytes} bytes, ETag {etag}, {}", humantime::format_rfc3339_seconds(*last_modified))
         }
         Ok(None) => "is not there".to_owned(),

@@ -72,8 +72,8 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     runtime.spawn(async move { notifying.notify(stop_notifying).await });
     tracing::info!(
         address = %server.address(),
-        originals = config.originals.store,
-        variants = config.variants.store,
+        originals = %config.originals.store,
+        variants = %config.variants.store,
         mode = ?config.answers.mode,
         "listening"
     );

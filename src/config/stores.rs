@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::nonzero;
+use super::{StoreAddress, nonzero};
 
 /// The store of uploaded pictures. Only uploads write it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Originals {
     /// `file:directory` or `s3://bucket/prefix`.
-    pub store: String,
+    pub store: StoreAddress,
     /// Base URL under which clients can reach the originals' bucket; in redirect mode plain originals go there.
     pub public_url: String,
     pub serve: Serve,
@@ -22,7 +22,12 @@ pub struct Originals {
 
 impl Default for Originals {
     fn default() -> Self {
-        Self { store: "file:samples".into(), public_url: String::new(), serve: Serve::Images, immutable: false }
+        Self {
+            store: StoreAddress::File { directory: "samples".into() },
+            public_url: String::new(),
+            serve: Serve::Images,
+            immutable: false,
+        }
     }
 }
 
@@ -43,14 +48,14 @@ pub enum Serve {
 #[serde(default, deny_unknown_fields)]
 pub struct Variants {
     /// `file:directory` or `s3://bucket/prefix`.
-    pub store: String,
+    pub store: StoreAddress,
     /// Base URL under which clients can reach the variants' bucket: the target of redirects.
     pub public_url: String,
 }
 
 impl Default for Variants {
     fn default() -> Self {
-        Self { store: "file:variants".into(), public_url: String::new() }
+        Self { store: StoreAddress::File { directory: "variants".into() }, public_url: String::new() }
     }
 }
 

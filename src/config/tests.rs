@@ -58,7 +58,7 @@ fn the_command_line_wins_and_says_so() {
     std::fs::write(file.path(), "[server]\nthreads = 2\n[cache]\nmemory = \"1MiB\"").unwrap();
     let layers = Layers::load(Some(file.path()), &overrides).unwrap();
     let config = layers.config().unwrap();
-    assert_eq!((config.server.threads, config.originals.store.as_str()), (3, "file:typed"));
+    assert_eq!((config.server.threads, config.originals.store.to_string()), (3, "file:typed".to_owned()));
     assert_eq!(layers.source("server.threads"), ValueSource::CommandLine);
     assert_eq!(layers.source("cache.memory"), ValueSource::File { path: file.path().to_owned(), line: Some(4) });
     assert_eq!(layers.source("cache.failures"), ValueSource::Default);

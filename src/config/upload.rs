@@ -9,7 +9,7 @@ use humantime_serde::Serde;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, refuse};
-use super::{Config, Secret, nonzero};
+use super::{Config, Secret, StoreAddress, nonzero};
 
 /// What an upload may do to a key that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,8 @@ pub struct Notify {
     pub secret: Secret,
     pub secret_file: PathBuf,
     /// A store; empty is the variants'.
-    pub outbox: String,
+    #[serde(with = "super::optional")]
+    pub outbox: Option<StoreAddress>,
     /// How long an upload's answer waits for the delivery.
     #[serde(with = "humantime_serde")]
     pub wait: Duration,
@@ -132,7 +133,7 @@ impl Default for Notify {
             url: String::new(),
             secret: Secret::default(),
             secret_file: PathBuf::new(),
-            outbox: String::new(),
+            outbox: None,
             wait: Duration::from_secs(2),
             timeout: Duration::from_secs(10),
             retries: retries.map(|seconds| Serde::from(Duration::from_secs(seconds))).into(),

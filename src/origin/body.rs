@@ -1,4 +1,4 @@
-//! An object's bytes on their way here.
+//! The bytes of an object on their way from the store.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,16 +8,38 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 
-use super::StoreError;
-use super::file::part::FilePart;
+use super::error::StoreError;
+use super::file::slice::FileSlice;
+use super::object::ObjectMeta;
 
-/// Chunks of bytes. It yields as many as were promised or fails: an end that comes early is an error, and what comes too
-/// much is cut off. Bytes that are not those of the answer's checksum are an error too, behind the last of them. Dropping it
-/// ends the transfer.
+/// An object, or the requested range of it.
+#[derive(Debug)]
+pub struct Object {
+    pub meta: ObjectMeta,
+    pub body: Body,
+}
+
+impl Object {
+    /// Reads the body into memory if the whole object has at most `bytes_max`.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] before anything is read; otherwise the errors of the stream.
+    pub async fn collect(self, bytes_max: u64) -> Result<(ObjectMeta, Bytes), StoreError> {
+        let Self { meta, body } = self;
+        if meta.bytes > bytes_max {
+            return Err(StoreError::TooLarge { bytes: meta.bytes, bytes_max });
+        }
+        let bytes = body.collect().await?;
+        Ok((meta, bytes))
+    }
+}
+
+/// A stream of chunks that yields exactly the promised number of bytes or fails. Excess bytes are cut off. If the store sent a
+/// checksum that does not match, the stream fails after the last byte. Dropping the body ends the transfer.
 pub struct Body {
     chunks: BoxStream<'static, Result<Bytes, StoreError>>,
-    /// Where all of it is, if that is a file.
-    file: Option<FilePart>,
+    /// The file that holds the bytes, if the store is a folder.
+    file: Option<FileSlice>,
     promised: u64,
     received: u64,
     is_ended: bool,
@@ -28,27 +50,27 @@ impl Body {
         Self { chunks: chunks.boxed(), file: None, promised, received: 0, is_ended: false }
     }
 
-    /// `first` is the first chunk of `file`.
-    pub(super) fn of_file(first: Bytes, file: FilePart) -> Self {
-        let (promised, rest) = (file.bytes, file.clone().behind(first.len() as u64));
-        let chunks = stream::once(async move { Ok(first) }).chain(rest.chunks());
+    /// A body that reads from `file`, whose first chunk has been read already.
+    pub(super) fn from_file(first: Bytes, file: FileSlice) -> Self {
+        let (promised, rest) = (file.bytes, file.clone().skip(first.len() as u64));
+        let chunks = stream::once(async move { Ok(first) }).chain(rest.into_chunks());
         Self { file: Some(file), ..Self::new(chunks, promised) }
     }
 
-    /// All of it.
+    /// Reads all bytes into memory.
     ///
     /// # Errors
-    /// As the stream.
+    /// The errors of the stream.
     pub async fn collect(mut self) -> Result<Bytes, StoreError> {
         let first = self.next().await.transpose()?.unwrap_or_default();
         if let Some(file) = self.file.take_if(|file| file.bytes > first.len() as u64) {
-            // Chunks would be copied together, and each leave its memory with another of the threads that read files.
-            let (whole, promised) = (file.whole().await?, self.promised);
+            // Reading the file again into one buffer is cheaper than joining chunks that other threads have allocated.
+            let (whole, promised) = (file.read_all().await?, self.promised);
             let received = whole.len() as u64;
             return if received == promised { Ok(whole) } else { Err(StoreError::Truncated { received, promised }) };
         }
         let Some(second) = self.next().await.transpose()? else {
-            // An object of one chunk needs no copy.
+            // A body of one chunk needs no copy.
             return Ok(first);
         };
         let mut whole = BytesMut::with_capacity(usize::try_from(self.promised).unwrap_or_default());
@@ -70,7 +92,7 @@ impl Stream for Body {
             return Poll::Ready(None);
         }
         if received == promised {
-            // Only at the end of all chunks the checksum is known.
+            // The checksum is verified at the end of the chunks.
             return self.chunks.poll_next_unpin(context).map(|end| {
                 self.is_ended = true;
                 end.filter(Result::is_err)

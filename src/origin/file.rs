@@ -1,9 +1,9 @@
-//! Objects as plain files below a folder, so that a person can look at them.
+//! Objects as plain files below a folder.
 //!
-//! The folder `.resized` at its root is our own: `tmp` has files that are being written, `meta` has the attributes of
-//! objects. An object is written to `tmp`, made durable, and then linked or renamed to its place, so it is there whole or
-//! not at all. Its attributes are written before, under a name that has the object's ETag in it: they are found only
-//! for the object they were written with. A file that was put here by hand has none, and is an object all the same.
+//! The folder `.resized` at the root belongs to the store: `tmp` contains files that are being written, `meta` the attributes
+//! of objects. An object is written to `tmp`, synced, and then linked or renamed to its path, so readers see all of it or
+//! nothing. Its attributes are written first. Their file name contains the object's ETag, so they are only found for the object
+//! they were written with. A file that was copied into the folder is an object without attributes.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,63 +12,47 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::spool::{self, Place, Spool};
-use super::{
-    Attributes, Body, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, resolve,
+use super::body::{Body, Object};
+use super::error::{StoreError, StoreOpenError};
+use super::object::{
+    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, ObjectMeta, Precondition, PutOutcome,
 };
+use super::spool::{self, Spool, SpoolLocation};
 use crate::support::priority;
 use crate::variant::ObjectKey;
 
+mod io_error;
+mod layout;
 mod list;
-pub(super) mod part;
+mod sidecar;
+pub(super) mod slice;
 
-use list::Wanted;
-use part::{CHUNK_BYTES, FilePart};
+use io_error::{from_io, is_not_found};
+use layout::{Layout, RESERVED_FOLDER};
+use list::KeyFilter;
+use sidecar::Sidecar;
+use slice::{CHUNK_BYTES, FileSlice};
 
 #[derive(Debug)]
 pub(super) struct FileStore {
-    /// Canonical: no link in it.
-    root: PathBuf,
-    /// Held while an object is compared and replaced.
+    layout: Layout,
+    /// Held from the check of a precondition to the replacement or deletion of the object.
     replacing: Mutex<()>,
 }
 
-/// The attributes of an object, in a file of their own.
-#[derive(Debug, Serialize, Deserialize)]
-struct Sidecar {
-    key: String,
-    content_type: String,
-    cache_control: String,
-    metadata: Vec<(String, String)>,
-}
-
-impl Sidecar {
-    fn new(key: &ObjectKey, attributes: &Attributes) -> Self {
-        Self {
-            key: key.as_str().to_owned(),
-            content_type: attributes.content_type.clone(),
-            cache_control: attributes.cache_control.clone(),
-            metadata: attributes.metadata.clone(),
-        }
-    }
-}
-
-const OWN_FOLDER: &str = ".resized";
-/// In it: files that become objects.
-const TEMPORARY: &str = "tmp";
-
+/// The asynchronous operations of a store.
 impl FileStore {
-    pub(super) async fn open(directory: PathBuf) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Folder { directory: directory.clone(), source };
+    pub(super) async fn open(directory: PathBuf) -> Result<Self, StoreOpenError> {
+        let failed = |source| StoreOpenError::Folder { directory: directory.clone(), source };
         let root = fs::create_dir_all(&directory).and_then(|()| fs::canonicalize(&directory)).map_err(failed)?;
-        spool::sweep(&root.join(OWN_FOLDER).join(TEMPORARY));
-        Ok(Self { root, replacing: Mutex::new(()) })
+        let layout = Layout { root };
+        spool::remove_abandoned(&layout.temporary_folder());
+        Ok(Self { layout, replacing: Mutex::new(()) })
     }
 
-    pub(super) async fn head(self: &Arc<Self>, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
+    pub(super) async fn head(self: &Arc<Self>, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
         self.blocking(key, |store, key| Ok(store.find(key)?.map(|(meta, _)| meta))).await
     }
 
@@ -79,10 +63,15 @@ impl FileStore {
     ) -> Result<Option<Object>, StoreError> {
         let opened = self.blocking(key, move |store, key| {
             let Some((meta, file)) = store.find(key)? else { return Ok(None) };
-            let (first, bytes) = range.map_or(Ok((0, meta.bytes)), |range| resolve(range, meta.bytes))?;
-            let part = FilePart { file: file.into(), first, bytes };
-            let first = part.read(CHUNK_BYTES).map_err(failed)?;
-            Ok(Some(Object { meta, body: Body::of_file(first, part) }))
+            let range = match range {
+                None => 0..meta.bytes,
+                Some(range) => {
+                    range.resolve(meta.bytes).ok_or(StoreError::RangeNotSatisfiable { bytes: meta.bytes })?
+                }
+            };
+            let slice = FileSlice { file: file.into(), first: range.start, bytes: range.end - range.start };
+            let first = slice.read(CHUNK_BYTES).map_err(from_io)?;
+            Ok(Some(Object { meta, body: Body::from_file(first, slice) }))
         });
         opened.await
     }
@@ -93,14 +82,14 @@ impl FileStore {
         bytes: Bytes,
         attributes: &Attributes,
         precondition: Precondition,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let sidecar = Sidecar::new(key, attributes);
-        self.blocking(key, move |store, key| store.write(key, &bytes, &sidecar, &precondition).map_err(failed)).await
+        self.blocking(key, move |store, key| store.write(key, &bytes, &sidecar, &precondition).map_err(from_io)).await
     }
 
     pub(super) async fn spool(self: &Arc<Self>) -> Result<Spool, StoreError> {
         let store = self.clone();
-        blocking(move || store.temporary().map(Spool::named).map_err(failed)).await
+        blocking(move || store.create_temporary().map(Spool::in_store).map_err(from_io)).await
     }
 
     pub(super) async fn put_spooled(
@@ -109,14 +98,14 @@ impl FileStore {
         spool: Spool,
         attributes: &Attributes,
         precondition: Precondition,
-    ) -> Result<Put, StoreError> {
-        let Place::Named(file) = spool.place else {
-            return Err(StoreError::Other { source: "the spool is another store's".into() });
+    ) -> Result<PutOutcome, StoreError> {
+        let SpoolLocation::Store(file) = spool.location else {
+            return Err(StoreError::other("the spool was created by another store"));
         };
         let sidecar = Sidecar::new(key, attributes);
         self.blocking(key, move |store, key| {
-            let folder = store.folder_of(key).map_err(failed)?;
-            store.place(key, &folder, file, &sidecar, &precondition).map_err(failed)
+            let folder = store.create_folder_for(key).map_err(from_io)?;
+            store.publish(key, &folder, file, &sidecar, &precondition).map_err(from_io)
         })
         .await
     }
@@ -125,9 +114,9 @@ impl FileStore {
         self: &Arc<Self>,
         key: &ObjectKey,
         if_match: Option<&str>,
-    ) -> Result<Delete, StoreError> {
+    ) -> Result<DeleteOutcome, StoreError> {
         let if_match = if_match.map(Box::<str>::from);
-        self.blocking(key, move |store, key| store.remove(key, if_match.as_deref()).map_err(failed)).await
+        self.blocking(key, move |store, key| store.remove(key, if_match.as_deref()).map_err(from_io)).await
     }
 
     pub(super) async fn list(
@@ -135,12 +124,11 @@ impl FileStore {
         prefix: &str,
         after: Option<&str>,
         objects_max: usize,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<ListPage, StoreError> {
         let (store, prefix, after) = (self.clone(), prefix.to_owned(), after.map(str::to_owned));
         blocking(move || store.page(&prefix, after.as_deref(), objects_max)).await
     }
 
-    /// Runs `work` where it may block.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         key: &ObjectKey,
@@ -149,148 +137,165 @@ impl FileStore {
         let (store, key) = (self.clone(), key.clone());
         blocking(move || work(&store, &key)).await
     }
+}
 
-    fn page(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<Page, StoreError> {
-        // One more than the page holds says whether there is another page.
-        let mut keys =
-            list::keys(&self.root, OWN_FOLDER, Wanted { prefix, after, keys_max: objects_max + 1 }).map_err(failed)?;
+/// The blocking file operations.
+impl FileStore {
+    fn page(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<ListPage, StoreError> {
+        // If there is one key more than fits, there is another page.
+        let filter = KeyFilter { prefix, after, keys_max: objects_max + 1 };
+        let mut keys = list::keys(&self.layout.root, RESERVED_FOLDER, filter).map_err(from_io)?;
         let is_last = keys.len() <= objects_max;
         keys.truncate(objects_max);
         let next = if is_last { None } else { keys.last().map(ToString::to_string) };
         let mut objects = Vec::with_capacity(keys.len());
         for key in keys {
-            // One that has been deleted since, or is no regular file, is passed over.
+            // Skips files that were deleted meanwhile and entries that are not regular files.
             if let Some((meta, _)) = self.find(&key)? {
-                let Meta { bytes, etag, last_modified, .. } = meta;
-                objects.push(Listed { key, bytes, etag, last_modified });
+                let ObjectMeta { bytes, etag, last_modified, .. } = meta;
+                objects.push(ListedObject { key, bytes, etag, last_modified });
             }
         }
-        Ok(Page { objects, next })
+        Ok(ListPage { objects, next })
     }
 
-    /// Deletes what is there if it has the wanted ETag, and its attributes.
-    fn remove(&self, key: &ObjectKey, if_match: Option<&str>) -> io::Result<Delete> {
-        let absent = if if_match.is_some() { Delete::PreconditionFailed } else { Delete::Gone };
-        let _alone = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = match self.open_inside(key) {
+    fn remove(&self, key: &ObjectKey, if_match: Option<&str>) -> io::Result<DeleteOutcome> {
+        let absent = if if_match.is_some() { DeleteOutcome::PreconditionFailed } else { DeleteOutcome::Deleted };
+        let _exclusive = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = match self.open_file(key) {
             Ok(Some(file)) => etag(&file.metadata()?)?,
             Ok(None) => return Ok(absent),
-            Err(error) if is_absence(&error) => return Ok(absent),
+            Err(error) if is_not_found(&error) => return Ok(absent),
             Err(error) => return Err(error),
         };
-        if if_match.is_some_and(|wanted| wanted != &*there) {
-            return Ok(Delete::PreconditionFailed);
+        if if_match.is_some_and(|expected| expected != &*current) {
+            return Ok(DeleteOutcome::PreconditionFailed);
         }
-        let path = self.path(key);
+        let path = self.layout.object(key);
         match fs::remove_file(&path) {
-            // Another process was first.
-            Err(error) if is_absence(&error) => return Ok(absent),
+            // Another process deleted it first.
+            Err(error) if is_not_found(&error) => return Ok(absent),
             removed => removed?,
         }
-        // They name no object any more; to leave them behind would only waste room.
-        let _ = fs::remove_file(self.sidecar(key, &there));
-        File::open(path.parent().unwrap_or(&self.root))?.sync_all()?;
-        Ok(Delete::Gone)
+        // A sidecar without an object is never read; it only takes space.
+        let _ = fs::remove_file(self.layout.sidecar(key, &current));
+        File::open(path.parent().unwrap_or(&self.layout.root))?.sync_all()?;
+        Ok(DeleteOutcome::Deleted)
     }
 
-    /// An object's description and its open file. What is no regular file, or lies outside of the folder by way of a link,
-    /// is no object.
-    fn find(&self, key: &ObjectKey) -> Result<Option<(Meta, File)>, StoreError> {
-        let found = self.open_inside(key).and_then(|file| {
+    /// An object's description and its open file; `None` unless it is a regular file inside the root.
+    fn find(&self, key: &ObjectKey) -> Result<Option<(ObjectMeta, File)>, StoreError> {
+        let found = self.open_file(key).and_then(|file| {
             let Some(file) = file else { return Ok(None) };
             let stat = file.metadata()?;
             if !stat.is_file() {
                 return Ok(None);
             }
             let etag = etag(&stat)?;
-            let sidecar = fs::read(self.sidecar(key, &etag)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-            let (content_type, metadata) = sidecar
-                .map(|sidecar: Sidecar| (Some(sidecar.content_type.into()), sidecar.metadata))
-                .unwrap_or_default();
-            let meta = Meta { bytes: stat.len(), etag, last_modified: stat.modified()?, content_type, metadata };
+            let sidecar = Sidecar::read(&self.layout.sidecar(key, &etag));
+            let (content_type, metadata) =
+                sidecar.map(|sidecar| (Some(sidecar.content_type.into()), sidecar.metadata)).unwrap_or_default();
+            let meta = ObjectMeta { bytes: stat.len(), etag, last_modified: stat.modified()?, content_type, metadata };
             Ok(Some((meta, file)))
         });
         match found {
             Ok(found) => Ok(found),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(from_io(error)),
         }
     }
 
-    fn open_inside(&self, key: &ObjectKey) -> io::Result<Option<File>> {
-        let path = self.path(key);
-        if self.is_own(&path) || !fs::canonicalize(&path)?.starts_with(&self.root) {
+    fn open_file(&self, key: &ObjectKey) -> io::Result<Option<File>> {
+        let path = self.layout.object(key);
+        if self.layout.is_reserved(&path) || !fs::canonicalize(&path)?.starts_with(&self.layout.root) {
             return Ok(None);
         }
-        // A pipe would block whoever opens it.
+        // Opening a named pipe would block.
         if !fs::metadata(&path)?.is_file() {
             return Ok(None);
         }
         File::open(&path).map(Some)
     }
 
-    fn write(&self, key: &ObjectKey, bytes: &[u8], sidecar: &Sidecar, precondition: &Precondition) -> io::Result<Put> {
-        let folder = self.folder_of(key)?;
-        let mut file = self.temporary()?;
+    fn write(
+        &self,
+        key: &ObjectKey,
+        bytes: &[u8],
+        sidecar: &Sidecar,
+        precondition: &Precondition,
+    ) -> io::Result<PutOutcome> {
+        let folder = self.create_folder_for(key)?;
+        let mut file = self.create_temporary()?;
         file.write_all(bytes)?;
-        self.place(key, &folder, file, sidecar, precondition)
+        self.publish(key, &folder, file, sidecar, precondition)
     }
 
-    /// The folder that `key` belongs into, made if it is missing.
-    fn folder_of(&self, key: &ObjectKey) -> io::Result<PathBuf> {
-        let path = self.path(key);
-        if self.is_own(&path) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "this folder is the store's own"));
+    /// Creates the folder of an object, but not through a link that leads out of the root.
+    fn create_folder_for(&self, key: &ObjectKey) -> io::Result<PathBuf> {
+        let denied = |reason| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+        let (path, root) = (self.layout.object(key), &self.layout.root);
+        if self.layout.is_reserved(&path) {
+            return denied("the folder is reserved for the store");
         }
-        let folder = path.parent().unwrap_or(&self.root);
-        self.make_folder(folder)?;
+        let folder = path.parent().unwrap_or(root);
+        let existing = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(root);
+        if !fs::canonicalize(existing)?.starts_with(root) {
+            return denied("a link leads out of the store");
+        }
+        fs::create_dir_all(folder)?;
         Ok(folder.to_owned())
     }
 
-    /// Makes a whole temporary file durable, and then the object.
-    fn place(
+    /// Syncs a complete temporary file and turns it into the object.
+    fn publish(
         &self,
         key: &ObjectKey,
         folder: &Path,
         file: NamedTempFile,
         sidecar: &Sidecar,
         precondition: &Precondition,
-    ) -> io::Result<Put> {
-        let path = self.path(key);
+    ) -> io::Result<PutOutcome> {
+        let path = self.layout.object(key);
         file.as_file().sync_all()?;
         let etag = etag(&file.as_file().metadata()?)?;
-        let attributes = self.sidecar(key, &etag);
-        self.write_sidecar(&attributes, sidecar)?;
-        let placed = match precondition {
-            Precondition::Absent => persisted_absent(file, &path),
+        let sidecar_path = self.layout.sidecar(key, &etag);
+        self.write_sidecar(&sidecar_path, sidecar)?;
+        let published = match precondition {
+            Precondition::Absent => link_if_absent(file, &path),
             Precondition::None | Precondition::Matches(_) => self.replace(file, key, &path, precondition),
         };
-        if !matches!(placed, Ok(true)) {
-            // They name no object; to leave them behind would only waste room.
-            let _ = fs::remove_file(attributes);
+        if !matches!(published, Ok(true)) {
+            // A sidecar without an object is never read; it only takes space.
+            let _ = fs::remove_file(sidecar_path);
         }
-        if placed? {
+        if published? {
             File::open(folder)?.sync_all()?;
-            return Ok(Put::Stored(etag));
+            return Ok(PutOutcome::Stored(etag));
         }
-        Ok(Put::PreconditionFailed)
+        Ok(PutOutcome::PreconditionFailed)
     }
 
-    /// Renames `file` to `path` if the precondition holds, and removes the attributes of what was there.
-    fn replace(&self, file: NamedTempFile, key: &ObjectKey, path: &Path, condition: &Precondition) -> io::Result<bool> {
-        let _alone = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = match fs::metadata(path) {
+    /// Renames `file` to `path` if the precondition holds, and removes the attributes of the replaced object.
+    fn replace(
+        &self,
+        file: NamedTempFile,
+        key: &ObjectKey,
+        path: &Path,
+        precondition: &Precondition,
+    ) -> io::Result<bool> {
+        let _exclusive = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = match fs::metadata(path) {
             Ok(stat) => Some(etag(&stat)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        if matches!(condition, Precondition::Matches(wanted) if before.as_ref() != Some(wanted)) {
+        if matches!(precondition, Precondition::Matches(expected) if replaced.as_ref() != Some(expected)) {
             return Ok(false);
         }
         file.persist(path)?;
-        if let Some(before) = before {
-            // As above.
-            let _ = fs::remove_file(self.sidecar(key, &before));
+        if let Some(replaced) = replaced {
+            // A sidecar without an object is never read; it only takes space.
+            let _ = fs::remove_file(self.layout.sidecar(key, &replaced));
         }
         Ok(true)
     }
@@ -299,19 +304,19 @@ impl FileStore {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = self.temporary()?;
+        let mut file = self.create_temporary()?;
         serde_json::to_writer(&mut file, sidecar)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
     }
 
-    /// A file that is removed when it is dropped, on the same file system as the objects.
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        let folder = self.root.join(OWN_FOLDER).join(TEMPORARY);
+    /// A file on the same file system as the objects that is removed when it is dropped.
+    fn create_temporary(&self) -> io::Result<NamedTempFile> {
+        let folder = self.layout.temporary_folder();
         fs::create_dir_all(&folder)?;
         let file = tempfile::Builder::new().prefix(spool::PREFIX).tempfile_in(folder)?;
-        // Temporary files are for their owner alone; objects are as readable as the umask lets new files be.
+        // By default temporary files are private to their owner, but objects should be readable by others.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -319,43 +324,16 @@ impl FileStore {
         }
         Ok(file)
     }
-
-    /// Makes an object's folder, never through a link that leads out of the root.
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        let nearest = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(&self.root);
-        if !fs::canonicalize(nearest)?.starts_with(&self.root) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder is a link out of the store"));
-        }
-        fs::create_dir_all(folder)
-    }
-
-    fn path(&self, key: &ObjectKey) -> PathBuf {
-        self.root.join(key.as_str())
-    }
-
-    fn is_own(&self, path: &Path) -> bool {
-        path.starts_with(self.root.join(OWN_FOLDER))
-    }
-
-    /// Where the attributes are of the object that has `etag`. Keys are hashed, as a name can be no longer than 255 bytes.
-    fn sidecar(&self, key: &ObjectKey, etag: &str) -> PathBuf {
-        let hash = ring::digest::digest(&ring::digest::SHA256, key.as_str().as_bytes());
-        let hash: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let name = format!("{hash}-{}.json", etag.trim_matches('"'));
-        self.root.join(OWN_FOLDER).join("meta").join(&hash[..2]).join(name)
-    }
 }
 
-/// Runs `work` where it may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let done = priority::blocking(work).await;
-    done.unwrap_or_else(|panic| Err(StoreError::Other { source: panic.into() }))
+    priority::blocking(work).await.unwrap_or_else(|panic| Err(StoreError::other(panic)))
 }
 
-/// Links `file` to `path` if nothing is there: atomic, and never in place of another.
-fn persisted_absent(file: NamedTempFile, path: &Path) -> io::Result<bool> {
+/// Links `file` to `path` atomically; false if `path` exists.
+fn link_if_absent(file: NamedTempFile, path: &Path) -> io::Result<bool> {
     match file.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -363,26 +341,10 @@ fn persisted_absent(file: NamedTempFile, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Strong: two files that are there at once differ in their inode, and one that took a deleted file's inode in its time or
-/// length, unless it was put there by hand within the same tick of the file system's clock. The same after every restart.
+/// A strong entity tag that survives restarts. Existing files differ in their inodes. A file that reuses the inode of a deleted
+/// one differs in modification time or length, unless it was copied into the folder within one tick of the file system's clock.
 fn etag(stat: &fs::Metadata) -> io::Result<Box<str>> {
     use std::os::unix::fs::MetadataExt;
     let modified = stat.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(format!("\"{:x}-{:x}-{:x}\"", modified.as_nanos(), stat.ino(), stat.len()).into())
-}
-
-/// Whether an error says that there is no such object: no file, a file where a folder should be, or a name too long.
-fn is_absence(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidFilename)
-}
-
-pub(super) fn failed(error: io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => StoreError::Forbidden { source: error.into() },
-        io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded => {
-            StoreError::Unavailable { source: error.into() }
-        }
-        _ => StoreError::Other { source: error.into() },
-    }
 }

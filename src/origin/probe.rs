@@ -1,4 +1,4 @@
-//! What a store can do, found by trying: servers that speak S3 differ, and rights are easily forgotten.
+//! Finds out by trying what a store can do: S3 servers differ, and permissions are easily forgotten.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -6,52 +6,52 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use super::{Attributes, Precondition, Put, Store, StoreError};
+use super::Store;
+use super::error::StoreError;
+use super::object::{Attributes, Precondition, PutOutcome};
 use crate::variant::ObjectKey;
 
-/// What a probe found.
+/// Capabilities of a store, as a probe found them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Findings {
-    pub missing: Missing,
-    pub listing: Right,
-    /// Only tried where the store is written to.
-    pub writing: Option<Writing>,
+pub struct Capabilities {
+    pub missing_object: MissingObject,
+    pub listing: Permission,
+    /// `None` if the probe only read.
+    pub writing: Option<WriteCapabilities>,
 }
 
-/// What the store says of an object that is not there.
+/// The store's response to a request for a missing object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// That it is not there.
-    Told,
-    /// 403, as for everything that may not be read.
+pub enum MissingObject {
+    NotFound,
+    /// 403, as for an object that may not be read.
     Forbidden,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
+pub enum Permission {
     Granted,
     Denied,
 }
 
-/// How writes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Writing {
-    pub conditional: Conditional,
-    pub deleting: Right,
+pub struct WriteCapabilities {
+    pub conditional_writes: ConditionalWrites,
+    pub deletion: Permission,
 }
 
-/// What becomes of a write with `If-None-Match: *`.
+/// Result of two writes of one key with `If-None-Match: *`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conditional {
-    /// The first is stored, the second is not.
-    Honoured,
-    /// Both are stored.
+pub enum ConditionalWrites {
+    /// Only the first write is stored.
+    Honored,
+    /// Both writes are stored.
     Ignored,
-    /// The server does not take such writes; it does take others.
-    Refused,
+    /// The server rejects conditional writes, but accepts unconditional ones.
+    Rejected,
 }
 
-/// What is lacking, what comes of it, and what to do.
+/// A missing capability: its consequence and how to fix it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {
     pub severity: Severity,
@@ -60,131 +60,133 @@ pub struct Advice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Pictures are served, but less well.
-    Lacking,
-    /// None are until it is fixed.
+    /// Images are served, but a feature does not work or work is done twice.
+    Degraded,
+    /// No images are served.
     Broken,
 }
 
 impl Store {
-    /// Tries what the proxy needs of its originals' store: nothing is written.
+    /// Tries the operations that the proxy needs of its originals' store, without writing.
     ///
     /// # Errors
-    /// The store cannot be reached, or the right to read it is missing altogether.
-    pub async fn probe_reading(&self) -> Result<Findings, StoreError> {
-        let missing = match self.head(&scratch("missing")).await {
-            Ok(_) => Missing::Told,
-            Err(StoreError::Forbidden { .. }) => Missing::Forbidden,
+    /// The store is unreachable, or reading is denied altogether.
+    pub async fn probe_reading(&self) -> Result<Capabilities, StoreError> {
+        let missing_object = match self.head(&probe_key("missing")).await {
+            Ok(_) => MissingObject::NotFound,
+            Err(StoreError::Forbidden { .. }) => MissingObject::Forbidden,
             Err(error) => return Err(error),
         };
-        let listing = granted(self.list("", None, 1).await)?;
-        Ok(Findings { missing, listing, writing: None })
+        let listing = permission(self.list("", None, 1).await)?;
+        Ok(Capabilities { missing_object, listing, writing: None })
     }
 
-    /// Tries what the proxy needs of its variants' store: an object below `resized-probe/` is written twice and deleted.
+    /// Tries the operations that the proxy needs of its variants' store. It writes an object below `resized-probe/` twice and
+    /// deletes it.
     ///
     /// # Errors
-    /// The store cannot be reached, or cannot be written.
-    pub async fn probe_writing(&self) -> Result<Findings, StoreError> {
-        let key = scratch("conditional");
+    /// The store is unreachable or not writable.
+    pub async fn probe_writing(&self) -> Result<Capabilities, StoreError> {
+        let key = probe_key("conditional");
         let attributes = attributes();
         let put = |precondition| self.put(&key, Bytes::from_static(b"probe"), &attributes, precondition);
-        let conditional = match put(Precondition::Absent).await {
+        let conditional_writes = match put(Precondition::Absent).await {
             Ok(_) => match put(Precondition::Absent).await? {
-                Put::Stored(_) => Conditional::Ignored,
-                Put::PreconditionFailed => Conditional::Honoured,
+                PutOutcome::Stored(_) => ConditionalWrites::Ignored,
+                PutOutcome::PreconditionFailed => ConditionalWrites::Honored,
             },
             Err(StoreError::Other { .. } | StoreError::Unavailable { .. }) => {
                 put(Precondition::None).await?;
-                Conditional::Refused
+                ConditionalWrites::Rejected
             }
             Err(error) => return Err(error),
         };
-        let deleting = granted(self.delete(&key, None).await)?;
-        Ok(Findings { writing: Some(Writing { conditional, deleting }), ..self.probe_reading().await? })
+        let deletion = permission(self.delete(&key, None).await)?;
+        let writing = Some(WriteCapabilities { conditional_writes, deletion });
+        Ok(Capabilities { writing, ..self.probe_reading().await? })
     }
 
-    /// Writes one object by `writers` at once, each only if it is not there, and says how many were told that theirs is
-    /// stored: 1 where conditional writes are exact.
+    /// Writes one object with `writers` concurrent conditional writes. Returns the number of writes that the store reported as
+    /// stored: 1 if conditional writes are atomic.
     ///
     /// # Errors
     /// A write failed.
     pub async fn race(&self, writers: usize) -> Result<usize, StoreError> {
-        let key = scratch("race");
+        let key = probe_key("race");
         let put = |n: usize| {
             let bytes = Bytes::from(format!("writer {n}"));
             let (store, key) = (self.clone(), key.clone());
             async move { store.put(&key, bytes, &attributes(), Precondition::Absent).await }
         };
-        let ended = join_all((0..writers).map(put)).await;
+        let results = join_all((0..writers).map(put)).await;
         self.delete(&key, None).await?;
         let mut stored = 0;
-        for put in ended {
-            stored += usize::from(matches!(put?, Put::Stored(_)));
+        for result in results {
+            stored += usize::from(matches!(result?, PutOutcome::Stored(_)));
         }
         Ok(stored)
     }
 }
 
-impl Findings {
-    /// What to fix, a sentence each; nothing if all is well.
+impl Capabilities {
+    /// One entry per missing capability; empty if the store can do everything.
     #[must_use]
     pub fn advice(&self) -> Vec<Advice> {
         let writing = self.writing.as_ref();
-        let conditional = writing.map(|writing| writing.conditional);
-        let lacks = [
-            (self.missing == Missing::Forbidden, MISSING_IS_FORBIDDEN),
-            (conditional == Some(Conditional::Refused), CONDITIONS_REFUSED),
-            (conditional == Some(Conditional::Ignored), CONDITIONS_IGNORED),
-            (self.listing == Right::Denied && writing.is_some(), NO_LISTING),
-            (writing.is_some_and(|writing| writing.deleting == Right::Denied), NO_DELETING),
+        let conditional_writes = writing.map(|writing| writing.conditional_writes);
+        let checks = [
+            (self.missing_object == MissingObject::Forbidden, MISSING_IS_FORBIDDEN),
+            (conditional_writes == Some(ConditionalWrites::Rejected), CONDITIONS_REJECTED),
+            (conditional_writes == Some(ConditionalWrites::Ignored), CONDITIONS_IGNORED),
+            (self.listing == Permission::Denied && writing.is_some(), LISTING_DENIED),
+            (writing.is_some_and(|writing| writing.deletion == Permission::Denied), DELETION_DENIED),
         ];
-        lacks.into_iter().filter_map(|(lacks, advice)| lacks.then_some(advice)).collect()
+        checks.into_iter().filter_map(|(is_missing, advice)| is_missing.then_some(advice)).collect()
     }
 }
 
 const MISSING_IS_FORBIDDEN: Advice = Advice {
     severity: Severity::Broken,
-    text: "A missing object is answered 403, which is never taken for a miss, so that nothing can be made: grant \
-           s3:ListBucket on the bucket.",
+    text: "The store answers 403 for a missing object. The proxy never treats a 403 as a missing variant, so it cannot make \
+           any: grant s3:ListBucket on the bucket.",
 };
-const CONDITIONS_REFUSED: Advice = Advice {
+const CONDITIONS_REJECTED: Advice = Advice {
     severity: Severity::Broken,
-    text: "The server refuses If-None-Match, so that no variant can be stored: use one that takes conditional writes (AWS \
-           S3, R2, SeaweedFS, Ceph), or a server in front of it that drops the header.",
+    text: "The server rejects If-None-Match, so no variant can be stored: use a server with conditional writes (AWS S3, R2, \
+           SeaweedFS, Ceph), or a proxy in front of it that drops the header.",
 };
 const CONDITIONS_IGNORED: Advice = Advice {
-    severity: Severity::Lacking,
-    text: "The server ignores If-None-Match: two nodes that make one variant at the same time both write it. Nothing \
-           breaks, but run one node, or a server that honours it, where each variant is to be written once.",
+    severity: Severity::Degraded,
+    text: "The server ignores If-None-Match: two nodes that make the same variant at the same time both write it. Nothing \
+           breaks, but to write each variant once, run one node or use a server that honors the header.",
 };
-const NO_LISTING: Advice = Advice {
-    severity: Severity::Lacking,
-    text: "Listing is denied, so that a purge cannot find what to delete: grant s3:ListBucket on the bucket.",
+const LISTING_DENIED: Advice = Advice {
+    severity: Severity::Degraded,
+    text: "Listing is denied, so a purge cannot find the variants to delete: grant s3:ListBucket on the bucket.",
 };
-const NO_DELETING: Advice = Advice {
-    severity: Severity::Lacking,
-    text: "Deleting is denied, so that a purge leaves old variants: grant s3:DeleteObject below the prefix.",
+const DELETION_DENIED: Advice = Advice {
+    severity: Severity::Degraded,
+    text: "Deleting is denied, so a purge cannot delete variants: grant s3:DeleteObject below the prefix.",
 };
 
-impl fmt::Display for Findings {
+impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.missing {
-            Missing::Told => "a missing object is told as missing",
-            Missing::Forbidden => "a missing object is told as forbidden",
+        f.write_str(match self.missing_object {
+            MissingObject::NotFound => "a missing object is reported as missing",
+            MissingObject::Forbidden => "a missing object is reported as forbidden",
         })?;
         write!(f, ", listing is {}", self.listing)?;
-        let Some(Writing { conditional, deleting }) = self.writing else { return Ok(()) };
-        f.write_str(match conditional {
-            Conditional::Honoured => ", conditional writes are honoured",
-            Conditional::Ignored => ", conditional writes are done without regard to the condition",
-            Conditional::Refused => ", conditional writes are refused",
+        let Some(WriteCapabilities { conditional_writes, deletion }) = self.writing else { return Ok(()) };
+        f.write_str(match conditional_writes {
+            ConditionalWrites::Honored => ", conditional writes are honored",
+            ConditionalWrites::Ignored => ", conditions of writes are ignored",
+            ConditionalWrites::Rejected => ", conditional writes are rejected",
         })?;
-        write!(f, ", deleting is {deleting}")
+        write!(f, ", deleting is {deletion}")
     }
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Granted => "granted",
@@ -193,10 +195,10 @@ impl fmt::Display for Right {
     }
 }
 
-fn granted<T>(tried: Result<T, StoreError>) -> Result<Right, StoreError> {
-    match tried {
-        Ok(_) => Ok(Right::Granted),
-        Err(StoreError::Forbidden { .. }) => Ok(Right::Denied),
+fn permission<T>(result: Result<T, StoreError>) -> Result<Permission, StoreError> {
+    match result {
+        Ok(_) => Ok(Permission::Granted),
+        Err(StoreError::Forbidden { .. }) => Ok(Permission::Denied),
         Err(error) => Err(error),
     }
 }
@@ -205,10 +207,10 @@ fn attributes() -> Attributes {
     Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() }
 }
 
-/// A key that nothing else uses: of this process, at this time.
-fn scratch(purpose: &str) -> ObjectKey {
+/// A key that is unique to this process and moment.
+fn probe_key(purpose: &str) -> ObjectKey {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    // It is a key whatever the numbers are; were it not, the probe would find nothing under another name.
+    // The text is a valid key for every process number and time.
     ObjectKey::new(&format!("resized-probe/{purpose}-{}-{nanos}", std::process::id()))
         .unwrap_or_else(|_| unreachable!())
 }

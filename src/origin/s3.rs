@@ -3,7 +3,6 @@
 //! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the bucket, without which S3
 //! answers 403 for what does not exist. A 403 is never taken for a miss.
 
-use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
@@ -12,12 +11,16 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{
-    Attributes, ByteRange, Delete, Listed, Meta, Object, OpenError, Page, Precondition, Put, StoreError, within,
+use super::body::Object;
+use super::error::StoreError;
+use super::object::{
+    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, ObjectMeta, Precondition, PutOutcome,
 };
+use super::timeout::with_timeout;
 use crate::config;
-use crate::observability::metrics;
-use crate::support::circuit_breaker::{Circuit, Ending};
+use crate::observability::metrics::{self, Counter};
+use crate::support::backoff::jitter;
+use crate::support::circuit_breaker::{CircuitBreaker, Transition};
 use crate::variant::ObjectKey;
 
 mod client;
@@ -36,7 +39,6 @@ use client::client_config;
 use instrument::Count;
 use multipart::PARTS_MAX;
 use read::Reads;
-use retry::jitter;
 use sdk_error::{absent_or, failed, status};
 
 #[derive(Debug)]
@@ -50,7 +52,8 @@ pub(super) struct S3Store {
     pub(super) parts: Semaphore,
     /// One permit a request, until its answer's header.
     requests: Semaphore,
-    circuit: Circuit,
+    circuit_breaker: CircuitBreaker,
+    circuit_openings: Counter,
     pub(super) operation_timeout: Duration,
 }
 
@@ -58,53 +61,54 @@ pub(super) struct S3Store {
 pub(super) const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
 
 impl S3Store {
-    pub(super) async fn open(
-        bucket: String,
-        prefix: String,
-        settings: &config::S3,
-        counts: &metrics::S3Metrics,
-    ) -> Result<Self, OpenError> {
+    pub(super) async fn open(bucket: &str, prefix: &str, settings: &config::S3, counts: &metrics::S3Metrics) -> Self {
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let count = Count(counts.clone());
         let client = Client::from_conf(client_config(settings, count.clone()).await);
-        Ok(Self {
-            reads: Reads::new(&client, &bucket, &prefix, settings, count).await,
+        Self {
+            reads: Reads::new(&client, bucket, &prefix, settings, count).await,
             client,
-            bucket,
+            bucket: bucket.to_owned(),
             prefix,
             parts: Semaphore::new(PARTS_MAX),
             requests: Semaphore::new(settings.concurrency.get()),
-            circuit: Circuit::new(
-                settings.circuit_failures.get(),
-                settings.circuit_pause,
-                counts.circuit_openings.clone(),
-            ),
+            circuit_breaker: CircuitBreaker::new(settings.circuit_failures.get(), settings.circuit_pause),
+            circuit_openings: counts.circuit_openings.clone(),
             operation_timeout: settings.operation_timeout,
-        })
+        }
     }
 
     /// Sends a request, unless the circuit is open. The SDK's futures are large: it is given in a box, or those who await it
     /// would be as large each.
     pub(super) async fn guarded<T>(
         &self,
-        request: Pin<Box<impl Future<Output = Result<T, StoreError>>>>,
+        request: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let open = || StoreError::Unavailable { source: "it failed so often that it is not asked for a while".into() };
-        let pass = self.circuit.pass().ok_or_else(open)?;
-        let answer = request.await;
-        match &answer {
-            Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. }) => pass.ended(Ending::Failed),
+        let open = || StoreError::Unavailable { source: "circuit breaker is open".into() };
+        let permit = self.circuit_breaker.try_acquire().ok_or_else(open)?;
+        let result = Box::pin(request).await;
+        let transition = match &result {
+            Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. }) => permit.record_failure(),
             // The request was not sent.
-            Err(StoreError::Busy) => drop(pass),
-            Ok(_) | Err(_) => pass.ended(Ending::Answered),
+            Err(StoreError::Busy) => None,
+            Ok(_) | Err(_) => permit.record_success(),
+        };
+        match transition {
+            Some(Transition::Opened) => {
+                self.circuit_openings.inc();
+                tracing::error!(bucket = self.bucket, "circuit breaker opened");
+            }
+            Some(Transition::Closed) => tracing::info!(bucket = self.bucket, "circuit breaker closed"),
+            None => {}
         }
-        answer
+        result
     }
 
-    pub(super) fn is_gone(&self) -> bool {
-        self.circuit.is_open()
+    pub(super) fn is_circuit_open(&self) -> bool {
+        self.circuit_breaker.is_open()
     }
 
-    pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
+    pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
         let _permit = self.permit().await?;
         self.reads()?.head(key).await
     }
@@ -124,13 +128,15 @@ impl S3Store {
         bytes: Bytes,
         attributes: &Attributes,
         precondition: Precondition,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let put = self.put_if(key, bytes.clone(), attributes, &precondition).await?;
-        let (Put::PreconditionFailed, Precondition::Matches(etag)) = (&put, precondition) else { return Ok(put) };
+        let (PutOutcome::PreconditionFailed, Precondition::Matches(etag)) = (&put, precondition) else {
+            return Ok(put);
+        };
         // Ceph holds the header against the ETag as it keeps it, without quotes; where that is none, it matches nothing.
         let bare = Precondition::Matches(etag.trim_matches('"').into());
         match self.put_if(key, bytes, attributes, &bare).await {
-            Err(StoreError::Other { .. }) => Ok(Put::PreconditionFailed),
+            Err(StoreError::Other { .. }) => Ok(PutOutcome::PreconditionFailed),
             put => put,
         }
     }
@@ -141,7 +147,7 @@ impl S3Store {
         bytes: Bytes,
         attributes: &Attributes,
         precondition: &Precondition,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let _permit = self.permit().await?;
         let mut pauses = CONFLICT_PAUSES_MS.into_iter().map(Duration::from_millis);
         loop {
@@ -154,9 +160,9 @@ impl S3Store {
                     // What should be replaced has been deleted: 404.
                     let gone = matches!(precondition, Precondition::Matches(_)) && status(&error) == Some(404);
                     let failed_condition = status(&error) == Some(412) || gone;
-                    return if failed_condition { Ok(Put::PreconditionFailed) } else { Err(failed(error)) };
+                    return if failed_condition { Ok(PutOutcome::PreconditionFailed) } else { Err(failed(error)) };
                 }
-                Ok(etag) => return Ok(Put::Stored(etag.unwrap_or_default().into())),
+                Ok(etag) => return Ok(PutOutcome::Stored(etag.unwrap_or_default().into())),
             }
         }
     }
@@ -180,21 +186,26 @@ impl S3Store {
         Ok(request.body(ByteStream::from(bytes)).send().await?.e_tag)
     }
 
-    pub(super) async fn delete(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<Delete, StoreError> {
+    pub(super) async fn delete(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<DeleteOutcome, StoreError> {
         let _permit = self.permit().await?;
         let request = self.client.delete_object().bucket(&self.bucket).key(self.key(key));
         match request.set_if_match(if_match.map(str::to_owned)).send().await {
-            Ok(_) => Ok(Delete::Gone),
-            Err(error) if if_match.is_some() && status(&error) == Some(412) => Ok(Delete::PreconditionFailed),
+            Ok(_) => Ok(DeleteOutcome::Deleted),
+            Err(error) if if_match.is_some() && status(&error) == Some(412) => Ok(DeleteOutcome::PreconditionFailed),
             // Some servers say so of what is not there.
             Err(error) => match absent_or::<(), _>(error)? {
-                None if if_match.is_some() => Ok(Delete::PreconditionFailed),
-                _ => Ok(Delete::Gone),
+                None if if_match.is_some() => Ok(DeleteOutcome::PreconditionFailed),
+                _ => Ok(DeleteOutcome::Deleted),
             },
         }
     }
 
-    pub(super) async fn list(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<Page, StoreError> {
+    pub(super) async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        objects_max: usize,
+    ) -> Result<ListPage, StoreError> {
         let _permit = self.permit().await?;
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(format!("{}{prefix}", self.prefix));
         let request = request.set_start_after(after.map(|after| format!("{}{after}", self.prefix)));
@@ -203,12 +214,12 @@ impl S3Store {
         let last = contents.last().and_then(|object| object.key()).and_then(|key| key.strip_prefix(&self.prefix));
         let next = if listing.is_truncated == Some(true) { last.map(str::to_owned) } else { None };
         let objects = contents.into_iter().filter_map(|object| self.listed(object)).collect();
-        Ok(Page { objects, next })
+        Ok(ListPage { objects, next })
     }
 
     /// `None` for what is no key below our prefix, such as the empty objects that some tools keep in place of folders.
-    fn listed(&self, object: aws_sdk_s3::types::Object) -> Option<Listed> {
-        Some(Listed {
+    fn listed(&self, object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
+        Some(ListedObject {
             key: ObjectKey::new(object.key?.strip_prefix(&self.prefix)?).ok()?,
             bytes: u64::try_from(object.size?).ok()?,
             etag: object.e_tag?.into(),
@@ -226,7 +237,7 @@ impl S3Store {
     }
 
     pub(super) async fn permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
-        let permit = within(self.operation_timeout, self.requests.acquire()).await;
+        let permit = with_timeout(self.operation_timeout, self.requests.acquire()).await;
         permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)
     }
 }

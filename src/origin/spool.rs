@@ -1,106 +1,97 @@
-//! An object on its way in: in a file of its own until it is known to be whole and wanted.
+//! Temporary files for uploads whose bytes arrive over time.
 //!
-//! Nothing of it is in the store before [`super::Store::put_spooled`], so what is cut off, refused or dropped leaves nothing
-//! behind there, neither half an object nor parts of one.
+//! The store does not see an object before [`super::Store::put_spooled`], so an upload that is aborted, refused or dropped
+//! leaves nothing in the store.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use super::StoreError;
+use super::error::StoreError;
 
-/// Bytes that have come so far. Dropping it removes them.
+/// The bytes received so far. Dropping the spool deletes them.
 #[derive(Debug)]
 pub struct Spool {
-    pub(super) place: Place,
+    pub(super) location: SpoolLocation,
     bytes: u64,
 }
 
 #[derive(Debug)]
-pub(super) enum Place {
-    /// In the folder of the store itself, where it becomes the object by a link.
-    Named(NamedTempFile),
-    /// Without a name: gone with the process, however that ends.
-    Unnamed(File),
+pub(super) enum SpoolLocation {
+    /// In the folder of the store, where a link turns the file into the object.
+    Store(NamedTempFile),
+    /// An unlinked file that the operating system removes when the process ends.
+    Unlinked(File),
 }
 
 impl Spool {
-    pub(super) fn named(file: NamedTempFile) -> Self {
-        Self { place: Place::Named(file), bytes: 0 }
+    pub(super) fn in_store(file: NamedTempFile) -> Self {
+        Self { location: SpoolLocation::Store(file), bytes: 0 }
     }
 
-    pub(super) fn unnamed(file: File) -> Self {
-        Self { place: Place::Unnamed(file), bytes: 0 }
+    pub(super) fn unlinked(file: File) -> Self {
+        Self { location: SpoolLocation::Unlinked(file), bytes: 0 }
     }
 
-    /// How many bytes there are.
+    /// Number of bytes received so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Appends a chunk; to be called where it may block.
+    /// Appends a chunk. Blocks.
     ///
     /// # Errors
     /// The disk is full or failing.
     pub fn write(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
-        self.file_mut().write_all(chunk).map_err(failed)?;
+        self.file_mut().write_all(chunk).map_err(StoreError::from_io)?;
         self.bytes += chunk.len() as u64;
         Ok(())
     }
 
-    /// A second handle, to read what is there from a position of the caller's choice. Both share one position.
+    /// A second handle for reading by position. Both handles share one cursor.
     ///
     /// # Errors
-    /// Out of descriptors.
+    /// The process has no file descriptors left.
     pub fn reader(&self) -> Result<File, StoreError> {
-        let file = match &self.place {
-            Place::Named(file) => file.as_file(),
-            Place::Unnamed(file) => file,
+        let file = match &self.location {
+            SpoolLocation::Store(file) => file.as_file(),
+            SpoolLocation::Unlinked(file) => file,
         };
-        file.try_clone().map_err(failed)
+        file.try_clone().map_err(StoreError::from_io)
     }
 
     fn file_mut(&mut self) -> &mut File {
-        match &mut self.place {
-            Place::Named(file) => file.as_file_mut(),
-            Place::Unnamed(file) => file,
+        match &mut self.location {
+            SpoolLocation::Store(file) => file.as_file_mut(),
+            SpoolLocation::Unlinked(file) => file,
         }
     }
 }
 
-/// What the names of temporary files begin with.
+/// Prefix of the names of temporary files.
 pub(super) const PREFIX: &str = "put-";
 
-/// Longer than any upload takes.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// Age after which a temporary file cannot belong to a running upload.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes what killed processes have left in a folder of temporary files. Others may be at work in it: only what nobody has
-/// written to for a day goes. That something cannot be removed is no reason not to start.
-pub(super) fn sweep(folder: &Path) {
+/// Removes temporary files that killed processes have left in `folder`. Files that were modified recently may belong to other
+/// processes and stay. Failures are logged and do not prevent the start.
+pub(super) fn remove_abandoned(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.filter_map(Result::ok) {
-        let written = entry.metadata().and_then(|meta| meta.modified());
-        let is_abandoned = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age > ABANDONED));
+        let modified = entry.metadata().and_then(|meta| meta.modified());
+        let is_abandoned = modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > ABANDONED_AFTER));
         if is_abandoned && entry.file_name().to_string_lossy().starts_with(PREFIX) {
             let path = entry.path();
             match std::fs::remove_file(&path) {
-                Ok(()) => tracing::info!(path = %path.display(), "removed what a killed upload had left"),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "a temporary file cannot be removed"),
+                Ok(()) => tracing::info!(path = %path.display(), "abandoned temporary file removed"),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "cannot remove temporary file"),
             }
         }
-    }
-}
-
-pub(super) fn failed(error: io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded => {
-            StoreError::Unavailable { source: error.into() }
-        }
-        _ => StoreError::Other { source: error.into() },
     }
 }

@@ -1,41 +1,58 @@
-//! Whether the API is worth asking right now.
+//! Decides when notifications are sent to the API: not while it is failing, not before the time of its `Retry-After`, and not
+//! after it has answered 410.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{RETRY_AFTER_MAX, Verdict, as_millis, jittered, millis};
+use super::{RETRY_AFTER_MAX, Verdict, as_millis, millis};
+use crate::support::circuit_breaker::{CircuitBreaker, RequestPermit, Transition};
 
-#[derive(Debug, Default)]
-pub(super) struct Breaker {
-    failures: AtomicU32,
-    /// Milliseconds since 1970.
-    closed_from: AtomicU64,
-    /// The API said that it is gone (410): nothing is sent until the next start.
-    gone: AtomicBool,
+#[derive(Debug)]
+pub(super) struct ApiBreaker {
+    circuit_breaker: CircuitBreaker,
+    /// The end of the last `Retry-After`, in milliseconds since 1970.
+    not_before: AtomicU64,
+    /// The API has answered 410: nothing is sent until the next start.
+    is_gone: AtomicBool,
 }
 
-/// Failures in a row after which the API gets a pause.
+/// Consecutive failures after which the API gets a pause.
 const FAILURES_MAX: u32 = 5;
 
-impl Breaker {
-    pub(super) fn is_open(&self) -> bool {
-        self.gone.load(Ordering::Relaxed) || millis() < self.closed_from.load(Ordering::Relaxed)
+impl ApiBreaker {
+    pub(super) fn new(pause: Duration) -> Self {
+        Self {
+            circuit_breaker: CircuitBreaker::new(FAILURES_MAX, pause),
+            not_before: AtomicU64::default(),
+            is_gone: AtomicBool::default(),
+        }
     }
 
-    /// Takes note of an answer; `pause` is for an API that fails and says of no time itself.
-    pub(super) fn heed(&self, verdict: &Verdict, pause: Duration) {
-        match verdict {
-            Verdict::Delivered => self.failures.store(0, Ordering::Relaxed),
-            Verdict::Gone => self.gone.store(true, Ordering::Relaxed),
-            Verdict::Failed { retry_after, .. } => {
-                let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-                let pause = match retry_after {
-                    Some(after) => (*after).min(RETRY_AFTER_MAX),
-                    None if failures.is_multiple_of(FAILURES_MAX) => jittered(pause),
-                    None => return,
-                };
-                self.closed_from.fetch_max(millis() + as_millis(pause), Ordering::Relaxed);
+    /// Permission to send one notification; `None` while the API is paused.
+    pub(super) fn try_acquire(&self) -> Option<RequestPermit<'_>> {
+        let is_paused = millis() < self.not_before.load(Ordering::Relaxed);
+        if is_paused || self.is_gone.load(Ordering::Relaxed) { None } else { self.circuit_breaker.try_acquire() }
+    }
+
+    pub(super) fn record(&self, permit: RequestPermit<'_>, verdict: &Verdict) {
+        let transition = match verdict {
+            Verdict::Delivered => permit.record_success(),
+            Verdict::Gone => {
+                self.is_gone.store(true, Ordering::Relaxed);
+                permit.record_success()
             }
+            // The API's own pause replaces that of the circuit breaker.
+            Verdict::Failed { retry_after: Some(after), .. } => {
+                let end = millis() + as_millis((*after).min(RETRY_AFTER_MAX));
+                self.not_before.fetch_max(end, Ordering::Relaxed);
+                None
+            }
+            Verdict::Failed { retry_after: None, .. } => permit.record_failure(),
+        };
+        match transition {
+            Some(Transition::Opened) => tracing::warn!("circuit breaker of the notification API opened"),
+            Some(Transition::Closed) => tracing::info!("circuit breaker of the notification API closed"),
+            None => {}
         }
     }
 }

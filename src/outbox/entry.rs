@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::origin::probe::Findings;
-use crate::origin::{Attributes, PAGE_OBJECTS_MAX, Precondition, Put, Store, StoreError};
+use crate::origin::probe::Capabilities;
+use crate::origin::{Attributes, PAGE_OBJECTS_MAX, Precondition, PutOutcome, Store, StoreError};
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Outbox {
         Self { store }
     }
 
-    pub(super) async fn probe(&self) -> Result<Findings, StoreError> {
+    pub(super) async fn probe(&self) -> Result<Capabilities, StoreError> {
         self.store.probe_writing().await
     }
 
@@ -88,8 +88,8 @@ impl Outbox {
         }
         marker.leased_until = until;
         match self.write(key, &marker, Precondition::Matches(meta.etag)).await? {
-            Put::Stored(_) => Ok(Some(Letter { key: key.clone(), marker })),
-            Put::PreconditionFailed => Ok(None),
+            PutOutcome::Stored(_) => Ok(Some(Letter { key: key.clone(), marker })),
+            PutOutcome::PreconditionFailed => Ok(None),
         }
     }
 
@@ -130,7 +130,12 @@ impl Outbox {
         Ok(true)
     }
 
-    async fn write(&self, key: &ObjectKey, marker: &Marker, precondition: Precondition) -> Result<Put, StoreError> {
+    async fn write(
+        &self,
+        key: &ObjectKey,
+        marker: &Marker,
+        precondition: Precondition,
+    ) -> Result<PutOutcome, StoreError> {
         let bytes = Bytes::from(serde_json::to_vec(marker).map_err(other)?);
         let attributes = Attributes {
             content_type: "application/json".into(),

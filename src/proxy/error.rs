@@ -73,7 +73,7 @@ impl Failure {
                 Self::StoreSlow
             }
             StoreError::Forbidden { .. }
-            | StoreError::Skewed { .. }
+            | StoreError::ClockSkew { .. }
             | StoreError::Unavailable { .. }
             | StoreError::Truncated { .. }
             | StoreError::Other { .. } => {

@@ -2,12 +2,12 @@
 
 use super::Proxy;
 use crate::config::Serve;
-use crate::origin::{Meta, PAGE_OBJECTS_MAX, Page, Store, StoreError};
+use crate::origin::{ListPage, ObjectMeta, PAGE_OBJECTS_MAX, Store, StoreError};
 use crate::support::error_chain::chain;
 use crate::variant::{Addressed, Allowance, Hint, Named, ObjectKey, Signature, Variant};
 
 /// What a store says of an object; or why it says nothing.
-pub type Seen = Result<Option<Meta>, String>;
+pub type Seen = Result<Option<ObjectMeta>, String>;
 
 /// What a path means.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Proxy {
     ///
     /// # Errors
     /// The originals' store does not list.
-    pub async fn originals(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
+    pub async fn originals(&self, prefix: &str, after: Option<&str>) -> Result<ListPage, StoreError> {
         self.originals.list(prefix, after, PAGE_OBJECTS_MAX).await
     }
 

@@ -7,7 +7,7 @@ use super::original::Sight;
 use super::path_cache::Readings;
 use super::response_headers::Policy;
 use crate::cache::Cache;
-use crate::config::Config;
+use crate::config::{Config, StoreAddress};
 use crate::observability::metrics::{Counter, Gauge, Metrics};
 use crate::observability::traces::{self, Traces};
 use crate::origin::Store;
@@ -26,7 +26,7 @@ pub enum OpenError {
     #[error(transparent)]
     Grammar(#[from] GrammarError),
     #[error("{key}: the store cannot be opened")]
-    Store { key: &'static str, source: crate::origin::OpenError },
+    Store { key: &'static str, source: crate::origin::StoreOpenError },
     #[error("{key}: cannot stand in a header, or is set by the proxy itself")]
     Header { key: &'static str },
     #[error(transparent)]
@@ -62,8 +62,8 @@ impl Proxy {
     /// # Errors
     /// A setting that cannot be used, or a store that cannot be opened, with the key in config.
     pub async fn open(config: &Config, tasks: Tasks, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let open = async |key, text: &str, public_url: &str| {
-            let store = Store::open(text, public_url, &config.s3, &metrics.s3).await;
+        let open = async |key, address: &StoreAddress, public_url: &str| {
+            let store = Store::open(address, public_url, &config.s3, &metrics.s3).await;
             store.map_err(|source| OpenError::Store { key, source })
         };
         let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
@@ -72,10 +72,10 @@ impl Proxy {
         let works = Works::start(config, &variants, &tasks, &purges, &metrics)?;
         works.watch(&metrics);
         watch_stores(&originals, &variants, &metrics);
-        let notifier = match (config.notify.url.as_str(), config.notify.outbox.as_str()) {
+        let notifier = match (config.notify.url.as_str(), &config.notify.outbox) {
             ("", _) => None,
-            (_, "") => Some(Notifier::new(&config.notify, variants.clone(), &metrics, tasks.clone())?),
-            (_, outbox) => {
+            (_, None) => Some(Notifier::new(&config.notify, variants.clone(), &metrics, tasks.clone())?),
+            (_, Some(outbox)) => {
                 let outbox = open("notify.outbox", outbox, "").await?;
                 Some(Notifier::new(&config.notify, outbox, &metrics, tasks.clone())?)
             }
@@ -163,7 +163,7 @@ fn watch(renditions: &Cache<Variant, Answer>, metrics: &Metrics) {
 fn watch_stores(originals: &Store, variants: &Store, metrics: &Metrics) {
     let gone = [("originals", originals), ("variants", variants)].map(|(name, store)| {
         let store = store.clone();
-        Gauge::new(move || f64::from(u8::from(store.is_gone()))).with_label("store", name)
+        Gauge::new(move || f64::from(u8::from(store.is_circuit_open()))).with_label("store", name)
     });
     metrics.register_gauge("s3_circuit_open", "1 while a store counts as gone and is not asked", gone.into());
 }

@@ -18,7 +18,7 @@ use super::response_headers::Policy;
 use super::{Body, Proxy};
 use crate::cache::{Keep, Outcome};
 use crate::config::{Mode, Require, Serve};
-use crate::origin::{ByteRange, Meta, Object, Store, StoreError};
+use crate::origin::{ByteRange, Object, ObjectMeta, Store, StoreError};
 use crate::resize::sniff;
 use crate::variant::ObjectKey;
 use crate::variants::rendition::CACHE_STATUS;
@@ -26,7 +26,7 @@ use crate::variants::rendition::CACHE_STATUS;
 /// What a first look at an object says.
 #[derive(Debug, Clone)]
 pub(crate) enum Sight {
-    Object { meta: Meta, media_type: Option<&'static str>, remembered: Duration },
+    Object { meta: ObjectMeta, media_type: Option<&'static str>, remembered: Duration },
     Failed { failure: Failure, remembered: Duration },
 }
 
@@ -74,7 +74,7 @@ impl Proxy {
     }
 
     /// What the original is, if it is served.
-    async fn look(&self, key: &ObjectKey) -> Result<(Meta, Option<&'static str>), Failure> {
+    async fn look(&self, key: &ObjectKey) -> Result<(ObjectMeta, Option<&'static str>), Failure> {
         let missing = || Failure::NotFound(format!("there is no picture {:?}", key.as_str()).into());
         if self.serve == Serve::None {
             return Err(missing());
@@ -115,7 +115,7 @@ impl Sight {
     }
 }
 
-async fn look(originals: &Store, key: &ObjectKey) -> Result<(Meta, Bytes), Failure> {
+async fn look(originals: &Store, key: &ObjectKey) -> Result<(ObjectMeta, Bytes), Failure> {
     let failed = |error: StoreError| Failure::of_store("original", &error);
     let first = ByteRange::FromTo { first: 0, last: SNIFF_BYTES - 1 };
     let object = match originals.get(key, Some(first)).await {
@@ -158,7 +158,7 @@ impl Outcome<ObjectKey> for Sight {
 /// The headers of an original, and what tells its states apart.
 pub(crate) fn describe(
     policy: &Policy,
-    meta: &Meta,
+    meta: &ObjectMeta,
     media_type: Option<&'static str>,
 ) -> Result<(HeaderMap, Validators), Failure> {
     let etag = meta.etag.parse::<headers::ETag>().map_err(|_| Failure::Internal)?;

@@ -2,7 +2,7 @@
 
 use super::Proxy;
 use crate::origin::StoreError;
-use crate::origin::probe::Findings;
+use crate::origin::probe::Capabilities;
 use crate::support::error_chain::chain;
 
 impl Proxy {
@@ -10,7 +10,7 @@ impl Proxy {
     ///
     /// # Errors
     /// It cannot be reached or read at all.
-    pub async fn probe_originals(&self) -> Result<Findings, StoreError> {
+    pub async fn probe_originals(&self) -> Result<Capabilities, StoreError> {
         self.originals.probe_reading().await
     }
 
@@ -18,7 +18,7 @@ impl Proxy {
     ///
     /// # Errors
     /// It cannot be reached or written at all.
-    pub async fn probe_variants(&self) -> Result<Findings, StoreError> {
+    pub async fn probe_variants(&self) -> Result<Capabilities, StoreError> {
         self.variants.probe_writing().await
     }
 

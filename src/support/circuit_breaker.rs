@@ -1,62 +1,60 @@
-//! A circuit breaker: a store that is gone is not asked again and again, and those who ask are told at once.
+//! A circuit breaker: requests to a dependency that keeps failing are refused at once instead of being sent.
 //!
-//! So many failures in a row open it. Then every request fails at once until a pause is over; after it one request is let
-//! through to see. If that succeeds the circuit closes, else it stays open for another pause.
+//! A number of consecutive failures opens it. While it is open, every request is refused. After a pause it is half open and
+//! allows one request. If that request succeeds the breaker closes, otherwise it stays open for another pause.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::observability::metrics::Counter;
-
 #[derive(Debug)]
-pub(crate) struct Circuit {
+pub struct CircuitBreaker {
     failures_max: u32,
     pause: Duration,
     state: Mutex<State>,
-    openings: Counter,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Requests pass; so many in a row have failed.
+    /// Requests are allowed; this many in a row have failed.
     Closed { failures: u32 },
-    /// None passes before this time.
+    /// Requests are refused until this time.
     Open { until: Instant },
-    /// One is under way to see.
+    /// One request is running to find out whether the dependency has recovered.
     HalfOpen,
 }
 
-/// How a request ended, as far as the circuit is concerned.
+/// A change of state that is worth a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// The store answered, if only with a refusal.
-    Answered,
-    /// It did not, or said that it cannot.
-    Failed,
+pub enum Transition {
+    Opened,
+    Closed,
 }
 
-/// The right to send one request.
+/// Permission to send one request. Dropping it without recording a result counts neither as success nor as failure.
 #[derive(Debug)]
-pub(crate) struct Pass<'a> {
-    circuit: &'a Circuit,
-    is_probe: bool,
-    is_ended: bool,
+#[must_use]
+pub struct RequestPermit<'a> {
+    breaker: &'a CircuitBreaker,
+    is_trial: bool,
+    is_recorded: bool,
 }
 
-impl Circuit {
-    pub(crate) fn new(failures_max: u32, pause: Duration, openings: Counter) -> Self {
-        Self { failures_max, pause, state: Mutex::new(State::Closed { failures: 0 }), openings }
+impl CircuitBreaker {
+    #[must_use]
+    pub fn new(failures_max: u32, pause: Duration) -> Self {
+        Self { failures_max, pause, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
-    /// Whether the store counts as gone.
-    pub(crate) fn is_open(&self) -> bool {
+    /// True if requests are refused, or only a trial request is allowed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         !matches!(*self.state(), State::Closed { .. })
     }
 
-    /// `None` while the circuit is open.
-    pub(crate) fn pass(&self) -> Option<Pass<'_>> {
+    /// Permission to send a request; `None` while the breaker is open.
+    pub fn try_acquire(&self) -> Option<RequestPermit<'_>> {
         let mut state = self.state();
-        let is_probe = match *state {
+        let is_trial = match *state {
             State::Closed { .. } => false,
             State::Open { until } if Instant::now() >= until => {
                 *state = State::HalfOpen;
@@ -64,50 +62,54 @@ impl Circuit {
             }
             State::Open { .. } | State::HalfOpen => return None,
         };
-        Some(Pass { circuit: self, is_probe, is_ended: false })
+        Some(RequestPermit { breaker: self, is_trial, is_recorded: false })
     }
 
-    fn ended(&self, is_probe: bool, ending: Ending) {
-        let mut state = self.state();
-        let open = State::Open { until: Instant::now() + self.pause };
-        *state = match (*state, ending) {
-            (State::Closed { failures }, Ending::Failed) if failures + 1 < self.failures_max => {
-                State::Closed { failures: failures + 1 }
-            }
-            (State::Closed { failures }, Ending::Failed) => {
-                self.openings.inc();
-                tracing::error!(failures = failures + 1, pause = ?self.pause, "the store is gone; requests fail at once");
-                open
-            }
-            (State::Closed { .. }, Ending::Answered) => State::Closed { failures: 0 },
-            (State::HalfOpen, Ending::Failed) if is_probe => open,
-            (_, Ending::Answered) => {
-                tracing::info!("the store answers again");
-                State::Closed { failures: 0 }
-            }
-            // One that was sent before the circuit opened.
-            (state @ (State::Open { .. } | State::HalfOpen), Ending::Failed) => state,
-        };
-    }
-
-    /// Whole at every unlock.
+    /// The state is consistent whenever the lock is released, so a poisoned lock is usable.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pass<'_> {
-    pub(crate) fn ended(mut self, ending: Ending) {
-        self.is_ended = true;
-        self.circuit.ended(self.is_probe, ending);
+impl RequestPermit<'_> {
+    /// Records that the dependency answered.
+    pub fn record_success(mut self) -> Option<Transition> {
+        self.is_recorded = true;
+        let mut state = self.breaker.state();
+        let was_closed = matches!(*state, State::Closed { .. });
+        *state = State::Closed { failures: 0 };
+        (!was_closed).then_some(Transition::Closed)
+    }
+
+    /// Records that the dependency did not answer, or answered that it cannot serve requests.
+    pub fn record_failure(mut self) -> Option<Transition> {
+        self.is_recorded = true;
+        let mut state = self.breaker.state();
+        let open = State::Open { until: Instant::now() + self.breaker.pause };
+        match *state {
+            State::Closed { failures } if failures + 1 < self.breaker.failures_max => {
+                *state = State::Closed { failures: failures + 1 };
+                None
+            }
+            State::Closed { .. } => {
+                *state = open;
+                Some(Transition::Opened)
+            }
+            State::HalfOpen if self.is_trial => {
+                *state = open;
+                None
+            }
+            // The request was sent before the breaker opened.
+            State::HalfOpen | State::Open { .. } => None,
+        }
     }
 }
 
-impl Drop for Pass<'_> {
-    /// One who asks may give up before there is an answer: then the next one sees.
+impl Drop for RequestPermit<'_> {
+    /// If a trial request was canceled, the next request is the trial.
     fn drop(&mut self) {
-        if self.is_probe && !self.is_ended {
-            let mut state = self.circuit.state();
+        if self.is_trial && !self.is_recorded {
+            let mut state = self.breaker.state();
             if matches!(*state, State::HalfOpen) {
                 *state = State::Open { until: Instant::now() };
             }
@@ -119,34 +121,35 @@ impl Drop for Pass<'_> {
 mod tests {
     use super::*;
 
-    fn failed(circuit: &Circuit) {
-        circuit.pass().unwrap().ended(Ending::Failed);
+    fn acquire(breaker: &CircuitBreaker) -> RequestPermit<'_> {
+        breaker.try_acquire().unwrap()
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_an_answer_between_starts_the_count_anew() {
-        let circuit = Circuit::new(3, Duration::from_secs(600), Counter::default());
+    fn consecutive_failures_open_it_and_a_success_resets_the_count() {
+        let breaker = CircuitBreaker::new(3, Duration::from_secs(600));
         for _ in 0..5 {
-            failed(&circuit);
-            failed(&circuit);
-            circuit.pass().unwrap().ended(Ending::Answered);
+            assert_eq!(acquire(&breaker).record_failure(), None);
+            assert_eq!(acquire(&breaker).record_failure(), None);
+            assert_eq!(acquire(&breaker).record_success(), None);
         }
-        assert!(!circuit.is_open());
-        (0..3).for_each(|_| failed(&circuit));
-        assert!(circuit.pass().is_none());
-        assert_eq!((circuit.is_open(), circuit.openings.get()), (true, 1));
+        assert!(!breaker.is_open());
+        let transitions = [(); 3].map(|()| acquire(&breaker).record_failure());
+        assert_eq!(transitions, [None, None, Some(Transition::Opened)]);
+        assert!(breaker.try_acquire().is_none());
+        assert!(breaker.is_open());
     }
 
     #[test]
-    fn after_the_pause_one_sees_and_the_others_still_fail() {
-        let circuit = Circuit::new(1, Duration::ZERO, Counter::default());
-        failed(&circuit);
-        let probe = circuit.pass().unwrap();
-        assert!(circuit.pass().is_none(), "one at a time");
-        probe.ended(Ending::Failed);
-        let probe = circuit.pass().unwrap();
-        drop(probe);
-        circuit.pass().expect("one who gave up leaves it to the next").ended(Ending::Answered);
-        let (_one, _two) = (circuit.pass().unwrap(), circuit.pass().unwrap());
+    fn after_the_pause_one_trial_request_is_allowed_at_a_time() {
+        let breaker = CircuitBreaker::new(1, Duration::ZERO);
+        assert_eq!(acquire(&breaker).record_failure(), Some(Transition::Opened));
+        let trial = acquire(&breaker);
+        assert!(breaker.try_acquire().is_none(), "one at a time");
+        assert_eq!(trial.record_failure(), None);
+        drop(acquire(&breaker));
+        let trial = breaker.try_acquire().expect("a canceled trial is followed by another one");
+        assert_eq!(trial.record_success(), Some(Transition::Closed));
+        let (_first, _second) = (acquire(&breaker), acquire(&breaker));
     }
 }

@@ -9,6 +9,7 @@ use super::error::Refusal;
 use super::receive::Hashes;
 use crate::config::Overwrite;
 use crate::origin::Precondition;
+use crate::support::hex;
 
 /// When the original may be written.
 #[derive(Debug, Clone)]
@@ -120,9 +121,7 @@ impl Digests {
 
 /// A SHA-256 in hexadecimal digits.
 pub(super) fn unhex_sha256(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|n| u8::try_from(n).ok())).collect();
-    let digits = digits.filter(|digits| digits.len() == 64)?;
-    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    hex::decode::<32>(text).map(Vec::from)
 }
 
 fn decode(value: &str, bytes: usize) -> Result<Vec<u8>, Refusal> {

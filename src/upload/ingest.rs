@@ -18,10 +18,10 @@ use super::token::Caller;
 use super::with_status;
 use crate::config::{Config, Overwrite};
 use crate::observability::metrics;
-use crate::origin::{Attributes, Precondition, Put, Store};
+use crate::origin::{Attributes, Precondition, PutOutcome, Store};
 use crate::outbox::Notifier;
 use crate::resize::{Limits, probe};
-use crate::support::priority;
+use crate::support::{hex, priority};
 use crate::variant::{Grammar, Named, ObjectKey};
 
 /// Keeps originals.
@@ -158,7 +158,7 @@ impl Keeper {
         if order.content_type.as_ref().is_some_and(|promised| promised != probed.media_type) {
             return Err(Refusal::Type(format!("it is {}, and was promised to be another type", probed.media_type)));
         }
-        let sha256 = hex(&received.hashes.sha256);
+        let sha256 = hex::encode(&received.hashes.sha256);
         let time = humantime::format_rfc3339_millis(order.stamp.time).to_string();
         let key = match &order.target {
             Target::Key(key) => key.to_string(),
@@ -194,7 +194,7 @@ impl Keeper {
         let failed = |error| Refusal::of_store(&error);
         let attributes = self.attributes(&stored);
         let put = self.originals.put_spooled(key, received.spool, &attributes, condition).await.map_err(failed)?;
-        if let Put::Stored(etag) = put {
+        if let PutOutcome::Stored(etag) = put {
             stored.etag = etag.into();
             (order.on_write)(key.clone(), written).await;
             return Ok((StatusCode::CREATED, stored));
@@ -227,7 +227,7 @@ impl Keeper {
         };
         if is_written_once {
             let hash = digest(&SHA256, format!("{}\n{}", stored.key, stored.sha256).as_bytes());
-            return format!("msg_{}", hex(&hash.as_ref()[..16]));
+            return format!("msg_{}", hex::encode(&hash.as_ref()[..16]));
         }
         format!("msg_{}", order.stamp.id.simple())
     }
@@ -266,8 +266,4 @@ fn extension(media_type: &str) -> &'static str {
         "image/bmp" => "bmp",
         _ => "bin",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,6 @@
 //! The URL grammar of one configuration, built once. Its verbs are in `parse` and `show`.
 
-use super::reserved_keys::Territory;
+use super::reserved_keys::ReservedKeys;
 use super::sizes::Sizes;
 use super::suffix::Suffixes;
 use super::{Encoding, Format, Quality, Variant};
@@ -10,7 +10,7 @@ use crate::config::Config;
 #[derive(Debug, Clone)]
 pub struct Grammar {
     pub(super) suffixes: Suffixes,
-    pub(super) territory: Territory,
+    pub(super) reserved_keys: ReservedKeys,
     /// Whether `/dir/300x300/name.jpeg` is read too.
     pub(super) segment: bool,
     pub(super) sizes: Sizes,
@@ -40,12 +40,12 @@ impl Grammar {
         for (name, text) in &config.presets {
             suffixes.add_preset(name, text).map_err(|problem| GrammarError::at(&format!("presets.{name}"), problem))?;
         }
-        let territory = Territory::new(&config.originals.store, &config.variants.store)
+        let reserved_keys = ReservedKeys::new(&config.originals.store, &config.variants.store)
             .map_err(|problem| GrammarError::at("variants.store", problem))?;
         Ok(Self {
             sizes: Sizes::new(config, &suffixes)?,
             suffixes,
-            territory,
+            reserved_keys,
             segment: config.urls.segment,
             jpeg: quality("formats.jpeg_quality", config.formats.jpeg_quality)?,
             webp: quality("formats.webp_quality", config.formats.webp_quality)?,

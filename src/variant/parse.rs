@@ -76,8 +76,8 @@ impl Grammar {
         let path = path.split_once('?').map_or(path, |(path, _query)| path);
         let path = path.strip_prefix('/').ok_or(PathError::NotAbsolute)?;
         let literal = ObjectKey::new(&decode(path)?)?;
-        self.territory.check_original(&literal)?;
-        if self.territory.holds(&literal) {
+        self.reserved_keys.check_original(&literal)?;
+        if self.reserved_keys.contains(&literal) {
             return Err(PathError::Reserved);
         }
         let (original, file, ask) = match self.read(literal.as_str()) {
@@ -87,10 +87,10 @@ impl Grammar {
         };
         // Without its suffix a name can be `.` or `..`: then it was no suffix.
         let Ok(original) = ObjectKey::new(&original) else { return Ok(Named::Object(literal, Hint::None)) };
-        if self.territory.holds(&original) {
+        if self.reserved_keys.contains(&original) {
             return Err(PathError::Reserved);
         }
-        self.territory.check_parent(&original).map_err(no_room)?;
+        self.reserved_keys.check_parent(&original).map_err(no_room)?;
         let encoding = self.encoding(file.format(), ask.quality);
         let negotiable = file.converted.is_none() && !self.negotiated().is_empty();
         let variant = Variant { original, geometry: ask.geometry, encoding };

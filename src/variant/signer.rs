@@ -1,12 +1,11 @@
 //! Signed paths: that whoever has a key allows this path, perhaps until a time. docs/SIGNING.md is for those who sign.
 
-use std::fmt::Write as _;
-
 use percent_encoding::percent_decode_str;
 use ring::hmac;
 
 use super::ObjectKey;
 use crate::config;
+use crate::support::hex;
 
 /// Signs paths and verifies what others have signed.
 pub struct Signer {
@@ -55,10 +54,7 @@ impl Signer {
         query.push_str(SIGNATURE);
         query.push('=');
         let signature = self.keys.first().map(|signing| hmac::sign(signing, text(key, expires).as_bytes()));
-        for byte in signature.iter().flat_map(AsRef::as_ref) {
-            // Writing to a String cannot fail.
-            let _ = write!(query, "{byte:02x}");
-        }
+        query.extend(signature.map(|signature| hex::encode(signature.as_ref())));
         query
     }
 
@@ -80,7 +76,7 @@ impl Signer {
         }
         let Some(signature) = signature else { return Ok(Signature::None) };
         let expires = expires.map(seconds).transpose()?;
-        let signature = from_hex(signature).ok_or(SignatureError::Wrong)?;
+        let signature = hex::decode::<32>(signature).ok_or(SignatureError::Wrong)?;
         let signed = text(key, expires);
         if !self.keys.iter().any(|key| hmac::verify(key, signed.as_bytes(), &signature).is_ok()) {
             return Err(SignatureError::Wrong);
@@ -108,18 +104,6 @@ fn text(key: &ObjectKey, expires: Option<u64>) -> String {
 fn seconds(text: &str) -> Result<u64, SignatureError> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| is_number).ok_or(SignatureError::Malformed)
-}
-
-/// 32 bytes in hexadecimal.
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// The key that a URL's or path's path names, and the URL without its query's signature: for whoever signs it.

@@ -259,8 +259,8 @@ fn a_segment_of_its_own_asks_for_a_size_where_the_config_says_so() {
 #[test]
 fn the_proxys_own_keys_are_reserved() {
     let mut config = config();
-    config.originals.store = "s3://bucket/originals".into();
-    config.variants.store = "s3://bucket/originals/.v/made/".into();
+    config.originals.store = "s3://bucket/originals".parse().unwrap();
+    config.variants.store = "s3://bucket/originals/.v/made/".parse().unwrap();
     check(
         &Grammar::new(&config).unwrap(),
         &[

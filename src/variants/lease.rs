@@ -8,13 +8,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 
 use crate::config;
 use crate::observability::metrics;
-use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
+use crate::origin::{Attributes, Precondition, PutOutcome, Store, StoreError};
+use crate::support::backoff::{Backoff, jitter, random_bytes};
 use crate::support::error_chain::chain;
+use crate::support::hex;
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
 
@@ -57,9 +58,9 @@ pub(crate) struct Wait<'a> {
     takes_over: bool,
 }
 
-/// The first pause, the longest, and after how many lease times without any change one waits no more.
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_millis(400);
+/// Pauses between attempts to acquire a lease.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
+/// A node gives up waiting after this many lease times without any change.
 const PATIENCE_TIMES: u32 = 3;
 /// How often a holder renews its lease in the time after which it would be taken over.
 const RENEWALS: u32 = 4;
@@ -105,14 +106,14 @@ impl Leases {
 
     /// The lease's ETag if it is ours now.
     async fn put(&self, key: &ObjectKey, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
-        let owner: String = random().iter().map(|byte| format!("{byte:02x}")).collect();
+        let owner = hex::encode(&random_bytes::<16>());
         // Another body each time gives each lease an ETag of its own. The process is for whoever looks into the bucket.
         let body = Bytes::from(format!("process {} of {owner}\n", std::process::id()));
         let attributes =
             Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() };
         match self.variants.put(key, body, &attributes, precondition).await? {
-            Put::Stored(etag) => Ok(Some(etag)),
-            Put::PreconditionFailed => Ok(None),
+            PutOutcome::Stored(etag) => Ok(Some(etag)),
+            PutOutcome::PreconditionFailed => Ok(None),
         }
     }
 }
@@ -144,10 +145,10 @@ impl Wait<'_> {
         if self.tries == 0 {
             self.leases.counts.waited.inc();
         }
-        let pause = PAUSE.saturating_mul(2_u32.saturating_pow(self.tries)).min(PAUSE_MAX);
         self.tries = self.tries.saturating_add(1);
-        // Full jitter above half: they who wait for one lease come one by one.
-        tokio::time::sleep(pause / 2 + pause.mul_f64(f64::from(random()[0]) / 512.0)).await;
+        let half = BACKOFF.pause(self.tries) / 2;
+        // Nodes that wait for the same lease retry at different times.
+        tokio::time::sleep(half + jitter(half)).await;
         Claim::Taken
     }
 
@@ -182,12 +183,4 @@ impl Wait<'_> {
     async fn put(&self, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
         self.leases.put(&self.key, precondition).await
     }
-}
-
-/// Random enough to tell nodes apart; should the system have no randomness, their process numbers and the store's
-/// condition still do.
-fn random() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let _ = SystemRandom::new().fill(&mut bytes);
-    bytes
 }

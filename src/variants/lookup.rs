@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::make::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
 use super::rendition::{Answer, Detail, Provenance, Rendition, Steps, fingerprint};
 use crate::config::Mode;
-use crate::origin::{Meta, Precondition, StoreError};
+use crate::origin::{ObjectMeta, Precondition, StoreError};
 use crate::proxy::error::Failure;
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
@@ -23,9 +23,9 @@ pub(crate) enum Lookup {
 
 /// A stored variant, its bytes if they are sent, and what its original is now, if that may be another.
 struct Found {
-    meta: Meta,
+    meta: ObjectMeta,
     bytes: Option<Bytes>,
-    original: Option<Result<Option<Meta>, StoreError>>,
+    original: Option<Result<Option<ObjectMeta>, StoreError>>,
 }
 
 impl Maker {
@@ -95,17 +95,17 @@ impl Maker {
     }
 
     /// What the original is now; `None` if it is what it ever was.
-    async fn original_now(&self, variant: &Variant) -> Option<Result<Option<Meta>, StoreError>> {
+    async fn original_now(&self, variant: &Variant) -> Option<Result<Option<ObjectMeta>, StoreError>> {
         if self.immutable { None } else { Some(self.originals.head(&variant.original).await) }
     }
 
     /// Whether a stored variant was made of the original as it is.
-    pub(crate) fn is_made_of(&self, stored: &Meta, original: &Meta) -> bool {
+    pub(crate) fn is_made_of(&self, stored: &ObjectMeta, original: &ObjectMeta) -> bool {
         self.immutable || metadata(stored, META_ORIGINAL_ETAG) == Some(&*original.etag)
     }
 
     /// Why nothing is made of an original, if that is known before it is read.
-    pub(crate) fn refusal(&self, original: &Meta) -> Option<String> {
+    pub(crate) fn refusal(&self, original: &ObjectMeta) -> Option<String> {
         let is_too_large = original.bytes > self.original_bytes_max;
         is_too_large.then(|| Failure::too_large(original.bytes, self.original_bytes_max).detail().to_owned())
     }
@@ -134,12 +134,12 @@ impl Maker {
     }
 }
 
-fn metadata<'a>(meta: &'a Meta, name: &str) -> Option<&'a str> {
+fn metadata<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
     meta.metadata.iter().find(|(named, _)| named == name).map(|(_, value)| value.as_str())
 }
 
 /// What tells a stored variant from what was there before: its fingerprint, or else its ETag's letters and digits.
-fn version(meta: &Meta) -> String {
+fn version(meta: &ObjectMeta) -> String {
     let version = metadata(meta, META_FINGERPRINT).unwrap_or(&meta.etag);
     version.chars().filter(char::is_ascii_alphanumeric).take(32).collect()
 }

@@ -13,6 +13,7 @@ use crate::observability::{metrics, traces};
 use crate::proxy::error::Failure;
 use crate::proxy::preconditions::Validators;
 use crate::proxy::response_headers::Policy;
+use crate::support::hex;
 use crate::variant::Variant;
 
 /// RFC 9211.
@@ -130,11 +131,7 @@ impl Steps {
 /// The strong ETag of bytes: 128 bits of their SHA-256 in hexadecimal, without quotes. The same on every node and
 /// after every restart.
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().take(16).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()[..16])
 }
 
 impl Rendition {

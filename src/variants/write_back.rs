@@ -10,7 +10,7 @@ use super::lease::Lease;
 use super::memory_budget::Budget;
 use crate::observability::metrics::WriteBackMetrics;
 use crate::observability::traces;
-use crate::origin::{Attributes, Precondition, Put, Store, StoreError};
+use crate::origin::{Attributes, Precondition, PutOutcome, Store, StoreError};
 use crate::support::error_chain::chain;
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
@@ -75,16 +75,16 @@ impl WriteBack {
         }
         match self.variants.put(&write.key, write.bytes, &write.attributes, write.precondition).await? {
             // A purge while it was written may have listed the variants before this one was there.
-            Put::Stored(etag) if is_void() => {
+            PutOutcome::Stored(etag) if is_void() => {
                 self.variants.delete(&write.key, Some(&etag)).await?;
                 Ok(Written::Void)
             }
-            Put::Stored(_) => {
+            PutOutcome::Stored(_) => {
                 self.counts.stored.inc();
                 tracing::debug!(key = %write.key, "variant stored");
                 Ok(Written::Stored)
             }
-            Put::PreconditionFailed => {
+            PutOutcome::PreconditionFailed => {
                 self.counts.lost_race.inc();
                 tracing::debug!(key = %write.key, "another node stored this variant first");
                 Ok(Written::Preceded)

@@ -36,7 +36,9 @@ impl Bucket {
             operation_timeout: Duration::from_secs(3),
             ..Default::default()
         };
-        let open = async |store| Store::open(&address_of(store), "", &settings, &S3Metrics::default()).await.unwrap();
+        let open = async |store| {
+            Store::open(&address_of(store).parse().unwrap(), "", &settings, &S3Metrics::default()).await.unwrap()
+        };
         Some(Self { originals: open("originals").await, variants: open("variants").await, endpoint })
     }
 

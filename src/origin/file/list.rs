@@ -1,4 +1,4 @@
-//! The files below a folder, as keys in the order of their bytes: the order in which buckets list.
+//! Listing the files below a folder as keys ordered by their bytes, which is the order of S3 listings.
 
 use std::fs;
 use std::io;
@@ -6,37 +6,43 @@ use std::path::Path;
 
 use crate::variant::ObjectKey;
 
-/// Which keys are wanted.
+/// Selects the keys of a listing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// What they begin with.
+pub(super) struct KeyFilter<'a> {
+    /// Only keys with this prefix.
     pub(super) prefix: &'a str,
-    /// Only those behind it.
+    /// Only keys after this one.
     pub(super) after: Option<&'a str>,
-    /// At most so many.
+    /// Maximum number of keys.
     pub(super) keys_max: usize,
 }
 
-/// The first keys below `root` that are wanted, without the folder `own`. A link to a folder is not followed, since it could
-/// lead round in a circle; a name that can be no key is passed over.
-pub(super) fn keys(root: &Path, own: &str, wanted: Wanted<'_>) -> io::Result<Vec<ObjectKey>> {
+/// The first keys below `root` that `filter` selects, without those in the folder `reserved`. Links to folders are not
+/// followed, as they may form a cycle. Names that are not valid keys are skipped.
+pub(super) fn keys(root: &Path, reserved: &str, filter: KeyFilter<'_>) -> io::Result<Vec<ObjectKey>> {
     let mut keys = Vec::new();
-    descend(root, "", own, wanted, &mut keys)?;
+    descend(root, "", reserved, filter, &mut keys)?;
     Ok(keys)
 }
 
-fn descend(folder: &Path, base: &str, own: &str, wanted: Wanted<'_>, keys: &mut Vec<ObjectKey>) -> io::Result<()> {
+fn descend(
+    folder: &Path,
+    base: &str,
+    reserved: &str,
+    filter: KeyFilter<'_>,
+    keys: &mut Vec<ObjectKey>,
+) -> io::Result<()> {
     for path in children(folder, base)? {
-        if keys.len() >= wanted.keys_max {
+        if keys.len() >= filter.keys_max {
             return Ok(());
         }
         match path.strip_suffix('/') {
-            Some(inner) if inner == own || !leads_to(&path, wanted) => {}
+            Some(inner) if inner == reserved || !may_contain(&path, filter) => {}
             Some(inner) => {
                 let name = inner.rsplit('/').next().unwrap_or(inner);
-                descend(&folder.join(name), &path, own, wanted, keys)?;
+                descend(&folder.join(name), &path, reserved, filter, keys)?;
             }
-            None if path.starts_with(wanted.prefix) && wanted.after.is_none_or(|after| path.as_str() > after) => {
+            None if path.starts_with(filter.prefix) && filter.after.is_none_or(|after| path.as_str() > after) => {
                 keys.extend(ObjectKey::new(&path));
             }
             None => {}
@@ -45,11 +51,11 @@ fn descend(folder: &Path, base: &str, own: &str, wanted: Wanted<'_>, keys: &mut 
     Ok(())
 }
 
-/// The paths of a folder's entries below the root, in order. Folders end with a slash and are sorted with it: "a-b" comes
-/// before what is in "a", since '-' comes before '/'.
+/// The paths of a folder's entries relative to the root, sorted. Paths of folders end with a slash, which counts for the
+/// order: "a-b" precedes the contents of "a" because '-' precedes '/'.
 fn children(folder: &Path, base: &str) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
-        // It was deleted since its parent was read.
+        // The folder was deleted after its parent was read.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
@@ -64,13 +70,13 @@ fn children(folder: &Path, base: &str) -> io::Result<Vec<String>> {
     Ok(paths)
 }
 
-/// Whether a wanted key can be in a folder; `folder` ends with a slash.
-fn leads_to(folder: &str, wanted: Wanted<'_>) -> bool {
-    let prefix = wanted.prefix;
-    let in_prefix = folder.starts_with(prefix) || prefix.starts_with(folder);
-    // Everything in it lies before `after` if the folder does and is not on the way to it.
-    let passed = wanted.after.is_some_and(|after| folder < after && !after.starts_with(folder));
-    in_prefix && !passed
+/// True if a folder can contain a selected key. `folder` ends with a slash.
+fn may_contain(folder: &str, filter: KeyFilter<'_>) -> bool {
+    let prefix = filter.prefix;
+    let has_prefix = folder.starts_with(prefix) || prefix.starts_with(folder);
+    // If the folder precedes `after` and is not one of its parents, so do all keys in it.
+    let is_before = filter.after.is_some_and(|after| folder < after && !after.starts_with(folder));
+    has_prefix && !is_before
 }
 
 #[cfg(test)]
@@ -78,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_in_the_order_of_their_bytes_however_deep_they_are() {
+    fn keys_are_ordered_by_their_bytes_at_any_depth() {
         let root = tempfile::tempdir().unwrap();
         let names = ["a!b", "a-b/c", "a/b", "a/b.c", "a/b0/c", "a0", "b"];
         for name in names {
@@ -86,20 +92,20 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        fs::create_dir_all(root.path().join("own/a")).unwrap();
-        fs::write(root.path().join("own/a/b"), "").unwrap();
-        std::os::unix::fs::symlink(root.path(), root.path().join("circle")).unwrap();
-        let ask = |prefix, after, keys_max| -> Vec<String> {
-            let keys = keys(root.path(), "own", Wanted { prefix, after, keys_max }).unwrap();
-            keys.into_iter().map(|key| key.to_string()).filter(|key| key != "circle").collect()
+        fs::create_dir_all(root.path().join("reserved/a")).unwrap();
+        fs::write(root.path().join("reserved/a/b"), "").unwrap();
+        std::os::unix::fs::symlink(root.path(), root.path().join("cycle")).unwrap();
+        let list = |prefix, after, keys_max| -> Vec<String> {
+            let keys = keys(root.path(), "reserved", KeyFilter { prefix, after, keys_max }).unwrap();
+            keys.into_iter().map(|key| key.to_string()).filter(|key| key != "cycle").collect()
         };
-        assert_eq!(ask("", None, 100), names);
+        assert_eq!(list("", None, 100), names);
         for (n, name) in names.iter().enumerate() {
-            assert_eq!(ask("", Some(name), 100), names[n + 1..], "after {name}");
-            assert_eq!(ask("", None, n + 1), names[..=n], "the first {n}");
+            assert_eq!(list("", Some(name), 100), names[n + 1..], "after {name}");
+            assert_eq!(list("", None, n + 1), names[..=n], "the first {n}");
         }
-        assert_eq!(ask("a/b", None, 100), ["a/b", "a/b.c", "a/b0/c"]);
-        assert_eq!(ask("a/", Some("a/b"), 1), ["a/b.c"]);
-        assert!(ask("c", None, 100).is_empty());
+        assert_eq!(list("a/b", None, 100), ["a/b", "a/b.c", "a/b0/c"]);
+        assert_eq!(list("a/", Some("a/b"), 1), ["a/b.c"]);
+        assert!(list("c", None, 100).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Limited};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::origin::{BoxError, StoreError};
+use crate::origin::error::{BoxError, StoreError};
 use crate::support::https::Incoming;
 
 /// An answer that is none.
@@ -73,7 +73,7 @@ impl Refusal {
     pub(super) fn means(&self, source: BoxError) -> StoreError {
         let is_skewed = self.code.as_deref() == Some("RequestTimeTooSkewed") || self.other_time().is_some();
         match self.status {
-            401 | 403 if is_skewed => StoreError::Skewed { source },
+            401 | 403 if is_skewed => StoreError::ClockSkew { source },
             401 | 403 => StoreError::Forbidden { source },
             416 => StoreError::RangeNotSatisfiable { bytes: self.whole_length.unwrap_or_default() },
             429 | 500.. => StoreError::Unavailable { source },
@@ -175,8 +175,8 @@ mod tests {
         let table = [
             (refusal(403, Some("AccessDenied"), &[]), "Forbidden"),
             (refusal(401, None, &cached), "Forbidden"),
-            (refusal(403, None, &long_ago), "Skewed"),
-            (refusal(403, Some("RequestTimeTooSkewed"), &[]), "Skewed"),
+            (refusal(403, None, &long_ago), "ClockSkew"),
+            (refusal(403, Some("RequestTimeTooSkewed"), &[]), "ClockSkew"),
             (
                 refusal(416, Some("InvalidRange"), &[("content-range", "bytes */4711")]),
                 "RangeNotSatisfiable { bytes: 4711 }",

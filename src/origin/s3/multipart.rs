@@ -12,11 +12,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::retry::jitter;
 use super::sdk_error::{failed, status};
 use super::{CONFLICT_PAUSES_MS, S3Store};
-use crate::origin::spool::{self, Spool};
-use crate::origin::{Attributes, Precondition, Put, StoreError, within};
+use crate::origin::error::StoreError;
+use crate::origin::object::{Attributes, Precondition, PutOutcome};
+use crate::origin::spool::Spool;
+use crate::origin::timeout::with_timeout;
+use crate::support::backoff::jitter;
 use crate::support::priority;
 use crate::variant::ObjectKey;
 
@@ -36,7 +38,7 @@ impl S3Store {
         spool: &Spool,
         attributes: &Attributes,
         precondition: Precondition,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let bytes = spool.bytes();
         let file = spool.reader()?;
         if bytes <= PART_BYTES_MIN {
@@ -49,7 +51,7 @@ impl S3Store {
             Ok(parts) => self.complete(key, &upload, parts, &precondition).await,
             Err(error) => Err(error),
         };
-        if !matches!(done, Ok(Put::Stored(_))) {
+        if !matches!(done, Ok(PutOutcome::Stored(_))) {
             self.abort(key, &upload).await;
         }
         done
@@ -75,7 +77,7 @@ impl S3Store {
         let mut parts = Vec::new();
         for (number, first) in (1_i32..).zip((0..bytes).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX))) {
             let _memory = self.parts.acquire().await.map_err(|_| StoreError::Busy)?;
-            let file = file.try_clone().map_err(spool::failed)?;
+            let file = file.try_clone().map_err(StoreError::from_io)?;
             let part = read(file, first, part_bytes.min(bytes - first)).await?;
             let _permit = self.permit().await?;
             let request = self.client.upload_part().bucket(&self.bucket).key(self.key(key)).upload_id(upload);
@@ -91,14 +93,14 @@ impl S3Store {
         upload: &str,
         parts: Vec<CompletedPart>,
         precondition: &Precondition,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<PutOutcome, StoreError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let mut pauses = CONFLICT_PAUSES_MS.into_iter().map(Duration::from_millis);
         loop {
             let _permit = self.permit().await?;
             match self.complete_once(key, upload, parts.clone(), precondition).await {
-                Ok(etag) => return Ok(Put::Stored(etag.unwrap_or_default().into())),
-                Err(error) if status(&error) == Some(412) => return Ok(Put::PreconditionFailed),
+                Ok(etag) => return Ok(PutOutcome::Stored(etag.unwrap_or_default().into())),
+                Err(error) if status(&error) == Some(412) => return Ok(PutOutcome::PreconditionFailed),
                 Err(error) if status(&error) == Some(409) && *precondition != Precondition::None => {
                     let Some(pause) = pauses.next() else { return Err(failed(error)) };
                     tokio::time::sleep(pause + jitter(pause)).await;
@@ -127,7 +129,7 @@ impl S3Store {
 
     async fn abort(&self, key: &ObjectKey, upload: &str) {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(self.key(key)).upload_id(upload);
-        match within(self.operation_timeout, request.send()).await {
+        match with_timeout(self.operation_timeout, request.send()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 let error = DisplayErrorContext(&error).to_string();
@@ -144,5 +146,5 @@ async fn read(file: File, first: u64, bytes: u64) -> Result<Bytes, StoreError> {
         let mut part = vec![0; usize::try_from(bytes).unwrap_or_default()];
         file.read_exact_at(&mut part, first).map(|()| Bytes::from(part))
     });
-    read.await.map_err(|panic| StoreError::Other { source: panic.into() })?.map_err(spool::failed)
+    read.await.map_err(|panic| StoreError::Other { source: panic.into() })?.map_err(StoreError::from_io)
 }

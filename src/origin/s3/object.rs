@@ -12,20 +12,23 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIF
 use http::{HeaderMap, HeaderName, Response};
 use http_body_util::BodyExt;
 
-use crate::origin::{Body, ByteRange, Meta, Object, StoreError, resolve, within};
+use crate::origin::body::{Body, Object};
+use crate::origin::error::StoreError;
+use crate::origin::object::{ByteRange, ObjectMeta};
+use crate::origin::timeout::with_timeout;
 use crate::support::https::Incoming;
 
 const METADATA: &str = "x-amz-meta-";
 
 /// What an answer's headers say of the object.
-pub(super) fn meta(headers: &HeaderMap) -> Result<Meta, StoreError> {
+pub(super) fn meta(headers: &HeaderMap) -> Result<ObjectMeta, StoreError> {
     // Of a part, Content-Range has the whole length: "bytes 0-63/4711" (RFC 9110 section 14.4).
     let whole = text(headers, &CONTENT_RANGE).and_then(|range| range.rsplit('/').next()?.parse().ok());
     let modified = text(headers, &LAST_MODIFIED).ok_or_else(|| missing("Last-Modified"))?;
     let metadata = headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(METADATA)?, value)));
     let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned);
     let metadata = metadata.map(|(name, value)| Ok((name.to_owned(), utf8(value.as_bytes())?)));
-    Ok(Meta {
+    Ok(ObjectMeta {
         bytes: whole.map_or_else(|| length(headers), Ok)?,
         etag: text(headers, &ETAG).ok_or_else(|| missing("ETag"))?.into(),
         last_modified: httpdate::parse_http_date(modified).map_err(|_| missing("Last-Modified that is a date"))?,
@@ -44,7 +47,10 @@ pub(super) fn object(
     let (meta, sent) = (meta(&head.headers)?, length(&head.headers)?);
     // Some servers send all of it, whatever is asked for: then what comes before the range is passed over here.
     let (first, promised) = match range {
-        Some(range) if !head.headers.contains_key(CONTENT_RANGE) => resolve(range, sent)?,
+        Some(range) if !head.headers.contains_key(CONTENT_RANGE) => {
+            let range = range.resolve(sent).ok_or(StoreError::RangeNotSatisfiable { bytes: sent })?;
+            (range.start, range.end - range.start)
+        }
         Some(_) | None => (0, sent),
     };
     let chunks = chunks(body, Checksum::of(&head.headers), read_timeout);
@@ -88,7 +94,7 @@ fn chunks(
 ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
     stream::try_unfold((body, checksum), move |(mut body, mut checksum)| async move {
         loop {
-            let Some(frame) = within(read_timeout, body.frame()).await? else {
+            let Some(frame) = with_timeout(read_timeout, body.frame()).await? else {
                 return checksum.map_or(Ok(()), Checksum::verdict).map(|()| None);
             };
             let frame = frame.map_err(|error| StoreError::Unavailable { source: error.into() })?;

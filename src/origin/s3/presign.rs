@@ -10,7 +10,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use super::S3Store;
 use super::client::base;
 use super::sdk_error::failed;
-use crate::origin::StoreError;
+use crate::origin::error::StoreError;
 use crate::variant::ObjectKey;
 
 /// Signs such URLs (Signature Version 4 in the query). Nothing is sent for it.

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::header::{RANGE, USER_AGENT};
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use percent_encoding::utf8_percent_encode;
 
 use super::client::POOL_IDLE;
 use super::endpoint::Place;
@@ -21,7 +20,11 @@ use super::object;
 use super::retry::{Retries, passes};
 use super::sign::Signer;
 use crate::config;
-use crate::origin::{ByteRange, Meta, Object, StoreError, address, within};
+use crate::origin::body::Object;
+use crate::origin::error::StoreError;
+use crate::origin::object::{ByteRange, ObjectMeta};
+use crate::origin::public_url::encode_path;
+use crate::origin::timeout::with_timeout;
 use crate::support::error_chain::chain;
 use crate::support::https::{self, AGENT, Incoming, Protocols};
 use crate::variant::ObjectKey;
@@ -68,7 +71,7 @@ impl Reads {
         let http = https::Client::with(settings.connect_timeout, POOL_IDLE, protocols);
         Ok(Self {
             http: http.map_err(|error| format!("the system's root certificates cannot be read: {error}"))?,
-            base: format!("{url}/{}", utf8_percent_encode(prefix, address::PATH)),
+            base: format!("{url}/{}", encode_path(prefix)),
             signer: Signer::new(region, service, identities),
             retries: Retries::new(settings.attempts.get()),
             counts,
@@ -78,7 +81,7 @@ impl Reads {
         })
     }
 
-    pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>, StoreError> {
+    pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
         let answer = self.answer(&Method::HEAD, key, None).await?;
         answer.map(|answer| object::meta(answer.headers())).transpose()
     }
@@ -113,7 +116,7 @@ impl Reads {
                 tries += 1;
             }
         };
-        within(self.operation_timeout, tries).await?
+        with_timeout(self.operation_timeout, tries).await?
     }
 
     async fn once(
@@ -152,7 +155,7 @@ impl Reads {
 
     /// An answer that has what was asked for, or what another one says.
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Result<Response<Incoming>, Refusal>, StoreError> {
-        let answer = within(self.header_timeout, self.http.request(request)).await?;
+        let answer = with_timeout(self.header_timeout, self.http.request(request)).await?;
         let answer = answer.map_err(|error| {
             let source = chain(&error).into();
             if https::is_timeout(&error) { StoreError::Timeout { source } } else { StoreError::Unavailable { source } }
@@ -160,12 +163,12 @@ impl Reads {
         if answer.status().is_success() {
             return Ok(Ok(answer));
         }
-        Ok(Err(within(self.read_timeout, Refusal::read(answer)).await?))
+        Ok(Err(with_timeout(self.read_timeout, Refusal::read(answer)).await?))
     }
 
     /// Each byte of a key that is neither unreserved nor a slash is encoded: signatures are over that and nothing else.
     fn url(&self, key: &ObjectKey) -> String {
-        format!("{}{}", self.base, utf8_percent_encode(key.as_str(), address::PATH))
+        format!("{}{}", self.base, encode_path(key.as_str()))
     }
 }
 

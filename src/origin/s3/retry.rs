@@ -1,8 +1,10 @@
 //! Which failures pass, and when it is tried again: as the SDK does by its standard mode.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+
+use crate::support::backoff::jitter;
 
 /// How often reads are tried again.
 #[derive(Debug)]
@@ -59,12 +61,6 @@ const CODES: [&str; 8] = [
     "ThrottlingException",
     "TooManyRequestsException",
 ];
-
-/// Any part of a pause, by the clock's last digits: enough to part two nodes that met once.
-pub(super) fn jitter(pause: Duration) -> Duration {
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-    pause.mul_f64(f64::from(nanos % 1000) / 1000.0)
-}
 
 #[cfg(test)]
 mod tests {

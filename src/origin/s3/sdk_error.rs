@@ -3,7 +3,7 @@
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::error::Refusal;
-use crate::origin::StoreError;
+use crate::origin::error::StoreError;
 
 /// The status of S3's answer, if there was one.
 pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {

@@ -11,7 +11,7 @@ use aws_sigv4::sign::v4;
 use http::Request;
 
 use super::endpoint::Identities;
-use crate::origin::{BoxError, StoreError};
+use crate::origin::error::{BoxError, StoreError};
 
 /// Signs requests that have no body.
 #[derive(Debug)]

@@ -45,7 +45,7 @@ async fn where_all_is_well_it_says_so_and_leaves_nothing_behind() {
     let bucket = Bucket::start().await;
     let (text, status) = check(&bucket, &["--race"], &[]).await;
     assert_eq!(status, 0, "{text}");
-    for expected in ["conditional writes are honoured", "listing is granted", "which is confined", "All is well."] {
+    for expected in ["conditional writes are honored", "listing is granted", "which is confined", "All is well."] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert_eq!(text.matches("50 writers at once, 1 stored").count(), 3, "{text}");

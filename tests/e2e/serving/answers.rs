@@ -240,7 +240,7 @@ async fn the_proxys_own_prefix_is_out_of_reach() {
     let bucket = Bucket::start().await;
     bucket.put_object("cat.jpg", jpeg(64, 64), "image/jpeg");
     let mut config = settings(&bucket);
-    config.originals.store = format!("s3://{}", bucket.name());
+    config.originals.store = format!("s3://{}", bucket.name()).parse().unwrap();
     let stage = Stage::start(config).await;
     assert_eq!(stage.get("/cat_20x20.jpg").await.status(), StatusCode::OK);
     for path in ["/variants/cat.jpg/20x20_q80.jpg", "/variants%2Fcat.jpg/20x20_q80.jpg", "/variants/cat_20x20.jpg"] {

@@ -75,7 +75,7 @@ async fn no_spelling_of_a_path_leads_out_of_the_folder_or_prefix() {
         let mut config = settings(&bucket);
         config.originals.serve = Serve::All;
         if on_file {
-            config.originals.store = format!("file:{}", inside.display());
+            config.originals.store = format!("file:{}", inside.display()).parse().unwrap();
         }
         let stage = Stage::start(config).await;
         for path in paths {
@@ -92,12 +92,12 @@ async fn no_spelling_of_a_path_leads_out_of_the_folder_or_prefix() {
 async fn what_is_the_proxys_own_is_read_and_written_by_no_request() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
-    config.originals.store = format!("s3://{}", bucket.name());
-    config.variants.store = format!("s3://{}/made", bucket.name());
+    config.originals.store = format!("s3://{}", bucket.name()).parse().unwrap();
+    config.variants.store = format!("s3://{}/made", bucket.name()).parse().unwrap();
     config.originals.serve = Serve::All;
     config.notify.url = "http://127.0.0.1:9".into();
     config.notify.secret = crate::support::receiver::SECRET.into();
-    config.notify.outbox = format!("s3://{}/waiting", bucket.name());
+    config.notify.outbox = Some(format!("s3://{}/waiting", bucket.name()).parse().unwrap());
     config.fleet.lease = true;
     let stage = Stage::start(config).await;
     let own = [

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use resized::config;
 use resized::observability::metrics;
-use resized::origin::probe::Conditional;
-use resized::origin::{Attributes, ByteRange, Delete, Precondition, Put, Store, StoreError};
+use resized::origin::probe::ConditionalWrites;
+use resized::origin::{Attributes, ByteRange, DeleteOutcome, Precondition, PutOutcome, Store, StoreError};
 use resized::variant::ObjectKey;
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ fn s3(bucket: &Bucket) -> config::S3 {
 
 async fn open_file(folder: &TempDir) -> Store {
     Store::open(
-        &format!("file:{}", folder.path().display()),
+        &format!("file:{}", folder.path().display()).parse().unwrap(),
         "",
         &config::S3::default(),
         &metrics::S3Metrics::default(),
@@ -41,9 +41,14 @@ async fn open_file(folder: &TempDir) -> Store {
 }
 
 async fn open_s3(bucket: &Bucket) -> Store {
-    Store::open(&format!("s3://{}/prefix", bucket.name()), "", &s3(bucket), &metrics::S3Metrics::default())
-        .await
-        .unwrap()
+    Store::open(
+        &format!("s3://{}/prefix", bucket.name()).parse().unwrap(),
+        "",
+        &s3(bucket),
+        &metrics::S3Metrics::default(),
+    )
+    .await
+    .unwrap()
 }
 
 /// The real server that the environment names, below a prefix that no other test uses.
@@ -54,9 +59,14 @@ async fn open_real() -> Option<Store> {
     let (process, test) = (std::process::id(), TESTS.fetch_add(1, Ordering::Relaxed));
     let settings = config::S3 { endpoint, region: "us-east-1".into(), path_style: true, ..Default::default() };
     Some(
-        Store::open(&format!("s3://{bucket}/suite-{process}-{test}"), "", &settings, &metrics::S3Metrics::default())
-            .await
-            .unwrap(),
+        Store::open(
+            &format!("s3://{bucket}/suite-{process}-{test}").parse().unwrap(),
+            "",
+            &settings,
+            &metrics::S3Metrics::default(),
+        )
+        .await
+        .unwrap(),
     )
 }
 
@@ -105,7 +115,7 @@ fn attributes() -> Attributes {
     }
 }
 
-async fn put(store: &Store, name: &str, bytes: &'static [u8], precondition: Precondition) -> Put {
+async fn put(store: &Store, name: &str, bytes: &'static [u8], precondition: Precondition) -> PutOutcome {
     store.put(&key(name), Bytes::from_static(bytes), &attributes(), precondition).await.unwrap()
 }
 
@@ -117,7 +127,7 @@ mod behaviour {
     use super::*;
 
     pub async fn what_was_put_is_got_whole_with_its_attributes(store: Store) {
-        let Put::Stored(etag) = put(&store, "a/b.webp", b"hello", Precondition::Absent).await else {
+        let PutOutcome::Stored(etag) = put(&store, "a/b.webp", b"hello", Precondition::Absent).await else {
             panic!("refused")
         };
         let (meta, bytes) = store.get_bounded(&key("a/b.webp"), 5).await.unwrap().unwrap();
@@ -170,7 +180,7 @@ mod behaviour {
             async move { store.put(&key("a.webp"), vec![n; 1000].into(), &attributes(), Precondition::Absent).await }
         });
         let results = join_all(puts).await;
-        let stored: Vec<_> = results.iter().filter(|put| matches!(put, Ok(Put::Stored(_)))).collect();
+        let stored: Vec<_> = results.iter().filter(|put| matches!(put, Ok(PutOutcome::Stored(_)))).collect();
         assert_eq!(stored.len(), 1, "{results:?}");
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let (meta, bytes) = store.get_bounded(&key("a.webp"), 1000).await.unwrap().unwrap();
@@ -179,18 +189,24 @@ mod behaviour {
     }
 
     pub async fn a_replacement_needs_the_etag_of_what_it_replaces(store: Store) {
-        let Put::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else { panic!("refused") };
+        let PutOutcome::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else {
+            panic!("refused")
+        };
         let wrong = Precondition::Matches("\"wrong\"".into());
-        assert_eq!(put(&store, "a.webp", b"no", wrong.clone()).await, Put::PreconditionFailed);
-        assert_eq!(put(&store, "b.webp", b"no", wrong).await, Put::PreconditionFailed);
+        assert_eq!(put(&store, "a.webp", b"no", wrong.clone()).await, PutOutcome::PreconditionFailed);
+        assert_eq!(put(&store, "b.webp", b"no", wrong).await, PutOutcome::PreconditionFailed);
         assert_eq!(whole(&store, "a.webp").await.unwrap(), "one");
-        assert!(matches!(put(&store, "a.webp", b"three", Precondition::Matches(first)).await, Put::Stored(_)));
+        assert!(matches!(put(&store, "a.webp", b"three", Precondition::Matches(first)).await, PutOutcome::Stored(_)));
         assert_eq!(whole(&store, "a.webp").await.unwrap(), "three");
     }
 
     pub async fn an_overwritten_object_is_the_new_one_with_another_etag(store: Store) {
-        let Put::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else { panic!("refused") };
-        let Put::Stored(second) = put(&store, "a.webp", b"three", Precondition::None).await else { panic!("refused") };
+        let PutOutcome::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else {
+            panic!("refused")
+        };
+        let PutOutcome::Stored(second) = put(&store, "a.webp", b"three", Precondition::None).await else {
+            panic!("refused")
+        };
         assert_ne!(first, second);
         assert_eq!(whole(&store, "a.webp").await.unwrap(), "three");
         assert_eq!(store.head(&key("a.webp")).await.unwrap().unwrap().metadata, attributes().metadata);
@@ -231,7 +247,7 @@ mod behaviour {
                 let mut spool = store.spool().await.unwrap();
                 spool.write(&piece).unwrap();
                 let put = store.put_spooled(&key(name), spool, &attributes(), Precondition::Absent).await.unwrap();
-                assert_eq!(matches!(put, Put::Stored(_)), expected, "{name}");
+                assert_eq!(matches!(put, PutOutcome::Stored(_)), expected, "{name}");
             }
             let (meta, stored) = store.get_bounded(&key(name), 1 << 30).await.unwrap().unwrap();
             assert!(stored == piece, "{name}");
@@ -249,19 +265,23 @@ mod behaviour {
         put(&store, "a/b.webp", b"one", Precondition::None).await;
         put(&store, "a/c.webp", b"two", Precondition::None).await;
         for _ in 0..2 {
-            assert_eq!(store.delete(&key("a/b.webp"), None).await.unwrap(), Delete::Gone);
+            assert_eq!(store.delete(&key("a/b.webp"), None).await.unwrap(), DeleteOutcome::Deleted);
         }
         assert!(whole(&store, "a/b.webp").await.is_none());
         assert_eq!(whole(&store, "a/c.webp").await.unwrap(), "two");
-        assert!(matches!(put(&store, "a/b.webp", b"new", Precondition::Absent).await, Put::Stored(_)));
+        assert!(matches!(put(&store, "a/b.webp", b"new", Precondition::Absent).await, PutOutcome::Stored(_)));
     }
 
     pub async fn a_deletion_spares_what_is_no_longer_the_object_that_was_meant(store: Store) {
-        let Put::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else { panic!("refused") };
-        let Put::Stored(second) = put(&store, "a.webp", b"three", Precondition::None).await else { panic!("refused") };
-        assert_eq!(store.delete(&key("a.webp"), Some(&first)).await.unwrap(), Delete::PreconditionFailed);
+        let PutOutcome::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else {
+            panic!("refused")
+        };
+        let PutOutcome::Stored(second) = put(&store, "a.webp", b"three", Precondition::None).await else {
+            panic!("refused")
+        };
+        assert_eq!(store.delete(&key("a.webp"), Some(&first)).await.unwrap(), DeleteOutcome::PreconditionFailed);
         assert_eq!(whole(&store, "a.webp").await.unwrap(), "three");
-        assert_eq!(store.delete(&key("a.webp"), Some(&second)).await.unwrap(), Delete::Gone);
+        assert_eq!(store.delete(&key("a.webp"), Some(&second)).await.unwrap(), DeleteOutcome::Deleted);
         assert!(whole(&store, "a.webp").await.is_none());
     }
 
@@ -285,12 +305,12 @@ mod behaviour {
         }
         assert_eq!((names, pages), (inside.map(String::from).to_vec(), 2));
         assert_eq!(store.list("", None, 1000).await.unwrap().objects.len(), 7);
-        assert_eq!(store.list("bird", None, 1000).await.unwrap(), resized::origin::Page::default());
+        assert_eq!(store.list("bird", None, 1000).await.unwrap(), resized::origin::ListPage::default());
     }
 
     pub async fn a_probe_finds_that_all_is_well_and_leaves_nothing_behind(store: Store) {
         let findings = store.probe_writing().await.unwrap();
-        assert_eq!(findings.writing.unwrap().conditional, Conditional::Honoured);
+        assert_eq!(findings.writing.unwrap().conditional_writes, ConditionalWrites::Honored);
         assert!(findings.advice().is_empty(), "{findings}");
         assert!(store.probe_reading().await.unwrap().advice().is_empty());
         for _ in 0..3 {
@@ -309,7 +329,7 @@ async fn a_probe_says_what_a_store_lacks_and_what_to_fix() {
     bucket.fail(Operation::List, "", Fault::Status(403));
     bucket.fail(Operation::Delete, "", Fault::Status(403));
     let findings = store.probe_writing().await.unwrap();
-    assert_eq!(findings.writing.unwrap().conditional, Conditional::Ignored);
+    assert_eq!(findings.writing.unwrap().conditional_writes, ConditionalWrites::Ignored);
     let advice = findings.advice().iter().map(|advice| advice.text).collect::<Vec<_>>().join("\n");
     for hint in ["s3:ListBucket", "purge", "ignores If-None-Match", "s3:DeleteObject"] {
         assert!(advice.contains(hint), "{hint}: {advice}");
@@ -325,7 +345,9 @@ async fn a_store_that_is_gone_is_left_alone_and_found_again() {
     let (failures, pause) = (std::num::NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
     let settings = config::S3 { circuit_failures: failures, circuit_pause: pause, ..s3(&bucket) };
     let store =
-        Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3Metrics::default()).await.unwrap();
+        Store::open(&format!("s3://{}", bucket.name()).parse().unwrap(), "", &settings, &metrics::S3Metrics::default())
+            .await
+            .unwrap();
     bucket.fail(Operation::Head, "", Fault::Status(503));
     for _ in 0..10 {
         let head = store.head(&key("a.webp")).await;
@@ -424,7 +446,10 @@ async fn a_refusal_is_never_a_miss() {
     let (head, get) = (store.head(&key("a.webp")).await, store.get(&key("a.webp"), None).await);
     assert!(matches!(head, Err(StoreError::Forbidden { .. })), "{head:?}");
     assert!(matches!(get, Err(StoreError::Forbidden { .. })), "{get:?}");
-    let nowhere = Store::open("s3://nowhere/prefix", "", &s3(&bucket), &metrics::S3Metrics::default()).await.unwrap();
+    let nowhere =
+        Store::open(&"s3://nowhere/prefix".parse().unwrap(), "", &s3(&bucket), &metrics::S3Metrics::default())
+            .await
+            .unwrap();
     bucket.heal();
     let get = nowhere.get(&key("a.webp"), None).await;
     assert!(matches!(get, Err(StoreError::Other { .. })), "a bucket that is not there: {get:?}");
@@ -440,7 +465,7 @@ async fn clocks_too_far_apart_are_told_as_such() {
     let put = store.put(&key("a.webp"), Bytes::new(), &attributes, Precondition::None).await.unwrap_err();
     let head = store.head(&key("a.webp")).await.unwrap_err();
     for error in [put, head] {
-        assert!(matches!(error, StoreError::Skewed { .. }), "{error:?}");
+        assert!(matches!(error, StoreError::ClockSkew { .. }), "{error:?}");
         assert!(error.to_string().contains("clock"), "{error}");
     }
 }
@@ -461,7 +486,9 @@ async fn a_server_that_says_nothing_is_given_up_on() {
     let brief = Duration::from_millis(200);
     let settings = config::S3 { read_timeout: brief, attempt_timeout: brief, operation_timeout: brief, ..s3(&bucket) };
     let store =
-        Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3Metrics::default()).await.unwrap();
+        Store::open(&format!("s3://{}", bucket.name()).parse().unwrap(), "", &settings, &metrics::S3Metrics::default())
+            .await
+            .unwrap();
     let _gate = bucket.stall(Operation::Get, "");
     let get = store.get(&key("a.webp"), None).await;
     assert!(matches!(get, Err(StoreError::Timeout { .. })), "{get:?}");
@@ -488,7 +515,7 @@ async fn a_conflict_of_two_writes_is_tried_again() {
         bucket.heal();
     };
     let (put, ()) = tokio::join!(write, heal);
-    assert!(matches!(put, Put::Stored(_)));
+    assert!(matches!(put, PutOutcome::Stored(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -496,7 +523,9 @@ async fn a_failing_server_is_tried_as_often_as_config_says() {
     let bucket = Bucket::start().await;
     let settings = config::S3 { attempts: std::num::NonZeroU32::new(2).unwrap(), ..s3(&bucket) };
     let store =
-        Store::open(&format!("s3://{}", bucket.name()), "", &settings, &metrics::S3Metrics::default()).await.unwrap();
+        Store::open(&format!("s3://{}", bucket.name()).parse().unwrap(), "", &settings, &metrics::S3Metrics::default())
+            .await
+            .unwrap();
     bucket.fail(Operation::Head, "", Fault::Status(503));
     let head = store.head(&key("a.webp")).await;
     assert!(matches!(head, Err(StoreError::Unavailable { .. })), "{head:?}");

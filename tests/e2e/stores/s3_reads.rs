@@ -59,7 +59,7 @@ impl Script {
             attempts: NonZeroU32::new(attempts).unwrap(),
             ..Default::default()
         };
-        Store::open("s3://pictures/a b", "", &settings, &metrics::S3Metrics::default()).await.unwrap()
+        Store::open(&"s3://pictures/a b".parse().unwrap(), "", &settings, &metrics::S3Metrics::default()).await.unwrap()
     }
 
     fn requests(&self) -> Vec<(usize, String)> {
@@ -240,7 +240,8 @@ async fn a_server_that_agrees_on_no_tls_is_given_up_on() {
         operation_timeout: Duration::from_secs(600),
         ..Default::default()
     };
-    let store = Store::open("s3://pictures", "", &settings, &metrics::S3Metrics::default()).await.unwrap();
+    let store =
+        Store::open(&"s3://pictures".parse().unwrap(), "", &settings, &metrics::S3Metrics::default()).await.unwrap();
     let error = read(&store).await.unwrap_err();
     assert!(matches!(error, StoreError::Timeout { .. }), "{error:?}");
 }

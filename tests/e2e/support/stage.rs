@@ -51,8 +51,8 @@ pub fn settings(bucket: &Bucket) -> Config {
     config.s3.path_style = true;
     config.s3.anonymous = true;
     config.s3.attempts = std::num::NonZeroU32::MIN;
-    config.originals.store = format!("s3://{}/originals", bucket.name());
-    config.variants.store = format!("s3://{}/variants", bucket.name());
+    config.originals.store = format!("s3://{}/originals", bucket.name()).parse().unwrap();
+    config.variants.store = format!("s3://{}/variants", bucket.name()).parse().unwrap();
     config
 }
 
@@ -71,8 +71,8 @@ pub fn real(bucket: &Bucket, name: &str) -> Option<Config> {
     config.s3.endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
     config.s3.anonymous = false;
     let prefix = format!("s3://{}/{name}-{}", std::env::var("TEST_S3_BUCKET").unwrap(), std::process::id());
-    config.originals.store = format!("{prefix}/originals");
-    config.variants.store = format!("{prefix}/variants");
+    config.originals.store = format!("{prefix}/originals").parse().unwrap();
+    config.variants.store = format!("{prefix}/variants").parse().unwrap();
     Some(config)
 }
 

@@ -81,7 +81,7 @@ async fn no_name_leads_out_of_where_originals_are() {
     for on_file in [false, true] {
         let mut config = settings(&bucket);
         if on_file {
-            config.originals.store = format!("file:{}", folder.path().join("originals").display());
+            config.originals.store = format!("file:{}", folder.path().join("originals").display()).parse().unwrap();
         }
         let stage = Stage::start(config).await;
         for path in [

@@ -113,7 +113,8 @@ async fn kill_and_count(stores: Settings, s3: resized::config::S3) {
     receiver.set(Mood::Status(204));
     let expected: BTreeMap<String, usize> = (0..UPLOADS).map(|n| (format!("picture-{n}.jpg"), 1)).collect();
     let open = async |name: &str| {
-        Store::open(&stores.iter().find(|(key, _)| *key == name).unwrap().1, "", &s3, &S3Metrics::default()).await
+        let address = stores.iter().find(|(key, _)| *key == name).unwrap().1.parse().unwrap();
+        Store::open(&address, "", &s3, &S3Metrics::default()).await
     };
     let (originals, variants) =
         (open("RESIZED_ORIGINALS__STORE").await.unwrap(), open("RESIZED_VARIANTS__STORE").await.unwrap());

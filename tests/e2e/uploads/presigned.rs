@@ -185,7 +185,8 @@ async fn where_nothing_can_be_signed_the_answer_says_what_to_configure() {
         assert_eq!(header(&response, "content-type"), "application/problem+json");
         response.json::<Value>().await.unwrap()["detail"].as_str().unwrap().to_owned()
     };
-    let on_file = ask(&|config| config.originals.store = format!("file:{}", folder.path().display())).await;
+    let on_file =
+        ask(&|config| config.originals.store = format!("file:{}", folder.path().display()).parse().unwrap()).await;
     assert!(on_file.contains("originals.store"), "{on_file}");
     let anonymous = ask(&|_| {}).await;
     assert!(anonymous.contains("s3.anonymous"), "{anonymous}");

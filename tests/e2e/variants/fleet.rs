@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
-use resized::config::Config;
+use resized::config::{Config, StoreAddress};
 use resized::observability::metrics::S3Metrics;
 use resized::origin::{Attributes, Precondition, Store};
 use resized::variant::ObjectKey;
@@ -45,7 +45,8 @@ impl Fleet {
     }
 
     async fn start(config: Config, lease: bool, bucket: Option<Bucket>) -> Self {
-        let store = async |address: &str| Store::open(address, "", &config.s3, &S3Metrics::default()).await.unwrap();
+        let store =
+            async |address: &StoreAddress| Store::open(address, "", &config.s3, &S3Metrics::default()).await.unwrap();
         let originals = store(&config.originals.store).await;
         let variants = store(&config.variants.store).await;
         let start = move || (0..NODES).map(|_| node(&config, lease)).collect();
@@ -118,8 +119,8 @@ fn node(config: &Config, lease: bool) -> Node {
         ("RESIZED_S3__PATH_STYLE", "true".into()),
         ("RESIZED_S3__ANONYMOUS", config.s3.anonymous.to_string()),
         ("RESIZED_LOG__ACCESS", "false".into()),
-        ("RESIZED_ORIGINALS__STORE", config.originals.store.clone()),
-        ("RESIZED_VARIANTS__STORE", config.variants.store.clone()),
+        ("RESIZED_ORIGINALS__STORE", config.originals.store.to_string()),
+        ("RESIZED_VARIANTS__STORE", config.variants.store.to_string()),
         ("RESIZED_FLEET__LEASE", lease.to_string()),
         // Slow enough for a node to be killed meanwhile: planes alone take a release binary ten milliseconds.
         ("RESIZED_FORMATS__LINEAR_LIGHT", std::env::var_os("TEST_BINARY").is_some().to_string()),

@@ -1,0 +1,39 @@
+//! Where a file store keeps objects, their attributes and temporary files.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::hex;
+use crate::variant::ObjectKey;
+
+/// The folder for the store's own files, below the root.
+pub(super) const RESERVED_FOLDER: &str = ".resized";
+
+/// Paths below the root of a store.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Canonical, without symbolic links.
+    pub(super) root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn object(&self, key: &ObjectKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    /// True if `path` is in the folder for the store's own files.
+    pub(super) fn is_reserved(&self, path: &Path) -> bool {
+        path.starts_with(self.root.join(RESERVED_FOLDER))
+    }
+
+    pub(super) fn temporary_folder(&self) -> PathBuf {
+        self.root.join(RESERVED_FOLDER).join("tmp")
+    }
+
+    /// The attributes of the object that has `etag`. Keys are hashed because a file name has at most 255 bytes.
+    pub(super) fn sidecar(&self, key: &ObjectKey, etag: &str) -> PathBuf {
+        let hash = ring::digest::digest(&ring::digest::SHA256, key.as_str().as_bytes());
+        let hash = hex::encode(&hash.as_ref()[..16]);
+        let name = format!("{hash}-{}.json", etag.trim_matches('"'));
+        self.root.join(RESERVED_FOLDER).join("meta").join(&hash[..2]).join(name)
+    }
+}

@@ -1,0 +1,33 @@
+//! The attributes of an object, stored in a file of their own.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::origin::object::Attributes;
+use crate::variant::ObjectKey;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Sidecar {
+    key: String,
+    pub(super) content_type: String,
+    cache_control: String,
+    pub(super) metadata: Vec<(String, String)>,
+}
+
+impl Sidecar {
+    pub(super) fn new(key: &ObjectKey, attributes: &Attributes) -> Self {
+        Self {
+            key: key.as_str().to_owned(),
+            content_type: attributes.content_type.clone(),
+            cache_control: attributes.cache_control.clone(),
+            metadata: attributes.metadata.clone(),
+        }
+    }
+
+    /// `None` if there is no such file or it cannot be parsed. Objects that were copied into the folder have none.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+}

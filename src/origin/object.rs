@@ -1,0 +1,98 @@
+//! Descriptions of objects and of operations on them, shared by all backends.
+
+use std::ops::Range;
+use std::time::SystemTime;
+
+use crate::variant::ObjectKey;
+
+/// Length, version and attributes of a stored object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Length of the whole object.
+    pub bytes: u64,
+    /// Strong entity tag, with its quotes. It changes whenever the object is written.
+    pub etag: Box<str>,
+    pub last_modified: SystemTime,
+    pub content_type: Option<Box<str>>,
+    /// User metadata; names in lower case.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// Attributes that are written with an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    pub content_type: String,
+    pub cache_control: String,
+    /// User metadata; names in lower case, of letters, digits and hyphens.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// The condition of a write (RFC 9110 section 13.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// Replaces an existing object.
+    None,
+    /// Fails if an object exists: `If-None-Match: *`.
+    Absent,
+    /// Only replaces the object with this ETag: `If-Match`.
+    Matches(Box<str>),
+}
+
+/// Result of a write that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The object is stored durably, with this ETag.
+    Stored(Box<str>),
+    /// The precondition did not hold; nothing changed.
+    PreconditionFailed,
+}
+
+/// Result of a deletion that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteOutcome {
+    /// The object does not exist anymore, or never existed.
+    Deleted,
+    /// The object has another ETag or does not exist.
+    PreconditionFailed,
+}
+
+/// An entry of a listing, which has no attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    pub key: ObjectKey,
+    /// Length of the object.
+    pub bytes: u64,
+    pub etag: Box<str>,
+    pub last_modified: SystemTime,
+}
+
+/// One page of a listing, ordered by the bytes of the keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPage {
+    pub objects: Vec<ListedObject>,
+    /// Pass it as `after` to get the next page; `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// Maximum length of a [`ListPage`]. S3 has the same limit.
+pub const PAGE_OBJECTS_MAX: usize = 1000;
+
+/// A part of an object (RFC 9110 section 14.1.2). A last byte beyond the object's end stands for its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteRange {
+    From { first: u64 },
+    FromTo { first: u64, last: u64 },
+    Suffix { bytes: u64 },
+}
+
+impl ByteRange {
+    /// Positions of the bytes within an object of `object_bytes`; `None` if the range is outside the object.
+    pub(super) fn resolve(self, object_bytes: u64) -> Option<Range<u64>> {
+        let range = match self {
+            Self::From { first } => first..object_bytes,
+            Self::FromTo { first, last } => first..last.saturating_add(1).min(object_bytes),
+            Self::Suffix { bytes } => object_bytes.saturating_sub(bytes)..object_bytes,
+        };
+        (!range.is_empty()).then_some(range)
+    }
+}
