@@ -4,6 +4,8 @@ use planes::Error;
 
 use crate::decode::bit_reader::{BitReader, REFILLED};
 
+mod skip;
+
 /// Index bits of the table that decodes a code together with its value.
 const FUSED_BITS: u32 = 10;
 
@@ -34,8 +36,7 @@ pub(super) struct HuffmanTable {
     /// Indexed by the next [`FUSED_BITS`] bits. From the top: value (16 bits), step (8), [`VALUE_PENDING`] (1), bits to
     /// consume (7). A pending value is still to be read, and its bit length takes its place. 0 if the code is longer.
     fused: Box<[u32; 1 << FUSED_BITS]>,
-    /// Indexed by the next [`SKIP_BITS`] bits. From the top: total step of all symbols that are complete within these bits (11
-    /// bits; [`SKIP_END`] is added at an end of block), bits to consume (5).
+    /// Indexed by the next [`SKIP_BITS`] bits. See [`skip`] for the layout of an entry.
     skip: Option<Box<[u16; 1 << SKIP_BITS]>>,
     /// Exclusive upper bound of the codes of each length, left-aligned in 16 bits. 0 for unused lengths.
     limit: [u32; 17],
@@ -46,12 +47,6 @@ pub(super) struct HuffmanTable {
 
 /// Flag of a fused entry whose value bits lie beyond the index bits.
 const VALUE_PENDING: u32 = 0x80;
-
-/// Added to the step of a skip entry that contains an end of block.
-const SKIP_END: u32 = 64;
-
-/// Skip entry without a complete symbol. Its step exceeds every block, which selects the slow path.
-const SKIP_NONE: u16 = 63 << 5;
 
 impl HuffmanTable {
     /// Reads one table of a DHT segment: sixteen counts, then the symbols (ITU-T T.81, section B.2.4.2). Also returns the rest of
@@ -117,19 +112,6 @@ impl HuffmanTable {
         }
     }
 
-    /// Builds the table that makes [`Self::skip_block`] fast.
-    pub(super) fn prepare_skipping(&mut self) {
-        if self.skip.is_some() || self.class == TableClass::Dc {
-            return;
-        }
-        let codes: Vec<(u32, u8)> = (0..1 << SKIP_BITS).map(|bits| self.find_code(bits << (16 - SKIP_BITS))).collect();
-        let mut skip = Box::new([SKIP_NONE; 1 << SKIP_BITS]);
-        for (bits, entry) in skip.iter_mut().enumerate() {
-            *entry = skip_entry(&codes, bits);
-        }
-        self.skip = Some(skip);
-    }
-
     /// Length and symbol of the code at the start of 16 bits. The length is 0 if no code matches.
     fn find_code(&self, bits: u32) -> (u32, u8) {
         for length in 1..=16_u32 {
@@ -186,52 +168,6 @@ impl HuffmanTable {
     fn long_code(&self, bits: u32) -> (u32, u8) {
         self.find_code(bits)
     }
-
-    /// Skips the rest of a block after coefficient `k` (0 to 62).
-    ///
-    /// # Errors
-    /// The data contains an invalid code or a run past the end of the block.
-    #[inline(always)]
-    pub(super) fn skip_block(&self, bits: &mut BitReader<'_>, mut k: u32) -> Result<(), Error> {
-        let Some(skip) = &self.skip else { return self.skip_slowly(bits, k) };
-        loop {
-            bits.refill();
-            // Two steps consume at most 2 * (12 + 15) bits, fewer than `REFILLED`.
-            for _ in 0..2 {
-                let entry = u32::from(skip[bits.peek(SKIP_BITS)]);
-                let after = k + (entry >> 5);
-                if after < 63 {
-                    bits.consume(entry & 31);
-                    k = after;
-                    continue;
-                }
-                if entry & (SKIP_END << 5) != 0 && after < SKIP_END + 63 {
-                    bits.consume(entry & 31);
-                    return Ok(());
-                }
-                // The block ends within these symbols, or the code is longer than the index.
-                bits.refill();
-                let (step, _) = self.next(bits);
-                k += step;
-                if k >= 63 {
-                    return if k == 63 || (END..INVALID).contains(&step) { Ok(()) } else { Err(OUT_OF_BLOCK) };
-                }
-                break;
-            }
-        }
-    }
-
-    fn skip_slowly(&self, bits: &mut BitReader<'_>, mut k: u32) -> Result<(), Error> {
-        while k < 63 {
-            bits.refill();
-            let (step, _) = self.next(bits);
-            if (END..INVALID).contains(&step) {
-                return Ok(());
-            }
-            k += step;
-        }
-        if k == 63 { Ok(()) } else { Err(OUT_OF_BLOCK) }
-    }
 }
 
 /// A coefficient index past the end of its block.
@@ -255,28 +191,6 @@ fn step(class: TableClass, symbol: u8) -> u32 {
     }
 }
 
-/// The skip entry for an index: all symbols that are complete within it. The value bits of the last one may extend beyond it.
-fn skip_entry(codes: &[(u32, u8)], bits: usize) -> u16 {
-    let (mut used, mut steps) = (0_u32, 0_u32);
-    while used < SKIP_BITS {
-        let (length, symbol) = codes[(bits << used) & ((1 << SKIP_BITS) - 1)];
-        // A longer code would include zeros that were shifted in.
-        if length == 0 || length > SKIP_BITS - used {
-            break;
-        }
-        let step = step(TableClass::Ac, symbol);
-        if step >= END {
-            return (((steps + SKIP_END) << 5) | (used + length)) as u16;
-        }
-        if steps + step > 62 {
-            break;
-        }
-        steps += step;
-        used += length + u32::from(symbol & 15);
-    }
-    if used == 0 { SKIP_NONE } else { ((steps << 5) | used) as u16 }
-}
-
 /// Sign-extends a value of `size` bits (EXTEND in ITU-T T.81, section F.2.2.1).
 #[inline(always)]
 pub(super) fn extend(value: u32, size: u32) -> i32 {
@@ -295,37 +209,6 @@ mod tests {
         let table = [(0, 0, 0), (0, 1, -1), (1, 1, 1), (0, 2, -3), (1, 2, -2), (2, 2, 2), (3, 2, 3), (0, 11, -2047)];
         for (bits, size, expected) in table {
             assert_eq!(extend(bits, size), expected, "{bits:b} of {size}");
-        }
-    }
-
-    /// Codes 0 (size 1), 10 (end of block), 110 (run 1, size 2), 1110 (ZRL) and one of 13 bits.
-    fn table() -> HuffmanTable {
-        let mut counts = [0; 16];
-        counts[..4].copy_from_slice(&[1, 1, 1, 1]);
-        counts[12] = 1;
-        HuffmanTable::new(TableClass::Ac, &counts, &[0x01, 0x00, 0x12, 0xF0, 0x2A]).unwrap()
-    }
-
-    #[test]
-    fn skipping_consumes_the_same_bits_with_and_without_the_skip_table() {
-        let mut fast = table();
-        fast.prepare_skipping();
-        let slow = table();
-        let mut seed = 7_u32;
-        for _ in 0..2000 {
-            let bytes: Vec<u8> = (0..64)
-                .map(|_| {
-                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    ((seed >> 24) as u8) & ((seed >> 16) as u8 | 0x55)
-                })
-                .collect();
-            for k in [0, 4, 24, 60, 62] {
-                let (mut a, mut b) = (BitReader::new(&bytes, 0), BitReader::new(&bytes, 0));
-                assert_eq!(fast.skip_block(&mut a, k), slow.skip_block(&mut b, k));
-                a.refill();
-                b.refill();
-                assert_eq!(a.peek(32), b.peek(32), "{k}");
-            }
         }
     }
 
