@@ -1,12 +1,12 @@
-//! The API that hears of every upload, and the outbox where what it has not heard yet waits.
+//! Delivers notifications to the API, with an outbox for those that are not delivered yet.
 //!
-//! A notification is an object in a store, its marker, before anybody is told that the upload is done; it goes when the
-//! API has answered 2xx. So it outlives the process and the node. It may arrive twice, always with the same id
-//! (Standard Webhooks). Every node looks through the outbox; who sends a marker takes it first by a conditional write.
-//! This module knows no pictures and no uploads, only texts to be delivered.
+//! A notification is stored as an outbox entry before the client gets its response, and removed after the API has answered 2xx.
+//! It therefore survives the process and the node. The API may receive a notification twice, always with the same id
+//! (Standard Webhooks). Every node sweeps the outbox; a node claims an entry by a conditional write before it sends it.
+//! This module handles opaque texts and does not know about images or uploads.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -14,12 +14,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::observability::metrics::{self, Metrics};
+use crate::observability::metrics::{Metrics, NotificationMetrics};
 use crate::origin::probe::Capabilities;
 use crate::origin::{Store, StoreError};
 use crate::support::backoff::jitter;
 use crate::support::circuit_breaker::RequestPermit;
 use crate::support::tasks::Tasks;
+use crate::support::unix_time::{duration_millis, now_millis};
 use crate::variant::ObjectKey;
 
 mod backlog;
@@ -28,71 +29,57 @@ mod client;
 mod entry;
 mod signature;
 
-pub use client::Verdict;
-pub use entry::Letter;
-pub use signature::SecretError;
+pub use client::NotifierError;
+pub use entry::ClaimedEntry;
+pub use signature::WebhookSecretError;
 
 use backlog::Backlog;
 use breaker::ApiBreaker;
-use client::Client;
-use entry::{Marker, Outbox, Waiting};
-use signature::Signer;
+use client::{Delivery, WebhookClient};
+use entry::{Outbox, OutboxEntry, PendingPage};
 
-/// The way to the API. Clones share it.
+/// Sends notifications to the API. Clones share the outbox and its state.
 #[derive(Debug, Clone)]
 pub struct Notifier(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    client: Client,
+    client: WebhookClient,
     outbox: Outbox,
+    /// Pauses before the second and later attempts.
     retries: Vec<Duration>,
+    /// How long a client waits for the delivery of its notification.
     wait: Duration,
+    /// Interval of sweeps.
     poll: Duration,
-    /// How long a marker belongs to the one who sends it.
+    /// How long a claim lasts.
     lease: Duration,
     sending: Semaphore,
     concurrency: usize,
     breaker: ApiBreaker,
     backlog: Arc<Backlog>,
-    counts: metrics::NotificationMetrics,
+    metrics: NotificationMetrics,
     tasks: Tasks,
 }
 
-/// Why notifications cannot be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum NotifierError {
-    #[error("notify.url: {url:?} is no http or https URL")]
-    Url { url: String },
-    #[error("notify.secret")]
-    Secret(#[from] SecretError),
-    #[error("notify.url: the system's root certificates cannot be read")]
-    Roots(#[source] std::io::Error),
-}
-
-/// What a sender may take besides the API's answer: two writes to the store.
+/// Time that a claim lasts beyond the timeout of the request, for two writes to the store.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
-/// The longest `Retry-After` that is taken at its word.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
-
 impl Notifier {
-    /// Tries are counted in `metrics`, and what waits is watched there. Nothing is sent before it is asked for; see [`Notifier::sweep`].
+    /// Opens the outbox in `store` and registers its gauges in `metrics`. Pending notifications are sent by
+    /// [`Notifier::sweep`].
     ///
     /// # Errors
-    /// A URL or secret that cannot be used.
+    /// The URL or the secret cannot be used.
     pub fn new(
         settings: &config::Notify,
         store: Store,
         metrics: &Metrics,
         tasks: Tasks,
     ) -> Result<Self, NotifierError> {
-        let signer = Signer::new(settings)?;
         let concurrency = settings.concurrency.get();
-        let backlog = Arc::new(Backlog::default());
-        backlog.watch(metrics);
         Ok(Self(Arc::new(Inner {
-            client: Client::new(&settings.url, signer, settings.timeout, metrics.notifications.clone())?,
+            client: WebhookClient::new(settings, metrics.notifications.clone())?,
             outbox: Outbox::new(store),
             retries: settings.retries.iter().map(|pause| **pause).collect(),
             wait: settings.wait,
@@ -101,54 +88,55 @@ impl Notifier {
             sending: Semaphore::new(concurrency),
             concurrency,
             breaker: ApiBreaker::new(settings.poll),
-            backlog,
-            counts: metrics.notifications.clone(),
+            backlog: Backlog::register(metrics),
+            metrics: metrics.notifications.clone(),
             tasks,
         })))
     }
 
-    /// Whether the API answers at all: the status of a HEAD, or why there is none.
+    /// Sends a HEAD request to the API and returns the status of the response.
     ///
     /// # Errors
-    /// Why there is no answer.
-    pub async fn reach(&self) -> Result<u16, String> {
-        self.0.client.reach().await
+    /// The reason why there is no response.
+    pub async fn probe_api(&self) -> Result<u16, String> {
+        self.0.client.probe().await.map(|status| status.as_u16()).map_err(|error| error.to_string())
     }
 
-    /// Tries what is needed of the outbox's store.
+    /// Checks that the store of the outbox supports all operations of the outbox.
     ///
     /// # Errors
-    /// It cannot be reached or written at all.
+    /// The store cannot be reached or written.
     pub async fn probe_outbox(&self) -> Result<Capabilities, StoreError> {
         self.0.outbox.probe().await
     }
 
-    /// Writes a notification's marker. Once this returns, the notification will be delivered or become a dead letter.
+    /// Stores a notification in the outbox, claimed by this process. Once this returns, the notification will be delivered or
+    /// become a dead letter.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn accept(&self, id: &str, body: String) -> Result<Letter, StoreError> {
-        let due = millis() + as_millis(self.0.lease);
-        let marker = Marker { id: id.to_owned(), attempts: 0, leased_until: due, body };
-        self.0.outbox.add(due, marker).await
+    /// The store failed.
+    pub async fn enqueue(&self, id: &str, body: String) -> Result<ClaimedEntry, StoreError> {
+        let due = now_millis() + duration_millis(self.0.lease);
+        let entry = OutboxEntry { id: id.to_owned(), attempts: 0, leased_until: due, body };
+        self.0.outbox.add(due, entry).await
     }
 
-    /// Sends a letter that was just accepted; `true` if the API has it within `notify.wait`. Otherwise it is sent, or
-    /// tried again, behind the answer.
-    pub async fn deliver(&self, letter: Letter) -> bool {
+    /// Sends a notification that was just enqueued. Returns `true` if the API accepts it within `notify.wait`. The attempt
+    /// goes on after that time, and retries follow if it fails.
+    pub async fn deliver(&self, claimed: ClaimedEntry) -> bool {
         let this = self.0.clone();
         let sending = self.0.tasks.spawn(async move {
             let Some(permit) = this.breaker.try_acquire() else {
-                // This is not an attempt: nothing was sent.
-                this.postpone(letter, None).await;
+                // Nothing was sent, so this does not count as an attempt.
+                this.postpone(claimed, this.first_pause()).await;
                 return false;
             };
-            this.send(letter, permit).await
+            this.send(claimed, permit).await
         });
         matches!(tokio::time::timeout(self.0.wait, sending).await, Ok(Ok(true)))
     }
 
-    /// Looks through the outbox for what is due, again and again until `stop`.
+    /// Sweeps the outbox at intervals of `notify.poll` until `stop`.
     pub async fn sweep(&self, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -156,41 +144,42 @@ impl Notifier {
                 () = tokio::time::sleep(with_jitter(self.0.poll)) => {}
             }
             if let Err(error) = self.0.sweep_once(&stop).await {
-                tracing::error!(%error, "the outbox cannot be read");
+                tracing::error!(%error, "outbox listing failed");
             }
         }
     }
 
-    /// The ids of the letters that were given up on, at most 1000.
+    /// Lists the ids of dead letters, at most 1000.
     ///
     /// # Errors
-    /// The store's.
+    /// The store failed.
     pub async fn dead_letters(&self) -> Result<Vec<String>, StoreError> {
-        self.0.outbox.dead().await
+        self.0.outbox.dead_letters().await
     }
 
-    /// Makes a dead letter due again, with all its tries; `false` if there is none with this id.
+    /// Makes a dead letter due now, with all its attempts. Returns `false` if there is no dead letter `id`.
     ///
     /// # Errors
-    /// The store's.
+    /// The store failed.
     pub async fn redeliver(&self, id: &str) -> Result<bool, StoreError> {
-        self.0.outbox.revive(id, millis()).await
+        self.0.outbox.redeliver(id, now_millis()).await
     }
 }
 
 impl Inner {
+    /// Sends all notifications of the first page that are due.
     async fn sweep_once(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), StoreError> {
-        let Waiting { pending, first_due, mut due } = self.outbox.look(millis()).await?;
-        self.backlog.saw(pending, first_due);
-        // Nodes that look at the same time begin at different letters.
-        let start = usize::try_from(millis()).unwrap_or_default() % due.len().max(1);
+        let PendingPage { entries, first_due, mut due } = self.outbox.list_pending(now_millis()).await?;
+        self.backlog.update(entries, first_due);
+        // Nodes that sweep at the same time start at different entries.
+        let start = usize::try_from(now_millis()).unwrap_or_default() % due.len().max(1);
         due.rotate_left(start);
         stream::iter(due)
             .for_each_concurrent(self.concurrency, |key| async move {
                 if stop.is_cancelled() {
                     return;
                 }
-                // A task that the shutdown waits for.
+                // Spawned, so that a shutdown waits for the attempt instead of canceling it.
                 let this = self.clone();
                 let _ = self.tasks.spawn(async move { this.claim_and_send(&key).await }).await;
             })
@@ -198,74 +187,71 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends a notification of the outbox unless another node has claimed it or the API is paused.
+    /// Sends a notification of the outbox, unless another node has claimed it or deliveries are paused.
     async fn claim_and_send(&self, key: &ObjectKey) {
         let Some(permit) = self.breaker.try_acquire() else { return };
-        let now = millis();
-        match self.outbox.claim(key, now, now + as_millis(self.lease)).await {
-            Ok(Some(letter)) => drop(self.send(letter, permit).await),
+        let now = now_millis();
+        match self.outbox.claim(key, now, now + duration_millis(self.lease)).await {
+            Ok(Some(claimed)) => drop(self.send(claimed, permit).await),
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "a notification could not be taken"),
+            Err(error) => tracing::error!(%error, "notification claim failed"),
         }
     }
 
-    /// One try. What happens next is in the store before this returns, as far as the store works.
-    async fn send(&self, letter: Letter, permit: RequestPermit<'_>) -> bool {
-        let Ok(_permit) = self.sending.acquire().await else { return false };
-        let body = Bytes::from(letter.marker.body.clone());
-        let verdict = self.client.post(&letter.marker.id, body).await;
-        let id = letter.marker.id.clone();
-        self.breaker.record(permit, &verdict);
-        match verdict {
-            Verdict::Delivered => {
-                if let Err(error) = self.outbox.remove(&letter).await {
-                    tracing::warn!(id, %error, "a delivered notification stays in the outbox and will be sent again");
+    /// Makes one delivery attempt and stores its result. Returns `true` if the API accepted the notification.
+    async fn send(&self, claimed: ClaimedEntry, permit: RequestPermit<'_>) -> bool {
+        let Ok(_sending) = self.sending.acquire().await else { return false };
+        let id = &claimed.entry.id;
+        let delivery = self.client.post(id, Bytes::from(claimed.entry.body.clone())).await;
+        self.breaker.record(permit, &delivery);
+        let retry_after = match delivery {
+            Delivery::Accepted => {
+                if let Err(error) = self.outbox.remove(&claimed).await {
+                    tracing::warn!(id, %error, "delivered notification not removed from the outbox; it will be sent again");
                 }
                 return true;
             }
-            Verdict::Gone => tracing::error!(id, "the API answered 410: nothing more is sent to it until a restart"),
-            Verdict::Failed { ref reason, .. } => tracing::warn!(id, reason, "a notification was not delivered"),
-        }
-        let after = match verdict {
-            Verdict::Failed { retry_after, .. } => retry_after.map(|after| after.min(RETRY_AFTER_MAX)),
-            Verdict::Delivered | Verdict::Gone => None,
+            Delivery::Gone => {
+                tracing::error!(id, "the API answered 410; no notifications are sent until a restart");
+                None
+            }
+            Delivery::Failed { error, retry_after } => {
+                tracing::warn!(id, %error, "notification delivery failed");
+                retry_after
+            }
         };
-        self.retry(letter, after).await;
+        self.schedule_retry(claimed, retry_after).await;
         false
     }
 
-    /// Counts a try that failed: the letter is due again, or dead.
-    async fn retry(&self, mut letter: Letter, after: Option<Duration>) {
-        let pause = self.retries.get(letter.marker.attempts as usize).copied();
-        letter.marker.attempts += 1;
+    /// Counts a failed attempt and reschedules the notification, or makes it a dead letter after the last attempt.
+    async fn schedule_retry(&self, mut claimed: ClaimedEntry, retry_after: Option<Duration>) {
+        let pause = self.retries.get(claimed.entry.attempts as usize).copied();
+        claimed.entry.attempts += 1;
         let Some(pause) = pause else {
-            tracing::error!(id = letter.marker.id, "a notification is given up on; it is a dead letter now");
-            self.counts.dead.inc();
-            if let Err(error) = self.outbox.bury(&letter).await {
-                tracing::error!(id = letter.marker.id, %error, "a dead letter could not be put away");
+            let id = &claimed.entry.id;
+            tracing::error!(id, "notification became a dead letter");
+            self.metrics.dead.inc();
+            if let Err(error) = self.outbox.dead_letter(&claimed).await {
+                tracing::error!(id, %error, "dead letter not stored");
             }
             return;
         };
-        self.postpone(letter, Some(with_jitter(pause).max(after.unwrap_or_default()))).await;
+        self.postpone(claimed, with_jitter(pause).max(retry_after.unwrap_or_default())).await;
     }
 
-    async fn postpone(&self, letter: Letter, pause: Option<Duration>) {
-        let pause = pause.or_else(|| self.retries.first().map(|first| with_jitter(*first))).unwrap_or(self.poll);
-        let id = letter.marker.id.clone();
-        if let Err(error) = self.outbox.reschedule(letter, millis() + as_millis(pause)).await {
-            // It is still there as it was, and due when its lease ends.
-            tracing::error!(id, %error, "a notification could not be rescheduled");
+    async fn postpone(&self, claimed: ClaimedEntry, pause: Duration) {
+        let id = claimed.entry.id.clone();
+        if let Err(error) = self.outbox.reschedule(claimed, now_millis() + duration_millis(pause)).await {
+            // The entry is unchanged and becomes due when its lease expires.
+            tracing::error!(id, %error, "notification not rescheduled");
         }
     }
-}
 
-/// Milliseconds since 1970.
-fn millis() -> u64 {
-    as_millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-fn as_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    /// Pause before a notification that could not be sent at once is sent.
+    fn first_pause(&self) -> Duration {
+        self.retries.first().map_or(self.poll, |first| with_jitter(*first))
+    }
 }
 
 /// Adds up to a quarter, so that notifications that failed together are not retried together.

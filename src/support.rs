@@ -8,6 +8,8 @@ pub mod hot_swap;
 pub mod https;
 pub mod listener;
 pub mod priority;
+pub mod problem;
 pub mod rate_limiter;
 pub mod tasks;
 pub mod threads;
+pub mod unix_time;

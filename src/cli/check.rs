@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
             if let Some(outbox) = &config.notify.outbox {
                 report.store("outbox", &outbox.to_string(), &notifier.probe_outbox().await);
             }
-            report.api(&config.notify.url, notifier.reach().await);
+            report.api(&config.notify.url, notifier.probe_api().await);
         }
         if let Some(reached) = proxy.traces().probe_collector().await {
             report.collector(&config.traces.endpoint, reached);

@@ -1,38 +1,43 @@
-//! What waits in the outbox, as it was last seen: for the numbers, which must not ask a store.
+//! Size and age of the outbox as of its last listing, for metrics. A scrape must not send requests to the store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::millis;
 use crate::observability::metrics::{Gauge, Metrics};
+use crate::support::unix_time::now_millis;
 
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     pending: AtomicU64,
-    /// When the first is or was due, in milliseconds since 1970; 0 if there is none.
+    /// When the first pending notification is due, in milliseconds since 1970; 0 if the outbox is empty.
     first_due: AtomicU64,
 }
 
 impl Backlog {
-    pub(super) fn saw(&self, pending: usize, first_due: Option<u64>) {
+    /// Creates the backlog and registers its gauges.
+    pub(super) fn register(metrics: &Metrics) -> Arc<Self> {
+        let backlog = Arc::new(Self::default());
+        let this = backlog.clone();
+        let pending = Gauge::new(move || this.pending.load(Ordering::Relaxed) as f64);
+        metrics.register_gauge("outbox_pending", "Notifications pending in the outbox, at most 1000", vec![pending]);
+        let this = backlog.clone();
+        let overdue = Gauge::new(move || this.overdue().as_secs_f64());
+        let help = "How long the oldest pending notification has been due";
+        metrics.register_gauge("outbox_overdue_seconds", help, vec![overdue]);
+        backlog
+    }
+
+    pub(super) fn update(&self, pending: usize, first_due: Option<u64>) {
         self.pending.store(pending as u64, Ordering::Relaxed);
         self.first_due.store(first_due.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// How long the first one has been due and is not delivered.
+    /// How long the first pending notification has been due.
     fn overdue(&self) -> Duration {
         match self.first_due.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
-            due => Duration::from_millis(millis().saturating_sub(due)),
+            due => Duration::from_millis(now_millis().saturating_sub(due)),
         }
-    }
-
-    pub(super) fn watch(self: &Arc<Self>, metrics: &Metrics) {
-        let (pending, overdue) = (self.clone(), self.clone());
-        let pending = Gauge::new(move || pending.pending.load(Ordering::Relaxed) as f64);
-        metrics.register_gauge("outbox_pending", "Notifications that wait in the outbox, 1000 for more", vec![pending]);
-        let overdue = Gauge::new(move || overdue.overdue().as_secs_f64());
-        metrics.register_gauge("outbox_overdue_seconds", "How long the first of them has been due", vec![overdue]);
     }
 }

@@ -1,22 +1,23 @@
-//! Decides when notifications are sent to the API: not while it is failing, not before the time of its `Retry-After`, and not
-//! after it has answered 410.
+//! Decides when notifications may be sent: not while the API fails, not before the time in its `Retry-After`, and not after it
+//! has answered 410.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{RETRY_AFTER_MAX, Verdict, as_millis, millis};
+use super::client::Delivery;
 use crate::support::circuit_breaker::{CircuitBreaker, RequestPermit, Transition};
+use crate::support::unix_time::{duration_millis, now_millis};
 
 #[derive(Debug)]
 pub(super) struct ApiBreaker {
     circuit_breaker: CircuitBreaker,
-    /// The end of the last `Retry-After`, in milliseconds since 1970.
+    /// End of the last `Retry-After`, in milliseconds since 1970.
     not_before: AtomicU64,
-    /// The API has answered 410: nothing is sent until the next start.
+    /// The API answered 410, so nothing is sent until a restart.
     is_gone: AtomicBool,
 }
 
-/// Consecutive failures after which the API gets a pause.
+/// Consecutive failures that open the circuit breaker.
 const FAILURES_MAX: u32 = 5;
 
 impl ApiBreaker {
@@ -28,26 +29,26 @@ impl ApiBreaker {
         }
     }
 
-    /// Permission to send one notification; `None` while the API is paused.
+    /// Returns the permit to send one notification, or `None` while deliveries are paused.
     pub(super) fn try_acquire(&self) -> Option<RequestPermit<'_>> {
-        let is_paused = millis() < self.not_before.load(Ordering::Relaxed);
+        let is_paused = now_millis() < self.not_before.load(Ordering::Relaxed);
         if is_paused || self.is_gone.load(Ordering::Relaxed) { None } else { self.circuit_breaker.try_acquire() }
     }
 
-    pub(super) fn record(&self, permit: RequestPermit<'_>, verdict: &Verdict) {
-        let transition = match verdict {
-            Verdict::Delivered => permit.record_success(),
-            Verdict::Gone => {
+    /// Records the result of a delivery attempt.
+    pub(super) fn record(&self, permit: RequestPermit<'_>, delivery: &Delivery) {
+        let transition = match delivery {
+            Delivery::Accepted => permit.record_success(),
+            Delivery::Gone => {
                 self.is_gone.store(true, Ordering::Relaxed);
                 permit.record_success()
             }
-            // The API's own pause replaces that of the circuit breaker.
-            Verdict::Failed { retry_after: Some(after), .. } => {
-                let end = millis() + as_millis((*after).min(RETRY_AFTER_MAX));
-                self.not_before.fetch_max(end, Ordering::Relaxed);
+            // The pause that the API asks for replaces the pause of the circuit breaker.
+            Delivery::Failed { retry_after: Some(pause), .. } => {
+                self.not_before.fetch_max(now_millis() + duration_millis(*pause), Ordering::Relaxed);
                 None
             }
-            Verdict::Failed { retry_after: None, .. } => permit.record_failure(),
+            Delivery::Failed { retry_after: None, .. } => permit.record_failure(),
         };
         match transition {
             Some(Transition::Opened) => tracing::warn!("circuit breaker of the notification API opened"),

@@ -1,4 +1,4 @@
-//! One POST to the API, and what its answer means.
+//! HTTP client of the API: sends one notification and interprets the response.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,75 +7,104 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 
-use super::NotifierError;
-use super::signature::Signer;
-use crate::observability::{metrics, traces};
+use super::signature::{WebhookSecretError, WebhookSigner};
+use crate::config;
+use crate::observability::metrics::NotificationMetrics;
+use crate::observability::traces;
 use crate::support::error_chain::chain;
 use crate::support::https::{self, AGENT, retry_after};
 
-/// A client of one URL.
+/// Sends signed notifications to `notify.url`.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct WebhookClient {
     http: https::Client,
     url: Uri,
-    signer: Signer,
+    signer: WebhookSigner,
     timeout: Duration,
-    counts: metrics::NotificationMetrics,
+    metrics: NotificationMetrics,
 }
 
-/// What the API made of a notification.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// 2xx.
-    Delivered,
-    /// 410: it wants no more of them.
+/// Reasons why the `notify` settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifierError {
+    #[error("notify.url: {url:?} is not an http or https URL")]
+    Url { url: String },
+    #[error("notify.secret")]
+    Secret(#[from] WebhookSecretError),
+    #[error("notify.url: the system's root certificates cannot be read")]
+    Roots(#[source] std::io::Error),
+}
+
+/// Result of one delivery attempt.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    /// The API answered 2xx.
+    Accepted,
+    /// The API answered 410: it wants no more notifications.
     Gone,
-    /// Anything else, or no answer.
-    Failed { reason: String, retry_after: Option<Duration> },
+    /// The API answered with another status, or did not answer.
+    Failed {
+        error: DeliveryError,
+        /// `Retry-After` of the response, at most [`RETRY_AFTER_MAX`].
+        retry_after: Option<Duration>,
+    },
 }
 
-/// As much of an answer is read so that its connection can be used again; a longer one costs the connection.
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Reasons why a notification was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DeliveryError {
+    #[error("no response within notify.timeout")]
+    Timeout,
+    #[error("response status {0}")]
+    Status(StatusCode),
+    #[error("{0}")]
+    Request(String),
+}
 
-impl Client {
-    pub(super) fn new(
-        url: &str,
-        signer: Signer,
-        timeout: Duration,
-        counts: metrics::NotificationMetrics,
-    ) -> Result<Self, NotifierError> {
-        let uri = https::url(url).ok_or_else(|| NotifierError::Url { url: url.to_owned() })?;
-        let http = https::Client::new(timeout).map_err(NotifierError::Roots)?;
-        Ok(Self { http, url: uri, signer, timeout, counts })
+/// Longest `Retry-After` that is honored.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Response bodies up to this length are read, so that the connection can be reused. A longer body closes it.
+const RESPONSE_BYTES_MAX: usize = 16 * 1024;
+
+impl WebhookClient {
+    pub(super) fn new(settings: &config::Notify, metrics: NotificationMetrics) -> Result<Self, NotifierError> {
+        let signer = WebhookSigner::new(settings)?;
+        let url = https::url(&settings.url).ok_or_else(|| NotifierError::Url { url: settings.url.clone() })?;
+        let http = https::Client::new(settings.timeout).map_err(NotifierError::Roots)?;
+        Ok(Self { http, url, signer, timeout: settings.timeout, metrics })
     }
 
-    /// Sends `body` under `id`, within the timeout.
-    pub(super) async fn post(&self, id: &str, body: Bytes) -> Verdict {
-        let failed = |reason: String| Verdict::Failed { reason, retry_after: None };
-        let call = traces::client_span("notify", "POST", &self.url.to_string());
-        let answer = tokio::time::timeout(self.timeout, call.instrument(self.post_once(id, body))).await;
-        let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|(status, _)| status.as_u16());
-        call.finish(status, matches!(answer, Ok(Ok((_, Verdict::Delivered)))));
-        self.counts.record_attempt(status);
-        match answer {
-            Ok(Ok((_, verdict))) => verdict,
-            Ok(Err(reason)) => failed(reason),
-            Err(_) => failed("the API did not answer within notify.timeout".to_owned()),
+    /// Sends `body` with the id `id`, within the timeout.
+    pub(super) async fn post(&self, id: &str, body: Bytes) -> Delivery {
+        let span = traces::client_span("notify", "POST", &self.url.to_string());
+        let response = tokio::time::timeout(self.timeout, span.instrument(self.post_untimed(id, body))).await;
+        let response = response.unwrap_or(Err(DeliveryError::Timeout));
+        let status = response.as_ref().ok().map(|(status, _)| *status);
+        let status_code = status.map(|status| status.as_u16());
+        span.finish(status_code, status.is_some_and(|status| status.is_success()));
+        self.metrics.record_attempt(status_code);
+        match response {
+            Ok((status, _)) if status.is_success() => Delivery::Accepted,
+            Ok((StatusCode::GONE, _)) => Delivery::Gone,
+            Ok((status, retry_after)) => Delivery::Failed { error: DeliveryError::Status(status), retry_after },
+            Err(error) => Delivery::Failed { error, retry_after: None },
         }
     }
 
-    /// Whether the API answers at all: the status of a HEAD, which tells it nothing.
-    pub(super) async fn reach(&self) -> Result<u16, String> {
+    /// Sends a HEAD request, which delivers nothing, and returns the status of the response.
+    pub(super) async fn probe(&self) -> Result<StatusCode, DeliveryError> {
         let request = Request::head(self.url.clone())
             .header(USER_AGENT, AGENT)
             .body(Full::default())
-            .map_err(|error| error.to_string())?;
-        let answer = tokio::time::timeout(self.timeout, self.http.request(request)).await;
-        let answer = answer.map_err(|_| "no answer within notify.timeout".to_owned())?;
-        Ok(answer.map_err(|error| chain(&error))?.status().as_u16())
+            .map_err(|error| DeliveryError::Request(error.to_string()))?;
+        let response = tokio::time::timeout(self.timeout, self.http.request(request)).await;
+        let response = response.map_err(|_| DeliveryError::Timeout)?;
+        Ok(response.map_err(|error| DeliveryError::Request(chain(&error)))?.status())
     }
 
-    async fn post_once(&self, id: &str, body: Bytes) -> Result<(StatusCode, Verdict), String> {
+    /// Returns the status and `Retry-After` of the response.
+    async fn post_untimed(&self, id: &str, body: Bytes) -> Result<(StatusCode, Option<Duration>), DeliveryError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -84,17 +113,13 @@ impl Client {
             .header("webhook-timestamp", now)
             .header("webhook-signature", self.signer.sign(id, now, &body))
             .body(Full::new(body))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| DeliveryError::Request(error.to_string()))?;
         traces::inject(request.headers_mut());
-        let response = self.http.request(request).await.map_err(|error| chain(&error))?;
-        let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        // The status alone decides; an answer too long or cut off changes nothing.
-        let _ = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let verdict = match status {
-            status if status.is_success() => Verdict::Delivered,
-            StatusCode::GONE => Verdict::Gone,
-            status => Verdict::Failed { reason: format!("the API answered {status}"), retry_after },
-        };
-        Ok((status, verdict))
+        let response = self.http.request(request).await.map_err(|error| DeliveryError::Request(chain(&error)))?;
+        let status = response.status();
+        let retry_after = retry_after(response.headers()).map(|pause| pause.min(RETRY_AFTER_MAX));
+        // Only the status counts; a body that is too long or incomplete is ignored.
+        let _ = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
+        Ok((status, retry_after))
     }
 }

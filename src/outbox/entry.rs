@@ -1,7 +1,8 @@
-//! Markers: notifications as objects, named by when they are due.
+//! Entries of the outbox: notifications stored as objects and named by when they are due.
 //!
-//! `.resized-outbox/pending/{due in ms since 1970}-{id}.json`, so that one listing has those that are due, first ones first;
-//! and `.resized-outbox/dead/{id}.json`. Keys with a segment that begins with `.resized` are nobody's but ours.
+//! A pending entry is `.resized-outbox/pending/{due}-{id}.json`, where `due` is in milliseconds since 1970. One listing thus
+//! returns the entries in the order in which they are due. A dead letter is `.resized-outbox/dead/{id}.json`. Clients cannot
+//! name these keys, because segments that start with `.resized` are reserved.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,122 +11,135 @@ use crate::origin::probe::Capabilities;
 use crate::origin::{Attributes, PAGE_OBJECTS_MAX, Precondition, PutOutcome, Store, StoreError};
 use crate::variant::ObjectKey;
 
+/// The outbox in its store.
 #[derive(Debug)]
 pub(super) struct Outbox {
     store: Store,
 }
 
-/// What is stored.
+/// Content of an entry, stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Marker {
-    /// The same over all tries.
+pub(super) struct OutboxEntry {
+    /// Id of the notification, the same in all attempts.
     pub(super) id: String,
-    /// Tries that failed.
+    /// Failed delivery attempts.
     pub(super) attempts: u32,
-    /// Until then, in milliseconds since 1970, it is being sent by the one who wrote this.
+    /// The node that wrote this value delivers the notification until then, in milliseconds since 1970.
     pub(super) leased_until: u64,
-    /// What is sent, byte by byte.
+    /// Body of the notification, sent unchanged.
     pub(super) body: String,
 }
 
-/// A marker that is ours to send, and where it is.
+/// An entry that this process has leased and may deliver.
 #[derive(Debug)]
-pub struct Letter {
+pub struct ClaimedEntry {
     key: ObjectKey,
-    pub(super) marker: Marker,
+    pub(super) entry: OutboxEntry,
 }
 
-/// What waits, of one page.
+/// The first page of pending entries.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) pending: usize,
-    /// In milliseconds since 1970.
+pub(super) struct PendingPage {
+    /// Number of entries on the page.
+    pub(super) entries: usize,
+    /// When the first entry is due, in milliseconds since 1970.
     pub(super) first_due: Option<u64>,
-    /// The keys of what is due, first ones first.
+    /// Keys of the entries that are due, earliest first.
     pub(super) due: Vec<ObjectKey>,
 }
 
 const PENDING: &str = ".resized-outbox/pending/";
 const DEAD: &str = ".resized-outbox/dead/";
 
-/// A marker is as long as its event; one longer than this is not ours.
-const MARKER_BYTES_MAX: u64 = 256 * 1024;
+/// Longest object that is read as an entry. An entry is about as long as its notification.
+const ENTRY_BYTES_MAX: u64 = 256 * 1024;
 
 impl Outbox {
     pub(super) fn new(store: Store) -> Self {
         Self { store }
     }
 
+    /// Checks that the store supports all operations of the outbox.
     pub(super) async fn probe(&self) -> Result<Capabilities, StoreError> {
         self.store.probe_writing().await
     }
 
-    pub(super) async fn add(&self, due: u64, marker: Marker) -> Result<Letter, StoreError> {
-        let key = pending(due, &marker.id)?;
-        self.write(&key, &marker, Precondition::None).await?;
-        Ok(Letter { key, marker })
+    /// Stores a new entry, which is due at `due` for other nodes.
+    pub(super) async fn add(&self, due: u64, entry: OutboxEntry) -> Result<ClaimedEntry, StoreError> {
+        let key = pending_key(due, &entry.id)?;
+        self.write(&key, &entry, Precondition::None).await?;
+        Ok(ClaimedEntry { key, entry })
     }
 
-    /// Looks through one page of what waits.
-    pub(super) async fn look(&self, now: u64) -> Result<Waiting, StoreError> {
+    /// Lists the first page of pending entries.
+    pub(super) async fn list_pending(&self, now: u64) -> Result<PendingPage, StoreError> {
         let page = self.store.list(PENDING, None, PAGE_OBJECTS_MAX).await?;
-        let (pending, first_due) = (page.objects.len(), page.objects.first().and_then(|object| due(&object.key)));
+        let entries = page.objects.len();
+        let first_due = page.objects.first().and_then(|object| due_time(&object.key));
         let keys = page.objects.into_iter().map(|object| object.key);
-        let due = keys.take_while(|key| due(key).is_none_or(|due| due <= now)).collect();
-        Ok(Waiting { pending, first_due, due })
+        let due = keys.take_while(|key| due_time(key).is_none_or(|due| due <= now)).collect();
+        Ok(PendingPage { entries, first_due, due })
     }
 
-    /// Takes a marker until `until`; `None` if another has it or has sent it.
-    pub(super) async fn claim(&self, key: &ObjectKey, now: u64, until: u64) -> Result<Option<Letter>, StoreError> {
-        let Some((meta, bytes)) = self.store.get_bounded(key, MARKER_BYTES_MAX).await? else { return Ok(None) };
-        let Ok(mut marker) = serde_json::from_slice::<Marker>(&bytes) else {
-            tracing::error!(%key, "this is no notification; remove it from the outbox");
+    /// Leases an entry until `until`. Returns `None` if another node has leased or delivered it.
+    pub(super) async fn claim(
+        &self,
+        key: &ObjectKey,
+        now: u64,
+        until: u64,
+    ) -> Result<Option<ClaimedEntry>, StoreError> {
+        let Some((meta, bytes)) = self.store.get_bounded(key, ENTRY_BYTES_MAX).await? else { return Ok(None) };
+        let Ok(mut entry) = serde_json::from_slice::<OutboxEntry>(&bytes) else {
+            tracing::error!(%key, "invalid outbox entry; remove it");
             return Ok(None);
         };
-        // Its first lease ends when it is due.
-        if marker.leased_until > now {
+        if entry.leased_until > now {
             return Ok(None);
         }
-        marker.leased_until = until;
-        match self.write(key, &marker, Precondition::Matches(meta.etag)).await? {
-            PutOutcome::Stored(_) => Ok(Some(Letter { key: key.clone(), marker })),
+        entry.leased_until = until;
+        match self.write(key, &entry, Precondition::Matches(meta.etag)).await? {
+            PutOutcome::Stored(_) => Ok(Some(ClaimedEntry { key: key.clone(), entry })),
             PutOutcome::PreconditionFailed => Ok(None),
         }
     }
 
-    pub(super) async fn remove(&self, letter: &Letter) -> Result<(), StoreError> {
-        self.store.delete(&letter.key, None).await.map(drop)
+    pub(super) async fn remove(&self, claimed: &ClaimedEntry) -> Result<(), StoreError> {
+        self.store.delete(&claimed.key, None).await.map(drop)
     }
 
-    /// The new one is there before the old one goes: a crash between doubles it and loses nothing.
-    pub(super) async fn reschedule(&self, letter: Letter, due: u64) -> Result<(), StoreError> {
-        let key = pending(due, &letter.marker.id)?;
-        let marker = Marker { leased_until: 0, ..letter.marker };
-        self.write(&key, &marker, Precondition::None).await?;
-        if key != letter.key {
-            self.store.delete(&letter.key, None).await?;
+    /// Makes an entry due at `due` and releases its lease. The new object is written before the old one is deleted, so a crash
+    /// in between duplicates the entry but never loses it.
+    pub(super) async fn reschedule(&self, claimed: ClaimedEntry, due: u64) -> Result<(), StoreError> {
+        let key = pending_key(due, &claimed.entry.id)?;
+        let entry = OutboxEntry { leased_until: 0, ..claimed.entry };
+        self.write(&key, &entry, Precondition::None).await?;
+        if key != claimed.key {
+            self.store.delete(&claimed.key, None).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn bury(&self, letter: &Letter) -> Result<(), StoreError> {
-        self.write(&dead(&letter.marker.id)?, &letter.marker, Precondition::None).await?;
-        self.remove(letter).await
+    /// Makes an entry a dead letter.
+    pub(super) async fn dead_letter(&self, claimed: &ClaimedEntry) -> Result<(), StoreError> {
+        self.write(&dead_letter_key(&claimed.entry.id)?, &claimed.entry, Precondition::None).await?;
+        self.remove(claimed).await
     }
 
-    pub(super) async fn dead(&self) -> Result<Vec<String>, StoreError> {
+    /// Lists the ids of dead letters, at most one page.
+    pub(super) async fn dead_letters(&self) -> Result<Vec<String>, StoreError> {
         let page = self.store.list(DEAD, None, PAGE_OBJECTS_MAX).await?;
-        let name = |key: &ObjectKey| Some(key.as_str().strip_prefix(DEAD)?.strip_suffix(".json")?.to_owned());
-        Ok(page.objects.iter().filter_map(|object| name(&object.key)).collect())
+        let id = |key: &ObjectKey| Some(key.as_str().strip_prefix(DEAD)?.strip_suffix(".json")?.to_owned());
+        Ok(page.objects.iter().filter_map(|object| id(&object.key)).collect())
     }
 
-    pub(super) async fn revive(&self, id: &str, due: u64) -> Result<bool, StoreError> {
-        // What is no id is no key either, and names no letter.
-        let Ok(key) = dead(id) else { return Ok(false) };
-        let Some((_, bytes)) = self.store.get_bounded(&key, MARKER_BYTES_MAX).await? else { return Ok(false) };
-        let marker: Marker = serde_json::from_slice(&bytes).map_err(other)?;
-        let marker = Marker { attempts: 0, leased_until: 0, ..marker };
-        self.write(&pending(due, &marker.id)?, &marker, Precondition::None).await?;
+    /// Makes a dead letter pending again, without failed attempts. Returns `false` if there is no dead letter `id`.
+    pub(super) async fn redeliver(&self, id: &str, due: u64) -> Result<bool, StoreError> {
+        // An id that is not valid in a key belongs to no dead letter.
+        let Ok(key) = dead_letter_key(id) else { return Ok(false) };
+        let Some((_, bytes)) = self.store.get_bounded(&key, ENTRY_BYTES_MAX).await? else { return Ok(false) };
+        let entry: OutboxEntry = serde_json::from_slice(&bytes).map_err(other_error)?;
+        let entry = OutboxEntry { attempts: 0, leased_until: 0, ..entry };
+        self.write(&pending_key(due, &entry.id)?, &entry, Precondition::None).await?;
         self.store.delete(&key, None).await?;
         Ok(true)
     }
@@ -133,10 +147,10 @@ impl Outbox {
     async fn write(
         &self,
         key: &ObjectKey,
-        marker: &Marker,
+        entry: &OutboxEntry,
         precondition: Precondition,
     ) -> Result<PutOutcome, StoreError> {
-        let bytes = Bytes::from(serde_json::to_vec(marker).map_err(other)?);
+        let bytes = Bytes::from(serde_json::to_vec(entry).map_err(other_error)?);
         let attributes = Attributes {
             content_type: "application/json".into(),
             cache_control: "no-store".into(),
@@ -146,19 +160,19 @@ impl Outbox {
     }
 }
 
-fn pending(due: u64, id: &str) -> Result<ObjectKey, StoreError> {
-    ObjectKey::new(&format!("{PENDING}{due:013}-{id}.json")).map_err(other)
+fn pending_key(due: u64, id: &str) -> Result<ObjectKey, StoreError> {
+    ObjectKey::new(&format!("{PENDING}{due:013}-{id}.json")).map_err(other_error)
 }
 
-fn dead(id: &str) -> Result<ObjectKey, StoreError> {
-    ObjectKey::new(&format!("{DEAD}{id}.json")).map_err(other)
+fn dead_letter_key(id: &str) -> Result<ObjectKey, StoreError> {
+    ObjectKey::new(&format!("{DEAD}{id}.json")).map_err(other_error)
 }
 
-/// When the marker under `key` is due.
-fn due(key: &ObjectKey) -> Option<u64> {
+/// Reads from its key when an entry is due.
+fn due_time(key: &ObjectKey) -> Option<u64> {
     key.as_str().strip_prefix(PENDING)?.split('-').next()?.parse().ok()
 }
 
-fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+fn other_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Other { source: error.into() }
 }

@@ -13,7 +13,7 @@ use crate::observability::traces::{self, Traces};
 use crate::origin::Store;
 use crate::outbox::Notifier;
 use crate::support::tasks::Tasks;
-use crate::upload::Uploads;
+use crate::upload::{UploadDependencies, Uploads};
 use crate::variant::{Grammar, GrammarError, ObjectKey, Signer, Variant};
 use crate::variants::invalidation_log::Purges;
 use crate::variants::make::Maker;
@@ -118,8 +118,14 @@ impl Proxy {
         let policy = Arc::new(Policy::new(config)?);
         let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
         let maker = Arc::new(Maker::new(config, works, o, v, policy.clone(), tasks.clone(), p));
-        let (g, o, n) = (grammar.clone(), originals.clone(), notifier.clone());
-        let uploads = Uploads::open(config, g, o, n, metrics.uploads.clone(), tasks.clone())?;
+        let upload_dependencies = UploadDependencies {
+            grammar: grammar.clone(),
+            originals: originals.clone(),
+            notifier: notifier.clone(),
+            metrics: metrics.uploads.clone(),
+            tasks: tasks.clone(),
+        };
+        let uploads = Uploads::new(config, upload_dependencies)?;
         Ok(Self {
             renditions,
             sights,

@@ -14,14 +14,14 @@ use super::error::Failure;
 use super::{Body, Proxy, request_validation};
 use crate::outbox::Notifier;
 use crate::support::error_chain::chain;
-use crate::upload::{Uploads, Written};
+use crate::upload::{Uploads, WriteKind};
 use crate::variant::ObjectKey;
 
 impl Proxy {
     /// Whether a request is an upload. Where they are not enabled none is.
     #[must_use]
     pub fn takes_upload(&self, method: &Method, path: &str) -> bool {
-        self.uploads.is_some() && Uploads::takes(method, path)
+        self.uploads.is_some() && Uploads::matches(method, path)
     }
 
     /// Answers an upload of `client`. What is remembered of the original's key is forgotten before anybody hears of it.
@@ -50,13 +50,13 @@ impl Proxy {
             let this = this.clone();
             async move {
                 match written {
-                    Written::Anew => this.forget(&key),
-                    Written::Over => this.replaced(&key).await,
+                    WriteKind::Created => this.forget(&key),
+                    WriteKind::MayReplace => this.replaced(&key).await,
                 }
             }
             .boxed()
         };
-        uploads.answer(client, request, Box::new(on_write)).await.map(Either::Left)
+        uploads.handle(client, request, Box::new(on_write)).await.map(Either::Left)
     }
 
     /// The purge of an original that was replaced. Where the variants' store fails, those there are found stale by their

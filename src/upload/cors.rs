@@ -1,4 +1,4 @@
-//! Pages of other origins that may upload (Fetch standard, "CORS protocol").
+//! CORS headers for web pages that upload (Fetch standard, "CORS protocol").
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -16,8 +16,8 @@ impl Cors {
         Self { origins: origins.to_vec() }
     }
 
-    /// What an answer to such a page carries, to a preflight and to the upload itself. Nothing for other origins: the browser
-    /// then keeps the answer from the page.
+    /// Returns the headers for a response to a preflight or an upload. A page of an origin that is not allowed gets no
+    /// `Access-Control` headers, so the browser withholds the response from it.
     pub(super) fn headers(&self, request: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self.origins.is_empty() {

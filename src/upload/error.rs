@@ -1,71 +1,85 @@
-//! Why an upload is not taken, and how the client is told (RFC 9457).
+//! Errors of uploads, and the responses that report them (RFC 9457).
 
-use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
-use serde_json::json;
+use http::{HeaderValue, StatusCode};
 
-use super::with_status;
+use super::response::{UploadResponse, with_body};
 use crate::origin::StoreError;
 use crate::resize::RenderError;
 use crate::support::error_chain::chain;
+use crate::support::problem::{self, Problem};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum UploadError {
     #[error("{0}")]
     BadRequest(String),
-    #[error("send a token that is known here: Authorization: Bearer TOKEN")]
+    #[error("send a valid token: Authorization: Bearer TOKEN")]
     Unauthorized,
-    #[error("too many requests without a right token; try again in a minute")]
-    TooManyForged,
+    #[error("too many requests without a valid token; try again in a minute")]
+    TooManyInvalidTokens,
     #[error("{0}")]
     Forbidden(String),
-    #[error("this is no completion URL of this server: use it as it was given, to its last character")]
-    Ticket,
-    #[error("nothing was put under the signed URL, or it was completed already: put the file there first")]
-    NothingThere,
+    #[error("this completion URL is not valid; use the URL exactly as it was returned")]
+    InvalidGrant,
+    #[error("there is no file at the signed URL, or it was completed already; upload the file first")]
+    NotUploaded,
     #[error("{0}")]
-    NotConfigured(&'static str),
+    PresignUnavailable(#[from] PresignUnavailable),
     #[error("upload with POST /upload or PUT /upload/key")]
-    Method,
+    MethodNotAllowed,
     #[error("the upload took too long")]
-    Slow,
-    #[error("another picture has this key, and uploads do not replace pictures here; choose another key")]
+    Timeout,
+    #[error("this key is taken by another image, and uploads do not replace images; choose another key")]
     Conflict,
-    #[error("the picture under this key is not the one that If-Match or If-None-Match asks for")]
+    #[error("the image under this key does not match If-Match or If-None-Match")]
     PreconditionFailed,
-    #[error("more than the {bytes_max} bytes that this token may upload")]
+    #[error("the body is longer than the {bytes_max} bytes that this token may upload")]
     TooLarge { bytes_max: u64 },
     #[error("{0}")]
-    Type(String),
+    UnsupportedType(String),
     #[error("{0}")]
     Unprocessable(String),
-    #[error("too many uploads are under way; try again after the time in Retry-After")]
+    #[error("too many uploads are in progress; retry after the time in Retry-After")]
     Overloaded,
-    #[error("the storage behind this server does not answer as it should; send the upload again later")]
+    #[error("the storage of this server failed; retry later")]
     StoreFailed,
-    #[error("the storage behind this server is too slow; send the upload again later")]
-    StoreSlow,
-    #[error("this server has a fault; its log says which")]
+    #[error("the storage of this server is too slow; retry later")]
+    StoreTimeout,
+    #[error("internal error; the log of the server has details")]
     Internal,
 }
 
-impl Refusal {
-    /// Logged here with its cause, once.
-    pub(super) fn of_store(error: &StoreError) -> Self {
+/// Reasons why the server cannot sign URLs, with the setting to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PresignUnavailable {
+    #[error(
+        "signed URLs require a bucket: set originals.store = \"s3://bucket/prefix\"; with this store, send the file to POST /upload"
+    )]
+    NoBucket,
+    #[error("signed URLs require credentials: unset s3.anonymous")]
+    NoCredentials,
+    #[error("signed URLs require a secret: set RESIZED_UPLOAD__SECRET to the same value on every node")]
+    NoSecret,
+    #[error("signed URLs require the public URL of this server: set upload.base_url")]
+    NoBaseUrl,
+}
+
+impl UploadError {
+    /// Converts a store error and logs it with its cause.
+    pub(super) fn from_store(error: &StoreError) -> Self {
         if matches!(error, StoreError::Busy) {
             return Self::Overloaded;
         }
-        tracing::error!(error = chain(error), "an upload could not be stored");
-        if matches!(error, StoreError::Timeout { .. }) { Self::StoreSlow } else { Self::StoreFailed }
+        tracing::error!(error = chain(error), "upload not stored");
+        if matches!(error, StoreError::Timeout { .. }) { Self::StoreTimeout } else { Self::StoreFailed }
     }
 
-    pub(super) fn of_picture(error: &RenderError) -> Self {
-        let text = error.to_string().replace("the original", "the upload");
+    /// Converts an error of reading the image header.
+    pub(super) fn from_image(error: &RenderError) -> Self {
+        let detail = error.to_string().replace("the original", "the upload");
         match error {
-            RenderError::NotAnImage | RenderError::UnsupportedFormat { .. } => Self::Type(text),
-            _ => Self::Unprocessable(text),
+            RenderError::NotAnImage | RenderError::UnsupportedFormat { .. } => Self::UnsupportedType(detail),
+            _ => Self::Unprocessable(detail),
         }
     }
 
@@ -73,72 +87,75 @@ impl Refusal {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-upload"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::TooManyForged => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
-            Self::Forbidden(_) | Self::Ticket => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::NothingThere => (StatusCode::NOT_FOUND, "nothing-uploaded"),
-            Self::NotConfigured(_) => (StatusCode::NOT_IMPLEMENTED, "not-configured"),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
-            Self::Slow => (StatusCode::REQUEST_TIMEOUT, "upload-slow"),
+            Self::TooManyInvalidTokens => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
+            Self::Forbidden(_) | Self::InvalidGrant => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotUploaded => (StatusCode::NOT_FOUND, "nothing-uploaded"),
+            Self::PresignUnavailable(_) => (StatusCode::NOT_IMPLEMENTED, "not-configured"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "upload-slow"),
             Self::Conflict => (StatusCode::CONFLICT, "key-is-taken"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition-failed"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
-            Self::Type(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type"),
+            Self::UnsupportedType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type"),
             Self::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable-upload"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::StoreFailed => (StatusCode::BAD_GATEWAY, "store-failed"),
-            Self::StoreSlow => (StatusCode::GATEWAY_TIMEOUT, "store-slow"),
+            Self::StoreTimeout => (StatusCode::GATEWAY_TIMEOUT, "store-slow"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
-    /// What it is called in its problem's type and in the numbers.
+    /// Name of the problem type, also the label value of the upload metrics.
     pub(super) fn name(&self) -> &'static str {
         self.status_and_name().1
     }
 
-    /// Whether nothing would change if the same was sent again.
-    pub(super) fn is_settled(&self) -> bool {
+    /// True if the same upload would fail again.
+    pub(super) fn is_permanent(&self) -> bool {
         match self {
             Self::BadRequest(_)
             | Self::Forbidden(_)
             | Self::Conflict
             | Self::PreconditionFailed
             | Self::TooLarge { .. }
-            | Self::Type(_)
+            | Self::UnsupportedType(_)
             | Self::Unprocessable(_) => true,
             Self::Unauthorized
-            | Self::TooManyForged
-            | Self::Ticket
-            | Self::NothingThere
-            | Self::NotConfigured(_)
-            | Self::Method
-            | Self::Slow
+            | Self::TooManyInvalidTokens
+            | Self::InvalidGrant
+            | Self::NotUploaded
+            | Self::PresignUnavailable(_)
+            | Self::MethodNotAllowed
+            | Self::Timeout
             | Self::Overloaded
             | Self::StoreFailed
-            | Self::StoreSlow
+            | Self::StoreTimeout
             | Self::Internal => false,
         }
     }
 
-    pub(super) fn answer(&self) -> Response<Full<Bytes>> {
+    pub(super) fn response(&self) -> UploadResponse {
         let (status, name) = self.status_and_name();
-        let problem = json!({
-            "type": format!("urn:resized:problem:{name}"),
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "detail": self.to_string(),
-        });
-        let mut response = with_status(status, problem.to_string().into());
+        let detail = self.to_string();
+        let mut response = with_body(status, Problem { status, name, detail: &detail }.to_json());
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, problem::CONTENT_TYPE);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
             Self::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            Self::TooManyForged => headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
+            Self::TooManyInvalidTokens => headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
             Self::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
-            Self::Method => headers.insert(ALLOW, HeaderValue::from_static("POST, PUT, OPTIONS")),
+            Self::MethodNotAllowed => headers.insert(ALLOW, HeaderValue::from_static("POST, PUT, OPTIONS")),
             _ => None,
         };
         response
+    }
+}
+
+impl From<serde_json::Error> for UploadError {
+    /// Encoding a response or an event fails only through a bug.
+    fn from(error: serde_json::Error) -> Self {
+        tracing::error!(%error, "JSON encoding failed");
+        Self::Internal
     }
 }

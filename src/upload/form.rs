@@ -1,4 +1,4 @@
-//! Forms: the one file of a `multipart/form-data` body (RFC 7578), wherever it stands in it, and fields that config names.
+//! Reads `multipart/form-data` bodies (RFC 7578): one file field, in any position, and the text fields that config names.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,129 +10,126 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
-use super::Source;
-use super::error::Refusal;
+use super::body::UploadBody;
+use super::error::UploadError;
+use super::percent;
 
-/// Boundaries and other fields may have so many bytes besides the file.
-pub(super) const EXTRA_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that a form may have in addition to its file, for boundaries and text fields.
+pub(super) const OVERHEAD_BYTES_MAX: u64 = 1 << 20;
 
-/// All wanted fields together, names and values percent-encoded as they are stored: S3 takes 2 KB of metadata with an object.
+/// Limit for all stored fields together, names and percent-encoded values. S3 allows 2 KB of metadata for an object.
 const FIELDS_BYTES_MAX: usize = 1500;
 
-/// Fields of a form besides its file: those of `upload.fields`. Clones are the same ones.
+/// The text fields of a form that `upload.fields` names. Clones share the values.
 #[derive(Debug, Clone)]
-pub(super) struct Fields {
-    wanted: Arc<[String]>,
-    found: Arc<Mutex<BTreeMap<String, String>>>,
+pub(super) struct FormFields {
+    names: Arc<[String]>,
+    values: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
-/// A form being read.
-struct Form {
+struct FormReader {
     parts: Multipart<'static>,
-    fields: Fields,
+    fields: FormFields,
     bytes_max: u64,
 }
 
-/// Where we are in the form.
-enum At {
-    Start(Form),
-    File(Form, Box<Field<'static>>),
+/// Position in the form.
+enum Position {
+    Start(FormReader),
+    InFile(FormReader, Box<Field<'static>>),
 }
 
-/// The boundary, if the body is such a form.
+/// Returns the boundary, if the body is a form.
 pub(super) fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()
 }
 
-/// The bytes of the file. Fields that are wanted are in `fields` once it has ended, others are passed over. It fails if there
-/// is no file or a second one, and if the form ends before its end.
-pub(super) fn file(body: Source, boundary: String, bytes_max: u64, fields: Fields) -> Source {
-    let limit = SizeLimit::new().whole_stream(bytes_max.saturating_add(EXTRA_BYTES_MAX));
-    let body = body.map_err(|refusal| io::Error::other(refusal.to_string()));
+/// Extracts the bytes of the file. `fields` is complete when the stream has ended. The stream fails if the form is incomplete
+/// or does not contain exactly one file.
+pub(super) fn file(body: UploadBody, boundary: String, bytes_max: u64, fields: FormFields) -> UploadBody {
+    let limit = SizeLimit::new().whole_stream(bytes_max.saturating_add(OVERHEAD_BYTES_MAX));
+    let body = body.map_err(|error| io::Error::other(error.to_string()));
     let parts = Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limit));
-    stream::try_unfold(At::Start(Form { parts, fields, bytes_max }), |at| async move {
-        let (mut form, mut field) = match at {
-            At::File(form, field) => (form, field),
-            At::Start(mut form) => match form.next_file().await? {
+    stream::try_unfold(Position::Start(FormReader { parts, fields, bytes_max }), |position| async move {
+        let (mut form, mut field) = match position {
+            Position::InFile(form, field) => (form, field),
+            Position::Start(mut form) => match form.next_file().await? {
                 Some(field) => (form, Box::new(field)),
-                None => return Err(Refusal::BadRequest("the form has no file field".into())),
+                None => return Err(UploadError::BadRequest("the form has no file field".into())),
             },
         };
-        if let Some(chunk) = field.chunk().await.map_err(|error| form.refused(&error))? {
-            return Ok(Some((chunk, At::File(form, field))));
+        if let Some(chunk) = field.chunk().await.map_err(|error| form.upload_error(&error))? {
+            return Ok(Some((chunk, Position::InFile(form, field))));
         }
         drop(field);
         match form.next_file().await? {
-            Some(_) => Err(Refusal::BadRequest("the form has more than one file; send them one by one".into())),
-            None => Ok(None::<(Bytes, At)>),
+            Some(_) => {
+                Err(UploadError::BadRequest("the form has more than one file; send one file per request".into()))
+            }
+            None => Ok(None::<(Bytes, Position)>),
         }
     })
     .boxed()
 }
 
-impl Form {
-    /// The next file; fields before it are kept if they are wanted.
-    async fn next_file(&mut self) -> Result<Option<Field<'static>>, Refusal> {
-        while let Some(field) = self.parts.next_field().await.map_err(|error| self.refused(&error))? {
+impl FormReader {
+    /// Returns the next file field. Text fields before it are read, and stored if config names them.
+    async fn next_file(&mut self) -> Result<Option<Field<'static>>, UploadError> {
+        while let Some(field) = self.parts.next_field().await.map_err(|error| self.upload_error(&error))? {
             if field.file_name().is_some() {
                 return Ok(Some(field));
             }
-            if field.name().is_some_and(|name| self.fields.wanted.iter().any(|wanted| wanted == name)) {
-                self.keep(field).await?;
+            if field.name().is_some_and(|name| self.fields.names.iter().any(|wanted| wanted == name)) {
+                self.read_text(field).await?;
             }
         }
         Ok(None)
     }
 
-    async fn keep(&self, mut field: Field<'static>) -> Result<(), Refusal> {
+    async fn read_text(&self, mut field: Field<'static>) -> Result<(), UploadError> {
         let name = field.name().unwrap_or_default().to_owned();
         let mut value = Vec::new();
-        while let Some(chunk) = field.chunk().await.map_err(|error| self.refused(&error))? {
+        while let Some(chunk) = field.chunk().await.map_err(|error| self.upload_error(&error))? {
             value.extend_from_slice(&chunk);
             if value.len() > FIELDS_BYTES_MAX {
-                return Err(too_long());
+                return Err(fields_too_long());
             }
         }
         let value = String::from_utf8(value)
-            .map_err(|_| Refusal::BadRequest(format!("the form's field {name} is not written in UTF-8")))?;
-        self.fields.add(name, value)
+            .map_err(|_| UploadError::BadRequest(format!("the form field {name} is not valid UTF-8")))?;
+        self.fields.insert(name, value)
     }
 
-    fn refused(&self, error: &multer::Error) -> Refusal {
+    fn upload_error(&self, error: &multer::Error) -> UploadError {
         match error {
-            multer::Error::StreamSizeExceeded { .. } => Refusal::TooLarge { bytes_max: self.bytes_max },
-            _ => Refusal::BadRequest("the form is cut off or is no multipart/form-data".into()),
+            multer::Error::StreamSizeExceeded { .. } => UploadError::TooLarge { bytes_max: self.bytes_max },
+            _ => UploadError::BadRequest("the form is incomplete or is not valid multipart/form-data".into()),
         }
     }
 }
 
-impl Fields {
-    /// None yet, of those that are `wanted`.
-    pub(super) fn wanted(wanted: &Arc<[String]>) -> Self {
-        Self { wanted: wanted.clone(), found: Arc::default() }
+impl FormFields {
+    /// Creates an empty set that accepts the fields `names`.
+    pub(super) fn new(names: Arc<[String]>) -> Self {
+        Self { names, values: Arc::default() }
     }
 
-    fn add(&self, name: String, value: String) -> Result<(), Refusal> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(_former) = found.insert(name.clone(), value) {
-            return Err(Refusal::BadRequest(format!("the form has its field {name} more than once")));
+    fn insert(&self, name: String, value: String) -> Result<(), UploadError> {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        if values.insert(name.clone(), value).is_some() {
+            return Err(UploadError::BadRequest(format!("the form field {name} is repeated")));
         }
-        let bytes = |(name, value): (&String, &String)| name.len() + encoded(value).len();
-        if found.iter().map(bytes).sum::<usize>() > FIELDS_BYTES_MAX { Err(too_long()) } else { Ok(()) }
+        let bytes = |(name, value): (&String, &String)| name.len() + percent::encode(value).len();
+        if values.iter().map(bytes).sum::<usize>() > FIELDS_BYTES_MAX { Err(fields_too_long()) } else { Ok(()) }
     }
 
     pub(super) fn take(&self) -> BTreeMap<String, String> {
-        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.values.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A value as it can stand in a header, whatever is in it.
-pub(super) fn encoded(value: &str) -> String {
-    percent_encoding::utf8_percent_encode(value, super::PLAIN).to_string()
-}
-
-fn too_long() -> Refusal {
-    Refusal::BadRequest(format!(
-        "the form's fields have more than the {FIELDS_BYTES_MAX} bytes that are kept, percent-encoded; shorten them"
+fn fields_too_long() -> UploadError {
+    UploadError::BadRequest(format!(
+        "the form fields are longer than {FIELDS_BYTES_MAX} bytes after percent-encoding; shorten them"
     ))
 }

@@ -1,6 +1,7 @@
-//! A signed note of what a client was allowed to send to the bucket itself.
+//! Upload grants: signed descriptions of presigned uploads.
 //!
-//! It is given out with the URL and comes back with the completion, so that no node has to remember it.
+//! The client receives the grant with the presigned URL and sends it back to complete the upload, so the nodes need no shared
+//! state.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,70 +12,66 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::Secret;
+use crate::support::unix_time::millis;
 
-/// What was allowed.
+/// An upload that a client may complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ticket {
+pub(super) struct UploadGrant {
     pub(super) id: Uuid,
-    /// Milliseconds since 1970.
+    /// When the URL was signed, in milliseconds since 1970.
     pub(super) issued: u64,
-    /// Milliseconds since 1970.
+    /// When the grant expires, in milliseconds since 1970.
     pub(super) expires: u64,
-    /// The token's name and prefix.
+    /// Name of the token that the URL was requested with.
     pub(super) name: String,
+    /// Key prefix of that token.
     pub(super) prefix: String,
-    /// A chosen key; without one it is made by the template.
+    /// The chosen key. Without it, the key is generated.
     pub(super) key: Option<String>,
     pub(super) content_type: String,
-    /// Exactly so many.
+    /// Exact length of the file.
     pub(super) bytes: u64,
-    /// In hexadecimal.
+    /// Expected digest in hexadecimal.
     pub(super) sha256: Option<String>,
 }
 
-/// Signs tickets and knows its own again.
-pub(super) struct Stub(hmac::Key);
+/// Signs and verifies grants.
+pub(super) struct GrantSigner(hmac::Key);
 
-/// Why a ticket is not taken.
+/// Reasons why a grant is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TicketError {
+pub(super) enum GrantError {
     Forged,
     Expired,
 }
 
-impl Stub {
+impl GrantSigner {
     pub(super) fn new(secret: &Secret) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()))
     }
 
-    /// The ticket as text that can stand in a URL.
-    pub(super) fn sign(&self, ticket: &Ticket) -> Result<String, serde_json::Error> {
-        let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(ticket)?);
+    /// Encodes and signs a grant as text for a URL.
+    pub(super) fn sign(&self, grant: &UploadGrant) -> Result<String, serde_json::Error> {
+        let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(grant)?);
         let signature = hmac::sign(&self.0, text.as_bytes());
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
-    /// # Errors
-    /// Not signed here, or too late.
-    pub(super) fn read(&self, text: &str, now: SystemTime) -> Result<Ticket, TicketError> {
-        let (text, signature) = text.split_once('.').ok_or(TicketError::Forged)?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TicketError::Forged)?;
-        hmac::verify(&self.0, text.as_bytes(), &signature).map_err(|_| TicketError::Forged)?;
-        let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| TicketError::Forged)?;
-        let ticket: Ticket = serde_json::from_slice(&json).map_err(|_| TicketError::Forged)?;
-        if millis(now) > ticket.expires { Err(TicketError::Expired) } else { Ok(ticket) }
+    /// Verifies and decodes a signed grant.
+    pub(super) fn verify(&self, text: &str, now: SystemTime) -> Result<UploadGrant, GrantError> {
+        let (text, signature) = text.split_once('.').ok_or(GrantError::Forged)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| GrantError::Forged)?;
+        hmac::verify(&self.0, text.as_bytes(), &signature).map_err(|_| GrantError::Forged)?;
+        let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| GrantError::Forged)?;
+        let grant: UploadGrant = serde_json::from_slice(&json).map_err(|_| GrantError::Forged)?;
+        if millis(now) > grant.expires { Err(GrantError::Expired) } else { Ok(grant) }
     }
 }
 
-impl Ticket {
+impl UploadGrant {
     pub(super) fn issued(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.issued)
     }
-}
-
-/// Since 1970.
-pub(super) fn millis(time: SystemTime) -> u64 {
-    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -82,8 +79,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_is_known_again_until_it_expires_and_no_other_is() {
-        let ticket = Ticket {
+    fn grants_verify_until_they_expire_and_forgeries_do_not() {
+        let grant = UploadGrant {
             id: Uuid::new_v4(),
             issued: 1_000,
             expires: 2_000,
@@ -94,18 +91,18 @@ mod tests {
             bytes: 10,
             sha256: None,
         };
-        let stub = Stub::new(&"0123456789abcdef0123456789abcdef".into());
+        let signer = GrantSigner::new(&"0123456789abcdef0123456789abcdef".into());
         let at = |ms| UNIX_EPOCH + Duration::from_millis(ms);
-        let text = stub.sign(&ticket).unwrap();
-        assert_eq!(stub.read(&text, at(2_000)), Ok(ticket.clone()));
-        assert_eq!(stub.read(&text, at(2_001)), Err(TicketError::Expired));
-        let other = Stub::new(&"another secret, as long as that one is".into());
-        assert_eq!(other.read(&text, at(1_000)), Err(TicketError::Forged));
-        let richer = Ticket { bytes: 1 << 40, ..ticket };
-        let forged = other.sign(&richer).unwrap();
+        let text = signer.sign(&grant).unwrap();
+        assert_eq!(signer.verify(&text, at(2_000)), Ok(grant.clone()));
+        assert_eq!(signer.verify(&text, at(2_001)), Err(GrantError::Expired));
+        let other = GrantSigner::new(&"another secret of the same length".into());
+        assert_eq!(other.verify(&text, at(1_000)), Err(GrantError::Forged));
+        let larger = UploadGrant { bytes: 1 << 40, ..grant };
+        let forged = other.sign(&larger).unwrap();
         let spliced = format!("{}.{}", forged.split('.').next().unwrap(), text.split('.').next_back().unwrap());
         for text in [forged.as_str(), &spliced, &text[..text.len() - 1], "", ".", "a.b"] {
-            assert_eq!(stub.read(text, at(1_000)), Err(TicketError::Forged), "{text}");
+            assert_eq!(signer.verify(text, at(1_000)), Err(GrantError::Forged), "{text}");
         }
     }
 }

@@ -1,96 +1,100 @@
-//! What is done with an upload that has come whole: it is looked at, stored, and told of, in this order.
+//! Ingests an upload whose body is complete: checks it, stores it and notifies the API, in this order.
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::header::{ETAG, LOCATION};
+use http::{HeaderValue, StatusCode};
 use ring::digest::{SHA256, digest};
 use tokio::sync::Semaphore;
 
-use super::conditions::{Conditions, Digests};
-use super::error::Refusal;
-use super::form::{self, Fields};
-use super::receive::Received;
-use super::stored::{Answer, Stamp, Stored};
-use super::template::{Template, TemplateError};
+use super::conditions::WriteConditions;
+use super::digests::ExpectedDigests;
+use super::error::UploadError;
+use super::form::FormFields;
+use super::percent;
+use super::receive::ReceivedUpload;
+use super::response::{self, UploadResponse};
+use super::stored::{StoredOriginal, UploadId, UploadReceipt};
+use super::template::{KeyTemplate, TemplateError};
 use super::token::Caller;
-use super::with_status;
 use crate::config::{Config, Overwrite};
-use crate::observability::metrics;
+use crate::observability::metrics::UploadMetrics;
 use crate::origin::{Attributes, Precondition, PutOutcome, Store};
 use crate::outbox::Notifier;
 use crate::resize::{Limits, probe};
 use crate::support::{hex, priority};
 use crate::variant::{Grammar, Named, ObjectKey};
 
-/// Keeps originals.
-pub(super) struct Keeper {
-    template: Template,
+/// Checks and stores originals.
+pub(super) struct Ingestor {
+    template: KeyTemplate,
     grammar: Grammar,
     originals: Store,
     notifier: Option<Notifier>,
+    /// Accepted media types.
     types: Vec<String>,
     overwrite: Overwrite,
     base_url: String,
     cache_control: String,
     limits: Limits,
-    /// One permit a header that is being read.
+    /// Permits to read image headers.
     probes: Semaphore,
-    counts: metrics::UploadMetrics,
+    metrics: UploadMetrics,
 }
 
-/// Called with the key of an original that was stored, before anybody hears of it: what is remembered of it is to be forgotten.
-pub type OnWrite = Box<dyn Fn(ObjectKey, Written) -> BoxFuture<'static, ()> + Send + Sync>;
+/// Called after an original was stored and before the API or the client learns of it, so that caches forget its key.
+pub type OnWrite = Box<dyn Fn(ObjectKey, WriteKind) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// How an original was stored.
+/// How a write may have changed the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// Where there was nothing: there may be requests that found that.
-    Anew,
-    /// Perhaps over another one: there may be variants of that.
-    Over,
+pub enum WriteKind {
+    /// There was no original under the key. Its absence may be cached.
+    Created,
+    /// The write may have replaced an original, which may have variants.
+    MayReplace,
 }
 
-/// Where an upload is to go.
+/// Key of the upload.
 #[derive(Debug, Clone)]
 pub(super) enum Target {
+    /// A key that the client chose.
     Key(ObjectKey),
-    Template,
+    /// A key generated from `upload.key`.
+    Generated,
 }
 
-/// What one request asks for, known before any of its body is read.
-pub(super) struct Order {
+/// Parameters of an upload that are known before its body is read.
+pub(super) struct UploadRequest {
     pub(super) caller: Caller,
     pub(super) target: Target,
-    pub(super) conditions: Conditions,
-    pub(super) digests: Digests,
-    /// The only media type that it may be, where it was promised to be one.
+    pub(super) conditions: WriteConditions,
+    pub(super) digests: ExpectedDigests,
+    /// Media type that a presigned upload must have.
     pub(super) content_type: Option<String>,
-    pub(super) stamp: Stamp,
+    pub(super) id: UploadId,
     pub(super) on_write: OnWrite,
 }
 
-/// Headers that are read at once: each takes a few MiB at most, for a few milliseconds.
+/// Image headers read at the same time. Each takes a few MiB at most, for a few milliseconds.
 const PROBES_MAX: usize = 4;
 
-/// Of the original's metadata: what a repeated upload is known by.
+/// Metadata of an original: the SHA-256 of its bytes, which identifies a repeated upload.
 const META_SHA256: &str = "resized-sha256";
-/// Of the original's metadata: a form's field of the rest of this name, percent-encoded.
+
+/// Prefix of metadata with a form field; the name of the field follows.
 const META_FIELD: &str = "resized-field-";
 
-impl Keeper {
-    pub(super) fn open(
+impl Ingestor {
+    pub(super) fn new(
         config: &Config,
         grammar: Grammar,
         originals: Store,
         notifier: Option<Notifier>,
-        counts: metrics::UploadMetrics,
+        metrics: UploadMetrics,
     ) -> Result<Self, TemplateError> {
         let upload = &config.upload;
         let base_url = if upload.base_url.is_empty() { &config.originals.public_url } else { &upload.base_url };
         Ok(Self {
-            template: Template::new(&upload.key)?,
+            template: KeyTemplate::new(&upload.key)?,
             grammar,
             originals,
             notifier,
@@ -100,75 +104,84 @@ impl Keeper {
             cache_control: config.answers.original_cache_control.clone(),
             limits: Limits::from(config),
             probes: Semaphore::new(PROBES_MAX),
-            counts,
+            metrics,
         })
     }
 
-    /// Stores what was received and tells of it.
-    pub(super) async fn keep(
+    /// Checks and stores a received body, notifies the API, and returns the response.
+    pub(super) async fn ingest(
         &self,
-        order: Order,
-        received: Received,
-        fields: Fields,
-    ) -> Result<Response<Full<Bytes>>, Refusal> {
-        order.digests.check(&received.hashes)?;
-        let stored = Stored { fields: fields.take(), ..self.describe(&order, &received).await? };
-        let key = ObjectKey::new(&stored.key).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-        let (status, stored) = self.store(&order, &key, received, stored).await?;
-        let id = self.id(&order, &stored);
-        let notified = self.tell(&id, &stored).await?;
+        request: UploadRequest,
+        received: ReceivedUpload,
+        fields: FormFields,
+    ) -> Result<UploadResponse, UploadError> {
+        request.digests.check(&received.digests)?;
+        let original = StoredOriginal { fields: fields.take(), ..self.inspect(&request, &received).await? };
+        let key = ObjectKey::new(&original.key).map_err(|error| UploadError::BadRequest(error.to_string()))?;
+        let (status, original) = self.store(&request, &key, received, original).await?;
+        let id = self.event_id(&request, &original);
+        let notified = self.notify(&id, &original).await?;
         match status {
-            StatusCode::CREATED => self.counts.record_stored(stored.bytes),
-            _ => self.counts.record_duplicate(),
+            StatusCode::CREATED => self.metrics.record_stored(original.bytes),
+            _ => self.metrics.record_duplicate(),
         }
-        tracing::info!(key = stored.key, bytes = stored.bytes, token = order.caller.name, notified, "original stored");
-        answer(status, &Answer { id: &id, stored: &stored, notified })
+        tracing::info!(
+            key = original.key,
+            bytes = original.bytes,
+            token = request.caller.name,
+            notified,
+            "original stored"
+        );
+        receipt(status, &UploadReceipt { id: &id, stored: &original, notified })
     }
 
-    /// Refuses types that are not taken here.
-    pub(super) fn check_type(&self, content_type: &str) -> Result<(), Refusal> {
-        if self.types.iter().any(|taken| taken == content_type) {
+    /// Rejects media types that `upload.types` does not list.
+    pub(super) fn check_type(&self, content_type: &str) -> Result<(), UploadError> {
+        if self.types.iter().any(|accepted| accepted == content_type) {
             return Ok(());
         }
-        Err(Refusal::Type(format!("{content_type} is not taken here; send {}", self.types.join(", "))))
+        let accepted = self.types.join(", ");
+        Err(UploadError::UnsupportedType(format!("{content_type} is not accepted; send {accepted}")))
     }
 
-    /// The key that a path chooses, if the caller may write it and the server could ever serve it.
-    pub(super) fn chosen(&self, caller: &Caller, path: &str) -> Result<ObjectKey, Refusal> {
-        let named = self.grammar.parse(path).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+    /// Parses the key in a path. The caller must be allowed to write it, and the server must be able to serve it.
+    pub(super) fn parse_key(&self, caller: &Caller, path: &str) -> Result<ObjectKey, UploadError> {
+        let named = self.grammar.parse(path).map_err(|error| UploadError::BadRequest(error.to_string()))?;
         let key = match named {
             Named::Object(key, _) => key,
-            // It reads as a size of another picture; where there is no such picture, it is this one.
+            // The path also names a variant of another original. The proxy serves this object if that original does not exist.
             Named::Variant(addressed) => addressed.literal,
         };
         if !key.as_str().starts_with(&caller.prefix) {
-            return Err(Refusal::Forbidden(format!("this token writes only keys that begin with {:?}", caller.prefix)));
+            let detail = format!("this token may write only keys that start with {:?}", caller.prefix);
+            return Err(UploadError::Forbidden(detail));
         }
         Ok(key)
     }
 
-    /// Type, size and key, from the bytes.
-    async fn describe(&self, order: &Order, received: &Received) -> Result<Stored, Refusal> {
-        let (file, limits) = (received.spool.reader().map_err(|e| Refusal::of_store(&e))?, self.limits);
-        let _probing = self.probes.acquire().await.map_err(|_| Refusal::Internal)?;
+    /// Reads the type and size of the image, and determines the key.
+    async fn inspect(&self, request: &UploadRequest, received: &ReceivedUpload) -> Result<StoredOriginal, UploadError> {
+        let (file, limits) = (received.spool.reader().map_err(|e| UploadError::from_store(&e))?, self.limits);
+        let _permit = self.probes.acquire().await.map_err(|_| UploadError::Internal)?;
         let probed = priority::blocking(move || probe(file, &limits)).await;
-        let probed = probed.map_err(|_| Refusal::Unprocessable("its header cannot be read".into()))?;
-        let probed = probed.map_err(|error| Refusal::of_picture(&error))?;
+        let probed = probed.map_err(|_| UploadError::Unprocessable("the image header cannot be read".into()))?;
+        let probed = probed.map_err(|error| UploadError::from_image(&error))?;
         self.check_type(probed.media_type)?;
-        if order.content_type.as_ref().is_some_and(|promised| promised != probed.media_type) {
-            return Err(Refusal::Type(format!("it is {}, and was promised to be another type", probed.media_type)));
+        if request.content_type.as_ref().is_some_and(|expected| expected != probed.media_type) {
+            let detail = format!("the file is {}, but the URL was signed for another type", probed.media_type);
+            return Err(UploadError::UnsupportedType(detail));
         }
-        let sha256 = hex::encode(&received.hashes.sha256);
-        let time = humantime::format_rfc3339_millis(order.stamp.time).to_string();
-        let key = match &order.target {
+        let sha256 = hex::encode(&received.digests.sha256);
+        let time = humantime::format_rfc3339_millis(request.id.time).to_string();
+        let key = match &request.target {
             Target::Key(key) => key.to_string(),
-            Target::Template => {
-                let made = self.template.make(&time, order.stamp.id, &sha256, extension(probed.media_type));
-                self.chosen(&order.caller, &format!("/{}{made}", order.caller.prefix))?.to_string()
+            Target::Generated => {
+                let key = self.template.generate(&time, request.id.uuid, &sha256, extension(probed.media_type));
+                self.parse_key(&request.caller, &format!("/{}{key}", request.caller.prefix))?.to_string()
             }
         };
-        Ok(Stored {
-            url: format!("{}{}", self.base_url, super::path_of(&key)),
+        Ok(StoredOriginal {
+            url: format!("{}{}", self.base_url, percent::url_path(&key)),
             key,
             content_type: probed.media_type.to_owned(),
             bytes: received.spool.bytes(),
@@ -181,73 +194,71 @@ impl Keeper {
         })
     }
 
-    /// Stores the original: 201, or 200 if these very bytes are already there.
+    /// Stores the original. The status is 201, or 200 if the same bytes are already stored.
     async fn store(
         &self,
-        order: &Order,
+        request: &UploadRequest,
         key: &ObjectKey,
-        received: Received,
-        mut stored: Stored,
-    ) -> Result<(StatusCode, Stored), Refusal> {
-        let condition = order.conditions.precondition(matches!(order.target, Target::Template));
-        let written = if condition == Precondition::Absent { Written::Anew } else { Written::Over };
-        let failed = |error| Refusal::of_store(&error);
-        let attributes = self.attributes(&stored);
+        received: ReceivedUpload,
+        mut original: StoredOriginal,
+    ) -> Result<(StatusCode, StoredOriginal), UploadError> {
+        let condition = request.conditions.precondition(matches!(request.target, Target::Generated));
+        let kind = if condition == Precondition::Absent { WriteKind::Created } else { WriteKind::MayReplace };
+        let failed = |error| UploadError::from_store(&error);
+        let attributes = self.attributes(&original);
         let put = self.originals.put_spooled(key, received.spool, &attributes, condition).await.map_err(failed)?;
         if let PutOutcome::Stored(etag) = put {
-            stored.etag = etag.into();
-            (order.on_write)(key.clone(), written).await;
-            return Ok((StatusCode::CREATED, stored));
+            original.etag = etag.into();
+            (request.on_write)(key.clone(), kind).await;
+            return Ok((StatusCode::CREATED, original));
         }
-        if order.conditions.are_the_clients() {
-            return Err(Refusal::PreconditionFailed);
+        if request.conditions.are_requested() {
+            return Err(UploadError::PreconditionFailed);
         }
-        let there = self.originals.head(key).await.map_err(failed)?.ok_or(Refusal::Conflict)?;
-        let same = there.metadata.iter().any(|(name, value)| name == META_SHA256 && *value == stored.sha256);
-        if !same {
-            return Err(Refusal::Conflict);
+        let existing = self.originals.head(key).await.map_err(failed)?.ok_or(UploadError::Conflict)?;
+        let is_same = existing.metadata.iter().any(|(name, value)| name == META_SHA256 && *value == original.sha256);
+        if !is_same {
+            return Err(UploadError::Conflict);
         }
-        stored.etag = there.etag.into();
-        Ok((StatusCode::OK, stored))
+        original.etag = existing.etag.into();
+        Ok((StatusCode::OK, original))
     }
 
-    fn attributes(&self, stored: &Stored) -> Attributes {
-        let mut metadata = vec![(META_SHA256.to_owned(), stored.sha256.clone())];
-        let field = |(name, value): (&String, &String)| (format!("{META_FIELD}{name}"), form::encoded(value));
-        metadata.extend(stored.fields.iter().map(field));
-        Attributes { content_type: stored.content_type.clone(), cache_control: self.cache_control.clone(), metadata }
+    fn attributes(&self, original: &StoredOriginal) -> Attributes {
+        let mut metadata = vec![(META_SHA256.to_owned(), original.sha256.clone())];
+        let field = |(name, value): (&String, &String)| (format!("{META_FIELD}{name}"), percent::encode(value));
+        metadata.extend(original.fields.iter().map(field));
+        Attributes { content_type: original.content_type.clone(), cache_control: self.cache_control.clone(), metadata }
     }
 
-    /// The event's id. Where a key is never written twice, the same bytes under it are the same event for ever: a client that
-    /// heard no answer may send them again, and the API still has one event.
-    fn id(&self, order: &Order, stored: &Stored) -> String {
-        let is_written_once = match order.target {
-            Target::Template => self.template.is_by_content(),
+    /// Returns the id of the event. If a key is never written twice, the same bytes under it always have the same id, so a
+    /// client that got no response can repeat its upload without a second event.
+    fn event_id(&self, request: &UploadRequest, original: &StoredOriginal) -> String {
+        let is_written_once = match request.target {
+            Target::Generated => self.template.is_content_addressed(),
             Target::Key(_) => self.overwrite == Overwrite::Never,
         };
         if is_written_once {
-            let hash = digest(&SHA256, format!("{}\n{}", stored.key, stored.sha256).as_bytes());
+            let hash = digest(&SHA256, format!("{}\n{}", original.key, original.sha256).as_bytes());
             return format!("msg_{}", hex::encode(&hash.as_ref()[..16]));
         }
-        format!("msg_{}", order.stamp.id.simple())
+        format!("msg_{}", request.id.uuid.simple())
     }
 
-    /// Puts the notification where nothing loses it, and sends it; `true` if the API has it already.
-    async fn tell(&self, id: &str, stored: &Stored) -> Result<bool, Refusal> {
+    /// Enqueues and sends the notification. Returns `true` if the API has accepted it.
+    async fn notify(&self, id: &str, original: &StoredOriginal) -> Result<bool, UploadError> {
         let Some(notifier) = &self.notifier else { return Ok(false) };
-        let body = serde_json::to_string(&stored.event()).map_err(|_| Refusal::Internal)?;
-        let letter = notifier.accept(id, body).await.map_err(|error| Refusal::of_store(&error))?;
-        Ok(notifier.deliver(letter).await)
+        let body = serde_json::to_string(&original.event())?;
+        let entry = notifier.enqueue(id, body).await.map_err(|error| UploadError::from_store(&error))?;
+        Ok(notifier.deliver(entry).await)
     }
 }
 
-fn answer(status: StatusCode, answer: &Answer) -> Result<Response<Full<Bytes>>, Refusal> {
-    let body = serde_json::to_vec(answer).map_err(|_| Refusal::Internal)?;
-    let mut response = with_status(status, body.into());
+fn receipt(status: StatusCode, receipt: &UploadReceipt) -> Result<UploadResponse, UploadError> {
+    let mut response = response::json(status, receipt)?;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(LOCATION, HeaderValue::try_from(&answer.stored.url).map_err(|_| Refusal::Internal)?);
-    if let Ok(etag) = HeaderValue::try_from(&answer.stored.etag) {
+    headers.insert(LOCATION, HeaderValue::try_from(&receipt.stored.url).map_err(|_| UploadError::Internal)?);
+    if let Ok(etag) = HeaderValue::try_from(&receipt.stored.etag) {
         headers.insert(ETAG, etag);
     }
     Ok(response)

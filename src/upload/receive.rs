@@ -1,4 +1,4 @@
-//! A body into a spool: bounded, timed and hashed.
+//! Receives a body into a spool file, with limits on size and time, and computes its digests.
 
 use std::time::Duration;
 
@@ -7,95 +7,99 @@ use futures_util::StreamExt;
 use md5::{Digest, Md5};
 use ring::digest;
 
-use super::Source;
-use super::error::Refusal;
+use super::body::UploadBody;
+use super::digests::ComputedDigests;
+use super::error::UploadError;
 use crate::origin::{Spool, Store};
 use crate::support::priority;
 
 #[derive(Debug)]
 pub(super) struct Receiver {
     pub(super) originals: Store,
-    /// Between two chunks.
+    /// Longest time between two chunks.
     pub(super) read_timeout: Duration,
-    /// The whole body.
-    pub(super) time: Duration,
+    /// Longest time for the whole body.
+    pub(super) timeout: Duration,
 }
 
-/// A whole body.
+/// A complete body.
 #[derive(Debug)]
-pub(super) struct Received {
+pub(super) struct ReceivedUpload {
     pub(super) spool: Spool,
-    pub(super) hashes: Hashes,
+    pub(super) digests: ComputedDigests,
 }
 
-#[derive(Debug)]
-pub(super) struct Hashes {
-    pub(super) sha256: Vec<u8>,
-    pub(super) md5: Vec<u8>,
-}
-
-/// A body in the making.
-struct Intake {
+/// Writes to the spool file and computes digests.
+struct SpoolWriter {
     spool: Spool,
     sha256: digest::Context,
     md5: Md5,
 }
 
-/// Chunks are written and hashed in pieces of about this many bytes: what an upload has in memory.
+/// Size of the pieces that are written and hashed. It bounds the memory of an upload.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// A key has at most 1024 bytes; this is room for it in JSON, and all else.
-const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Longest JSON body. It has room for a key of 1024 bytes, escaped.
+const JSON_BYTES_MAX: usize = 16 * 1024;
 
 impl Receiver {
-    pub(super) async fn receive(&self, body: Source, bytes_max: u64) -> Result<Received, Refusal> {
-        tokio::time::timeout(self.time, self.receive_all(body, bytes_max)).await.map_err(|_| Refusal::Slow)?
+    pub(super) async fn receive(&self, body: UploadBody, bytes_max: u64) -> Result<ReceivedUpload, UploadError> {
+        let received = tokio::time::timeout(self.timeout, self.receive_untimed(body, bytes_max)).await;
+        received.map_err(|_| UploadError::Timeout)?
     }
 
-    /// A short body, in memory.
-    pub(super) async fn receive_text(&self, mut body: Source) -> Result<Vec<u8>, Refusal> {
-        let mut text = Vec::new();
-        while let Some(chunk) = tokio::time::timeout(self.read_timeout, body.next()).await.map_err(|_| Refusal::Slow)? {
-            text.extend_from_slice(&chunk?);
-            if text.len() > TEXT_BYTES_MAX {
-                return Err(Refusal::TooLarge { bytes_max: TEXT_BYTES_MAX as u64 });
+    /// Receives a JSON body, which is kept in memory.
+    pub(super) async fn receive_json(&self, mut body: UploadBody) -> Result<Vec<u8>, UploadError> {
+        let mut json = Vec::new();
+        while let Some(chunk) = self.next_chunk(&mut body).await? {
+            json.extend_from_slice(&chunk);
+            if json.len() > JSON_BYTES_MAX {
+                return Err(UploadError::TooLarge { bytes_max: JSON_BYTES_MAX as u64 });
             }
         }
-        Ok(text)
+        Ok(json)
     }
 
-    async fn receive_all(&self, mut body: Source, bytes_max: u64) -> Result<Received, Refusal> {
-        let spool = self.originals.spool().await.map_err(|error| Refusal::of_store(&error))?;
-        let mut intake = Intake { spool, sha256: digest::Context::new(&digest::SHA256), md5: Md5::new() };
+    async fn receive_untimed(&self, mut body: UploadBody, bytes_max: u64) -> Result<ReceivedUpload, UploadError> {
+        let spool = self.originals.spool().await.map_err(|error| UploadError::from_store(&error))?;
+        let mut writer = SpoolWriter { spool, sha256: digest::Context::new(&digest::SHA256), md5: Md5::new() };
         let mut piece = BytesMut::new();
         let mut bytes = 0_u64;
-        while let Some(chunk) = tokio::time::timeout(self.read_timeout, body.next()).await.map_err(|_| Refusal::Slow)? {
-            let chunk = chunk?;
+        while let Some(chunk) = self.next_chunk(&mut body).await? {
             bytes += chunk.len() as u64;
             if bytes > bytes_max {
-                return Err(Refusal::TooLarge { bytes_max });
+                return Err(UploadError::TooLarge { bytes_max });
             }
             piece.extend_from_slice(&chunk);
             if piece.len() >= PIECE_BYTES {
-                intake = intake.take(piece.split().freeze()).await?;
+                writer = writer.write(piece.split().freeze()).await?;
             }
         }
         if bytes == 0 {
-            return Err(Refusal::BadRequest("the upload has no bytes".into()));
+            return Err(UploadError::BadRequest("the upload is empty".into()));
         }
-        let Intake { spool, sha256, md5 } = intake.take(piece.freeze()).await?;
-        let hashes = Hashes { sha256: sha256.finish().as_ref().to_vec(), md5: md5.finalize().to_vec() };
-        Ok(Received { spool, hashes })
+        writer.write(piece.freeze()).await?.finish()
+    }
+
+    async fn next_chunk(&self, body: &mut UploadBody) -> Result<Option<Bytes>, UploadError> {
+        let chunk = tokio::time::timeout(self.read_timeout, body.next()).await;
+        chunk.map_err(|_| UploadError::Timeout)?.transpose()
     }
 }
 
-impl Intake {
-    async fn take(mut self, piece: Bytes) -> Result<Self, Refusal> {
+impl SpoolWriter {
+    async fn write(mut self, piece: Bytes) -> Result<Self, UploadError> {
         let work = priority::blocking(move || {
             self.sha256.update(&piece);
             self.md5.update(&piece);
             self.spool.write(&piece).map(|()| self)
         });
-        work.await.map_err(|_| Refusal::Internal)?.map_err(|error| Refusal::of_store(&error))
+        work.await.map_err(|_| UploadError::Internal)?.map_err(|error| UploadError::from_store(&error))
+    }
+
+    fn finish(self) -> Result<ReceivedUpload, UploadError> {
+        let sha256 = self.sha256.finish().as_ref().try_into().map_err(|_| UploadError::Internal)?;
+        let digests = ComputedDigests { sha256, md5: self.md5.finalize().into() };
+        Ok(ReceivedUpload { spool: self.spool, digests })
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of an original that was stored: to the API, and to the client.
+//! Description of a stored original, sent to the API and to the client.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What the API hears and the client is answered.
+/// A stored original.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Stored {
+pub(super) struct StoredOriginal {
     pub(super) key: String,
     pub(super) url: String,
     pub(super) content_type: String,
@@ -18,41 +18,43 @@ pub(super) struct Stored {
     pub(super) sha256: String,
     pub(super) etag: String,
     pub(super) time: String,
-    /// Of the form's other fields, those that config names.
+    /// Form fields that `upload.fields` names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) fields: BTreeMap<String, String>,
 }
 
+/// Body of the notification that the API receives.
 #[derive(Serialize)]
-pub(super) struct Event<'a> {
+pub(super) struct StoredEvent<'a> {
     r#type: &'static str,
     timestamp: &'a str,
-    data: &'a Stored,
+    data: &'a StoredOriginal,
 }
 
+/// Body of the response that the client receives.
 #[derive(Serialize)]
-pub(super) struct Answer<'a> {
+pub(super) struct UploadReceipt<'a> {
     pub(super) id: &'a str,
     #[serde(flatten)]
-    pub(super) stored: &'a Stored,
+    pub(super) stored: &'a StoredOriginal,
     pub(super) notified: bool,
 }
 
-/// What sets one upload apart from all others. One that is repeated by its ticket has the same again.
+/// Identifies one upload. A repeated completion of a presigned upload has the same id and time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stamp {
-    pub(super) id: Uuid,
+pub(super) struct UploadId {
+    pub(super) uuid: Uuid,
     pub(super) time: SystemTime,
 }
 
-impl Stored {
-    pub(super) fn event(&self) -> Event<'_> {
-        Event { r#type: "original.stored", timestamp: &self.time, data: self }
+impl StoredOriginal {
+    pub(super) fn event(&self) -> StoredEvent<'_> {
+        StoredEvent { r#type: "original.stored", timestamp: &self.time, data: self }
     }
 }
 
-impl Stamp {
-    pub(super) fn now() -> Self {
-        Self { id: Uuid::new_v4(), time: SystemTime::now() }
+impl UploadId {
+    pub(super) fn new() -> Self {
+        Self { uuid: Uuid::new_v4(), time: SystemTime::now() }
     }
 }

@@ -1,25 +1,25 @@
-//! Keys that nobody chose.
+//! Generates keys for uploads without a chosen key.
 
 use uuid::Uuid;
 
 /// A template such as `{yyyy}/{mm}/{uuid}.{ext}`.
 #[derive(Debug, Clone)]
-pub(super) struct Template(String);
+pub(super) struct KeyTemplate(String);
 
-/// Why a template cannot make keys.
+/// Reasons why `upload.key` cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    #[error("upload.key: write no braces but {{yyyy}}, {{mm}}, {{dd}}, {{uuid}}, {{sha256}} and {{ext}}")]
+    #[error("upload.key: the only placeholders are {{yyyy}}, {{mm}}, {{dd}}, {{uuid}}, {{sha256}} and {{ext}}")]
     Unknown,
-    #[error("upload.key: needs {{uuid}} or {{sha256}}, or two uploads would have one key")]
+    #[error("upload.key: must contain {{uuid}} or {{sha256}}, so that two uploads get different keys")]
     Ambiguous,
 }
 
-const NAMES: [&str; 6] = ["{yyyy}", "{mm}", "{dd}", "{uuid}", "{sha256}", "{ext}"];
+const PLACEHOLDERS: [&str; 6] = ["{yyyy}", "{mm}", "{dd}", "{uuid}", "{sha256}", "{ext}"];
 
-impl Template {
+impl KeyTemplate {
     pub(super) fn new(text: &str) -> Result<Self, TemplateError> {
-        let rest = NAMES.iter().fold(text.to_owned(), |rest, name| rest.replace(name, ""));
+        let rest = PLACEHOLDERS.iter().fold(text.to_owned(), |rest, name| rest.replace(name, ""));
         if rest.contains(['{', '}']) {
             return Err(TemplateError::Unknown);
         }
@@ -29,17 +29,17 @@ impl Template {
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether the same bytes always have the same key.
-    pub(super) fn is_by_content(&self) -> bool {
+    /// True if equal bytes always get the same key.
+    pub(super) fn is_content_addressed(&self) -> bool {
         self.0.contains("{sha256}") && !["{yyyy}", "{mm}", "{dd}", "{uuid}"].iter().any(|name| self.0.contains(name))
     }
 
-    /// `time` as in RFC 3339, in UTC.
-    pub(super) fn make(&self, time: &str, id: Uuid, sha256: &str, extension: &str) -> String {
-        let uuid = id.to_string();
+    /// Generates a key. `time` is in the format of RFC 3339, in UTC.
+    pub(super) fn generate(&self, time: &str, uuid: Uuid, sha256: &str, extension: &str) -> String {
+        let uuid = uuid.to_string();
         let part = |from: usize, to: usize| time.get(from..to).unwrap_or_default();
         let values = [part(0, 4), part(5, 7), part(8, 10), &uuid, sha256, extension];
-        NAMES.iter().zip(values).fold(self.0.clone(), |key, (name, value)| key.replace(name, value))
+        PLACEHOLDERS.iter().zip(values).fold(self.0.clone(), |key, (name, value)| key.replace(name, value))
     }
 }
 
@@ -48,15 +48,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates_make_keys_of_time_content_and_chance() {
-        let made =
-            |text: &str| Template::new(text).unwrap().make("2026-11-24T23:00:00.000Z", Uuid::new_v4(), "abc", "png");
-        assert_eq!(made("{sha256}.{ext}"), "abc.png");
-        assert!(made("{yyyy}/{mm}/{dd}/{uuid}.{ext}").starts_with("2026/11/24/"));
-        assert_ne!(made("{uuid}"), made("{uuid}"));
-        assert!(Template::new("{sha256}").unwrap().is_by_content());
-        assert!(!Template::new("{yyyy}/{sha256}").unwrap().is_by_content());
-        assert_eq!(Template::new("{name}-{uuid}").unwrap_err(), TemplateError::Unknown);
-        assert_eq!(Template::new("{yyyy}.{ext}").unwrap_err(), TemplateError::Ambiguous);
+    fn placeholders_are_replaced_and_invalid_templates_are_rejected() {
+        let generate = |text: &str| {
+            let template = KeyTemplate::new(text).unwrap();
+            template.generate("2026-11-24T23:00:00.000Z", Uuid::new_v4(), "abc", "png")
+        };
+        assert_eq!(generate("{sha256}.{ext}"), "abc.png");
+        assert!(generate("{yyyy}/{mm}/{dd}/{uuid}.{ext}").starts_with("2026/11/24/"));
+        assert_ne!(generate("{uuid}"), generate("{uuid}"));
+        assert!(KeyTemplate::new("{sha256}").unwrap().is_content_addressed());
+        assert!(!KeyTemplate::new("{yyyy}/{sha256}").unwrap().is_content_addressed());
+        assert_eq!(KeyTemplate::new("{name}-{uuid}").unwrap_err(), TemplateError::Unknown);
+        assert_eq!(KeyTemplate::new("{yyyy}.{ext}").unwrap_err(), TemplateError::Ambiguous);
     }
 }

@@ -1,4 +1,4 @@
-//! Who may upload, and what.
+//! Bearer tokens: who may upload, and under which keys.
 
 use std::net::IpAddr;
 
@@ -7,22 +7,28 @@ use http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
-use super::conditions::unhex_sha256;
-use super::error::Refusal;
+use super::error::UploadError;
 use crate::config;
+use crate::support::hex;
 use crate::support::rate_limiter::{RateLimiter, client_network};
 
-/// The tokens of the configuration, as hashes.
+/// The tokens in the configuration.
 pub(super) struct Tokens {
-    known: Vec<(Vec<u8>, Caller)>,
-    forged: RateLimiter,
+    tokens: Vec<HashedToken>,
+    /// Limits requests with invalid tokens, for each client.
+    invalid: RateLimiter,
 }
 
-/// Whoever showed a right token.
+struct HashedToken {
+    sha256: [u8; 32],
+    caller: Caller,
+}
+
+/// The holder of a valid token.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) name: String,
-    /// What its keys begin with.
+    /// Prefix of the keys that the caller may write.
     pub(super) prefix: String,
     pub(super) bytes_max: u64,
 }
@@ -30,41 +36,42 @@ pub(super) struct Caller {
 impl Tokens {
     pub(super) fn new(upload: &config::Upload) -> Self {
         let bytes_max = upload.bytes.as_u64();
-        let mut known: Vec<_> = upload
-            .tokens
-            .iter()
-            .map(|token| {
-                let bytes_max = token.bytes.map_or(bytes_max, |bytes| bytes.as_u64().min(bytes_max));
-                let caller = Caller { name: token.name.clone(), prefix: token.prefix.clone(), bytes_max };
-                (unhex_sha256(&token.sha256).unwrap_or_default(), caller)
-            })
-            .collect();
+        let hashed = |token: &config::UploadToken| {
+            let bytes_max = token.bytes.map_or(bytes_max, |bytes| bytes.as_u64().min(bytes_max));
+            let caller = Caller { name: token.name.clone(), prefix: token.prefix.clone(), bytes_max };
+            Some(HashedToken { sha256: hex::decode(&token.sha256)?, caller })
+        };
+        let mut tokens: Vec<_> = upload.tokens.iter().filter_map(hashed).collect();
         if !upload.token.is_empty() {
             let caller = Caller { name: "environment".into(), prefix: String::new(), bytes_max };
-            known.push((digest(&SHA256, upload.token.reveal().as_bytes()).as_ref().to_vec(), caller));
+            let hash = digest(&SHA256, upload.token.reveal().as_bytes());
+            tokens.extend(hash.as_ref().try_into().map(|sha256| HashedToken { sha256, caller }));
         }
-        Self { known, forged: RateLimiter::new(upload.forged_per_minute) }
+        Self { tokens, invalid: RateLimiter::new(upload.forged_per_minute) }
     }
 
+    /// Returns the holder of the token in the `Authorization` header.
+    ///
     /// # Errors
-    /// 401, or 429 when `client` had too many of these. A right token is never refused for wrong ones.
-    pub(super) fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
-        let found = shown.and_then(|token| self.find(token));
-        found.ok_or_else(|| self.forged(client, Refusal::Unauthorized))
+    /// 401 if the token is missing or unknown, or 429 after too many of these responses to `client`. A valid token is always
+    /// accepted.
+    pub(super) fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<Caller, UploadError> {
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
+        let caller = token.and_then(|token| self.find(token));
+        caller.ok_or_else(|| self.count_invalid(client, UploadError::Unauthorized))
     }
 
-    /// Counts something forged: `refusal`, or 429 when `client` had too many.
-    pub(super) fn forged(&self, client: IpAddr, refusal: Refusal) -> Refusal {
-        if self.forged.check(&client_network(client)).is_err() { Refusal::TooManyForged } else { refusal }
+    /// Counts an invalid token or grant of `client`. Returns `error`, or a 429 if there were too many.
+    pub(super) fn count_invalid(&self, client: IpAddr, error: UploadError) -> UploadError {
+        if self.invalid.check(&client_network(client)).is_err() { UploadError::TooManyInvalidTokens } else { error }
     }
 
-    /// Compares with all of them, each in constant time.
+    /// Compares the token with all known ones, each in constant time.
     fn find(&self, token: &str) -> Option<Caller> {
         let hash = digest(&SHA256, token.as_bytes());
         let mut found = None;
-        for (known, caller) in &self.known {
-            if bool::from(known.as_slice().ct_eq(hash.as_ref())) {
+        for HashedToken { sha256, caller } in &self.tokens {
+            if bool::from(sha256.ct_eq(hash.as_ref())) {
                 found = Some(caller);
             }
         }
@@ -78,7 +85,7 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// The token of `Bearer token` (RFC 6750 section 2.1); the scheme in any case.
+/// Parses `Bearer token` (RFC 6750 section 2.1). The scheme is case-insensitive.
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
