@@ -1,7 +1,6 @@
-//! The command line: which command, with which settings.
+//! The command line: parses the arguments and runs one command.
 //!
-//! To add a command: a file below `cli/` with its arguments and a `run`, and a line in [`Command`]. Each command is made of
-//! the library's parts; what it does is said there.
+//! A new command is a file below `cli/` with its `Arguments` and a `run` function, and a variant of [`Command`].
 
 use std::process::ExitCode;
 
@@ -22,9 +21,9 @@ mod warm;
 
 use args::settings::{Flags, Settings};
 
-/// A caching image proxy in front of a bucket: any size by URL, each made once.
+/// A caching image proxy in front of an object store: request any size by URL.
 ///
-/// Ask for photos/cat_300x200.jpg, and photos/cat.jpg is made to fit 300x200, stored, and remembered.
+/// A request for photos/cat_300x200.jpg resizes photos/cat.jpg to fit 300x200, stores the result and caches it.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -36,25 +35,25 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  resized                                    serve ./samples on http://127.0.0.1:8080, or what config.toml says
-  resized serve --config /etc/resized.toml   the same with other settings
-  resized sign --expires-in 1h /cat_9x9.jpg  a URL that is good for an hour
-  resized check --race                       does the bucket do what is needed? what is to be fixed?
-  resized config                             every setting as it is, and where it was set
-  resized explain /photos/cat_300x200.jpg    what this path means, and whether it is there
-  resized resize --size 300x200 *.jpg small  the same pictures from local files into the folder small
-  resized purge photos/cat.jpg               delete what was made of an original that was replaced
-  resized warm --size 300x --listing          make that size of every original before anybody asks
-  resized outbox redeliver --all             send once more what the API never took
+  resized                                    serve ./samples on http://127.0.0.1:8080, or as config.toml says
+  resized serve --config /etc/resized.toml   serve with the settings of another file
+  resized sign --expires-in 1h /cat_9x9.jpg  sign a URL that is valid for an hour
+  resized check --race                       test the settings and the stores, and suggest fixes
+  resized config                             print all settings and their sources
+  resized explain /photos/cat_300x200.jpg    explain a path and look up its original and variant
+  resized resize --size 300x200 *.jpg small  resize local files into the folder small
+  resized purge photos/cat.jpg               delete the variants of a replaced original
+  resized warm --size 300x --listing          make one size of every original in advance
+  resized outbox redeliver --all             send all undelivered notifications again
 
-Every setting can also come from the environment, which wins over the file: RESIZED_CACHE__MEMORY=1GiB sets memory in
-[cache]. Flags win over both.
+Every setting can also be set by an environment variable, which overrides the file: RESIZED_CACHE__MEMORY=1GiB sets memory
+in [cache]. Flags override both.
 
-Exit status: 0 all is well; 1 something is wrong, and it was said what; 2 the command line is not understood.";
+Exit status: 0 success; 1 failure, with a message; 2 invalid command line.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve pictures until SIGTERM; what happens without a command
+    /// Serve pictures until SIGTERM (the default command)
     Serve,
     Check(check::Arguments),
     Health(health::Arguments),
@@ -70,10 +69,10 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what was asked for.
+    /// Runs the command.
     ///
     /// # Errors
-    /// What is wrong, for whoever typed it.
+    /// The command failed. The message is for the user.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "avif-originals")]
         resized::resize::decoder::decode_by(resized::resize::decoder::this_program());
@@ -89,7 +88,7 @@ impl Cli {
             Command::Warm(arguments) => warm::run(arguments, settings()?),
             Command::Outbox(arguments) => outbox::run(arguments, &settings()?),
             Command::Sign(arguments) => sign::run(&arguments, &settings()?),
-            // These need no settings, and are asked for where there may be none.
+            // These work without valid settings, for example while packaging.
             Command::Completions(arguments) => completions::complete(&arguments),
             Command::Man(arguments) => completions::man(&arguments),
         }

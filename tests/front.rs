@@ -1,4 +1,4 @@
-//! What fuzzing has found and kept of requests, forms, events, paths and settings holds still.
+//! Replays the fuzzing corpora of requests, forms, events, paths and settings.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
 
@@ -8,47 +8,46 @@ use std::path::Path;
 #[path = "../fuzz/front.rs"]
 mod front;
 
-/// Runs `check` on the corpus of `target`, and on what becomes of it cut short at every place and with each bit of its beginning
-/// turned.
+/// Runs `check` on the corpus of `target`, on every truncation of its inputs, and with single bits flipped.
 fn replay(target: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut files = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         check(&bytes);
-        let places = bytes.len().min(200);
-        (0..places).for_each(|end| check(&bytes[..end]));
-        for place in 0..places {
-            let mut turned = bytes.clone();
-            turned[place] ^= 1 << (place % 8);
-            check(&turned);
+        let positions = bytes.len().min(200);
+        (0..positions).for_each(|end| check(&bytes[..end]));
+        for position in 0..positions {
+            let mut flipped = bytes.clone();
+            flipped[position] ^= 1 << (position % 8);
+            check(&flipped);
         }
         files += 1;
     }
-    assert!(files > 0, "{target} has no corpus");
+    assert!(files > 0, "the corpus of {target} is empty");
 }
 
 #[test]
-fn any_path_is_an_error_or_stays_inside() {
+fn any_path_is_an_error_or_stays_within_the_store() {
     replay("path", front::path);
 }
 
 #[test]
-fn any_config_is_an_error_or_settings() {
+fn any_config_is_an_error_or_valid() {
     replay("config", front::config);
 }
 
 #[test]
-fn any_bytes_of_a_client_end_in_http_or_in_nothing() {
+fn any_input_on_a_connection_yields_http_responses_or_none() {
     replay("connection", front::connection);
 }
 
 #[test]
-fn any_form_is_stored_or_refused() {
+fn any_form_is_stored_or_rejected() {
     replay("form", front::form);
 }
 
 #[test]
-fn any_notification_is_followed_or_refused() {
+fn any_event_is_applied_or_rejected() {
     replay("event", front::event);
 }

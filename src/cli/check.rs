@@ -1,4 +1,4 @@
-//! `resized check`: tries what serving needs, and says in plain words what to fix.
+//! `resized check`: tests the settings and the stores, and suggests fixes.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use tokio::runtime::Runtime;
 
 use super::Settings;
 
-/// Try the settings and the stores, and say what to fix.
+/// Test the settings and the stores, and suggest fixes
 ///
-/// Reads what serving would read: every setting is understood, both stores answer, a missing object is told from a forbidden
-/// one, objects can be listed, and in the variants' store one is written twice and deleted, below resized-probe/. If an API
-/// is to hear of uploads, a HEAD asks whether it answers at all; a collector of traces is sent a batch of none. The process that
-/// decodes AVIF originals is started once.
+/// Tests everything that serving needs: all settings are valid, both stores respond, a missing object can be distinguished from
+/// a forbidden one, and objects can be listed. In the variants store an object below resized-probe/ is written twice and
+/// deleted. If notifications are configured, a HEAD request tests whether the API responds. If traces are configured, the
+/// collector is sent an empty batch. The process that decodes AVIF originals is started once.
 ///
-/// Exit status 1 if anything must be fixed before pictures can be served. A warning is no error: it is served, but less well.
+/// Exit status 1 if pictures cannot be served. A warning does not change the exit status.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Also let 50 writers write one object at the same time, three times: one alone may succeed
+    /// Also write one object by 50 concurrent requests, three times: only one of them may succeed
     #[arg(long)]
     race: bool,
 }
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let runtime = Runtime::new()?;
     runtime.block_on(async {
         let proxy = Proxy::open(config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
-        report.line(Verdict::Well, "settings", &file);
+        report.line(Verdict::Passed, "settings", &file);
         for (role, store, findings) in [
             ("originals", &config.originals.store, proxy.probe_originals().await),
             ("variants", &config.variants.store, proxy.probe_variants().await),
@@ -64,36 +64,36 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     if config.formats.avif_originals {
         report.decoder(resized::resize::decoder::check());
     }
-    Ok(report.end())
+    Ok(report.exit_code())
 }
 
-/// What is said of one thing that was tried.
+/// The result of one test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    Well,
+    Passed,
     Warning,
-    Broken,
+    Failed,
 }
 
 #[derive(Debug, Default)]
 struct Report {
     warnings: usize,
-    broken: usize,
+    failures: usize,
 }
 
 impl Report {
-    fn line(&mut self, verdict: Verdict, what: &str, text: &str) {
+    fn line(&mut self, verdict: Verdict, subject: &str, text: &str) {
         let word = match verdict {
-            Verdict::Well => "ok",
+            Verdict::Passed => "ok",
             Verdict::Warning => "warn",
-            Verdict::Broken => "BROKEN",
+            Verdict::Failed => "FAILED",
         };
-        println!("{what:<10} {word:<7} {text}");
+        println!("{subject:<10} {word:<7} {text}");
         self.warnings += usize::from(verdict == Verdict::Warning);
-        self.broken += usize::from(verdict == Verdict::Broken);
+        self.failures += usize::from(verdict == Verdict::Failed);
     }
 
-    fn more(text: &str) {
+    fn detail(text: &str) {
         println!("{:<18} {text}", "");
     }
 
@@ -101,33 +101,36 @@ impl Report {
         let findings = match findings {
             Ok(findings) => findings,
             Err(error) => {
-                self.line(Verdict::Broken, role, address);
-                Self::more(&chain(error));
-                return Self::more(&format!("fix: {}", what_to_fix(error)));
+                self.line(Verdict::Failed, role, address);
+                Self::detail(&chain(error));
+                return Self::detail(&format!("fix: {}", suggested_fix(error)));
             }
         };
         let advice = findings.advice();
         let verdict = match advice.iter().map(|advice| advice.severity).max() {
-            None => Verdict::Well,
+            None => Verdict::Passed,
             Some(Severity::Degraded) => Verdict::Warning,
-            Some(Severity::Broken) => Verdict::Broken,
+            Some(Severity::Broken) => Verdict::Failed,
         };
         self.line(verdict, role, address);
-        Self::more(&findings.to_string());
-        advice.iter().for_each(|advice| Self::more(&format!("fix: {}", advice.text)));
+        Self::detail(&findings.to_string());
+        advice.iter().for_each(|advice| Self::detail(&format!("fix: {}", advice.text)));
     }
 
     async fn races(&mut self, proxy: &Proxy) {
         for _ in 0..RACES {
             let (verdict, text) = match proxy.race(WRITERS).await {
-                Ok(1) => (Verdict::Well, format!("{WRITERS} writers at once, 1 stored: each variant is written once")),
+                Ok(1) => (
+                    Verdict::Passed,
+                    format!("{WRITERS} concurrent writers, 1 succeeded: each variant is written once"),
+                ),
                 Ok(stored) => (
                     Verdict::Warning,
                     format!(
-                        "{WRITERS} writers at once, {stored} were told that they stored: several nodes may write one variant"
+                        "{WRITERS} concurrent writers, {stored} succeeded: several nodes may write the same variant"
                     ),
                 ),
-                Err(error) => (Verdict::Broken, chain(&error)),
+                Err(error) => (Verdict::Failed, chain(&error)),
             };
             self.line(verdict, "race", &text);
         }
@@ -137,19 +140,17 @@ impl Report {
         match reached {
             Ok(status @ (404 | 500..)) => {
                 self.line(Verdict::Warning, "notify", url);
-                Self::more(&format!("it answers {status} to a HEAD"));
-                Self::more(
-                    "fix: see that the path of notify.url is where the API takes a POST, and that the API is well",
-                );
+                Self::detail(&format!("it responds {status} to HEAD"));
+                Self::detail("fix: check the path of notify.url and the state of the API");
             }
             Ok(status) => {
-                self.line(Verdict::Well, "notify", url);
-                Self::more(&format!("it answers ({status} to a HEAD); whether it believes the signature is not tried"));
+                self.line(Verdict::Passed, "notify", url);
+                Self::detail(&format!("it responds ({status} to HEAD); the signature is not tested"));
             }
             Err(reason) => {
                 self.line(Verdict::Warning, "notify", url);
-                Self::more(&format!("it does not answer: {reason}"));
-                Self::more("fix: start the API, or correct notify.url; until then notifications wait in the outbox");
+                Self::detail(&format!("it does not respond: {reason}"));
+                Self::detail("fix: start the API or correct notify.url; until then notifications wait in the outbox");
             }
         }
     }
@@ -157,15 +158,13 @@ impl Report {
     fn collector(&mut self, url: &str, reached: Result<u16, String>) {
         match reached {
             Ok(status) => {
-                self.line(Verdict::Well, "traces", url);
-                Self::more(&format!("it takes them ({status} to a batch of none)"));
+                self.line(Verdict::Passed, "traces", url);
+                Self::detail(&format!("it accepts spans ({status} to an empty batch)"));
             }
             Err(reason) => {
                 self.line(Verdict::Warning, "traces", url);
-                Self::more(&format!("it takes none: {reason}"));
-                Self::more(
-                    "fix: start the collector, or correct traces.endpoint; until then spans are lost, and nothing else",
-                );
+                Self::detail(&format!("it does not accept spans: {reason}"));
+                Self::detail("fix: start the collector or correct traces.endpoint; until then spans are lost");
             }
         }
     }
@@ -173,25 +172,23 @@ impl Report {
     #[cfg(feature = "avif-originals")]
     fn decoder(&mut self, checked: Result<(), String>) {
         match checked {
-            Ok(()) => {
-                self.line(Verdict::Well, "avif", "originals are decoded in a process of their own, which is confined")
-            }
+            Ok(()) => self.line(Verdict::Passed, "avif", "originals are decoded in a sandboxed process"),
             Err(reason) => {
                 self.line(Verdict::Warning, "avif", "originals cannot be decoded");
-                Self::more(&reason);
-                Self::more(
-                    "fix: let the program start itself and use seccomp(2), or set formats.avif_originals = false",
+                Self::detail(&reason);
+                Self::detail(
+                    "fix: allow the program to start itself and to use seccomp(2), or set formats.avif_originals = false",
                 );
             }
         }
     }
 
-    fn end(self) -> ExitCode {
-        match (self.broken, self.warnings) {
-            (0, 0) => println!("\nAll is well."),
-            (0, warnings) => println!("\nIt can be served; {warnings} could be better."),
-            (broken, _) => {
-                println!("\n{broken} must be fixed.");
+    fn exit_code(self) -> ExitCode {
+        match (self.failures, self.warnings) {
+            (0, 0) => println!("\nAll checks passed."),
+            (0, warnings) => println!("\nReady to serve, with {warnings} warnings."),
+            (failures, _) => {
+                println!("\n{failures} checks failed.");
                 return ExitCode::FAILURE;
             }
         }
@@ -199,22 +196,22 @@ impl Report {
     }
 }
 
-/// What an operator can do about a store that did not let itself be probed.
-fn what_to_fix(error: &StoreError) -> &'static str {
+/// The fix for a store that cannot be probed.
+fn suggested_fix(error: &StoreError) -> &'static str {
     match error {
         StoreError::Forbidden { .. } => {
-            "the credentials are not believed or have no right to this: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or \
-             the machine's role), and copy the policy of docs/S3.md"
+            "the credentials are invalid or lack a permission: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or the role \
+             of the machine), and apply the policy of docs/S3.md"
         }
-        StoreError::ClockSkew { .. } => "set this machine's clock, by NTP",
+        StoreError::ClockSkew { .. } => "synchronize the clock of this machine with NTP",
         StoreError::Unavailable { .. } | StoreError::Timeout { .. } | StoreError::Busy => {
-            "see that s3.endpoint and s3.region are right and that this machine reaches it"
+            "check s3.endpoint and s3.region, and that this machine can reach the endpoint"
         }
         StoreError::Other { .. }
         | StoreError::TooLarge { .. }
         | StoreError::Truncated { .. }
         | StoreError::RangeNotSatisfiable { .. } => {
-            "see that the bucket exists, and that s3.region and s3.path_style fit"
+            "check that the bucket exists, and that s3.region and s3.path_style are correct"
         }
     }
 }

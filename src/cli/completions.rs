@@ -1,4 +1,4 @@
-//! `resized completions` and `resized man`: what shells and man(1) know of the command line, made from itself.
+//! `resized completions` and `resized man`: shell completions and man pages, generated from the command line definition.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use super::Cli;
 
-/// Print what a shell completes the command line by
+/// Print a shell completion script
 ///
 /// bash: resized completions bash > ~/.local/share/bash-completion/completions/resized
 /// zsh:  resized completions zsh > a folder of $fpath, as _resized
@@ -21,12 +21,12 @@ pub(super) struct Completions {
     shell: Shell,
 }
 
-/// Print the man page, or write those of all commands
+/// Print the man page, or write the pages of all commands
 ///
 /// To read it: resized man | man -l -
 #[derive(Debug, Args)]
 pub(super) struct Man {
-    /// A folder for resized.1, resized-serve.1 and so on, such as /usr/local/share/man/man1; made if it is missing
+    /// Folder for resized.1, resized-serve.1 and so on, such as /usr/local/share/man/man1; created if necessary
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
@@ -43,13 +43,13 @@ pub(super) fn man(arguments: &Man) -> anyhow::Result<ExitCode> {
         clap_mangen::Man::new(Cli::command()).render(&mut text)?;
         return print(&text);
     };
-    let context = || format!("the pages cannot be written into {}", folder.display());
+    let context = || format!("cannot write the man pages to {}", folder.display());
     std::fs::create_dir_all(folder).with_context(context)?;
     clap_mangen::generate_to(Cli::command(), folder).with_context(context)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A reader that has read enough is no error.
+/// Prints `text`. A closed pipe, for example of `head`, is not an error.
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     match std::io::stdout().write_all(text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),

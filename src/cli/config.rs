@@ -1,4 +1,4 @@
-//! `resized config`: the settings as they are, and where each was set.
+//! `resized config`: prints the settings and their sources.
 
 use std::process::ExitCode;
 
@@ -11,16 +11,16 @@ use super::Settings;
 
 mod reference;
 
-/// Print every setting as it is, and where it was set
+/// Print all settings and their sources
 ///
-/// The output is TOML and can be a config.toml; a comment behind each value says where it comes from: default, the file,
-/// the variable of the environment, or the command line. Secrets are masked, those of the environment are not to be in a file.
+/// The output is TOML and can be used as config.toml. The comment after each value names its source: default, the file, the
+/// environment variable, or the command line. Secrets are masked.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Only what is not the default
+    /// Print only settings that differ from the default
     #[arg(long)]
     changed: bool,
-    /// In their place the reference, as Markdown: what each setting does, its default, and what can set it
+    /// Print the reference of all settings as Markdown instead
     #[arg(long, conflicts_with = "changed")]
     reference: bool,
 }
@@ -44,7 +44,7 @@ pub(super) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the comments begin, where the values leave room.
+/// The column of the comments, after short values.
 const COLUMN: usize = 48;
 
 /// The keys of a section that `told` says something of, then the sections in it.
@@ -66,7 +66,7 @@ fn section(text: &mut String, name: &str, table: &Table, told: &impl Fn(&str) ->
     }
 }
 
-/// A key as TOML has it: bare where it can be.
+/// Formats a TOML key, quoted only if necessary.
 fn quoted(key: &str) -> String {
     let is_bare = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     if is_bare && !key.is_empty() { key.to_owned() } else { Value::from(key).to_string() }

@@ -1,9 +1,10 @@
-//! `resized explain`: what a path means, and what of it is there.
+//! `resized explain`: explains a path, and looks up its original and variant.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use resized::config::StoreAddress;
 use resized::observability::metrics::Metrics;
 use resized::origin::ObjectMeta;
 use resized::proxy::{ExplainedVariant, Explanation, Proxy, Seen};
@@ -11,17 +12,17 @@ use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
 use super::Settings;
-use super::args::sizes::path_of;
+use super::args::sizes::url_path;
 
-/// Say what a path means, and whether it is there
+/// Explain a path and look up its objects
 ///
-/// For each: the original and the size it names, the canonical path, the key of the variant in its store, whether both
-/// are stored, and what a request would get. Nothing is made and nothing written.
+/// Prints the original and the size that the path names, the canonical path, the key of the variant, whether both objects are
+/// stored, and the response to a request. Does not make or store anything.
 ///
-/// Exit status 1 if one of them would not be answered with a picture.
+/// Exit status 1 if the response to one of the paths would not be a picture.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Paths, or whole URLs of which path and query are taken, with their signature if they have one
+    /// Paths or URLs, with their signature if they have one
     #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
 }
@@ -31,31 +32,32 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     runtime.block_on(async {
         let tasks = Tasks::new(runtime.handle().clone());
         let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
-        let mut end = ExitCode::SUCCESS;
+        let mut exit_code = ExitCode::SUCCESS;
         for url in &arguments.urls {
-            let path = path_of(url);
+            let path = url_path(url);
             println!("{path}");
             let query = url.split('#').next().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
             let target = if query.is_empty() { path } else { format!("{path}?{query}") };
-            let answer = match proxy.explain(&target).await {
+            let response = match proxy.explain(&target).await {
                 Explanation::Refused(reason) => Err(format!("400: {reason}")),
                 Explanation::Original { key, object, hint, forbidden, refused } => {
-                    line("names", "an original as it is");
+                    line("meaning", "an unmodified original");
                     hint.iter().for_each(|hint| line("", hint));
-                    line("original", &place(&settings.config.originals.store.to_string(), key.as_str(), &object));
-                    forbidden.map_or_else(|| original_answer(&object, refused), |reason| Err(format!("403: {reason}")))
+                    line("original", &describe(&settings.config.originals.store, key.as_str(), &object));
+                    forbidden
+                        .map_or_else(|| original_response(&object, refused), |reason| Err(format!("403: {reason}")))
                 }
                 Explanation::Variant(variant) => explain_variant(&variant, settings),
             };
-            match answer {
-                Ok(answer) => line("answer", &answer),
-                Err(answer) => {
-                    line("answer", &answer);
-                    end = ExitCode::FAILURE;
+            match response {
+                Ok(response) => line("response", &response),
+                Err(response) => {
+                    line("response", &response);
+                    exit_code = ExitCode::FAILURE;
                 }
             }
         }
-        anyhow::Ok(end)
+        anyhow::Ok(exit_code)
     })
 }
 
@@ -63,59 +65,61 @@ fn explain_variant(explained: &ExplainedVariant, settings: &Settings) -> Result<
     let (variant, config) = (&explained.variant, &settings.config);
     let quality = variant.encoding.quality().map_or(String::new(), |quality| format!(" at quality {}", quality.get()));
     let format = variant.encoding.format().extension();
-    line("names", &format!("{} of {} as {format}{quality}", variant.geometry, variant.original));
+    line("meaning", &format!("{} of {} as {format}{quality}", variant.geometry, variant.original));
     if !explained.negotiable.is_empty() {
-        line("", &format!("or as {}, whichever Accept likes best", explained.negotiable.join(", ")));
+        line("", &format!("or as {}, depending on the Accept header", explained.negotiable.join(", ")));
     }
     line("canonical", &explained.canonical);
-    line("original", &place(&config.originals.store.to_string(), variant.original.as_str(), &explained.original));
+    line("original", &describe(&config.originals.store, variant.original.as_str(), &explained.original));
     if let Some((literal, seen)) = &explained.literal {
-        line("or else", &place(&config.originals.store.to_string(), literal.as_str(), seen));
+        line("fallback", &describe(&config.originals.store, literal.as_str(), seen));
     }
-    line("variant", &place(&config.variants.store.to_string(), explained.key.as_str(), &explained.stored));
+    line("variant", &describe(&config.variants.store, explained.key.as_str(), &explained.stored));
     if let Some(reason) = &explained.forbidden {
         return Err(format!("403: {reason}"));
     }
     if let Some(path) = &explained.snapped {
-        return Ok(format!("301 to {path}, a size that [sizes] allows"));
+        return Ok(format!("301 to {path}, the nearest size that [sizes] allows"));
     }
     if let Some(reason) = &explained.disallowed {
         return Err(format!("404: {reason} ([sizes])"));
     }
     match (&explained.original, &explained.stored, &explained.literal) {
         (Err(reason), ..) => Err(format!("502 or 504: {reason}")),
-        (Ok(None), _, Some((_, literal @ Ok(Some(_))))) => original_answer(literal, None),
+        (Ok(None), _, Some((_, literal @ Ok(Some(_))))) => original_response(literal, None),
         (Ok(None), ..) => Err(format!("404: there is no original {}", variant.original)),
         (Ok(Some(_)), Ok(Some(_)), _) if explained.is_current => Ok("the stored variant".to_owned()),
         (Ok(Some(_)), ..) if explained.refused.is_some() => {
             Err(format!("422: {}", explained.refused.as_deref().unwrap_or_default()))
         }
-        (Ok(Some(_)), Ok(Some(_)), _) => Ok("it is made anew: the stored one is of a former original".to_owned()),
-        (Ok(Some(_)), Ok(None), _) => Ok("it is made, and stored".to_owned()),
-        (Ok(Some(_)), Err(reason), _) => Ok(format!("it is made, but not stored: {reason}")),
+        (Ok(Some(_)), Ok(Some(_)), _) => {
+            Ok("made again, because the stored variant is of an older original".to_owned())
+        }
+        (Ok(Some(_)), Ok(None), _) => Ok("made and stored".to_owned()),
+        (Ok(Some(_)), Err(reason), _) => Ok(format!("made but not stored: {reason}")),
     }
 }
 
-fn original_answer(object: &Seen, refused: Option<String>) -> Result<String, String> {
+fn original_response(object: &Seen, refused: Option<String>) -> Result<String, String> {
     match (object, refused) {
         (_, Some(reason)) => Err(format!("404: {reason}")),
         (Err(reason), None) => Err(format!("502 or 504: {reason}")),
         (Ok(None), None) => Err("404: there is no such object".to_owned()),
-        (Ok(Some(_)), None) => Ok("the object as it is".to_owned()),
+        (Ok(Some(_)), None) => Ok("the unmodified object".to_owned()),
     }
 }
 
-fn line(what: &str, text: &str) {
-    println!("  {what:<10} {text}");
+fn line(subject: &str, text: &str) {
+    println!("  {subject:<10} {text}");
 }
 
-fn place(store: &str, key: &str, seen: &Seen) -> String {
+fn describe(store: &StoreAddress, key: &str, seen: &Seen) -> String {
     let seen = match seen {
         Ok(Some(ObjectMeta { bytes, etag, last_modified, .. })) => {
-            format!("is there: {bytes} bytes, ETag {etag}, {}", humantime::format_rfc3339_seconds(*last_modified))
+            format!("exists: {bytes} bytes, ETag {etag}, {}", humantime::format_rfc3339_seconds(*last_modified))
         }
-        Ok(None) => "is not there".to_owned(),
-        Err(reason) => format!("cannot be seen: {reason}"),
+        Ok(None) => "does not exist".to_owned(),
+        Err(reason) => format!("cannot be looked up: {reason}"),
     };
-    format!("{}/{key} {seen}", store.trim_end_matches('/'))
+    format!("{}/{key} {seen}", store.to_string().trim_end_matches('/'))
 }

@@ -1,4 +1,4 @@
-//! `resized outbox`: what the API never took.
+//! `resized outbox`: lists and redelivers dead letters.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tokio::runtime::Runtime;
 
 use super::Settings;
 
-/// List dead letters, or make them due again
+/// List dead letters, or redeliver them
 ///
-/// A notification that the API has not taken after the last of notify.retries is a dead letter. Without a command this lists
-/// the ids of up to 1000 of them, one a line.
+/// A dead letter is a notification that the API has not accepted after the last of notify.retries. Without a subcommand this
+/// prints the ids of up to 1000 dead letters, one per line.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -25,18 +25,18 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make dead letters due again, with all their tries; the nodes that serve send them
+    /// Redeliver dead letters with all of their retries; the serving nodes send them
     ///
-    /// Exit status 1 if one of them is no dead letter.
+    /// Exit status 1 if one of the ids is not a dead letter.
     Redeliver(Redeliver),
 }
 
 #[derive(Debug, Args)]
 struct Redeliver {
-    /// As `resized outbox` lists them
+    /// Ids as listed by `resized outbox`
     #[arg(value_name = "ID", required_unless_present = "all")]
     ids: Vec<String>,
-    /// All that are listed
+    /// Redeliver all listed dead letters
     #[arg(long, conflicts_with = "ids")]
     all: bool,
 }
@@ -46,32 +46,33 @@ pub(super) fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<E
     runtime.block_on(async {
         let tasks = Tasks::new(runtime.handle().clone());
         let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
-        let notifier = proxy.notifier().context("there is no outbox: notify.url is not set")?;
+        let notifier = proxy.notifier().context("notifications are disabled: notify.url is not set")?;
         match arguments.command {
             None => list(notifier).await,
-            Some(Command::Redeliver(which)) => redeliver(notifier, which).await,
+            Some(Command::Redeliver(selection)) => redeliver(notifier, selection).await,
         }
     })
 }
 
 async fn list(notifier: &Notifier) -> anyhow::Result<ExitCode> {
-    for id in notifier.dead_letters().await.context("the outbox cannot be read")? {
+    for id in notifier.dead_letters().await.context("cannot read the outbox")? {
         println!("{id}");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn redeliver(notifier: &Notifier, which: Redeliver) -> anyhow::Result<ExitCode> {
-    let ids = if which.all { notifier.dead_letters().await.context("the outbox cannot be read")? } else { which.ids };
-    let mut end = ExitCode::SUCCESS;
+async fn redeliver(notifier: &Notifier, selection: Redeliver) -> anyhow::Result<ExitCode> {
+    let ids =
+        if selection.all { notifier.dead_letters().await.context("cannot read the outbox")? } else { selection.ids };
+    let mut exit_code = ExitCode::SUCCESS;
     for id in ids {
-        match notifier.redeliver(&id).await.with_context(|| format!("{id} cannot be made due"))? {
-            true => println!("{id} is due"),
+        match notifier.redeliver(&id).await.with_context(|| format!("cannot redeliver {id}"))? {
+            true => println!("{id} will be redelivered"),
             false => {
-                println!("{id} is no dead letter");
-                end = ExitCode::FAILURE;
+                println!("{id} is not a dead letter");
+                exit_code = ExitCode::FAILURE;
             }
         }
     }
-    Ok(end)
+    Ok(exit_code)
 }

@@ -1,4 +1,4 @@
-//! `resized purge`: deletes what was made of an original that was replaced.
+//! `resized purge`: deletes the variants of replaced originals.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ mod client;
 
 /// Delete every variant of an original
 ///
-/// They are deleted in the variants' store. Nodes that run keep what is in their memory until they look at the original
-/// again (cache.revalidate_after; never, with originals.immutable): name their admin listeners by --admin and they forget
-/// it at once, each by its POST /purge, which also deletes in the store.
+/// Deletes the variants in the variants store. Running nodes keep variants in memory until they check the original again
+/// (cache.revalidate_after; never with originals.immutable). With --admin the named nodes drop them at once and delete the
+/// stored variants.
 ///
-/// Exit status 1 if one purge failed; it may be partly done, and can be done again.
+/// Exit status 1 if a purge failed. It may be incomplete, and can be repeated.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Keys of originals, as they are called in their store: photos/cat.jpg
-    #[arg(value_name = "KEY", required = true, value_parser = key)]
+    /// Keys of originals in their store: photos/cat.jpg
+    #[arg(value_name = "KEY", required = true, value_parser = parse_key)]
     keys: Vec<ObjectKey>,
-    /// Nodes to be told, by their admin listeners: http://10.0.0.7:8081; the token is admin.token
+    /// Admin listeners of the nodes to notify: http://10.0.0.7:8081; the token is admin.token
     #[arg(long, value_name = "URL")]
     admin: Vec<String>,
 }
@@ -40,15 +40,15 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
         if arguments.admin.is_empty() {
             let tasks = Tasks::new(runtime.handle().clone());
             let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
-            in_store(&proxy, &arguments.keys).await
+            purge_store(&proxy, &arguments.keys).await
         } else {
-            by_nodes(&Client::new(settings.config.admin.token.clone())?, arguments).await
+            purge_nodes(&Client::new(settings.config.admin.token.clone())?, arguments).await
         }
     })?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn in_store(proxy: &Proxy, keys: &[ObjectKey]) -> anyhow::Result<bool> {
+async fn purge_store(proxy: &Proxy, keys: &[ObjectKey]) -> anyhow::Result<bool> {
     let mut failed = false;
     for key in keys {
         match proxy.purge(key).await {
@@ -62,13 +62,13 @@ async fn in_store(proxy: &Proxy, keys: &[ObjectKey]) -> anyhow::Result<bool> {
     Ok(failed)
 }
 
-async fn by_nodes(client: &Client, arguments: &Arguments) -> anyhow::Result<bool> {
+async fn purge_nodes(client: &Client, arguments: &Arguments) -> anyhow::Result<bool> {
     let mut failed = false;
     for key in &arguments.keys {
         for node in &arguments.admin {
             let url = format!("{}/purge{}", node.trim_end_matches('/'), key.url_path());
-            let answer = client.post(&url).await.with_context(|| format!("{node} does not answer"));
-            match answer {
+            let response = client.post(&url).await.with_context(|| format!("{node} does not respond"));
+            match response {
                 Ok((status, body)) if status.is_success() => println!("{node}: {}", body.trim_end()),
                 Ok((status, body)) => {
                     eprintln!("{node}: {key}: {status}: {}", body.trim_end());
@@ -84,6 +84,6 @@ async fn by_nodes(client: &Client, arguments: &Arguments) -> anyhow::Result<bool
     Ok(failed)
 }
 
-fn key(text: &str) -> Result<ObjectKey, String> {
+fn parse_key(text: &str) -> Result<ObjectKey, String> {
     ObjectKey::new(text).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! `resized resize`: the server's own pipeline on local files.
+//! `resized resize`: resizes local files with the server's pipeline.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -15,183 +15,191 @@ use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use resized::observability::metrics::Metrics;
 use resized::resize::{Header, Limits, RenderError, Resizer};
+use resized::support::threads::count_or_cores;
 use resized::variant::{Encoding, Format, Geometry, Grammar};
 use tokio::runtime::Runtime;
 
 use super::Settings;
-use super::args::sizes::{format, named, read};
+use super::args::sizes::{parse_format, parse_size, size_in_name};
 
 /// Resize local files as the server would
 ///
-/// The same pixels, limits, presets and qualities, without a store. Several files and several sizes at once: each file is
-/// decoded once for all its sizes, as many files at a time as there are cores (work.threads).
+/// Applies the same limits, presets and qualities, without a store. Each file is decoded once for all sizes. The number of
+/// files in progress is work.threads.
 ///
-/// Exit status 1 if one of them could not be made; the others are.
+/// Exit status 1 if a picture could not be resized. The other pictures are still written.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Pictures, and at last where they go: a folder, or for one picture in one size a file
+    /// Pictures, followed by the output: a folder, or a file for one picture in one size
     #[arg(value_name = "IN... OUT", required = true, num_args = 2..)]
     paths: Vec<PathBuf>,
-    /// As in URLs: 300x200, 300x, x200, 300x200_crop_top_q70@2x, or the name of a preset; without it, the name of OUT says so
+    /// Size as in URLs: 300x200, 300x, x200, 300x200_crop_top_q70@2x, or the name of a preset; by default the size in the name of OUT
     #[arg(short, long = "size", value_name = "SIZE")]
     sizes: Vec<String>,
-    /// jpg, png, webp, avif or gif; without it, what OUT or else the picture is called
-    #[arg(short, long, value_name = "FORMAT", value_parser = format)]
+    /// jpg, png, webp, avif or gif; by default the extension of OUT or of the picture
+    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<Format>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  resized resize cat.jpg cat_300x200.webp                one picture; its name says the size
-  resized resize --size 300x --size 600x *.jpg small     each in two widths, into the folder small: cat_300x.jpg ...
+  resized resize cat.jpg cat_300x200.webp                one picture, with the size in its name
+  resized resize --size 300x --size 600x *.jpg small     each picture in two widths: small/cat_300x.jpg ...
   resized resize --size 200x200_crop_smart --format webp photos/*.jpg thumbs
 
-What is there under the same name is replaced.";
+Existing files are replaced.";
 
-/// One picture, and what is to be made of it.
-struct Job {
-    from: PathBuf,
+/// One picture and its outputs.
+struct Picture {
+    path: PathBuf,
     targets: Vec<Target>,
 }
 
 struct Target {
-    to: PathBuf,
+    path: PathBuf,
     geometry: Geometry,
     encoding: Encoding,
 }
 
 pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<ExitCode> {
-    let (config, jobs) = (&settings.config, plan(arguments, &Grammar::new(&settings.config)?)?);
+    let (config, pictures) = (&settings.config, plan(arguments, &Grammar::new(&settings.config)?)?);
     let runtime = Runtime::new()?;
-    let threads = match config.work.threads {
-        0 => std::thread::available_parallelism().map_or(1, Into::into),
-        threads => threads,
+    let threads = count_or_cores(config.work.threads);
+    let renderer = Renderer {
+        resizer: Resizer::start(threads, config.work.queue_length, Metrics::new().resize)?,
+        limits: Limits::from(config),
+        bytes_max: config.limits.original_bytes.as_u64(),
     };
-    let resizer = Resizer::start(threads, config.work.queue_length, Metrics::new().resize)?;
-    let (limits, bytes_max) = (Limits::from(config), config.limits.original_bytes.as_u64());
-    // What may wait for a thread is read already: one for each thread is enough.
-    let failed = runtime.block_on(
-        stream::iter(&jobs)
-            .map(|job| make(job, &resizer, limits, bytes_max))
+    // Each picture in progress is in memory. One per thread keeps all threads busy.
+    let failures = runtime.block_on(
+        stream::iter(&pictures)
+            .map(|picture| renderer.resize(picture))
             .buffer_unordered(threads)
-            .fold(0, async |failed, of_job| failed + of_job),
+            .fold(0, async |failures, of_picture| failures + of_picture),
     );
-    resizer.shutdown();
-    if failed > 0 {
-        eprintln!("{failed} could not be made");
+    renderer.resizer.shutdown();
+    if failures > 0 {
+        eprintln!("{failures} pictures could not be resized");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to be made, and whereto.
-fn plan(arguments: Arguments, grammar: &Grammar) -> anyhow::Result<Vec<Job>> {
+/// Determines the outputs of each picture.
+fn plan(arguments: Arguments, grammar: &Grammar) -> anyhow::Result<Vec<Picture>> {
     let Arguments { mut paths, sizes, format } = arguments;
-    let out = paths.pop().context("name a picture and where it goes")?;
+    let out = paths.pop().context("give a picture and an output")?;
     let is_file = !out.is_dir() && paths.len() == 1 && sizes.len() <= 1 && out.extension().is_some();
     if is_file {
-        let (from, name) = (paths.remove(0), name(&out));
+        let (path, name) = (paths.remove(0), file_name(&out));
         let (geometry, encoding) = match sizes.first() {
-            Some(size) => read(grammar, size, format, &name)?,
-            None => named(grammar, &name).with_context(|| {
+            Some(size) => parse_size(grammar, size, format, &name)?,
+            None => size_in_name(grammar, &name).with_context(|| {
                 format!("give --size, or a size in the name of {}, such as cat_300x200.jpg", out.display())
             })?,
         };
-        return Ok(vec![Job { from, targets: vec![Target { to: out, geometry, encoding }] }]);
+        return Ok(vec![Picture { path, targets: vec![Target { path: out, geometry, encoding }] }]);
     }
-    ensure!(!sizes.is_empty(), "give --size: what goes into a folder has none in its name");
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+    ensure!(!sizes.is_empty(), "give --size: the name of an output folder contains no size");
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let mut taken = std::collections::BTreeSet::new();
-    let mut jobs = Vec::new();
-    for from in paths {
+    let mut pictures = Vec::new();
+    for path in paths {
         let mut targets = Vec::new();
         for size in &sizes {
-            let (geometry, encoding) = read(grammar, size, format, &name(&from))?;
-            let to = out.join(file_name(&from, size, encoding.format()));
-            if !taken.insert(to.clone()) {
-                bail!("two of the pictures would be {}: give them another folder", to.display());
+            let (geometry, encoding) = parse_size(grammar, size, format, &file_name(&path))?;
+            let target = out.join(target_name(&path, size, encoding.format()));
+            if !taken.insert(target.clone()) {
+                bail!("two outputs have the path {}: use different folders", target.display());
             }
-            targets.push(Target { to, geometry, encoding });
+            targets.push(Target { path: target, geometry, encoding });
         }
-        jobs.push(Job { from, targets });
+        pictures.push(Picture { path, targets });
     }
-    Ok(jobs)
+    Ok(pictures)
 }
 
-/// `cat_300x200.jpg`, with the picture's own extension if that names the format.
-fn file_name(from: &Path, size: &str, format: Format) -> String {
+/// `cat_300x200.jpg`. Keeps the extension of the picture if it names the format.
+fn target_name(picture: &Path, size: &str, format: Format) -> String {
     let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    let (stem, own) = (text(from.file_stem()), text(from.extension()));
-    let extension = if Format::from_extension(&own) == Some(format) { own.as_str() } else { format.extension() };
+    let (stem, extension) = (text(picture.file_stem()), text(picture.extension()));
+    let extension =
+        if Format::from_extension(&extension) == Some(format) { extension.as_str() } else { format.extension() };
     format!("{stem}_{size}.{extension}")
 }
 
-fn name(path: &Path) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Makes all of one picture; says how many failed.
-async fn make(job: &Job, resizer: &Resizer, limits: Limits, bytes_max: u64) -> usize {
-    let begun = Instant::now();
-    let made = match render(job, resizer, limits, bytes_max).await {
-        Ok(made) => made,
-        Err(error) => {
-            eprintln!("{}: {error:#}", job.from.display());
-            return job.targets.len();
-        }
-    };
-    let mut failed = 0;
-    for (target, made) in job.targets.iter().zip(made) {
-        match made.map_err(anyhow::Error::from).and_then(|bytes| write(&target.to, &bytes).map(|()| bytes.len())) {
-            Ok(bytes) => {
-                let (size, ms) = (ByteSize::b(bytes as u64), begun.elapsed().as_millis());
-                println!("{}  {size}  {ms} ms", target.to.display());
-            }
-            Err(error) => {
-                eprintln!("{} as {}: {error:#}", job.from.display(), target.to.display());
-                failed += 1;
-            }
-        }
-    }
-    failed
-}
-
-/// The bytes of all of one picture.
-async fn render(
-    job: &Job,
-    resizer: &Resizer,
+/// The resize service and its limits.
+struct Renderer {
+    resizer: Resizer,
     limits: Limits,
     bytes_max: u64,
-) -> anyhow::Result<Vec<Result<Bytes, RenderError>>> {
-    let bytes = tokio::fs::metadata(&job.from).await.context("cannot be read")?.len();
-    ensure!(bytes <= bytes_max, "has {bytes} bytes; at most {bytes_max} are taken (limits.original_bytes)");
-    let original = Bytes::from(tokio::fs::read(&job.from).await.context("cannot be read")?);
-    let header = Header::read(&original, &limits)?;
-    let wanted: Vec<_> = job.targets.iter().map(|target| (target.geometry, target.encoding)).collect();
-    let made = Arc::new(Mutex::new(vec![Err(RenderError::Stopped); wanted.len()]));
-    let done = {
-        let made = made.clone();
-        move |place: usize, bytes| {
-            if let Some(slot) = made.lock().unwrap_or_else(PoisonError::into_inner).get_mut(place) {
-                *slot = bytes;
-            }
-        }
-    };
-    resizer.render_each(original, header, limits, || wanted, done, ()).await?;
-    let made = made.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(made)
 }
 
-/// Whole or not at all, in place of what is there.
-fn write(to: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+impl Renderer {
+    /// Writes all outputs of a picture and returns the number of failures.
+    async fn resize(&self, picture: &Picture) -> usize {
+        let start = Instant::now();
+        let rendered = match self.render(picture).await {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                eprintln!("{}: {error:#}", picture.path.display());
+                return picture.targets.len();
+            }
+        };
+        let mut failures = 0;
+        for (target, bytes) in picture.targets.iter().zip(rendered) {
+            let path = &target.path;
+            match bytes.map_err(anyhow::Error::from).and_then(|bytes| write(path, &bytes).map(|()| bytes.len())) {
+                Ok(bytes) => {
+                    let (size, ms) = (ByteSize::b(bytes as u64), start.elapsed().as_millis());
+                    println!("{}  {size}  {ms} ms", path.display());
+                }
+                Err(error) => {
+                    eprintln!("{} as {}: {error:#}", picture.path.display(), path.display());
+                    failures += 1;
+                }
+            }
+        }
+        failures
+    }
+
+    /// Renders all outputs of a picture.
+    async fn render(&self, picture: &Picture) -> anyhow::Result<Vec<Result<Bytes, RenderError>>> {
+        let (path, bytes_max) = (&picture.path, self.bytes_max);
+        let bytes = tokio::fs::metadata(path).await.context("cannot read the file")?.len();
+        ensure!(bytes <= bytes_max, "the file has {bytes} bytes; the limit is {bytes_max} (limits.original_bytes)");
+        let original = Bytes::from(tokio::fs::read(path).await.context("cannot read the file")?);
+        let header = Header::read(&original, &self.limits)?;
+        let variants: Vec<_> = picture.targets.iter().map(|target| (target.geometry, target.encoding)).collect();
+        let results = Arc::new(Mutex::new(vec![Err(RenderError::Stopped); variants.len()]));
+        let done = {
+            let results = results.clone();
+            move |index: usize, bytes| {
+                if let Some(result) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+                    *result = bytes;
+                }
+            }
+        };
+        self.resizer.render_each(original, header, self.limits, || variants, done, ()).await?;
+        let results = results.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(results)
+    }
+}
+
+/// Replaces the file at `path` atomically.
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
-        // As any file's; the umask takes what it takes.
+        // The default mode of new files, which the umask restricts.
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .context("cannot be written")?;
-    file.write_all(bytes).context("cannot be written")?;
-    file.persist(to).context("cannot be written")?;
+        .context("cannot write the file")?;
+    file.write_all(bytes).context("cannot write the file")?;
+    file.persist(path).context("cannot write the file")?;
     Ok(())
 }

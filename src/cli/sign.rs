@@ -1,4 +1,4 @@
-//! `resized sign`: URLs that may ask for what [sizes] does not allow, or for anything where signatures are required.
+//! `resized sign`: signs URLs, which allows sizes beyond those of [sizes] and is required with signing.require.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,28 +11,29 @@ use super::Settings;
 
 /// Sign URLs with the first of signing.keys
 ///
-/// Each is written back with a signature, one a line. It is of the path alone: whatever else is in the query stays as it is
-/// and can be changed. docs/SIGNING.md has the same in other languages.
+/// Prints each URL with its signature, one per line. Only the path is signed; the rest of the query is unchanged and may be
+/// modified later. docs/SIGNING.md shows the algorithm in other languages.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// https://images.example.com/photos/cat_300x200.jpg, or a path alone: /photos/cat_300x200.jpg
+    /// URLs or paths: https://images.example.com/photos/cat_300x200.jpg or /photos/cat_300x200.jpg
     #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
-    /// How long from now they are good: 15m, 7d; without it for as long as the key
+    /// Period of validity: 15m, 7d; by default as long as the key
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 }
 
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let signer = Signer::new(&settings.config.signing).context("there is no key: set RESIZED_SIGNING__KEYS")?;
+    let signer =
+        Signer::new(&settings.config.signing).context("no signing key is configured: set RESIZED_SIGNING__KEYS")?;
     let grammar = Grammar::new(&settings.config)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let expires = arguments.expires_in.map(|time| now.saturating_add(time).as_secs());
     for url in &arguments.urls {
-        let (key, to_be_continued) = to_be_signed(url).map_err(|problem| anyhow!("{url}: {problem}"))?;
-        // What could not be served signed either is said now.
+        let (key, prefix) = to_be_signed(url).map_err(|problem| anyhow!("{url}: {problem}"))?;
+        // Rejects URLs that cannot be served even with a signature.
         grammar.parse(&key.url_path()).with_context(|| url.clone())?;
-        println!("{to_be_continued}{}", signer.query(&key, expires));
+        println!("{prefix}{}", signer.query(&key, expires));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,8 @@
-//! `resized warm`: makes variants before anybody asks.
+//! `resized warm`: makes variants in advance.
 //!
-//! It works in its own process with the server's parts, not by requests to a server: no server has to run or is kept from
-//! its visitors, nothing need travel back, and a variant counts as done only once the store has confirmed it. For that the
-//! proxy is opened in redirect mode, whose lookups are also a HEAD instead of a whole variant. Servers find what was stored
-//! as they find what other nodes stored.
+//! The command works in this process and sends no requests to a server, so it does not slow down a server that has visitors. A
+//! variant counts as done once the store has confirmed it. For that the proxy runs in redirect mode, in which a lookup is a
+//! HEAD request. Servers find the variants in the store, like those that other nodes have stored.
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
@@ -21,51 +20,52 @@ use resized::observability::logs;
 use resized::observability::metrics::{Metrics, Outcome};
 use resized::proxy::Proxy;
 use resized::support::tasks::Tasks;
+use resized::support::threads::count_or_cores;
 use resized::variant::{Format, Grammar};
 use tokio::runtime::Runtime;
 
 use super::Settings;
-use super::args::sizes::format;
-use progress::Tally;
-use targets::{Names, Wanted};
+use super::args::sizes::parse_format;
+use progress::Progress;
+use targets::{Names, Targets};
 
 mod progress;
 mod sitemap;
 mod targets;
 
-/// Make variants before anybody asks
+/// Make and store variants in advance
 ///
-/// What is stored already and made of the original as it is costs two HEAD requests; the rest is made and stored as the server
-/// would, and left to it to be found. No server has to run. Those in memory of one that runs are none of its concern.
+/// A variant that is already stored and up to date costs two HEAD requests. The others are made and stored as the server would.
+/// No server has to run. The memory of running servers is not changed.
 ///
-/// It can be interrupted, and begun again: what is stored is not made twice. With --done not even asked for twice.
+/// The command can be interrupted and repeated: stored variants are not made again. With --done they are not even looked up.
 ///
-/// Exit status 1 if one of them could not be made and stored; each is said, and why.
+/// Exit status 1 if a variant could not be made and stored. The reason is printed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Paths or URLs of variants; with --size of originals, or their keys
+    /// Paths or URLs of variants; with --size paths, URLs or keys of originals
     #[arg(value_name = "NAME", required_unless_present_any = ["from", "sitemap", "listing"])]
     names: Vec<String>,
-    /// A file of such names, one a line; - is standard input
+    /// File with such names, one per line; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "sitemap", "listing"])]
     from: Option<String>,
-    /// A sitemap of which the pictures are taken (image:loc, and loc with a picture's extension); - is standard input
+    /// Sitemap with pictures (image:loc, and loc with the extension of a picture); - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "listing"])]
     sitemap: Option<String>,
-    /// All pictures in the originals' store, by their extensions, or those whose keys begin so
+    /// All objects of the originals store with the extension of a picture, optionally below a prefix
     #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "", conflicts_with = "names")]
     listing: Option<String>,
-    /// As in URLs: 300x200, 300x, 300x200_crop_top@2x, or the name of a preset
+    /// Size as in URLs: 300x200, 300x, 300x200_crop_top@2x, or the name of a preset
     #[arg(short, long = "size", value_name = "SIZE")]
     sizes: Vec<String>,
-    /// What each is made as, with --size; without it, what it is called
-    #[arg(short, long = "format", value_name = "FORMAT", value_parser = format, requires = "sizes")]
+    /// Output format, with --size; by default that of the original
+    #[arg(short, long = "format", value_name = "FORMAT", value_parser = parse_format, requires = "sizes")]
     formats: Vec<Format>,
-    /// How many at a time; without it, two for each resize thread
+    /// Number of concurrent variants; by default two per resize thread
     #[arg(long, value_name = "N")]
     concurrency: Option<std::num::NonZeroUsize>,
-    /// A file where what is done is noted, and that is passed over next time
+    /// File that records finished variants; they are skipped when the command is repeated
     #[arg(long, value_name = "FILE")]
     done: Option<std::path::PathBuf>,
 }
@@ -78,109 +78,106 @@ Examples:
   grep -o '/photos/[^ ]*' access.log | sort -u | resized warm --from - --done warmed.txt";
 
 pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<ExitCode> {
-    // What goes wrong in the stores is told as the server tells it; the rest is told here.
+    // Store errors appear in the log as on the server. All other errors are printed by the command.
     let is_set = settings.layers.source("log.level") != ValueSource::Default;
     let level = if is_set { settings.config.log.level.clone() } else { "error".to_owned() };
     logs::init(&Log { level, ..settings.config.log.clone() })?;
     ensure!(
         arguments.listing.is_none() || !arguments.sizes.is_empty(),
-        "give --size: originals have none in their names"
+        "give --size: the keys of originals contain no size"
     );
-    let at_once = arguments.concurrency.map_or_else(|| 2 * threads(&settings.config), Into::into);
-    let config = redirecting(settings.config);
-    let wanted = Wanted::new(Grammar::new(&config)?, &arguments.sizes, &arguments.formats)?;
+    let concurrency =
+        arguments.concurrency.map_or_else(|| 2 * count_or_cores(settings.config.work.threads), Into::into);
+    let config = warming_config(settings.config);
+    let targets = Targets::new(Grammar::new(&config)?, &arguments.sizes, &arguments.formats)?;
     let names = Names::read(&arguments)?;
     let runtime = Runtime::new()?;
-    let tally = runtime.block_on(async {
+    let progress = runtime.block_on(async {
         let proxy = Proxy::open(&config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
-        let tally = Tally::begin(arguments.done.as_deref())?;
-        tally.expect(names.count(&proxy).await? * wanted.of_each());
+        let progress = Progress::start(arguments.done.as_deref())?;
+        progress.set_total(names.count(&proxy).await? * targets.per_name());
         let interrupted = tokio::signal::ctrl_c();
-        let paths = paths(&names, &proxy, &wanted, &tally).take_until(interrupted);
-        paths.for_each_concurrent(at_once, |path| warm(&proxy, path, &tally)).await;
+        let paths = paths(&names, &proxy, &targets, &progress).take_until(interrupted);
+        paths.for_each_concurrent(concurrency, |path| warm(&proxy, path, &progress)).await;
         proxy.drain(config.server.drain_timeout).await;
-        anyhow::Ok(tally)
+        anyhow::Ok(progress)
     })?;
-    Ok(if tally.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if progress.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The same settings, answering when the store has confirmed. Nobody hears of the URLs.
-fn redirecting(mut config: Config) -> Config {
+/// Settings with which a response waits until the store has confirmed the variant. Clients never see the URLs.
+fn warming_config(mut config: Config) -> Config {
     config.answers.mode = Mode::Redirect;
     config.variants.public_url = "http://stored.invalid".to_owned();
     config.work.overload = Overload::Refuse;
-    // Nothing is asked for twice, and renditions are not kept.
+    // Each variant is requested once, so a cache is useless.
     config.cache.memory = ByteSize::mib(1);
     config.notify.url = String::new();
     config.traces.endpoint = String::new();
-    // The operator is no client: neither counted nor asked for signatures.
+    // Rate limits and signatures do not apply to the operator.
     config.rates = Rates { variants_per_original: 0, variants_per_client: 0, requests_per_client: 0 };
     config.signing.require = Require::None;
     config.upload.enabled = false;
     config
 }
 
-fn threads(config: &Config) -> usize {
-    match config.work.threads {
-        0 => std::thread::available_parallelism().map_or(1, Into::into),
-        threads => threads,
-    }
-}
-
-/// The paths of all variants that are wanted and not noted as done. What is no name of any is told and counted.
+/// The paths of all variants that are not recorded as done. An invalid name is reported and counted as a failure.
 fn paths<'a>(
     names: &'a Names,
     proxy: &'a Proxy,
-    wanted: &'a Wanted,
-    tally: &'a Tally,
+    targets: &'a Targets,
+    progress: &'a Progress,
 ) -> impl Stream<Item = String> + 'a {
     let of_name = move |name: anyhow::Result<String>| {
         let name = match name {
             Ok(name) => name,
             Err(error) => {
-                tally.failed("the originals", &format!("{error:#}"));
+                progress.failed("the originals store", &format!("{error:#}"));
                 return stream::iter(Vec::new());
             }
         };
-        let paths = wanted.paths(&name).unwrap_or_else(|error| {
-            tally.forgo(wanted.of_each() - 1);
-            tally.failed(&name, &format!("{error:#}"));
+        let paths = targets.paths(&name).unwrap_or_else(|error| {
+            progress.reduce_total(targets.per_name() - 1);
+            progress.failed(&name, &format!("{error:#}"));
             Vec::new()
         });
         stream::iter(paths)
     };
-    names.stream(proxy).flat_map(of_name).filter(|path| std::future::ready(!tally.passes_over(path)))
+    names.stream(proxy).flat_map(of_name).filter(|path| std::future::ready(!progress.is_done(path)))
 }
 
-/// How often a variant is tried while queues are full, and the pause between.
-const TRIES: usize = 5;
-const PAUSE: Duration = Duration::from_secs(2);
+/// Attempts per variant while the queues are full, and the pause between them.
+const ATTEMPTS_MAX: usize = 5;
+const ATTEMPT_PAUSE: Duration = Duration::from_secs(2);
 
-/// Has a variant made and stored, and counts it.
-async fn warm(proxy: &Proxy, path: String, tally: &Tally) {
-    for last in (0..TRIES).map(|n| n + 1 == TRIES) {
-        match once(proxy, &path).await {
-            Ok(Outcome::Made) => return tally.made(&path),
-            Ok(Outcome::Overloaded) if !last => tokio::time::sleep(PAUSE).await,
-            Ok(_) => return tally.stored(&path),
-            Err(error) => return tally.failed(&path, &format!("{error:#}")),
+/// Makes and stores a variant and counts the result.
+async fn warm(proxy: &Proxy, path: String, progress: &Progress) {
+    for last in (0..ATTEMPTS_MAX).map(|n| n + 1 == ATTEMPTS_MAX) {
+        match request(proxy, &path).await {
+            Ok(Outcome::Made) => return progress.made(&path),
+            Ok(Outcome::Overloaded) if !last => tokio::time::sleep(ATTEMPT_PAUSE).await,
+            Ok(_) => return progress.stored(&path),
+            Err(error) => return progress.failed(&path, &format!("{error:#}")),
         }
     }
 }
 
-/// A request for it: a redirect, if it is in the store now.
-async fn once(proxy: &Proxy, path: &str) -> anyhow::Result<Outcome> {
-    let request = Request::get(path).header(http::header::HOST, "warm.invalid").body(()).context("it is no path")?;
+/// Requests a variant. The response is a redirect if the variant is stored now.
+async fn request(proxy: &Proxy, path: &str) -> anyhow::Result<Outcome> {
+    let request =
+        Request::get(path).header(http::header::HOST, "warm.invalid").body(()).context("the path is invalid")?;
     let answered = proxy.answer(Ipv4Addr::LOCALHOST.into(), &request).await;
     let status = answered.response.status();
     match answered.outcome {
         Outcome::Overloaded => return Ok(Outcome::Overloaded),
-        Outcome::Snapped => anyhow::bail!("this size is not allowed ([sizes]); requests are sent to the next that is"),
-        Outcome::Original => anyhow::bail!("there is no such original; its own name is that of a size"),
+        Outcome::Snapped => {
+            anyhow::bail!("this size is not allowed ([sizes]); requests are redirected to the nearest allowed size")
+        }
+        Outcome::Original => anyhow::bail!("the original does not exist; its key looks like that of a variant"),
         _ if status.is_redirection() => return Ok(answered.outcome),
-        _ => ensure!(!status.is_success(), "it was made, but could not be stored"),
+        _ => ensure!(!status.is_success(), "the variant was made but could not be stored"),
     }
     let body = answered.response.into_body().collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    anyhow::bail!("{}: {}", status.as_u16(), problem["detail"].as_str().unwrap_or("it cannot be made"))
+    anyhow::bail!("{}: {}", status.as_u16(), problem["detail"].as_str().unwrap_or("the variant cannot be made"))
 }

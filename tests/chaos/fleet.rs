@@ -171,5 +171,5 @@ fn log_of(node: usize) -> PathBuf {
 
 fn keep_log(node: usize, process: &Node) {
     let mut log = File::options().create(true).append(true).open(log_of(node)).unwrap();
-    log.write_all(process.told().as_bytes()).unwrap();
+    log.write_all(process.log().as_bytes()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The whole, over real sockets and the real S3 protocol.
+//! End-to-end tests over real sockets and the S3 protocol.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
 

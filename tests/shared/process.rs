@@ -1,4 +1,4 @@
-//! A process of the real program, killed when dropped. `TEST_BINARY` names another build of it than the tests' own.
+//! Runs the program as a process, which is killed on drop. `TEST_BINARY` selects another build.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -10,23 +10,23 @@ pub struct Node {
     pub url: String,
     /// The base URL of its admin listener.
     pub admin: String,
-    told: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
 }
 
 /// Settings by the names of their environment variables.
 pub type Settings = Vec<(&'static str, String)>;
 
 impl Node {
-    /// Starts it on free ports, and waits until it listens.
+    /// Starts a node on free ports and waits until it listens.
     pub fn start(settings: &[(&'static str, String)]) -> Self {
         Self::start_with(&[], settings)
     }
 
-    /// The same with arguments on its command line.
+    /// Like [`Node::start`], with command line arguments.
     pub fn start_with(arguments: &[&OsStr], settings: &[(&'static str, String)]) -> Self {
         let binary = std::env::var("TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_resized").into());
         let mut process = Command::new(&binary)
-            // Beside no config.toml.
+            // A folder without a config.toml.
             .current_dir(std::env::temp_dir())
             .args(arguments)
             .envs([
@@ -40,42 +40,42 @@ impl Node {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{binary}: {error}"));
-        let told = Arc::new(Mutex::new(String::new()));
-        // What nobody reads would block it.
-        let (mut out, heard) = (process.stdout.take().unwrap(), told.clone());
+        let output = Arc::new(Mutex::new(String::new()));
+        // A full pipe would block the process.
+        let (mut stdout, collected) = (process.stdout.take().unwrap(), output.clone());
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(read @ 1..) = out.read(&mut bytes) {
-                heard.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
+            while let Ok(read @ 1..) = stdout.read(&mut bytes) {
+                collected.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
             }
         });
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut said = String::new();
-        let mut address = |of: &str| {
+        let mut startup_log = String::new();
+        let mut address = |message: &str| {
             for line in lines.by_ref() {
                 let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-                if event["fields"]["message"] == of {
+                if event["fields"]["message"] == message {
                     return format!("http://{}", event["fields"]["address"].as_str().unwrap());
                 }
-                said.push_str(&(line + "\n"));
+                startup_log.push_str(&(line + "\n"));
             }
-            panic!("it does not listen:\n{said}");
+            panic!("the node does not listen:\n{startup_log}");
         };
         let (admin, url) = (address("admin listening"), address("listening"));
-        let heard = told.clone();
+        let collected = output.clone();
         std::thread::spawn(move || {
-            lines.for_each(|line| heard.lock().unwrap().push_str(&(line + "\n")));
+            lines.for_each(|line| collected.lock().unwrap().push_str(&(line + "\n")));
         });
-        Self { process, url, admin, told }
+        Self { process, url, admin, output }
     }
 
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// What it has logged since it listens: events and requests.
-    pub fn told(&self) -> String {
-        self.told.lock().unwrap().clone()
+    /// The log since the node listens: events and requests.
+    pub fn log(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 }
 

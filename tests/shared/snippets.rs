@@ -1,17 +1,17 @@
-//! Code that the docs show, run where its language is installed.
+//! Runs code from the documentation, if its language is installed.
 
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
-/// The code blocks of `language` in `docs`.
+/// Returns the code blocks of `language` in `docs`.
 pub fn snippets<'t>(docs: &'t str, language: &str) -> Vec<&'t str> {
     let blocks: Vec<_> = docs.split(&format!("```{language}\n")).skip(1).collect();
-    assert!(!blocks.is_empty(), "there is no code in {language}");
+    assert!(!blocks.is_empty(), "no code blocks in {language}");
     blocks.iter().map(|rest| rest.split_once("```").unwrap().0).collect()
 }
 
-/// What `command` prints in `folder`; nothing, which is said, where it is not installed.
+/// Runs `command` in `folder` and returns its output, or `None` with a message if it is not installed.
 #[track_caller]
 pub fn run(command: &[&str], folder: &Path) -> Option<String> {
     let output = match Command::new(command[0]).args(&command[1..]).current_dir(folder).env("GOCACHE", folder).output()

@@ -1,27 +1,27 @@
-//! The settings of a command: from file, environment and flags.
+//! Loads the settings of a command from the file, the environment and the flags.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use resized::config::{CliOverrides, Config, Layers};
 
-/// Settings on the command line; they stand before or behind the command.
+/// Flags for settings, accepted before and after the command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings")]
 pub(in crate::cli) struct Flags {
-    /// The file; without it, config.toml in the working directory if there is one, else the defaults
+    /// Configuration file; by default config.toml in the working directory, if it exists
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address to serve on (server.listen)
     #[arg(short, long, global = true, value_name = "IP:PORT")]
     listen: Option<String>,
-    /// Address of the operator's listener; "" is none (admin.listen)
+    /// Address of the admin listener; "" disables it (admin.listen)
     #[arg(long, global = true, value_name = "IP:PORT")]
     admin_listen: Option<String>,
-    /// Where originals are: file:DIRECTORY or s3://BUCKET/PREFIX (originals.store)
+    /// Store of the originals: file:DIRECTORY or s3://BUCKET/PREFIX (originals.store)
     #[arg(long, global = true, value_name = "STORE")]
     originals: Option<String>,
-    /// Where variants go (variants.store)
+    /// Store of the variants (variants.store)
     #[arg(long, global = true, value_name = "STORE")]
     variants: Option<String>,
     /// error, warn, info, debug or trace (log.level)
@@ -32,20 +32,20 @@ pub(in crate::cli) struct Flags {
     set: Vec<(String, String)>,
 }
 
-/// What was configured, and where.
+/// The configuration and its sources.
 pub(in crate::cli) struct Settings {
     pub(in crate::cli) config: Config,
     pub(in crate::cli) layers: Layers,
     /// Values from the command line.
     pub(in crate::cli) overrides: CliOverrides,
-    /// `None` if there is no file, and all is by default, from the environment or typed.
+    /// `None` if there is no configuration file.
     pub(in crate::cli) file: Option<PathBuf>,
 }
 
 impl Settings {
     pub(in crate::cli) fn load(flags: &Flags) -> anyhow::Result<Self> {
-        let beside = PathBuf::from("config.toml");
-        let file = flags.config.clone().or_else(|| beside.exists().then_some(beside));
+        let default_file = PathBuf::from("config.toml");
+        let file = flags.config.clone().or_else(|| default_file.exists().then_some(default_file));
         let overrides = flags.overrides();
         let layers = Layers::load(file.as_deref(), &overrides)?;
         Ok(Self { config: layers.config()?, layers, overrides, file })
@@ -71,6 +71,6 @@ impl Flags {
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE, such as cache.memory=1GiB")?;
+    let (key, value) = text.split_once('=').ok_or("the format is KEY=VALUE, for example cache.memory=1GiB")?;
     Ok((key.trim().to_owned(), value.to_owned()))
 }

@@ -1,40 +1,40 @@
-//! The reference of all settings: config.toml, which a test holds equal to the defaults, with what the code knows of each.
+//! The reference of all settings, generated from config.toml and the code. A test checks that config.toml contains the defaults.
 
 use clap::CommandFactory;
 use resized::config::{RESTART_REQUIRED, SECRETS, variable};
 
 use crate::cli::Cli;
 
-/// Every section and key with its default, and comments that say what it does.
+/// Every section and key with its default value and a comment.
 const MANUAL: &str = include_str!("../../../config.toml");
 
 const HEAD: &str = "\
 # Settings
 
-Made of [config.toml](../config.toml) and the code; a test holds it equal to them. After a change there:
+Generated from [config.toml](../config.toml) and the code. After a change run:
 
 ```sh
 just reference     # cargo run -- config --reference > docs/CONFIG.md
 ```
 
-A value is looked for in the file (`--config FILE`, else `config.toml` in the working directory), then in the environment, then
-among the flags; what is found last wins. `--set` sets any: `--set cache.memory=1GiB`. Lists and tables are written in the
-environment and behind `--set` as in the file: `RESIZED_FORMATS__NEGOTIATE='[\"avif\", \"webp\"]'`. `resized config` prints every
-value and where it was set.
+The file (`--config FILE`, by default `config.toml` in the working directory) overrides the defaults, the environment overrides
+the file, and flags override both. `--set` accepts any setting: `--set cache.memory=1GiB`. Lists and tables have the same syntax in
+the environment and after `--set` as in the file: `RESIZED_FORMATS__NEGOTIATE='[\"avif\", \"webp\"]'`. `resized config` prints every
+value and its source.
 
-Sizes are bytes, with a unit if you like: `\"64MiB\"`. Times have a unit: `\"250ms\"`, `\"10s\"`, `\"5m\"`. An unknown key is an
-error that names the nearest; a value that cannot be used is an error that names its key; nothing is clamped.
+Sizes are in bytes, with an optional unit: `\"64MiB\"`. Times need a unit: `\"250ms\"`, `\"10s\"`, `\"5m\"`. An unknown key is an error
+that suggests the most similar key, and an invalid value is an error that names its key. Values are never clamped.
 
-A change of what says *reload* is taken out of the file by SIGHUP or `POST /reload`, without dropping a request; of what says
-*restart*, and of the environment and the flags, by a restart: [RESTARTS.md](RESTARTS.md).
+SIGHUP or `POST /reload` applies changes in the file to settings marked *reload* without dropping a request. Settings marked
+*restart*, the environment and the flags need a restart: [RESTARTS.md](RESTARTS.md).
 ";
 
 const COLUMNS: &str = "
-| key | default | set by | changed by | what |
+| key | default | set by | changed by | description |
 |---|---|---|---|---|
 ";
 
-/// All of it as Markdown.
+/// Generates the reference as Markdown.
 pub(super) fn markdown() -> String {
     let mut text = HEAD.to_owned();
     let (mut section, mut comment, mut described) = ("", String::new(), String::new());
@@ -52,13 +52,13 @@ pub(super) fn markdown() -> String {
             if !text.ends_with("|\n") {
                 text.push_str(COLUMNS);
             }
-            // Keys that stand together share a comment.
+            // Consecutive keys share a comment.
             if !comment.is_empty() {
                 described = std::mem::take(&mut comment);
             }
             text.push_str(&row(&format!("{section}.{key}"), default, &described));
         } else {
-            // What stands apart describes neither section nor key.
+            // A blank line ends a comment that belongs to no section and no key.
             comment.clear();
         }
     }
@@ -73,7 +73,7 @@ fn row(key: &str, default: &str, described: &str) -> String {
     format!("| `{name}` | `{default}` | `{}`{flag} | {changed} | {described} |\n", variable(key))
 }
 
-/// Whether only a restart changes it: a reload cannot, or does not see the environment anew.
+/// True if a change of `key` needs a restart. Secrets are set by the environment, which a reload does not read again.
 fn is_fixed(key: &str) -> bool {
     RESTART_REQUIRED
         .iter()
@@ -81,7 +81,7 @@ fn is_fixed(key: &str) -> bool {
         .any(|fixed| key.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
-/// The flag that names `key` in its help.
+/// The flag whose help text names `key`.
 fn flag(key: &str) -> Option<String> {
     let command = Cli::command();
     let named = format!("({key})");

@@ -1,4 +1,4 @@
-//! What has been made, found and failed; on a terminal with a bar, and if so wished in a file.
+//! Progress of the command: counts, a progress bar on terminals, and the file of finished variants.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -11,24 +11,24 @@ use std::time::Duration;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-pub(super) struct Tally {
+pub(super) struct Progress {
     bar: ProgressBar,
     made: AtomicU64,
     stored: AtomicU64,
     failed: AtomicU64,
-    passed_over: AtomicU64,
+    skipped: AtomicU64,
+    /// Paths that an earlier run has recorded in the file.
     done: HashSet<String>,
-    notes: Option<Mutex<File>>,
+    done_file: Option<Mutex<File>>,
 }
 
-/// Rate and time left are of all that are wanted.
 const BAR: &str = "{bar:30} {pos} of {len}  {per_sec}  {eta} left  {msg}";
 
-impl Tally {
-    /// Nothing yet, but what `notes` says was done before.
-    pub(super) fn begin(notes: Option<&Path>) -> anyhow::Result<Self> {
+impl Progress {
+    /// Starts the progress bar and reads the file of finished variants, if there is one.
+    pub(super) fn start(done_file: Option<&Path>) -> anyhow::Result<Self> {
         let mut done = HashSet::new();
-        let notes = match notes {
+        let done_file = match done_file {
             None => None,
             Some(path) => {
                 let context = || format!("{} (--done)", path.display());
@@ -40,67 +40,69 @@ impl Tally {
                 Some(Mutex::new(File::options().create(true).append(true).open(path).with_context(context)?))
             }
         };
-        // Where standard error is no terminal, it draws nothing.
+        // The bar is hidden if standard error is not a terminal.
         let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(BAR)?);
         bar.enable_steady_tick(Duration::from_millis(250));
-        let [made, stored, failed, passed_over] = std::array::from_fn(|_| AtomicU64::new(0));
-        Ok(Self { bar, made, stored, failed, passed_over, done, notes })
+        let [made, stored, failed, skipped] = std::array::from_fn(|_| AtomicU64::new(0));
+        Ok(Self { bar, made, stored, failed, skipped, done, done_file })
     }
 
-    /// So many are wanted in all.
-    pub(super) fn expect(&self, all: u64) {
-        self.bar.set_length(all);
+    /// Sets the total number of variants.
+    pub(super) fn set_total(&self, total: u64) {
+        self.bar.set_length(total);
     }
 
-    /// So many fewer are.
-    pub(super) fn forgo(&self, fewer: u64) {
-        self.bar.dec_length(fewer);
+    pub(super) fn reduce_total(&self, by: u64) {
+        self.bar.dec_length(by);
     }
 
-    /// Whether it was done before; then it is counted so.
-    pub(super) fn passes_over(&self, path: &str) -> bool {
+    /// True if an earlier run has finished this variant, which is then counted as skipped.
+    pub(super) fn is_done(&self, path: &str) -> bool {
         let is_done = self.done.contains(path);
         if is_done {
-            self.count(&self.passed_over);
+            self.count(&self.skipped);
         }
         is_done
     }
 
+    /// Counts a variant that was made.
     pub(super) fn made(&self, path: &str) {
         self.count(&self.made);
-        self.note(path);
+        self.record(path);
     }
 
+    /// Counts a variant that was already stored.
     pub(super) fn stored(&self, path: &str) {
         self.count(&self.stored);
-        self.note(path);
+        self.record(path);
     }
 
-    pub(super) fn failed(&self, what: &str, why: &str) {
+    /// Counts and prints a failure.
+    pub(super) fn failed(&self, subject: &str, reason: &str) {
         self.count(&self.failed);
-        self.bar.suspend(|| eprintln!("{what}: {why}"));
+        self.bar.suspend(|| eprintln!("{subject}: {reason}"));
     }
 
-    /// Says how it ended; whether all is well.
-    pub(super) fn end(self) -> bool {
+    /// Prints the result. Returns true if all variants are stored.
+    pub(super) fn finish(self) -> bool {
         self.bar.finish_and_clear();
-        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (made, stored, failed) = (count(&self.made), count(&self.stored), count(&self.failed));
-        println!("{made} made, {stored} were stored already, {failed} failed, in {:.1?}", self.bar.elapsed());
-        let passed_over = count(&self.passed_over);
-        if passed_over > 0 {
-            println!("{passed_over} were done before (--done)");
+        println!("{made} made, {stored} already stored, {failed} failed, in {:.1?}", self.bar.elapsed());
+        let skipped = count(&self.skipped);
+        if skipped > 0 {
+            println!("{skipped} skipped (--done)");
         }
-        let all = self.bar.length().unwrap_or_default();
-        let left = all.saturating_sub(made + stored + failed + passed_over);
+        let total = self.bar.length().unwrap_or_default();
+        let left = total.saturating_sub(made + stored + failed + skipped);
         if left > 0 {
-            println!("{left} are left: do the same again to go on");
+            println!("{left} left: repeat the command to continue");
         }
         failed == 0 && left == 0
     }
 
-    fn count(&self, of: &AtomicU64) {
-        of.fetch_add(1, Ordering::Relaxed);
+    fn count(&self, counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
         if failed > 0 {
             self.bar.set_message(format!("{failed} failed"));
@@ -108,11 +110,12 @@ impl Tally {
         self.bar.inc(1);
     }
 
-    fn note(&self, path: &str) {
-        let Some(notes) = &self.notes else { return };
-        let noted = writeln!(notes.lock().unwrap_or_else(PoisonError::into_inner), "{path}");
-        if let Err(error) = noted {
-            self.bar.suspend(|| eprintln!("{path} is not noted as done: {error}"));
+    /// Appends `path` to the file of finished variants.
+    fn record(&self, path: &str) {
+        let Some(file) = &self.done_file else { return };
+        let result = writeln!(file.lock().unwrap_or_else(PoisonError::into_inner), "{path}");
+        if let Err(error) = result {
+            self.bar.suspend(|| eprintln!("cannot record {path} as done: {error}"));
         }
     }
 }

@@ -1,24 +1,27 @@
-//! The pictures that a sitemap names (sitemaps.org, and Google's extension for images).
+//! Extracts the pictures of a sitemap (sitemaps.org, with Google's image extension).
 
 use anyhow::{Context, bail, ensure};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::super::args::sizes::path_of;
+use super::super::args::sizes::url_path;
 use super::targets::is_picture;
 
-/// What stands in `image:loc`, and what in `loc` ends as pictures do; each once.
+/// The unique URLs in `image:loc`, and those in `loc` with the extension of a picture.
 pub(super) fn pictures(xml: &str) -> anyhow::Result<Vec<String>> {
     let mut reader = Reader::from_str(xml);
     let (mut found, mut seen) = (Vec::new(), std::collections::HashSet::new());
-    // Whether the text is of a location, and of an image's.
+    // Inside of a `loc` element; true if it is an `image:loc`.
     let mut inside: Option<bool> = None;
     let mut text = String::new();
     loop {
-        match reader.read_event().context("it is no XML")? {
+        match reader.read_event().context("the file is not valid XML")? {
             Event::Start(start) => {
                 let name = start.name();
-                ensure!(name.local_name().as_ref() != b"sitemapindex", "it is an index of sitemaps: give one of those");
+                ensure!(
+                    name.local_name().as_ref() != b"sitemapindex",
+                    "the file is an index of sitemaps: give one of the sitemaps"
+                );
                 if name.local_name().as_ref() == b"loc" {
                     inside = Some(name.prefix().is_some());
                     text.clear();
@@ -30,13 +33,13 @@ pub(super) fn pictures(xml: &str) -> anyhow::Result<Vec<String>> {
                 Some(char) => text.push(char),
                 None => match quick_xml::escape::resolve_predefined_entity(&reference.decode()?) {
                     Some(entity) => text.push_str(entity),
-                    None => bail!("it has an entity that XML does not define"),
+                    None => bail!("the file uses an undefined XML entity"),
                 },
             },
             Event::End(end) if end.name().local_name().as_ref() == b"loc" => {
                 let is_image = inside.take() == Some(true);
                 let url = text.trim();
-                if (is_image || is_picture(&path_of(url))) && seen.insert(url.to_owned()) {
+                if (is_image || is_picture(&url_path(url))) && seen.insert(url.to_owned()) {
                     found.push(url.to_owned());
                 }
             }
@@ -44,7 +47,10 @@ pub(super) fn pictures(xml: &str) -> anyhow::Result<Vec<String>> {
             _ => {}
         }
     }
-    ensure!(!found.is_empty(), "it names no pictures: neither image:loc nor loc with a picture's extension");
+    ensure!(
+        !found.is_empty(),
+        "the sitemap contains no pictures: neither image:loc nor loc with the extension of a picture"
+    );
     Ok(found)
 }
 
@@ -53,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_of_pages_and_pictures_themselves_are_found_once() {
+    fn images_of_pages_and_direct_picture_urls_are_found_once() {
         let xml = r#"<?xml version="1.0" encoding="UTF-8"?>
             <urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:image="http://www.google.com/schemas/sitemap-image/1.1">
             <url><loc>https://a.example/page</loc><image:image><image:loc>https://a.example/a.jpg?x=1&amp;y=&#50;</image:loc></image:image>
@@ -64,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_pictures_is_an_error() {
+    fn a_file_without_pictures_is_an_error() {
         for xml in [
             "",
             "<urlset><loc>/page</loc></urlset>",

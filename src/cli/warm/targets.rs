@@ -1,4 +1,4 @@
-//! Which variants are wanted: names times sizes.
+//! The variants to make: all combinations of names, sizes and formats.
 
 use std::io::Read as _;
 
@@ -7,36 +7,38 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use resized::proxy::Proxy;
 use resized::variant::{Encoding, Format, Geometry, Grammar, Named, ObjectKey, Variant};
 
-use super::super::args::sizes::{path_of, read};
+use super::super::args::sizes::{parse_size, url_path};
 use super::{Arguments, sitemap};
 
-/// What is made of each name.
-pub(super) struct Wanted {
+/// The variants to make of each name.
+pub(super) struct Targets {
     grammar: Grammar,
     sizes: Vec<String>,
     formats: Vec<Option<Format>>,
 }
 
-impl Wanted {
+impl Targets {
     pub(super) fn new(grammar: Grammar, sizes: &[String], formats: &[Format]) -> anyhow::Result<Self> {
         let formats = if formats.is_empty() { vec![None] } else { formats.iter().copied().map(Some).collect() };
-        let wanted = Self { grammar, sizes: sizes.to_vec(), formats };
-        // What is wrong with a size is said once and before anything is made.
-        wanted.shapes("picture.jpg")?;
-        Ok(wanted)
+        let targets = Self { grammar, sizes: sizes.to_vec(), formats };
+        // Reports an invalid size once, before the first variant is made.
+        targets.shapes("picture.jpg")?;
+        Ok(targets)
     }
 
-    /// How many variants of each name.
-    pub(super) fn of_each(&self) -> u64 {
+    /// The number of variants per name.
+    pub(super) fn per_name(&self) -> u64 {
         (self.sizes.len() * self.formats.len()).max(1) as u64
     }
 
-    /// The canonical paths of a name's variants.
+    /// The canonical paths of the variants of a name.
     pub(super) fn paths(&self, name: &str) -> anyhow::Result<Vec<String>> {
         if self.sizes.is_empty() {
-            return match self.grammar.parse(&path_of(name))? {
+            return match self.grammar.parse(&url_path(name))? {
                 Named::Variant(addressed) => Ok(vec![self.grammar.show(&addressed.variant)]),
-                Named::Object(..) => bail!("it names no size: give --size, or write it as /photos/cat_300x200.jpg"),
+                Named::Object(..) => {
+                    bail!("the name contains no size: give --size, or a name such as /photos/cat_300x200.jpg")
+                }
             };
         }
         let original = self.original(name)?;
@@ -45,12 +47,12 @@ impl Wanted {
         Ok(variants.map(|variant| self.grammar.show(&variant)).collect())
     }
 
-    /// A path or URL is percent-encoded, a key is not.
+    /// Parses a path, a URL or a key. Only keys are not percent-encoded.
     fn original(&self, name: &str) -> anyhow::Result<ObjectKey> {
         if !name.starts_with('/') && !name.contains("://") {
             return Ok(ObjectKey::new(name)?);
         }
-        Ok(match self.grammar.parse(&path_of(name))? {
+        Ok(match self.grammar.parse(&url_path(name))? {
             Named::Object(key, _) => key,
             Named::Variant(addressed) => addressed.literal,
         })
@@ -58,17 +60,17 @@ impl Wanted {
 
     fn shapes(&self, name: &str) -> anyhow::Result<Vec<(Geometry, Encoding)>> {
         let pairs = self.sizes.iter().flat_map(|size| self.formats.iter().map(move |format| (size, format)));
-        pairs.map(|(size, format)| read(&self.grammar, size, *format, name)).collect()
+        pairs.map(|(size, format)| parse_size(&self.grammar, size, *format, name)).collect()
     }
 }
 
-/// Where names come from.
+/// The source of the names.
 pub(super) enum Names {
     List(Vec<String>),
     Listing { prefix: String },
 }
 
-/// The most that is read of a list.
+/// Maximum size of a list.
 const LIST_BYTES_MAX: u64 = 1 << 30;
 
 impl Names {
@@ -85,7 +87,7 @@ impl Names {
         })
     }
 
-    /// How many there are. A listing is gone through for that, a request for every thousand: that is what lets time left be told.
+    /// The number of names. Reads a whole listing, with one request per thousand objects, so that the progress bar knows the total.
     pub(super) async fn count(&self, proxy: &Proxy) -> anyhow::Result<u64> {
         match self {
             Self::List(names) => Ok(names.len() as u64),
@@ -101,7 +103,7 @@ impl Names {
         }
     }
 
-    /// One after the other. A listing ends with its error, if it has one.
+    /// The names. A listing ends after an error.
     pub(super) fn stream<'a>(&'a self, proxy: &'a Proxy) -> BoxStream<'a, anyhow::Result<String>> {
         match self {
             Self::List(names) => stream::iter(names).map(|name| Ok(name.clone())).boxed(),
@@ -110,11 +112,11 @@ impl Names {
     }
 }
 
-/// The keys of pictures in the originals' store, page by page.
+/// The keys of pictures in the originals store.
 fn listing<'a>(proxy: &'a Proxy, prefix: &'a str) -> impl Stream<Item = anyhow::Result<String>> + Send + 'a {
     let pages = stream::unfold(Some(None::<String>), move |after| async move {
         let after = after?;
-        match proxy.originals(prefix, after.as_deref()).await.context("they cannot be listed") {
+        match proxy.originals(prefix, after.as_deref()).await.context("cannot list the store") {
             Ok(page) => {
                 let keys = page.objects.into_iter().map(|listed| listed.key.as_str().to_owned());
                 let keys: Vec<_> = keys.filter(|key| is_picture(key)).map(Ok).collect();
@@ -126,7 +128,7 @@ fn listing<'a>(proxy: &'a Proxy, prefix: &'a str) -> impl Stream<Item = anyhow::
     pages.flat_map(stream::iter)
 }
 
-/// Whether a name ends as pictures do. Other objects may be pictures, too; these are meant to be.
+/// True if `name` has the extension of a picture.
 pub(super) fn is_picture(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, extension)| Format::from_extension(extension).is_some())
 }
@@ -137,9 +139,9 @@ fn text(file: &str) -> anyhow::Result<String> {
         "-" => std::io::stdin().take(LIST_BYTES_MAX).read_to_string(&mut text),
         file => std::fs::File::open(file).and_then(|opened| opened.take(LIST_BYTES_MAX).read_to_string(&mut text)),
     };
-    read.with_context(|| format!("{file} cannot be read"))?;
+    read.with_context(|| format!("cannot read {file}"))?;
     if text.len() as u64 == LIST_BYTES_MAX {
-        bail!("{file} has more than {LIST_BYTES_MAX} bytes: split it");
+        bail!("{file} is larger than {LIST_BYTES_MAX} bytes: split it");
     }
     Ok(text)
 }

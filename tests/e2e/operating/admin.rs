@@ -1,4 +1,4 @@
-//! The admin listener of a running proxy: health, numbers, and who may see them.
+//! The admin listener: health checks, metrics, commands, pages and access control.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -27,15 +27,15 @@ async fn bucket_with_a_cat() -> Bucket {
     bucket
 }
 
-/// The numbers as they stand, by series.
-async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
+/// The current metrics, by series.
+async fn scrape(stage: &Stage) -> BTreeMap<String, f64> {
     let text = stage.admin("GET", "/metrics").send().await.unwrap().text().await.unwrap();
     let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap());
     series.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_numbers_tell_what_was_asked_made_and_paid() {
+async fn metrics_count_requests_outcomes_and_costs() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(operated(&bucket)).await;
     for path in ["/cat_40x40.jpg", "/cat_40x40.jpg", "/cat_40x40.jpg", "/dog_40x40.jpg", "/cat.jpg", "/a//b"] {
@@ -43,32 +43,32 @@ async fn the_numbers_tell_what_was_asked_made_and_paid() {
     }
     let stored = "resized_write_backs_total{outcome=\"stored\"} 1\n";
     until("the variant is stored and counted", || stage.metrics.encode().contains(stored)).await;
-    let numbers = numbers(&stage).await;
-    let requests = |outcome: &str| numbers[&format!("resized_requests_total{{outcome=\"{outcome}\"}}")];
+    let metrics = scrape(&stage).await;
+    let requests = |outcome: &str| metrics[&format!("resized_requests_total{{outcome=\"{outcome}\"}}")];
     let outcomes = ["made", "hit", "not_found", "original", "bad_request", "internal"].map(requests);
     assert_eq!(outcomes, [1.0, 2.0, 1.0, 1.0, 1.0, 0.0]);
     let gets = bucket.count(Operation::Get, "");
-    let counted = numbers.iter().filter(|(series, _)| series.starts_with("resized_s3_requests_total{kind=\"get\""));
+    let counted = metrics.iter().filter(|(series, _)| series.starts_with("resized_s3_requests_total{kind=\"get\""));
     assert_eq!(counted.map(|(_, value)| value).sum::<f64>(), gets as f64);
     let (reads, writes) = (gets + bucket.count(Operation::Head, ""), bucket.count(Operation::Put, ""));
-    let dollars = numbers["resized_s3_cost_dollars_total"];
+    let dollars = metrics["resized_s3_cost_dollars_total"];
     assert!((dollars - (reads as f64 * 4e-7 + writes as f64 * 5e-6)).abs() < 1e-12, "{dollars}: {reads}, {writes}");
-    assert_eq!(numbers[r#"resized_resize_seconds_count{stage="render",format="jpg"}"#], 1.0);
+    assert_eq!(metrics[r#"resized_resize_seconds_count{stage="render",format="jpg"}"#], 1.0);
     for stage in ["decode", "scale", "encode"] {
-        let time = |part| numbers[&format!(r#"resized_resize_seconds_{part}{{stage="{stage}",format="jpg"}}"#)];
+        let time = |part| metrics[&format!(r#"resized_resize_seconds_{part}{{stage="{stage}",format="jpg"}}"#)];
         assert_eq!(time("count"), 1.0, "{stage}");
-        assert!(time("sum") <= numbers[r#"resized_resize_seconds_sum{stage="render",format="jpg"}"#], "{stage}");
+        assert!(time("sum") <= metrics[r#"resized_resize_seconds_sum{stage="render",format="jpg"}"#], "{stage}");
     }
-    assert_eq!(numbers[r#"resized_limit_bytes{of="cache"}"#], f64::from(256 << 20));
-    assert_eq!(numbers[r#"resized_wait_seconds_count{for="pixels"}"#], 1.0);
-    // The picture, and the brief memory of the dog that is not there.
-    assert_eq!(numbers["resized_cache_entries"], 2.0);
-    assert!(numbers["resized_cache_bytes"] > 2048.0);
-    assert_eq!(numbers["resized_flights"], 0.0);
+    assert_eq!(metrics[r#"resized_limit_bytes{of="cache"}"#], f64::from(256 << 20));
+    assert_eq!(metrics[r#"resized_wait_seconds_count{for="pixels"}"#], 1.0);
+    // The picture, and the cached 404 of the missing dog.
+    assert_eq!(metrics["resized_cache_entries"], 2.0);
+    assert!(metrics["resized_cache_bytes"] > 2048.0);
+    assert_eq!(metrics["resized_flights"], 0.0);
 }
 
-/// The names of all numbers that a node can tell.
-async fn told() -> BTreeSet<String> {
+/// The names of all metrics of a node.
+async fn exported_metrics() -> BTreeSet<String> {
     let bucket = bucket_with_a_cat().await;
     let mut config = operated(&bucket);
     config.notify.url = "http://127.0.0.1:9/".into();
@@ -80,8 +80,8 @@ async fn told() -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dashboards_and_alerts_name_numbers_that_are_told() {
-    let told = told().await;
+async fn dashboards_and_alerts_use_existing_metrics() {
+    let exported = exported_metrics().await;
     for (file, text) in [
         ("grafana.json", include_str!("../../../deploy/monitoring/grafana.json")),
         ("alerts.yml", include_str!("../../../deploy/monitoring/alerts.yml")),
@@ -92,22 +92,22 @@ async fn dashboards_and_alerts_name_numbers_that_are_told() {
         assert!(named.len() > 8, "{file}: {named:?}");
         for name in named {
             let parts = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
-            assert!(told.contains(name) || parts.is_some_and(|whole| told.contains(whole)), "{file}: {name}");
+            assert!(exported.contains(name) || parts.is_some_and(|whole| exported.contains(whole)), "{file}: {name}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_of_numbers_in_the_docs_is_whole() {
-    let told = told().await;
+async fn the_documented_metrics_are_complete() {
+    let exported = exported_metrics().await;
     let docs = include_str!("../../../docs/METRICS.md");
     let listed: BTreeSet<_> =
         docs.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next()).map(str::to_owned).collect();
-    assert_eq!(told, listed);
+    assert_eq!(exported, listed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_is_ready_once_its_stores_have_answered_and_until_it_drains() {
+async fn a_node_is_ready_from_the_first_response_of_its_stores_until_shutdown() {
     let bucket = bucket_with_a_cat().await;
     bucket.fail(Operation::Head, "variants/", Fault::Status(503));
     let stage = Stage::start(operated(&bucket)).await;
@@ -122,11 +122,11 @@ async fn a_node_is_ready_once_its_stores_have_answered_and_until_it_drains() {
     while probe("/readyz").await.0 != StatusCode::OK {}
     stage.drain();
     assert_eq!(probe("/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()));
-    assert_eq!(probe("/healthz").await.0, StatusCode::OK, "it lives while it drains");
+    assert_eq!(probe("/healthz").await.0, StatusCode::OK, "the node is alive while it drains");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_is_asked_for_where_there_is_one_but_not_of_probes() {
+async fn the_token_is_required_except_for_health_checks() {
     let bucket = bucket_with_a_cat().await;
     let mut config = operated(&bucket);
     config.admin.token = "hush".into();
@@ -140,7 +140,7 @@ async fn the_token_is_asked_for_where_there_is_one_but_not_of_probes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_listener_says_what_it_takes() {
+async fn the_admin_listener_rejects_unknown_paths_methods_and_hosts() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(operated(&bucket)).await;
     assert_eq!(stage.admin("GET", "/nothing").send().await.unwrap().status(), StatusCode::NOT_FOUND);
@@ -152,12 +152,12 @@ async fn the_admin_listener_says_what_it_takes() {
     assert_eq!(head.bytes().await.unwrap().len(), 0);
     let url = format!("http://{}/metrics", stage.admin.unwrap());
     let named = Client::new().get(url).header("host", "evil.example").send().await.unwrap();
-    assert_eq!(named.status(), StatusCode::FORBIDDEN, "another name of this machine");
-    assert_eq!(stage.get("/metrics").await.status(), StatusCode::NOT_FOUND, "clients do not reach it");
+    assert_eq!(named.status(), StatusCode::FORBIDDEN, "another host name");
+    assert_eq!(stage.get("/metrics").await.status(), StatusCode::NOT_FOUND, "the public listener has no metrics");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_or_an_event_makes_the_new_picture_from_the_new_original() {
+async fn a_purge_or_an_event_invalidates_variants_of_an_immutable_original() {
     let bucket = Bucket::start().await;
     let mut config = operated(&bucket);
     config.originals.immutable = true;
@@ -174,7 +174,7 @@ async fn a_purge_or_an_event_makes_the_new_picture_from_the_new_original() {
     for (side, path, body) in [(120, "/purge/a%20cat.jpg", String::new()), (80, "/events", event)] {
         let before = width().await;
         replace(side);
-        assert_eq!(width().await, before, "an immutable original is believed");
+        assert_eq!(width().await, before, "an immutable original is not checked again");
         let answer = stage.admin("POST", path).body(body).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         assert_eq!(width().await, side, "{path}");
@@ -185,11 +185,11 @@ async fn a_purge_or_an_event_makes_the_new_picture_from_the_new_original() {
     }
     bucket.fail(Operation::List, "", Fault::Status(500));
     let failed = stage.admin("POST", "/purge/a%20cat.jpg").send().await.unwrap();
-    assert_eq!(failed.status(), StatusCode::BAD_GATEWAY, "to be sent again");
+    assert_eq!(failed.status(), StatusCode::BAD_GATEWAY, "the sender retries");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_numbers_tell_of_uploads_and_of_what_waits_for_the_api() {
+async fn metrics_count_uploads_and_pending_notifications() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     let mut config = operated(&bucket);
     config.upload.enabled = true;
@@ -210,22 +210,22 @@ async fn the_numbers_tell_of_uploads_and_of_what_waits_for_the_api() {
     assert_eq!(put("/upload/b.jpg", b"text".to_vec()).await, 415);
     receiver.set(Mood::Status(500));
     assert_eq!(put("/upload/c.jpg", picture.clone()).await, 201);
-    until("it waits for its second retry", || {
+    until("the notification waits for its second retry", || {
         let text = stage.metrics.encode();
-        let waits = ["tries_total{status=\"500\"} 2\n", "outbox_pending 1", "outbox_overdue_seconds 0.0\n"];
+        let waits = ["attempts_total{status=\"500\"} 2\n", "outbox_pending 1", "outbox_overdue_seconds 0.0\n"];
         waits.iter().all(|line| text.contains(line))
     })
     .await;
-    let numbers = numbers(&stage).await;
-    let uploads = |outcome: &str| numbers[&format!("resized_uploads_total{{outcome=\"{outcome}\"}}")];
+    let metrics = scrape(&stage).await;
+    let uploads = |outcome: &str| metrics[&format!("resized_uploads_total{{outcome=\"{outcome}\"}}")];
     assert_eq!(["stored", "duplicate", "unsupported-type"].map(uploads), [2.0, 1.0, 1.0]);
-    assert_eq!(numbers["resized_upload_bytes_total"], 2.0 * picture.len() as f64);
-    assert_eq!(numbers[r#"resized_notification_attempts_total{status="204"}"#], 2.0);
-    assert_eq!(numbers["resized_notifications_dead_total"], 0.0);
+    assert_eq!(metrics["resized_upload_bytes_total"], 2.0 * picture.len() as f64);
+    assert_eq!(metrics[r#"resized_notification_attempts_total{status="204"}"#], 2.0);
+    assert_eq!(metrics["resized_notifications_dead_total"], 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pages_come_whole_and_may_load_from_nowhere_else() {
+async fn the_pages_are_complete_and_restricted_to_their_origin() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(operated(&bucket)).await;
     for (path, kind) in [("/", "text/html"), ("/playground", "text/html"), ("/assets/dashboard.js", "text/javascript")]
@@ -243,7 +243,7 @@ async fn the_pages_come_whole_and_may_load_from_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_at_hand_is_tried_out_and_leaves_nothing_behind() {
+async fn the_playground_resizes_a_sent_picture_without_storing_it() {
     let bucket = bucket_with_a_cat().await;
     let mut config = operated(&bucket);
     config.limits.original_bytes = "64KiB".parse().unwrap();
@@ -261,14 +261,14 @@ async fn a_picture_at_hand_is_tried_out_and_leaves_nothing_behind() {
     assert_eq!(status, StatusCode::NOT_FOUND, "no size: {problem:?}");
     assert_eq!(try_out("/dog_40x40.jpg", b"no picture".to_vec()).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(try_out("/dog_40x40.jpg", vec![0; 65 << 10]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
-    // Whoever is slow to send keeps a place; when there are no more, one is turned away.
+    // Slow senders hold the permits; without a free permit a request is rejected.
     let mut slow = Vec::new();
     for _ in 0..4 {
         let mut sender = tokio::net::TcpStream::connect(stage.admin.unwrap()).await.unwrap();
         let head = "POST /playground/try/dog_40x40.jpg HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000\r\n\
                     expect: 100-continue\r\n\r\n";
         sender.write_all(head.as_bytes()).await.unwrap();
-        // Its body is asked for once it has its place.
+        // The server requests the body once the request has a permit.
         let mut status = [0; 12];
         sender.read_exact(&mut status).await.unwrap();
         assert_eq!(&status, b"HTTP/1.1 100");
@@ -277,15 +277,15 @@ async fn a_picture_at_hand_is_tried_out_and_leaves_nothing_behind() {
     assert_eq!(try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0, StatusCode::SERVICE_UNAVAILABLE);
     drop(slow);
     let freed = async { while try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0 != StatusCode::OK {} };
-    tokio::time::timeout(Duration::from_secs(30), freed).await.expect("places are given back");
-    // As many places as ever: none was kept by those that failed.
+    tokio::time::timeout(Duration::from_secs(30), freed).await.expect("permits are returned");
+    // Failed requests have returned their permits.
     for _ in 0..8 {
         assert_eq!(try_out("/dog_40x40.jpg", jpeg(80, 80)).await.0, StatusCode::OK);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_clients_would_get_is_shown_on_the_admin_listener() {
+async fn the_playground_shows_the_response_of_the_public_listener() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(operated(&bucket)).await;
     let shown = stage.admin("GET", "/playground/get/cat_40x40.jpg").send().await.unwrap();

@@ -1,4 +1,4 @@
-//! `resized check` as an operator meets it: what it prints, and how it ends.
+//! `resized check`: its output and its exit status.
 
 use std::process::Command;
 
@@ -8,10 +8,10 @@ use crate::support::node::{Node, on_bucket};
 use crate::support::receiver::{Receiver, SECRET};
 use crate::support::stage::until;
 
-/// What the program prints with these arguments and this environment, and its exit status.
+/// Runs the program; returns its standard output, standard error and exit status.
 pub fn resized(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, i32) {
     let output = Command::new(env!("CARGO_BIN_EXE_resized"))
-        // Beside no config.toml.
+        // A folder without a config.toml.
         .current_dir(std::env::temp_dir())
         .args(arguments)
         .envs(environment.iter().copied())
@@ -41,78 +41,80 @@ async fn check(bucket: &Bucket, arguments: &[&str], more: &[(&str, &str)]) -> (S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_all_is_well_it_says_so_and_leaves_nothing_behind() {
+async fn all_checks_pass_and_leave_no_objects_behind() {
     let bucket = Bucket::start().await;
     let (text, status) = check(&bucket, &["--race"], &[]).await;
     assert_eq!(status, 0, "{text}");
-    for expected in ["conditional writes are honored", "listing is granted", "which is confined", "All is well."] {
+    for expected in
+        ["conditional writes are honored", "listing is granted", "in a sandboxed process", "All checks passed."]
+    {
         assert!(text.contains(expected), "{expected}: {text}");
     }
-    assert_eq!(text.matches("50 writers at once, 1 stored").count(), 3, "{text}");
+    assert_eq!(text.matches("50 concurrent writers, 1 succeeded").count(), 3, "{text}");
     assert_eq!(bucket.keys(""), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_ignores_conditions_is_a_warning() {
+async fn a_server_that_ignores_conditional_writes_is_a_warning() {
     let bucket = Bucket::start().await;
     bucket.ignore_conditions();
     let (text, status) = check(&bucket, &["--race"], &[]).await;
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("variants   warn") && text.contains("fix: The server ignores If-None-Match"), "{text}");
-    assert_eq!(text.matches("race       warn    50 writers at once, 50 were told").count(), 3, "{text}");
-    assert!(text.ends_with("It can be served; 4 could be better.\n"), "{text}");
+    assert_eq!(text.matches("race       warn    50 concurrent writers, 50 succeeded").count(), 3, "{text}");
+    assert!(text.ends_with("Ready to serve, with 4 warnings.\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_pictures_from_being_served_ends_it_with_1_and_the_way_out() {
+async fn a_failure_that_prevents_serving_exits_with_1_and_suggests_a_fix() {
     let bucket = Bucket::start().await;
     bucket.fail(Operation::Head, "", Fault::Status(403));
     let (text, status) = check(&bucket, &[], &[]).await;
     assert_eq!(status, 1, "{text}");
-    assert!(text.contains("originals  BROKEN") && text.contains("grant s3:ListBucket"), "{text}");
+    assert!(text.contains("originals  FAILED") && text.contains("grant s3:ListBucket"), "{text}");
     bucket.heal();
     bucket.fail(Operation::Put, "", Fault::Status(403));
     let (text, status) = check(&bucket, &[], &[]).await;
     assert_eq!(status, 1, "{text}");
-    assert!(text.contains("originals  ok") && text.contains("variants   BROKEN"), "{text}");
+    assert!(text.contains("originals  ok") && text.contains("variants   FAILED"), "{text}");
     let nowhere = [("RESIZED_S3__ENDPOINT", "http://127.0.0.1:1")];
     let (text, status) = check(&bucket, &[], &nowhere).await;
     assert_eq!(status, 1, "{text}");
-    assert!(text.contains("see that s3.endpoint"), "{text}");
+    assert!(text.contains("check s3.endpoint"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_does_not_answer_is_a_warning() {
+async fn an_api_that_does_not_respond_is_a_warning() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     let url = receiver.url();
     let notify = |url| [("RESIZED_NOTIFY__URL", url), ("RESIZED_NOTIFY__SECRET", SECRET)];
     let (text, status) = check(&bucket, &[], &notify(&url)).await;
-    assert!(status == 0 && text.contains("notify     ok") && text.contains("All is well."), "{text}");
+    assert!(status == 0 && text.contains("notify     ok") && text.contains("All checks passed."), "{text}");
     let (text, status) = check(&bucket, &[], &notify("http://127.0.0.1:1/hook")).await;
     assert!(status == 0 && text.contains("notify     warn") && text.contains("start the API"), "{text}");
     let settings = on_bucket(&bucket);
     let other = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
     let (text, status) = check(&bucket, &[], &notify(&format!("{}/hook", other.url))).await;
-    assert!(status == 0 && text.contains("it answers 404") && text.contains("the path of notify.url"), "{text}");
+    assert!(status == 0 && text.contains("it responds 404") && text.contains("the path of notify.url"), "{text}");
     let unsigned = [("RESIZED_NOTIFY__URL", url.as_str()), ("RESIZED_NOTIFY__SECRET", "whsec_short")];
     let (_, error, status) = tokio::task::block_in_place(|| resized(&["check"], &unsigned));
     assert!(status == 1 && error.contains("notify.secret"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_takes_no_traces_is_a_warning() {
+async fn a_collector_that_does_not_respond_is_a_warning() {
     let (bucket, collector) = (Bucket::start().await, Collector::start().await);
     let url = collector.url();
     let (text, status) = check(&bucket, &[], &[("RESIZED_TRACES__ENDPOINT", &url)]).await;
-    assert!(status == 0 && text.contains("traces     ok") && text.contains("All is well."), "{text}");
-    assert_eq!((collector.heads().len(), collector.spans()), (1, vec![]), "it was sent a batch of none");
+    assert!(status == 0 && text.contains("traces     ok") && text.contains("All checks passed."), "{text}");
+    assert_eq!((collector.heads().len(), collector.spans()), (1, vec![]), "an empty batch was sent");
     let nowhere = [("RESIZED_TRACES__ENDPOINT", "http://127.0.0.1:1/v1/traces")];
     let (text, status) = check(&bucket, &[], &nowhere).await;
     assert!(status == 0 && text.contains("traces     warn") && text.contains("start the collector"), "{text}");
 }
 
 #[test]
-fn the_command_line_teaches_and_says_what_it_does_not_understand() {
+fn the_command_line_has_help_and_reports_invalid_input() {
     let (help, _, status) = resized(&["--help"], &[]);
     assert_eq!(status, 0);
     for expected in ["serve", "check", "--config <FILE>", "Examples:", "Exit status:"] {
@@ -128,7 +130,7 @@ fn the_command_line_teaches_and_says_what_it_does_not_understand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_without_curl_asks_the_program_how_it_is() {
+async fn health_checks_a_node_from_within_its_container() {
     let bucket = Bucket::start().await;
     let health = |admin: &str, arguments: &[&str]| {
         let arguments = [&["health"], arguments].concat();
@@ -140,10 +142,10 @@ async fn a_container_without_curl_asks_the_program_how_it_is() {
     let node = Node::start(&on_bucket(&bucket));
     let (out, _, status) = health(&node.admin, &["--ready"]);
     assert_eq!((out.as_str(), status), ("503 variants.store: the store does not respond\n", 1));
-    assert_eq!(health(&node.admin, &[]).2, 0, "it lives all the same");
+    assert_eq!(health(&node.admin, &[]).2, 0, "the node is alive while it is not ready");
     bucket.heal();
-    // What was found is remembered for a moment.
-    until("it is ready", || health(&node.admin, &["--ready"]).2 == 0).await;
+    // A failed check is cached for a moment.
+    until("the node is ready", || health(&node.admin, &["--ready"]).2 == 0).await;
     let admin = node.admin.clone();
     drop(node);
     let (_, error, status) = health(&admin, &[]);

@@ -1,4 +1,4 @@
-//! `config`, `explain`, `resize` and `purge` as an operator meets them.
+//! The commands `config`, `explain`, `resize`, `purge`, `completions` and `man`.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The environment of a command that finds its stores in `bucket`.
+/// Runs a command whose stores are in `bucket`.
 fn run(bucket: &Bucket, arguments: &[&str]) -> (String, String, i32) {
     let settings = on_bucket(bucket);
     let environment: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -19,7 +19,7 @@ fn run(bucket: &Bucket, arguments: &[&str]) -> (String, String, i32) {
 }
 
 #[test]
-fn config_says_where_each_value_comes_from_and_can_be_read_again() {
+fn config_prints_the_source_of_each_value_and_can_be_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.toml");
     std::fs::write(&file, "[cache]\nmemory = \"1MiB\"\n[presets]\nsmall = \"100x100\"\n").unwrap();
@@ -50,7 +50,7 @@ fn config_says_where_each_value_comes_from_and_can_be_read_again() {
 }
 
 #[test]
-fn a_typo_names_the_key_that_was_meant_wherever_it_stands() {
+fn a_misspelled_key_suggests_the_correct_one_in_every_source() {
     for (arguments, environment) in [
         (&["check", "--set", "cache.memroy=1GiB"][..], &[][..]),
         (&["check"], &[("RESIZED_CACHE__MEMROY", "1GiB")]),
@@ -64,22 +64,22 @@ fn a_typo_names_the_key_that_was_meant_wherever_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn explain_says_what_a_path_means_and_what_is_there() {
+async fn explain_prints_the_meaning_of_a_path_and_its_objects() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/a cat.jpg", jpeg(64, 48), "image/jpeg");
     let (out, error, status) = run(&bucket, &["explain", "https://img.example/a%20cat_20x20_crop.jpg?v=1"]);
     assert_eq!(status, 0, "{out}{error}");
     for expected in [
         "/a%20cat_20x20_crop.jpg\n",
-        "names      20x20_crop_center of a cat.jpg as jpg at quality 80\n",
+        "meaning    20x20_crop_center of a cat.jpg as jpg at quality 80\n",
         "canonical  /a%20cat_20x20_crop_center_q80.jpg\n",
-        "/originals/a cat.jpg is there: ",
-        "/variants/a cat.jpg/20x20_crop_center_q80.jpg is not there\n",
-        "answer     it is made, and stored\n",
+        "/originals/a cat.jpg exists: ",
+        "/variants/a cat.jpg/20x20_crop_center_q80.jpg does not exist\n",
+        "response   made and stored\n",
     ] {
         assert!(out.contains(expected), "{expected}: {out}");
     }
-    assert_eq!(bucket.keys("variants/"), Vec::<String>::new(), "nothing is made");
+    assert_eq!(bucket.keys("variants/"), Vec::<String>::new(), "explain makes no variant");
     let refused =
         [("/a//b", "400: "), ("/no_20x.jpg", "404: there is no original no.jpg"), ("/a%20cat_9999x.jpg", "404: ")];
     for (path, expected) in refused {
@@ -88,7 +88,10 @@ async fn explain_says_what_a_path_means_and_what_is_there() {
     }
     let sizes = |policy: &str, path: &str| run(&bucket, &["--set", policy, "--set", "sizes.step=10", "explain", path]);
     let (out, _, status) = sizes("sizes.policy=step", "a%20cat_12x.jpg");
-    assert!(status == 0 && out.contains("answer     301 to /a%20cat_20x_q80.jpg, a size that [sizes] allows"), "{out}");
+    assert!(
+        status == 0 && out.contains("response   301 to /a%20cat_20x_q80.jpg, the nearest size that [sizes] allows"),
+        "{out}"
+    );
     let (out, _, status) =
         run(&bucket, &["--set", "sizes.policy=list", "--set", "sizes.list=[\"20x\"]", "explain", "a%20cat_12x.jpg"]);
     assert!(status == 1 && out.contains("404: this size or quality is not allowed"), "{out}");
@@ -97,11 +100,11 @@ async fn explain_says_what_a_path_means_and_what_is_there() {
     let environment: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(key).collect();
     let signing = |arguments: &[&str]| tokio::task::block_in_place(|| resized(arguments, &environment));
     let (out, _, status) = signing(&["explain", "/a%20cat_12x.jpg"]);
-    assert!(status == 1 && out.contains("answer     403: this URL has to be signed"), "{out}");
+    assert!(status == 1 && out.contains("response   403: this URL has to be signed"), "{out}");
     let (signed, error, _) = signing(&["sign", "/a%20cat_12x.jpg"]);
     let listed = ["--set", "sizes.policy=list", "--set", "sizes.list=[\"20x\"]", "explain", signed.trim()];
     let (out, _, status) = signing(&listed);
-    assert!(status == 0 && out.contains("answer     it is made, and stored"), "{out}{error}");
+    assert!(status == 0 && out.contains("response   made and stored"), "{out}{error}");
     let (out, _, _) = run(&bucket, &["explain", "a%20cat_9999x.jpg"]);
     assert!(out.contains("at most 4096 pixels (limits.max_side)"), "{out}");
     let (out, _, status) = run(&bucket, &["--set", "limits.original_bytes=10", "explain", "a%20cat_9x.jpg"]);
@@ -111,23 +114,23 @@ async fn explain_says_what_a_path_means_and_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn explain_tells_a_current_variant_from_one_of_a_former_original() {
+async fn explain_distinguishes_a_current_variant_from_an_outdated_one() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(64, 48), "image/jpeg");
     let settings = on_bucket(&bucket);
     let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
     let answer = reqwest::get(format!("{}/cat_20x.jpg", node.url)).await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
-    crate::support::stage::until("it is stored", || !bucket.keys("variants/").is_empty()).await;
+    crate::support::stage::until("the variant is stored", || !bucket.keys("variants/").is_empty()).await;
     let (out, _, status) = run(&bucket, &["explain", "cat_20x.jpg"]);
-    assert!(status == 0 && out.contains("answer     the stored variant\n"), "{out}");
+    assert!(status == 0 && out.contains("response   the stored variant\n"), "{out}");
     bucket.put_object("originals/cat.jpg", jpeg(48, 48), "image/jpeg");
     let (out, _, status) = run(&bucket, &["explain", "cat_20x.jpg"]);
-    assert!(status == 0 && out.contains("of a former original"), "{out}");
+    assert!(status == 0 && out.contains("of an older original"), "{out}");
 }
 
 #[test]
-fn resize_makes_what_the_server_would_of_local_files() {
+fn resize_writes_local_files_as_the_server_would() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     for (name, width) in [("a.jpg", 64), ("b.jpeg", 48)] {
@@ -140,10 +143,10 @@ fn resize_makes_what_the_server_would_of_local_files() {
         (seen.width, seen.height)
     };
 
-    let (said, error, status) =
+    let (out_text, error, status) =
         resized(&["resize", "--size", "32x", "--size", "16x16_crop", text(&a), text(&b), text(&out)], &[]);
     assert_eq!(status, 0, "{error}");
-    assert_eq!(said.lines().count(), 4, "{said}");
+    assert_eq!(out_text.lines().count(), 4, "{out_text}");
     for (name, expected) in [
         ("a_32x.jpg", (32, 24)),
         ("a_16x16_crop.jpg", (16, 16)),
@@ -158,7 +161,7 @@ fn resize_makes_what_the_server_would_of_local_files() {
     assert_eq!(size(&named), (20, 15));
     assert!(std::fs::read(&named).unwrap().starts_with(b"\x89PNG"));
 
-    // One that cannot be made keeps no other from being made.
+    // A failure does not affect the other pictures.
     let (_, error, status) =
         resized(&["resize", "-s", "8x", "-f", "webp", text(&path("c.jpg")), text(&a), text(&out)], &[]);
     assert!(status == 1 && error.contains("c.jpg: the original is not a picture"), "{error}");
@@ -167,8 +170,8 @@ fn resize_makes_what_the_server_would_of_local_files() {
     for (arguments, expected) in [
         (&["resize", text(&a), text(&path("plain.jpg"))][..], "give --size, or a size in the name"),
         (&["resize", text(&a), text(&b), text(&out)], "give --size"),
-        (&["resize", "-s", "huge", text(&a), text(&out)], "write it as in URLs"),
-        (&["resize", "-s", "8x", text(&a), text(&a), text(&out)], "two of the pictures would be"),
+        (&["resize", "-s", "huge", text(&a), text(&out)], "use the format of URLs"),
+        (&["resize", "-s", "8x", text(&a), text(&a), text(&out)], "two outputs have the path"),
     ] {
         let (_, error, status) = resized(arguments, &[]);
         assert!(status == 1 && error.contains(expected), "{expected}: {error}");
@@ -177,7 +180,7 @@ fn resize_makes_what_the_server_would_of_local_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn purge_deletes_in_the_store_and_has_nodes_forget() {
+async fn purge_deletes_stored_variants_and_invalidates_the_memory_of_nodes() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/a cat.jpg", jpeg(64, 48), "image/jpeg");
     let mut settings = on_bucket(&bucket);
@@ -191,13 +194,13 @@ async fn purge_deletes_in_the_store_and_has_nodes_forget() {
     };
     let stored = || !bucket.keys("variants/").is_empty();
     assert_eq!(width().await, 60);
-    crate::support::stage::until("it is stored", stored).await;
+    crate::support::stage::until("the variant is stored", stored).await;
     bucket.put_object("originals/a cat.jpg", jpeg(40, 40), "image/jpeg");
 
     let (out, error, status) = run(&bucket, &["purge", "a cat.jpg"]);
     assert_eq!((out.as_str(), status), ("a cat.jpg: 1 variants deleted\n", 0), "{error}");
     assert!(!stored());
-    assert_eq!(width().await, 60, "the node remembers an immutable original's");
+    assert_eq!(width().await, 60, "the node still has the variant of an immutable original in memory");
 
     let admin = node.admin.clone();
     let by_node = |token: &str| {
@@ -210,13 +213,13 @@ async fn purge_deletes_in_the_store_and_has_nodes_forget() {
     assert!(status == 0 && out.contains("\"original\":\"a cat.jpg\""), "{out}{error}");
     assert_eq!(width().await, 40);
     let (_, error, status) = run(&bucket, &["purge", "--admin", "http://127.0.0.1:1", "a cat.jpg"]);
-    assert!(status == 1 && error.contains("does not answer"), "{error}");
+    assert!(status == 1 && error.contains("does not respond"), "{error}");
     assert_eq!(run(&bucket, &["purge", "a//b"]).2, 2);
 }
 
 #[test]
-fn completions_and_man_pages_know_every_command_and_need_no_settings() {
-    // A setting that cannot be used keeps nobody from reading.
+fn completions_and_man_pages_contain_every_command_and_need_no_settings() {
+    // Invalid settings do not matter.
     let broken = [("RESIZED_CACHE__MEMROY", "1GiB")];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (out, error, status) = resized(&["completions", shell], &broken);
@@ -233,7 +236,7 @@ fn completions_and_man_pages_know_every_command_and_need_no_settings() {
     for name in ["resized.1", "resized-serve.1", "resized-warm.1", "resized-outbox-redeliver.1"] {
         assert!(std::fs::read_to_string(pages.join(name)).unwrap().contains(".SH NAME"), "{name}");
     }
-    // bash itself takes what it is given.
+    // bash accepts the script.
     let (script, ..) = resized(&["completions", "bash"], &[]);
     let file = folder.path().join("completions");
     std::fs::write(&file, script + "\ntype _resized").unwrap();

@@ -1,5 +1,5 @@
-//! The whole way on one bucket, as an operator meets it on the first day: on the S3 server in this process, and on the
-//! real one that `TEST_S3_ENDPOINT` names.
+//! A complete session on one bucket: make, cache, restart, redirect. Runs on the S3 server in this process, and on the real one of
+//! `TEST_S3_ENDPOINT`, if set.
 
 use bytes::Bytes;
 use reqwest::StatusCode;
@@ -13,15 +13,15 @@ use crate::support::pictures::{BLUE, GREEN, RED, YELLOW, jpeg, see};
 use crate::support::stage::{PUBLIC_URL, Stage, header, real, settings};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_day_in_front_of_a_bucket() {
+async fn variants_are_made_once_found_after_a_restart_and_redirected_to() {
     let bucket = Bucket::start().await;
-    a_day(settings(&bucket)).await;
+    session(settings(&bucket)).await;
     if let Some(config) = real(&bucket, "day") {
-        a_day(config).await;
+        session(config).await;
     }
 }
 
-async fn a_day(mut config: Config) {
+async fn session(mut config: Config) {
     let original = jpeg(400, 300);
     let attributes = Attributes { content_type: "image/jpeg".into(), ..Default::default() };
     let originals = Store::open(&config.originals.store, "", &config.s3, &S3Metrics::default()).await.unwrap();
@@ -33,7 +33,7 @@ async fn a_day(mut config: Config) {
         ObjectKey::new("photos/Café crème.jpg/100x100_q80.jpg").unwrap(),
     );
 
-    // A herd's first request makes it, the others wait; then it is in memory, and in the bucket.
+    // The first of many concurrent requests makes the variant; then it is in memory and in the bucket.
     let stage = Stage::start(config.clone()).await;
     let herd = stage.herd(200, small).await;
     assert!(herd.iter().all(|(status, ..)| *status == StatusCode::OK));
@@ -43,18 +43,18 @@ async fn a_day(mut config: Config) {
     let part = stage.request("GET", "/photos/Caf%C3%A9%20cr%C3%A8me.jpg").header("range", "bytes=10-19").send().await;
     assert_eq!(part.unwrap().bytes().await.unwrap(), original[10..20]);
     assert_eq!(stage.get("/photos/dog_100x100.jpg").await.status(), StatusCode::NOT_FOUND);
-    assert!(stage.stop().await, "the write-back is waited for");
-    let (meta, bytes) = variants.get_bounded(&stored, 1 << 20).await.unwrap().expect("it is stored");
+    assert!(stage.stop().await, "shutdown waits for the write-back");
+    let (meta, bytes) = variants.get_bounded(&stored, 1 << 20).await.unwrap().expect("the variant is stored");
     assert_eq!((meta.content_type.as_deref(), &bytes[..]), (Some("image/jpeg"), &herd[0].2[..]));
 
-    // After a restart it is found, not made.
+    // After a restart the variant is found in the bucket.
     let stage = Stage::start(config.clone()).await;
     let found = stage.get(small).await;
     assert_eq!(header(&found, "cache-status"), "resized; fwd=miss; detail=stored");
     assert_eq!(found.bytes().await.unwrap(), bytes);
     assert!(stage.stop().await);
 
-    // Redirects: to what is there, and to what has just been stored.
+    // Redirect mode: to a stored variant, and to a new one once it is stored.
     config.answers.mode = Mode::Redirect;
     config.variants.public_url = PUBLIC_URL.into();
     let stage = Stage::start(config).await;
@@ -68,6 +68,6 @@ async fn a_day(mut config: Config) {
         assert!(header(&moved, "location").starts_with(&location), "{moved:?}");
     }
     let second = ObjectKey::new("photos/Café crème.jpg/x50_q80.jpg").unwrap();
-    assert!(variants.head(&second).await.unwrap().is_some(), "no redirect before the variant is there");
+    assert!(variants.head(&second).await.unwrap().is_some(), "the variant is stored before the redirect");
     assert!(stage.stop().await);
 }

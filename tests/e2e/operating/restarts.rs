@@ -1,4 +1,4 @@
-//! Restarts behind a socket that outlives the process, as a systemd socket unit holds one: no request notices.
+//! Restarts with a socket that outlives the process, as with a systemd socket unit: no request fails.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -15,13 +15,13 @@ use crate::support::node::on_bucket;
 use crate::support::pictures::jpeg;
 use crate::support::stage::until;
 
-/// Who holds the socket, and starts programs on it.
-struct Unit {
+/// Holds the socket and starts processes that inherit it.
+struct SocketUnit {
     socket: TcpListener,
     bucket: Bucket,
 }
 
-impl Unit {
+impl SocketUnit {
     async fn new() -> Self {
         let bucket = Bucket::start().await;
         bucket.put_object("originals/cat.jpg", jpeg(64, 48), "image/jpeg");
@@ -32,7 +32,7 @@ impl Unit {
         self.socket.local_addr().unwrap()
     }
 
-    /// The shell gives the socket the number, and the variables the number of the process, that sd_listen_fds(3) wants.
+    /// The shell sets the descriptor number and the process id that sd_listen_fds(3) expects.
     fn start(&self) -> Child {
         let socket: OwnedFd = self.socket.try_clone().unwrap().into();
         Command::new("sh")
@@ -53,7 +53,7 @@ fn terminate(process: &Child) {
     kill_process(Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
 }
 
-/// A client that tries nothing twice: it keeps a connection until it is told that it ends, as RFC 9112 section 9.6 has it.
+/// A client that never retries. It keeps its connection until a response closes it (RFC 9112 section 9.6).
 struct Client {
     address: SocketAddr,
     connection: Option<BufReader<TcpStream>>,
@@ -87,7 +87,7 @@ impl Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_restarts_under_load_fail_no_request() {
-    let unit = Unit::new().await;
+    let unit = SocketUnit::new().await;
     let (ended, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut process = unit.start();
     let clients: Vec<_> = (0..16)
@@ -100,7 +100,7 @@ async fn ten_restarts_under_load_fail_no_request() {
                     assert_eq!(status, "http/1.1 200 ok");
                     answered.fetch_add(1, Ordering::Relaxed);
                     if n % 4 == 0 {
-                        // Some come anew each time.
+                        // Some clients use a new connection for each request.
                         client.connection = None;
                     }
                 }
@@ -114,11 +114,11 @@ async fn ten_restarts_under_load_fail_no_request() {
         })
         .await;
         terminate(&process);
-        // The next one begins beside the last, or when that has ended: the socket holds who comes meanwhile.
-        let beside = (restart % 2 == 0).then(|| unit.start());
+        // Every other time the new process starts before the old one has ended. Otherwise new clients wait in the backlog.
+        let overlapping = (restart % 2 == 0).then(|| unit.start());
         let ended = tokio::task::spawn_blocking(move || process.wait()).await.unwrap().unwrap();
         assert!(ended.success(), "{ended}");
-        process = beside.unwrap_or_else(|| unit.start());
+        process = overlapping.unwrap_or_else(|| unit.start());
     }
     let before = answered.load(Ordering::Relaxed);
     until("requests are answered", || answered.load(Ordering::Relaxed) > before + 100).await;

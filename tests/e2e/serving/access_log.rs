@@ -16,7 +16,7 @@ async fn lines(more: Settings, paths: &[&str]) -> Vec<String> {
         client.get(format!("{}{path}", node.url)).header("referer", "https://a.example/").send().await.unwrap();
     }
     let of_requests = || {
-        let told = node.told();
+        let told = node.log();
         told.lines()
             .filter(|line| line.contains("_32x") || line.contains("/last"))
             .map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Sockets: versions of HTTP, keep-alive, bad manners, and stopping in order.
+//! Connections: HTTP versions, keep-alive, invalid input and graceful shutdown.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::bucket::{Bucket, Operation};
 use crate::support::pictures::jpeg;
 use crate::support::stage::{PATIENCE, Stage, settings, until};
 
-pub async fn stage_with_a_cat() -> (Bucket, Stage) {
+pub async fn stage_with_cat() -> (Bucket, Stage) {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     let stage = Stage::start(settings(&bucket)).await;
@@ -18,7 +18,7 @@ pub async fn stage_with_a_cat() -> (Bucket, Stage) {
 }
 
 /// Sends `request` and reads until the server closes the connection.
-pub async fn talk(stage: &Stage, request: &str) -> String {
+pub async fn send_raw(stage: &Stage, request: &str) -> String {
     let mut stream = TcpStream::connect(stage.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -27,62 +27,62 @@ pub async fn talk(stage: &Stage, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_finishes_what_is_under_way_and_stores_it() {
-    let (bucket, stage) = stage_with_a_cat().await;
+async fn shutdown_finishes_requests_and_write_backs() {
+    let (bucket, stage) = stage_with_cat().await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let request = stage.request("GET", "/cat_40x40.jpg").send();
     let answer = tokio::spawn(request);
-    until("the flight is under way", || bucket.count(Operation::Get, "originals/") == 1).await;
+    until("the original is being read", || bucket.count(Operation::Get, "originals/") == 1).await;
     let write = bucket.stall(Operation::Put, "variants/");
     let stopped = tokio::spawn(stage.stop());
     gate.release();
     assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
-    until("the write-back is under way", || bucket.count(Operation::Put, "") == 1).await;
-    assert!(!stopped.is_finished(), "it waits for the write-back");
+    until("the variant is being written", || bucket.count(Operation::Put, "") == 1).await;
+    assert!(!stopped.is_finished(), "shutdown waits for the write-back");
     write.release();
     assert!(stopped.await.unwrap());
     assert!(bucket.object("variants/cat.jpg/40x40_q80.jpg").is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http_2_is_spoken_by_prior_knowledge() {
-    let (_bucket, stage) = stage_with_a_cat().await;
+async fn http_2_works_with_prior_knowledge() {
+    let (_bucket, stage) = stage_with_cat().await;
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let response = client.get(stage.url("/cat_40x40.jpg")).send().await.unwrap();
     assert_eq!((response.version(), response.status()), (reqwest::Version::HTTP_2, StatusCode::OK));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_in_a_row_on_one_connection_are_answered_in_order() {
-    let (_bucket, stage) = stage_with_a_cat().await;
+async fn pipelined_requests_are_answered_in_order() {
+    let (_bucket, stage) = stage_with_cat().await;
     let one = "HEAD /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n";
     let last = "HEAD /dog_40x40.jpg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    let answers = talk(&stage, &[one, one, last].concat()).await;
+    let answers = send_raw(&stage, &[one, one, last].concat()).await;
     let statuses: Vec<_> = answers.lines().filter(|line| line.starts_with("HTTP/1.1")).collect();
     assert_eq!(statuses, ["HTTP/1.1 200 OK", "HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_http_is_refused() {
-    let (_bucket, stage) = stage_with_a_cat().await;
+async fn invalid_http_is_rejected() {
+    let (_bucket, stage) = stage_with_cat().await;
     let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
     let headers = format!("GET / HTTP/1.1\r\n{}\r\n", "X-Filler: 0123456789\r\n".repeat(2000));
     let both = "GET /cat.jpg HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello";
     for request in ["hello\r\n\r\n", "GET  /cat.jpg  HTTP/1.1\r\n\r\n", both, &long, &headers] {
-        let answer = talk(&stage, request).await;
+        let answer = send_raw(&stage, request).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{:.40}: {answer:.60}", request);
     }
-    assert_eq!(stage.get("/cat_40x40.jpg").await.status(), StatusCode::OK, "and others are served as before");
+    assert_eq!(stage.get("/cat_40x40.jpg").await.status(), StatusCode::OK, "other clients are served");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_says_too_little_for_too_long_is_closed() {
+async fn a_connection_without_a_complete_request_is_closed() {
     let bucket = Bucket::start().await;
     let mut config = settings(&bucket);
     config.server.idle_timeout = Duration::from_millis(50);
     let stage = Stage::start(config).await;
     for silence in ["", "P", "PRI * HTTP/2.0\r\n", "GET /cat.jpg HTTP/1.1\r\nHost:"] {
-        let answer = talk(&stage, silence).await;
+        let answer = send_raw(&stage, silence).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{silence:?}: {answer}");
     }
 }

@@ -1,4 +1,4 @@
-//! What no request can do: read what is not an original, have a page run, lead elsewhere, reach out, or be told a secret.
+//! Isolation: no request reads other files, runs active content, makes the server connect elsewhere, or reveals a secret.
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use resized::config::{Config, Secret, Serve};
 
-use crate::serving::connections::talk;
+use crate::serving::connections::send_raw;
 use crate::serving::wire::statuses;
 use crate::support::bucket::Bucket;
 use crate::support::collector::{Collector, Mood};
@@ -16,11 +16,11 @@ use crate::support::pictures::jpeg;
 use crate::support::stage::{Stage, header, settings, until};
 use crate::uploads::receiving::{send, uploading};
 
-/// What stands where no request may read it.
+/// The content of a file that no request may read.
 const TREASURE: &[u8] = b"\xff\xd8\xff\xe0 the treasure";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_spelling_of_a_path_leads_out_of_the_folder_or_prefix() {
+async fn no_path_escapes_the_folder_or_prefix() {
     let bucket = Bucket::start().await;
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("originals");
@@ -79,7 +79,8 @@ async fn no_spelling_of_a_path_leads_out_of_the_folder_or_prefix() {
         }
         let stage = Stage::start(config).await;
         for path in paths {
-            let answer = talk(&stage, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+            let answer =
+                send_raw(&stage, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
             let status = statuses(&answer);
             assert!(status == ["400"] || status == ["404"], "{path}: {answer}");
             assert!(!answer.contains("treasure.jpg\r\n") && !answer.contains(" the treasure"), "{path}: {answer}");
@@ -89,7 +90,7 @@ async fn no_spelling_of_a_path_leads_out_of_the_folder_or_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_the_proxys_own_is_read_and_written_by_no_request() {
+async fn reserved_keys_can_be_neither_read_nor_written() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
     config.originals.store = format!("s3://{}", bucket.name()).parse().unwrap();
@@ -122,7 +123,7 @@ async fn what_is_the_proxys_own_is_read_and_written_by_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_or_a_drawing_never_runs() {
+async fn active_content_is_never_served_as_such() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
     config.originals.serve = Serve::All;
@@ -135,7 +136,7 @@ async fn a_page_or_a_drawing_never_runs() {
         ("sheet.xml", b"<?xml version=\"1.0\"?><?xml-stylesheet href=\"x.xsl\"?><a/>", "application/xml"),
     ];
     for (name, bytes, content_type) in active {
-        // By hand, with whatever type its bucket has for it.
+        // Stored directly in the bucket with its real content type.
         bucket.put_object(&format!("originals/{name}"), bytes.to_vec(), content_type);
         let served = stage.get(&format!("/{name}")).await;
         assert_eq!(header(&served, "content-type"), "application/octet-stream", "{name}");
@@ -150,16 +151,16 @@ async fn a_page_or_a_drawing_never_runs() {
         let (stem, extension) = name.split_once('.').unwrap();
         assert_eq!(stage.get(&format!("/{stem}_10x10.{extension}")).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
-    // An error shows what was asked for, but as JSON that is never sniffed.
+    // An error repeats the path, but as JSON with `nosniff`.
     let error = stage.get("/%3Cscript%3Ealert(1)%3C%2Fscript%3E.html").await;
     assert_eq!(header(&error, "content-type"), "application/problem+json");
     assert_eq!(header(&error, "x-content-type-options"), "nosniff");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_a_request_or_a_picture_has_the_server_reach_out() {
+async fn neither_requests_nor_pictures_make_the_server_connect_elsewhere() {
     let bucket = Bucket::start().await;
-    // Whoever is reached is seen in the queue of this listener.
+    // A connection would appear in the backlog of this listener.
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let host = elsewhere.local_addr().unwrap().to_string();
@@ -190,10 +191,10 @@ async fn nothing_in_a_request_or_a_picture_has_the_server_reach_out() {
         ),
     ];
     for line in lines {
-        let answer = talk(&stage, &format!("{line}\r\nConnection: close\r\n\r\n")).await;
+        let answer = send_raw(&stage, &format!("{line}\r\nConnection: close\r\n\r\n")).await;
         assert!(matches!(*statuses(&answer), ["204" | "400" | "404" | "405"]), "{line}: {answer}");
     }
-    // Pictures that name others: a comment, a page, a drawing, a play list.
+    // Files that contain URLs: a JPEG comment, an SVG and a playlist.
     let comment =
         [&b"\xff\xd8\xff\xfe"[..], &(url.len() as u16 + 2).to_be_bytes(), url.as_bytes(), &jpeg(16, 16)[2..]].concat();
     let drawing = format!("<svg xmlns:xlink=\"x\"><image xlink:href=\"{url}\"/></svg>").into_bytes();
@@ -205,19 +206,19 @@ async fn nothing_in_a_request_or_a_picture_has_the_server_reach_out() {
     }
     let form = format!("--b\r\nContent-Disposition: form-data; name=\"url\"\r\n\r\n{url}\r\n--b--\r\n").into_bytes();
     send(&stage, "POST", "/upload", form, &[("content-type", "multipart/form-data; boundary=b")]).await;
-    until("spans are refused", || stage.metrics.spans.failed.get() > 0).await;
+    until("spans are rejected", || stage.metrics.spans.failed.get() > 0).await;
     let reached = elsewhere.accept();
     assert!(reached.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "{reached:?}");
     std::net::TcpStream::connect(&host).unwrap();
-    assert!(elsewhere.accept().is_ok(), "it would have been seen");
+    assert!(elsewhere.accept().is_ok(), "a connection would have been noticed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_shown_by_debug_or_in_an_error() {
+async fn no_secret_appears_in_debug_output_or_errors() {
     let bucket = Bucket::start().await;
     let secret = |name: &str| format!("hush-{name}-0123456789abcdef0123456789abcdef");
     let mut config: Config = uploading(&bucket);
-    let set = |place: &mut Secret, name: &str| *place = secret(name).as_str().into();
+    let set = |setting: &mut Secret, name: &str| *setting = secret(name).as_str().into();
     set(&mut config.admin.token, "admin");
     set(&mut config.upload.token, "upload");
     set(&mut config.upload.secret, "ticket");

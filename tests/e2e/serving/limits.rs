@@ -1,4 +1,4 @@
-//! What a connection may do: how much, how long, how often; over real sockets, with bad manners.
+//! Limits of connections: sizes, timeouts and counts, with misbehaving clients.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use resized::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::serving::connections::talk;
+use crate::serving::connections::send_raw;
 use crate::serving::wire::statuses;
 use crate::support::bucket::Bucket;
 use crate::support::node::TOKEN;
@@ -25,7 +25,7 @@ async fn stage(change: impl FnOnce(&mut Config)) -> (Bucket, Stage) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_could_be_read_in_two_ways_is_refused_and_ends_the_connection() {
+async fn an_ambiguous_upload_is_rejected_and_closes_the_connection() {
     let (bucket, stage) = stage(|_| {}).await;
     let token = format!("Authorization: Bearer {TOKEN}");
     for (method, path) in [("POST", "/upload"), ("PUT", "/upload/a.jpg")] {
@@ -43,7 +43,7 @@ async fn an_upload_that_could_be_read_in_two_ways_is_refused_and_ends_the_connec
         ];
         for (what, rest) in refused {
             let request = format!("{method} {path} HTTP/1.1\r\n{token}\r\n{rest}");
-            let answer = talk(&stage, &format!("{request}GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            let answer = send_raw(&stage, &format!("{request}GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n")).await;
             assert_eq!(statuses(&answer), ["400"], "{method}: {what}");
         }
     }
@@ -51,44 +51,52 @@ async fn an_upload_that_could_be_read_in_two_ways_is_refused_and_ends_the_connec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_an_upload_requests_are_looked_at_as_strictly_as_before_it() {
+async fn requests_after_an_upload_are_checked_as_strictly_as_before_it() {
     let (_bucket, stage) = stage(|_| {}).await;
     let upload = |body: &str| format!("POST /upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{body}");
     let sized = upload("Content-Length: 5\r\n\r\nh\nllo");
     let good = "GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    assert_eq!(statuses(&talk(&stage, &[&sized, good].concat()).await), ["415", "200"], "it goes on");
+    assert_eq!(
+        statuses(&send_raw(&stage, &[&sized, good].concat()).await),
+        ["415", "200"],
+        "the connection stays open"
+    );
     let bare = "GET /cat_40x40.jpg HTTP/1.1\nHost: x\r\n\r\n";
-    assert_eq!(statuses(&talk(&stage, &[&sized, bare, good].concat()).await), ["415", "400"]);
+    assert_eq!(statuses(&send_raw(&stage, &[&sized, bare, good].concat()).await), ["415", "400"]);
     let chunks = upload("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
-    assert_eq!(statuses(&talk(&stage, &[&chunks, good].concat()).await), ["415"], "nothing is read behind chunks");
+    assert_eq!(
+        statuses(&send_raw(&stage, &[&chunks, good].concat()).await),
+        ["415"],
+        "no request is read after a chunked body"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_are_limited_in_number_and_size_and_urls_in_length() {
+async fn the_number_and_size_of_headers_and_the_length_of_urls_are_limited() {
     let (_bucket, stage) = stage(|_| {}).await;
     let many = |count| format!("GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count));
     let closed = "Connection: close\r\n\r\n";
     let few = many(50).replace("A: b\r\n\r\n", closed);
-    assert_eq!(statuses(&talk(&stage, &few).await), ["200"]);
-    assert_eq!(statuses(&talk(&stage, &many(101)).await), ["431"]);
+    assert_eq!(statuses(&send_raw(&stage, &few).await), ["200"]);
+    assert_eq!(statuses(&send_raw(&stage, &many(101)).await), ["431"]);
     let large = format!("GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(20_000));
-    assert_eq!(statuses(&talk(&stage, &large).await), ["431"]);
+    assert_eq!(statuses(&send_raw(&stage, &large).await), ["431"]);
     let long = |bytes| format!("GET /{} HTTP/1.1\r\nHost: x\r\n{closed}", "a".repeat(bytes));
-    assert_eq!(statuses(&talk(&stage, &long(1_020)).await), ["400"], "longer than any key");
-    assert!(matches!(*statuses(&talk(&stage, &long(20_000)).await), ["414" | "431"]));
+    assert_eq!(statuses(&send_raw(&stage, &long(1_020)).await), ["400"], "longer than any key");
+    assert!(matches!(*statuses(&send_raw(&stage, &long(20_000)).await), ["414" | "431"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_closed_after_so_many_requests() {
+async fn a_connection_is_closed_after_the_maximum_number_of_requests() {
     let (_bucket, stage) = stage(|config| config.server.requests_per_connection = 3).await;
-    let answer = talk(&stage, &"GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n".repeat(5)).await;
+    let answer = send_raw(&stage, &"GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n".repeat(5)).await;
     assert_eq!(statuses(&answer), ["200"; 3]);
-    assert_eq!(answer.matches("connection: close").count(), 1, "the last one says so");
+    assert_eq!(answer.matches("connection: close").count(), 1, "only the last response closes the connection");
 }
 
-/// Sends `request` over the only connection there may be, lets `hold` misbehave, and sees that the next client is served: the
-/// server must have ended the first.
-async fn gives_way(change: impl FnOnce(&mut Config), request: &[u8]) -> TcpStream {
+/// Sends `request` over the only allowed connection and reads nothing. The next client is served only once the server has closed
+/// that connection.
+async fn assert_is_closed(change: impl FnOnce(&mut Config), request: &[u8]) -> TcpStream {
     let (bucket, stage) = stage(|config| {
         config.server.connections = std::num::NonZeroUsize::MIN;
         config.server.idle_timeout = Duration::from_secs(3600);
@@ -96,79 +104,79 @@ async fn gives_way(change: impl FnOnce(&mut Config), request: &[u8]) -> TcpStrea
         change(config);
     })
     .await;
-    // More than the sockets between them hold.
+    // Larger than the socket buffers.
     bucket.put_object("originals/big.jpg", [jpeg(16, 16), vec![0; 16 << 20]].concat(), "image/jpeg");
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(stage.address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let next = tokio::time::timeout(PATIENCE, stage.get("/cat_40x40.jpg")).await;
-    assert_eq!(next.expect("the first gives way").status(), StatusCode::OK);
+    assert_eq!(next.expect("the first connection is closed").status(), StatusCode::OK);
     stream
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_is_given_up_on() {
+async fn a_client_that_reads_too_slowly_is_disconnected() {
     let short = |config: &mut Config| config.server.write_timeout = Duration::from_millis(100);
-    gives_way(short, b"GET /big.jpg HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_is_closed(short, b"GET /big.jpg HTTP/1.1\r\nHost: x\r\n\r\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_header_and_an_idle_connection_are_given_up_on() {
+async fn a_slow_header_and_an_idle_connection_are_closed() {
     for request in ["", "GET /cat.jpg HTTP/1.1\r\nHost: x\r\nA:", "GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let short = |config: &mut Config| config.server.idle_timeout = Duration::from_millis(100);
-        gives_way(short, request.as_bytes()).await;
+        assert_is_closed(short, request.as_bytes()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_body_is_408_and_given_up_on() {
+async fn a_slow_body_is_answered_408_and_the_connection_closed() {
     let short = |config: &mut Config| config.upload.read_timeout = Duration::from_millis(100);
     let head =
         format!("POST /upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 500\r\n\r\n");
-    let mut stream = gives_way(short, [head.as_bytes(), &jpeg(16, 16)[..20]].concat().as_slice()).await;
+    let mut stream = assert_is_closed(short, [head.as_bytes(), &jpeg(16, 16)[..20]].concat().as_slice()).await;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert_eq!(statuses(&String::from_utf8_lossy(&answer)), ["408"]);
 }
 
-fn ask(path: &str) -> http::Request<()> {
+fn get(path: &str) -> http::Request<()> {
     http::Request::get(format!("http://localhost{path}")).body(()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_resets_its_http_2_requests_again_and_again_is_sent_away() {
+async fn a_client_that_keeps_resetting_http_2_streams_is_disconnected() {
     let (_bucket, stage) = stage(|_| {}).await;
     let stream = TcpStream::connect(stage.address).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
     let mut sent = 0;
     while let Ok(mut ready) = client.clone().ready().await {
-        let Ok((_, mut request)) = ready.send_request(ask(&format!("/cat_{}x.jpg", 1 + sent % 160)), false) else {
+        let Ok((_, mut request)) = ready.send_request(get(&format!("/cat_{}x.jpg", 1 + sent % 160)), false) else {
             break;
         };
         request.send_reset(h2::Reason::CANCEL);
         sent += 1;
-        assert!(sent < 100_000, "nobody stopped it");
+        assert!(sent < 100_000, "the client was not disconnected");
     }
     drop(client);
     let error = connection.await.unwrap().unwrap_err();
-    // Whoever still writes may see that the connection is gone before reading why.
+    // A client that still writes may notice the closed connection before it reads the reason.
     assert!(error.is_io() || error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM), "{error} after {sent}");
-    assert_eq!(stage.get("/cat_40x40.jpg").await.status(), StatusCode::OK, "and others are served");
+    assert_eq!(stage.get("/cat_40x40.jpg").await.status(), StatusCode::OK, "other clients are served");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http_2_has_so_many_requests_at_once_and_headers_of_so_many_bytes() {
+async fn http_2_limits_concurrent_streams_and_header_bytes() {
     let (_bucket, stage) = stage(|_| {}).await;
     let stream = TcpStream::connect(stage.address).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);
     let mut client = client.ready().await.unwrap();
-    let (first, _) = client.send_request(ask("/cat_40x40.jpg"), true).unwrap();
+    let (first, _) = client.send_request(get("/cat_40x40.jpg"), true).unwrap();
     assert_eq!(first.await.unwrap().status(), StatusCode::OK);
     assert_eq!(client.current_max_send_streams(), 200);
-    let mut large = ask("/cat_40x40.jpg");
+    let mut large = get("/cat_40x40.jpg");
     for n in 0..40 {
         let name = http::HeaderName::try_from(format!("x-filler-{n}")).unwrap();
         large.headers_mut().insert(name, "a".repeat(1000).parse().unwrap());

@@ -1,4 +1,4 @@
-//! HTTPS: the version of HTTP by ALPN, and a certificate that cannot be used.
+//! HTTPS: ALPN, invalid and renewed certificates, and client certificates.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,8 @@ use crate::support::node::{Node, on_bucket};
 use crate::support::pictures::jpeg;
 use crate::support::stage::{Stage, settings};
 
-fn certify(folder: &Path) -> resized::config::Tls {
+/// Writes a self-signed certificate and its key to `folder`.
+fn write_certificate(folder: &Path) -> resized::config::Tls {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let tls = resized::config::Tls {
         certificate: folder.join("cert.pem"),
@@ -34,22 +35,22 @@ async fn connect(stage: &Stage, tls: &resized::config::Tls, alpn: &[u8]) -> TlsS
     try_connect(stage.address, certificate, alpn, None).await.unwrap()
 }
 
-/// What a client shows of itself.
-type Own<'a> = Option<(&'a rcgen::Certificate, &'a rcgen::KeyPair)>;
+/// The certificate and key of a client.
+type ClientIdentity<'a> = Option<(&'a rcgen::Certificate, &'a rcgen::KeyPair)>;
 
-/// The same, of any server and certificate, and with a certificate of its own to show.
+/// Connects to any server, with the trusted server certificate and an optional client certificate.
 async fn try_connect(
     address: SocketAddr,
     trusted: CertificateDer<'static>,
     alpn: &[u8],
-    own: Own<'_>,
+    identity: ClientIdentity<'_>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let builder = builder.with_root_certificates(roots);
-    let mut config = match own {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => builder
             .with_client_auth_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
@@ -62,11 +63,11 @@ async fn try_connect(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alpn_chooses_the_version_of_http() {
+async fn alpn_selects_the_http_version() {
     let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     let mut config = settings(&bucket);
-    config.server.tls = certify(folder.path());
+    config.server.tls = write_certificate(folder.path());
     let tls = config.server.tls.clone();
     let stage = Stage::start(config).await;
 
@@ -89,7 +90,7 @@ async fn alpn_chooses_the_version_of_http() {
         (http::StatusCode::OK, &"image/jpeg".parse().unwrap())
     );
     let bytes = read(response.into_body()).await;
-    assert!(answer.ends_with(&bytes), "the same picture by either version");
+    assert!(answer.ends_with(&bytes), "both versions send the same picture");
 }
 
 async fn read(mut body: h2::RecvStream) -> Vec<u8> {
@@ -103,12 +104,12 @@ async fn read(mut body: h2::RecvStream) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_large_answers_at_once_on_one_http_2_connection_are_each_whole() {
+async fn concurrent_large_responses_on_one_http_2_connection_are_complete() {
     let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
     let original = jpeg(2000, 1500);
     bucket.put_object("originals/wall.jpg", original.clone(), "image/jpeg");
     let mut config = settings(&bucket);
-    config.server.tls = certify(folder.path());
+    config.server.tls = write_certificate(folder.path());
     let tls = config.server.tls.clone();
     let stage = Stage::start(config).await;
 
@@ -134,24 +135,24 @@ async fn many_large_answers_at_once_on_one_http_2_connection_are_each_whole() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_told_by_its_key_at_start() {
+async fn an_invalid_certificate_fails_at_start_with_its_config_key() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = resized::config::Server { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
-    config.tls = certify(folder.path());
+    config.tls = write_certificate(folder.path());
     std::fs::write(&config.tls.key, "no key").unwrap();
     let error = resized::server::Server::bind(&config).err().unwrap().to_string();
     assert!(error.contains("server.tls.key"), "{error}");
     let other = tempfile::tempdir().unwrap();
-    config.tls.key = certify(other.path()).key;
+    config.tls.key = write_certificate(other.path()).key;
     let error = resized::server::Server::bind(&config).err().unwrap().to_string();
     assert!(error.contains("server.tls"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewed_certificate_is_shown_after_a_reload_and_connections_go_on() {
+async fn a_renewed_certificate_is_used_after_a_reload_and_connections_stay_open() {
     let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
-    let tls = certify(folder.path());
+    let tls = write_certificate(folder.path());
     let trusted = || CertificateDer::from_pem_file(&tls.certificate).unwrap();
     let mut settings = on_bucket(&bucket);
     settings.push(("RESIZED_SERVER__TLS__CERTIFICATE", tls.certificate.to_str().unwrap().into()));
@@ -163,9 +164,9 @@ async fn a_renewed_certificate_is_shown_after_a_reload_and_connections_go_on() {
     let old = trusted();
     let mut before = try_connect(address, old.clone(), b"http/1.1", None).await.unwrap();
 
-    // A key that is not the certificate's leaves the old pair in force.
+    // The old certificate stays in use if the new key does not match the new certificate.
     let key = std::fs::read(&tls.key).unwrap();
-    certify(folder.path());
+    write_certificate(folder.path());
     let renewed = std::fs::read(&tls.key).unwrap();
     std::fs::write(&tls.key, key).unwrap();
     assert_eq!(reload().await.as_u16(), 422);
@@ -181,12 +182,12 @@ async fn a_renewed_certificate_is_shown_after_a_reload_and_connections_go_on() {
     assert_eq!(&head, b"HTTP/1.1 200 OK");
 }
 
-/// Asks for a picture and says what is answered; nothing where the server closes the connection.
-async fn ask(stream: std::io::Result<TlsStream<TcpStream>>) -> String {
+/// Requests a picture and returns the response; empty if the server closes the connection.
+async fn request(stream: std::io::Result<TlsStream<TcpStream>>) -> String {
     let Ok(mut stream) = stream else { return String::new() };
     let request = b"GET /cat_40x40.jpg HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut answer = Vec::new();
-    // With TLS 1.3 a client learns that its certificate is refused only when it reads.
+    // With TLS 1.3 a client learns only from a read that its certificate was rejected.
     if stream.write_all(request).await.is_ok() {
         let _ = stream.read_to_end(&mut answer).await;
     }
@@ -194,14 +195,14 @@ async fn ask(stream: std::io::Result<TlsStream<TcpStream>>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_clients_of_the_configured_authorities_are_served() {
+async fn only_clients_with_a_certificate_of_a_configured_authority_are_served() {
     let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     let authority = |name: &str| {
-        let mut of = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        of.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().unwrap();
-        (of.self_signed(&key).unwrap(), rcgen::Issuer::new(of, key))
+        (params.self_signed(&key).unwrap(), rcgen::Issuer::new(params, key))
     };
     let client = |issuer: &rcgen::Issuer<'_, rcgen::KeyPair>| {
         let key = rcgen::KeyPair::generate().unwrap();
@@ -209,7 +210,7 @@ async fn only_clients_of_the_configured_authorities_are_served() {
     };
     let ((ours, issuer), (_, other)) = (authority("ours"), authority("other"));
     let mut config = settings(&bucket);
-    config.server.tls = certify(folder.path());
+    config.server.tls = write_certificate(folder.path());
     config.server.tls.client_authorities = folder.path().join("clients.pem");
     std::fs::write(&config.server.tls.client_authorities, ours.pem()).unwrap();
     let tls = config.server.tls.clone();
@@ -217,8 +218,10 @@ async fn only_clients_of_the_configured_authorities_are_served() {
 
     let (good, bad) = (client(&issuer), client(&other));
     let trusted = CertificateDer::from_pem_file(&tls.certificate).unwrap();
-    let asks = async |own: Own<'_>| ask(try_connect(stage.address, trusted.clone(), b"http/1.1", own).await).await;
-    assert!(asks(Some((&good.0, &good.1))).await.starts_with("HTTP/1.1 200"));
-    assert_eq!(asks(Some((&bad.0, &bad.1))).await, "");
-    assert_eq!(asks(None).await, "");
+    let response_to = async |identity: ClientIdentity<'_>| {
+        request(try_connect(stage.address, trusted.clone(), b"http/1.1", identity).await).await
+    };
+    assert!(response_to(Some((&good.0, &good.1))).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(response_to(Some((&bad.0, &bad.1))).await, "");
+    assert_eq!(response_to(None).await, "");
 }

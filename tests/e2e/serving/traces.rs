@@ -395,5 +395,5 @@ async fn a_trace_holds_no_secret_and_the_collector_gets_its_own() {
     let told = spans.iter().flat_map(|span| span.attributes.values());
     assert_eq!(told.filter(|value| value.contains('?')).count(), 0, "no query at all: {spans:#?}");
     assert!(collector.heads().iter().all(|head| head["authorization"] == "Bearer hush-collector"));
-    assert!(!node.told().contains("hush-collector"));
+    assert!(!node.log().contains("hush-collector"));
 }

@@ -1,4 +1,4 @@
-//! Bytes on the wire, as RFC 9112 has them: what is answered, what is refused, and what closes the connection.
+//! HTTP/1.1 message syntax (RFC 9112): accepted and rejected requests, and when the connection closes.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::serving::connections::{stage_with_a_cat, talk};
+use crate::serving::connections::{send_raw, stage_with_cat};
 use crate::support::bucket::{Bucket, Operation};
 use crate::support::pictures::jpeg;
 use crate::support::stage::{Stage, settings, until};
 
-/// The statuses of all answers in `text`, in order.
+/// The status codes of all responses in `text`, in order.
 pub fn statuses(text: &str) -> Vec<&str> {
     let status =
         |at: usize| text.get(at + 9..at + 12).filter(|status| status.bytes().all(|byte| byte.is_ascii_digit()));
@@ -19,8 +19,8 @@ pub fn statuses(text: &str) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_could_be_read_in_two_ways_is_refused_and_ends_the_connection() {
-    let (_bucket, stage) = stage_with_a_cat().await;
+async fn ambiguous_requests_are_rejected_and_close_the_connection() {
+    let (_bucket, stage) = stage_with_cat().await;
     let refused = [
         ("two lengths", "GET /cat.jpg HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
         ("a list of lengths", "GET /cat.jpg HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 6\r\n\r\nhello"),
@@ -53,16 +53,16 @@ async fn what_could_be_read_in_two_ways_is_refused_and_ends_the_connection() {
         ("a version to come", "GET /cat.jpg HTTP/3.0\r\nHost: x\r\n\r\n"),
     ];
     for (what, request) in refused {
-        // What would be smuggled must never be answered.
-        let answer = talk(&stage, &format!("{request}GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        // The smuggled request must not be answered.
+        let answer = send_raw(&stage, &format!("{request}GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n")).await;
         let seen = statuses(&answer);
         assert!(seen.len() == 1 && seen[0].starts_with('4'), "{what}: {seen:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_form_of_target_is_answered_as_rfc_9112_says() {
-    let (_bucket, stage) = stage_with_a_cat().await;
+async fn every_form_of_request_target_is_handled_as_in_rfc_9112() {
+    let (_bucket, stage) = stage_with_cat().await;
     let table = [
         ("GET /cat_40x40.jpg", "200"),
         ("GET http://elsewhere.example/cat_40x40.jpg?v=1", "200"),
@@ -77,26 +77,31 @@ async fn every_form_of_target_is_answered_as_rfc_9112_says() {
         ("GET /%ff.jpg", "400"),
     ];
     for (line, status) in table {
-        let answer = talk(&stage, &format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+        let answer = send_raw(&stage, &format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
         assert_eq!(statuses(&answer), [status], "{line}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_kept_or_closed_as_either_side_says() {
-    let (_bucket, stage) = stage_with_a_cat().await;
+async fn connections_are_kept_alive_or_closed_as_requested() {
+    let (_bucket, stage) = stage_with_cat().await;
     let one = "GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n";
-    let answer = talk(&stage, &[one, &one.replace("x\r\n\r\n", "x\r\nConnection: close\r\n\r\n"), one].concat()).await;
-    assert_eq!(statuses(&answer), ["200", "200"], "nothing after close");
-    let old = talk(&stage, "GET /cat_40x40.jpg HTTP/1.0\r\n\r\n").await;
+    let answer =
+        send_raw(&stage, &[one, &one.replace("x\r\n\r\n", "x\r\nConnection: close\r\n\r\n"), one].concat()).await;
+    assert_eq!(statuses(&answer), ["200", "200"], "no response after close");
+    let old = send_raw(&stage, "GET /cat_40x40.jpg HTTP/1.0\r\n\r\n").await;
     assert!(old.starts_with("HTTP/1.0 200") || old.starts_with("HTTP/1.1 200"), "closed by the server: {old:.40}");
     let continued = "GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
-    assert_eq!(statuses(&talk(&stage, continued).await), ["200"], "no body is waited for, so nothing is continued");
+    assert_eq!(
+        statuses(&send_raw(&stage, continued).await),
+        ["200"],
+        "the server does not wait for a body and sends no 100"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_lets_http_2_finish_its_requests_and_takes_no_new_connection() {
-    let (bucket, stage) = stage_with_a_cat().await;
+async fn shutdown_finishes_http_2_requests_and_accepts_no_new_connections() {
+    let (bucket, stage) = stage_with_cat().await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let stream = TcpStream::connect(stage.address).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -104,11 +109,11 @@ async fn sigterm_lets_http_2_finish_its_requests_and_takes_no_new_connection() {
     let request = || http::Request::get("http://localhost/cat_40x40.jpg").body(()).unwrap();
     let (answer, _) = client.send_request(request(), true).unwrap();
     let answer = tokio::spawn(answer);
-    until("the flight is under way", || bucket.count(Operation::Get, "originals/") == 1).await;
+    until("the original is being read", || bucket.count(Operation::Get, "originals/") == 1).await;
     let address = stage.address;
     let stopped = tokio::spawn(stage.stop());
-    // After GOAWAY the client itself refuses to send more. Requests that are let go would be resets, of which a server takes
-    // few in a row.
+    // After GOAWAY the client itself refuses to send requests. The responses are kept, because dropping them would reset the
+    // streams, and the server limits resets.
     let mut more = Vec::new();
     while let Ok(mut ready) = client.clone().ready().await {
         match ready.send_request(request(), true) {
@@ -126,7 +131,7 @@ async fn sigterm_lets_http_2_finish_its_requests_and_takes_no_new_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_has_to_send_the_proxy_protocol_where_config_says_so() {
+async fn a_trusted_proxy_must_send_the_proxy_protocol_if_configured() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     let mut config = settings(&bucket);
@@ -135,12 +140,12 @@ async fn a_trusted_proxy_has_to_send_the_proxy_protocol_where_config_says_so() {
     config.server.idle_timeout = Duration::from_secs(10);
     let stage = Stage::start(config).await;
     let request = "GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    let with = talk(&stage, &format!("PROXY TCP4 192.0.2.1 127.0.0.1 4711 80\r\n{request}")).await;
+    let with = send_raw(&stage, &format!("PROXY TCP4 192.0.2.1 127.0.0.1 4711 80\r\n{request}")).await;
     assert_eq!(statuses(&with), ["200"]);
     let mut without = TcpStream::connect(stage.address).await.unwrap();
     without.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // The server may close with bytes unread, which resets the connection.
+    // The server may close the socket with unread bytes, which resets the connection.
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut without, &mut answer).await;
-    assert!(answer.is_empty(), "nothing is answered without it");
+    assert!(answer.is_empty(), "no response without the PROXY protocol");
 }

@@ -1,4 +1,4 @@
-//! Settings of processes of the real program, for what needs more than one of them, or one that can be killed.
+//! Settings for nodes that run as processes, for tests with several nodes or with a node that is killed.
 
 use crate::support::bucket::{ACCESS_KEY, Bucket, SECRET_KEY};
 use crate::support::receiver::{Receiver, SECRET};
@@ -8,11 +8,11 @@ mod process;
 
 pub use process::{Node, Settings};
 
-/// What every node's uploads are sent with.
+/// The upload token of every node.
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub const UPLOAD_SECRET: &str = "fedcba9876543210fedcba9876543210";
 
-/// Originals and variants in the bucket in this process.
+/// Stores in the S3 server of this process.
 pub fn on_bucket(bucket: &Bucket) -> Settings {
     vec![
         ("RESIZED_S3__ENDPOINT", bucket.url()),
@@ -25,7 +25,7 @@ pub fn on_bucket(bucket: &Bucket) -> Settings {
     ]
 }
 
-/// The same on the real server that `TEST_S3_ENDPOINT` names, if there is one, below a prefix of this process and `name`.
+/// Stores on the real S3 server of `TEST_S3_ENDPOINT`, if set, below a prefix that contains `name` and the process id.
 pub fn on_real_bucket(name: &str) -> Option<Settings> {
     let prefix = format!("s3://{}/{name}-{}", std::env::var("TEST_S3_BUCKET").ok()?, std::process::id());
     Some(vec![
@@ -37,7 +37,7 @@ pub fn on_real_bucket(name: &str) -> Option<Settings> {
     ])
 }
 
-/// Uploads by [`TOKEN`], and signed URLs.
+/// Enables uploads with [`TOKEN`] and presigned uploads.
 pub fn uploading() -> Settings {
     vec![
         ("RESIZED_UPLOAD__ENABLED", "true".into()),
@@ -47,7 +47,7 @@ pub fn uploading() -> Settings {
     ]
 }
 
-/// An API that hears of them.
+/// Enables notifications to `receiver`.
 pub fn notifying(receiver: &Receiver) -> Settings {
     vec![("RESIZED_NOTIFY__URL", receiver.url()), ("RESIZED_NOTIFY__SECRET", SECRET.into())]
 }

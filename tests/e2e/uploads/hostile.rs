@@ -116,8 +116,8 @@ async fn no_token_and_no_secret_is_logged() {
         let request = Client::new().put(format!("{}/upload/a.jpg", node.url)).bearer_auth(token);
         request.body(jpeg(16, 16)).send().await.unwrap();
     }
-    until("both are logged", || node.told().matches("/upload/a.jpg").count() >= 2).await;
+    until("both are logged", || node.log().matches("/upload/a.jpg").count() >= 2).await;
     for secret in [TOKEN, UPLOAD_SECRET, "a-token-that-somebody-mistyped", crate::support::bucket::SECRET_KEY] {
-        assert!(!node.told().contains(secret), "{}", node.told());
+        assert!(!node.log().contains(secret), "{}", node.log());
     }
 }

@@ -78,8 +78,8 @@ async fn a_direct_upload(settings: Settings, receiver: &Receiver) {
     assert_eq!(keys, BTreeSet::from(["cats/Tom & Café.jpg".to_owned()]));
     assert_eq!(complete(&node, &signed).await.0, StatusCode::NOT_FOUND, "it is completed once");
     let ticket = signed["complete"].as_str().unwrap().split_once("ticket=").unwrap().1;
-    until("it is logged", || node.told().contains("/upload/complete")).await;
-    assert!(!node.told().contains(ticket), "but not what lets one complete");
+    until("it is logged", || node.log().contains("/upload/complete")).await;
+    assert!(!node.log().contains(ticket), "but not what lets one complete");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,13 +23,13 @@ async fn every_size_of_a_listing_is_made_once_and_then_only_found() {
     let bucket = bucket_of(&["a/1.jpg", "a/2.jpg", "b/3.jpg", "a/notes.txt"]).await;
     let sizes = ["--size", "32x", "--size", "16x16_crop", "--format", "jpg", "--format", "webp", "--listing", "a/"];
     let (out, error, status) = warm(&bucket, &sizes).await;
-    assert!(status == 0 && out.starts_with("8 made, 0 were stored already, 0 failed, in "), "{out}{error}");
+    assert!(status == 0 && out.starts_with("8 made, 0 already stored, 0 failed, in "), "{out}{error}");
     let keys = bucket.keys("variants/");
     assert_eq!(keys.len(), 8, "{keys:?}");
     assert!(keys.iter().any(|key| key == "variants/a/2.jpg/16x16_crop_center_q80.webp"), "{keys:?}");
     let reads = bucket.count(Operation::Get, "originals/");
     let (out, error, status) = warm(&bucket, &sizes).await;
-    assert!(status == 0 && out.starts_with("0 made, 8 were stored already, 0 failed, in "), "{out}{error}");
+    assert!(status == 0 && out.starts_with("0 made, 8 already stored, 0 failed, in "), "{out}{error}");
     assert_eq!(bucket.count(Operation::Get, ""), reads, "what is stored is only looked at");
     assert_eq!(bucket.count(Operation::Put, "variants/"), 8);
 }
@@ -41,17 +41,17 @@ async fn what_cannot_be_made_is_told_and_the_rest_is_made() {
     let names =
         ["/a_32x.jpg", "https://img.example/a%20b_32x.jpg?v=2", "/no_32x.jpg", "/text_32x.jpg", "/a.jpg", "/%zz"];
     let (out, error, status) = warm(&bucket, &names).await;
-    assert!(status == 1 && out.starts_with("2 made, 0 were stored already, 4 failed"), "{out}{error}");
+    assert!(status == 1 && out.starts_with("2 made, 0 already stored, 4 failed"), "{out}{error}");
     for expected in [
         "/no_32x_q80.jpg: 404: there is no original \"no.jpg\"",
         "/text_32x_q80.jpg: 422: the original is not a picture",
-        "/a.jpg: it names no size: give --size",
+        "/a.jpg: the name contains no size: give --size",
         "/%zz: a `%` in the path",
     ] {
         assert!(error.contains(expected), "{expected}: {error}");
     }
     let (_, error, status) = warm(&bucket, &["--size", "huge", "a.jpg"]).await;
-    assert!(status == 1 && error.contains("write it as in URLs"), "{error}");
+    assert!(status == 1 && error.contains("use the format of URLs"), "{error}");
     let snapped = ["--set", "sizes.policy=step", "--set", "sizes.step=10", "/a_12x.jpg"];
     let (_, error, status) = warm(&bucket, &snapped).await;
     assert!(status == 1 && error.contains("this size is not allowed"), "{error}");
@@ -63,7 +63,7 @@ async fn made_is_only_what_the_store_has_confirmed() {
     let bucket = bucket_of(&["a.jpg"]).await;
     bucket.fail(Operation::Put, "variants/", Fault::Status(403));
     let (out, error, status) = warm(&bucket, &["/a_32x.jpg"]).await;
-    assert!(status == 1 && out.starts_with("0 made, 0 were stored already, 1 failed"), "{out}{error}");
+    assert!(status == 1 && out.starts_with("0 made, 0 already stored, 1 failed"), "{out}{error}");
     assert!(error.contains("could not be stored"), "{error}");
 }
 
@@ -76,13 +76,13 @@ async fn what_is_noted_as_done_is_not_asked_for_again() {
     let (list_name, notes_name) = (list.to_str().unwrap(), notes.to_str().unwrap());
     let arguments = ["--from", list_name, "--size", "32x", "--done", notes_name];
     let (out, error, status) = warm(&bucket, &arguments).await;
-    assert!(status == 1 && out.starts_with("1 made, 0 were stored already, 1 failed"), "{out}{error}");
+    assert!(status == 1 && out.starts_with("1 made, 0 already stored, 1 failed"), "{out}{error}");
     assert_eq!(std::fs::read_to_string(&notes).unwrap(), "/a_32x_q80.jpg\n", "what failed is tried again");
     std::fs::write(&list, "a.jpg\nb.jpg\n").unwrap();
     let heads = bucket.count(Operation::Head, "originals/a.jpg");
     let (out, error, status) = warm(&bucket, &arguments).await;
-    assert!(status == 0 && out.starts_with("1 made, 0 were stored already, 0 failed"), "{out}{error}");
-    assert!(out.contains("1 were done before"), "{out}");
+    assert!(status == 0 && out.starts_with("1 made, 0 already stored, 0 failed"), "{out}{error}");
+    assert!(out.contains("1 skipped"), "{out}");
     assert_eq!(bucket.count(Operation::Head, "originals/a.jpg"), heads);
 }
 
@@ -100,5 +100,5 @@ async fn the_pictures_of_a_sitemap_are_made() {
     assert_eq!(bucket.keys("variants/"), ["variants/b.png/32x.png", "variants/photos/a.jpg/32x_q80.jpg"]);
     std::fs::write(&sitemap, "<urlset></urlset>").unwrap();
     let (_, error, status) = warm(&bucket, &["--sitemap", sitemap.to_str().unwrap(), "--size", "32x"]).await;
-    assert!(status == 1 && error.contains("it names no pictures"), "{error}");
+    assert!(status == 1 && error.contains("the sitemap contains no pictures"), "{error}");
 }
