@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
-use resized::config::{Config, Mode};
+use resized::config::{Config, Mode, Tuning};
 use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
 use resized::support::tasks::Tasks;
@@ -26,8 +26,14 @@ fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
     config.variants.store = format!("file:{}", folder.path().display()).parse().unwrap();
     config.variants.public_url = "https://pictures.example.com".to_owned();
     config.answers.mode = mode;
-    let proxy =
-        runtime.block_on(Proxy::open(&config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new()))).unwrap();
+    let proxy = runtime
+        .block_on(Proxy::open(
+            &config,
+            &Tuning::default(),
+            Tasks::new(runtime.handle().clone()),
+            Arc::new(Metrics::new()),
+        ))
+        .unwrap();
     (proxy, folder)
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use resized::config::{Config, Log, SizePolicy};
+use resized::config::{Config, Log, SizePolicy, Tuning};
 use resized::observability::access_log::AccessLog;
 use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
@@ -40,7 +40,7 @@ fn settings(folder: &std::path::Path) -> Config {
     config.upload.enabled = true;
     config.upload.token = TOKEN.into();
     config.upload.base_url = "http://images.test".into();
-    config.upload.key = "{sha256}.{ext}".into();
+    config.upload.key_template = "{sha256}.{ext}".into();
     config.presets.insert("small".into(), "30x30_crop".into());
     config.urls.segment = true;
     config
@@ -53,9 +53,11 @@ fn front() -> &'static Front {
         let config = settings(&folder);
         let runtime = Runtime::new().expect("a runtime");
         let tasks = Tasks::new(runtime.handle().clone());
-        let proxy = runtime.block_on(Proxy::open(&config, tasks, Arc::new(Metrics::new()))).expect("the stores open");
+        let proxy = runtime
+            .block_on(Proxy::open(&config, &Tuning::default(), tasks, Arc::new(Metrics::new())))
+            .expect("the stores open");
         let proxy = Arc::new(proxy);
-        let server = Server::bind(&config.server).expect("a free port");
+        let server = Server::bind(&config.server, &Tuning::default()).expect("a free port");
         let address = server.address();
         let served = HotSwap::new(proxy.clone());
         std::thread::spawn(move || {

@@ -1,9 +1,9 @@
-//! config.toml as types: every setting, its unit, its default and its check.
+//! config.toml as types: every setting with its default and its checks.
 //!
-//! The committed `config.toml` is the manual; a test holds it equal to [`Config::default`]. A value is looked
-//! up in four places, the later one wins: the defaults here, the file, the environment
-//! (`RESIZED_CACHE__MEMORY=1GiB` sets `cache.memory`), the command line. Unknown keys and impossible values are errors that name
-//! the key; nothing is clamped. This module knows no other part of the program.
+//! The committed `config.toml` is the manual; a test holds it equal to [`Config::default`]. A value comes from four places, of which
+//! later ones override earlier ones: the defaults, the file, the environment (`RESIZED_CACHE__MEMORY=1GiB` sets
+//! `cache.memory`) and the command line. An unknown key or an invalid value is an error that names the key; values are never
+//! clamped. This module depends on no other part of the program.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -17,22 +17,23 @@ mod deserialize;
 mod file;
 mod keys;
 mod layers;
-mod optional;
 mod rates;
 mod secret;
+mod serde_with;
 mod server;
 mod signing;
 mod sizes;
 mod store_address;
 mod stores;
 mod traces;
+mod tuning;
 mod upload;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use answers::{Answers, Formats, Mode, Urls};
+pub use answers::{AdditionalHeaders, Answers, Formats, Mode, Urls};
 pub use keys::{RESTART_REQUIRED, variable};
 pub use layers::{CliOverrides, Layers, ValueSource};
 pub use rates::Rates;
@@ -43,6 +44,7 @@ pub use sizes::{SizePolicy, Sizes, SizesBelow};
 pub use store_address::{StoreAddress, StoreAddressError};
 pub use stores::{Originals, S3, Serve, Variants};
 pub use traces::Traces;
+pub use tuning::{SpanExport, Tuning};
 pub use upload::{Notify, Overwrite, Upload, UploadToken};
 pub use work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
 
@@ -58,7 +60,7 @@ pub struct Config {
     pub urls: Urls,
     /// Named sizes: `small = "300x300_crop"` makes `photo_small.jpg` mean `photo_300x300_crop.jpg`.
     pub presets: BTreeMap<String, String>,
-    /// Which sizes may be asked for.
+    /// Sizes that URLs may request.
     pub sizes: Sizes,
     pub signing: Signing,
     pub formats: Formats,

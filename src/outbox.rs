@@ -55,7 +55,6 @@ struct Inner {
     /// How long a claim lasts.
     lease: Duration,
     sending: Semaphore,
-    concurrency: usize,
     breaker: ApiBreaker,
     backlog: Arc<Backlog>,
     metrics: NotificationMetrics,
@@ -64,6 +63,9 @@ struct Inner {
 
 /// Time that a claim lasts beyond the timeout of the request, for two writes to the store.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// Concurrent deliveries.
+const DELIVERIES_MAX: usize = 8;
 
 impl Notifier {
     /// Opens the outbox in `store` and registers its gauges in `metrics`. Pending notifications are sent by
@@ -77,17 +79,15 @@ impl Notifier {
         metrics: &Metrics,
         tasks: Tasks,
     ) -> Result<Self, NotifierError> {
-        let concurrency = settings.concurrency.get();
         Ok(Self(Arc::new(Inner {
             client: WebhookClient::new(settings, metrics.notifications.clone())?,
             outbox: Outbox::new(store),
             retries: settings.retries.iter().map(|pause| **pause).collect(),
             wait: settings.wait,
-            poll: settings.poll,
+            poll: settings.poll_interval,
             lease: settings.timeout + LEASE_MARGIN,
-            sending: Semaphore::new(concurrency),
-            concurrency,
-            breaker: ApiBreaker::new(settings.poll),
+            sending: Semaphore::new(DELIVERIES_MAX),
+            breaker: ApiBreaker::new(settings.poll_interval),
             backlog: Backlog::register(metrics),
             metrics: metrics.notifications.clone(),
             tasks,
@@ -175,7 +175,7 @@ impl Inner {
         let start = usize::try_from(now_millis()).unwrap_or_default() % due.len().max(1);
         due.rotate_left(start);
         stream::iter(due)
-            .for_each_concurrent(self.concurrency, |key| async move {
+            .for_each_concurrent(DELIVERIES_MAX, |key| async move {
                 if stop.is_cancelled() {
                     return;
                 }

@@ -110,13 +110,16 @@ pub struct Finish {
     pub linear_light: bool,
 }
 
+/// Scans of a JPEG original. Progressive JPEGs of common encoders have about ten; a hostile file can have thousands.
+const JPEG_SCANS_MAX: u32 = 64;
+
 impl From<&config::Config> for Limits {
     fn from(config: &config::Config) -> Self {
         let (limits, formats) = (&config.limits, &config.formats);
         Self {
             finish: Finish {
                 jpeg_progressive: formats.jpeg_progressive,
-                png_colours: NonZeroU16::new(formats.png_colours),
+                png_colours: NonZeroU16::new(formats.png_colors),
                 linear_light: formats.linear_light,
             },
             avif_originals: formats.avif_originals,
@@ -124,7 +127,7 @@ impl From<&config::Config> for Limits {
             output_pixels: limits.output_pixels,
             frames: limits.frames.get(),
             animation_pixels: limits.animation_pixels,
-            scans: limits.scans.get(),
+            scans: JPEG_SCANS_MAX,
             render_time: limits.render_time,
             incomplete: limits.incomplete,
         }

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config;
+use crate::config::{self, Tuning};
 use crate::observability::access_log::{AccessLog, AccessLogBuffer};
 use crate::proxy::Proxy;
 use crate::support::hot_swap::HotSwap;
@@ -72,13 +72,13 @@ impl Server {
     ///
     /// # Errors
     /// The address is in use or not local, or the TLS configuration is invalid.
-    pub fn bind(config: &config::Server) -> Result<Self, BindError> {
+    pub fn bind(config: &config::Server, tuning: &Tuning) -> Result<Self, BindError> {
         let failed = |source| BindError::Listen { address: config.listen, source };
         let first = listener::bind(config.listen, BACKLOG).map_err(failed)?;
         let address = first.local_addr().map_err(failed)?;
         let others = (1..count_or_cores(config.threads)).map(|_| listener::bind(address, BACKLOG));
         let listeners = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>().map_err(failed)?;
-        Ok(Self { listeners, address, config: HotSwap::new(ConnectionConfig::new(config)?) })
+        Ok(Self { listeners, address, config: HotSwap::new(ConnectionConfig::new(config, tuning)?) })
     }
 
     /// Serves on `inherited` listeners, of which there must be at least one, instead of binding `server.listen`. The serving
@@ -86,13 +86,17 @@ impl Server {
     ///
     /// # Errors
     /// The listeners cannot be used, or the TLS configuration is invalid.
-    pub fn from_listeners(inherited: &[TcpListener], config: &config::Server) -> Result<Self, BindError> {
+    pub fn from_listeners(
+        inherited: &[TcpListener],
+        config: &config::Server,
+        tuning: &Tuning,
+    ) -> Result<Self, BindError> {
         let failed = |source| BindError::Listen { address: config.listen, source };
         let Some(first) = inherited.first() else { return Err(failed(io::ErrorKind::NotFound.into())) };
         let address = first.local_addr().map_err(failed)?;
         let shared = inherited.iter().cycle().take(count_or_cores(config.threads).max(inherited.len()));
         let listeners = shared.map(TcpListener::try_clone).collect::<io::Result<_>>().map_err(failed)?;
-        Ok(Self { listeners, address, config: HotSwap::new(ConnectionConfig::new(config)?) })
+        Ok(Self { listeners, address, config: HotSwap::new(ConnectionConfig::new(config, tuning)?) })
     }
 
     /// The configuration of new connections, which can be replaced while the server runs.

@@ -93,7 +93,7 @@ impl Uploads {
     /// Creates the endpoint, or returns `None` if `upload.enabled` is off.
     ///
     /// # Errors
-    /// `upload.key` is not a valid template.
+    /// `upload.key_template` is not a valid template.
     pub fn new(config: &Config, dependencies: UploadDependencies) -> Result<Option<Self>, TemplateError> {
         let upload = &config.upload;
         if !upload.enabled {
@@ -105,7 +105,7 @@ impl Uploads {
             cors: Cors::new(&upload.allow_origins),
             presigned: PresignedUploads::new(config, &originals),
             ingestor: Ingestor::new(config, grammar, originals.clone(), notifier, metrics.clone())?,
-            receiver: Receiver { originals, read_timeout: upload.read_timeout, timeout: upload.time },
+            receiver: Receiver { originals, read_timeout: upload.read_timeout, timeout: upload.total_timeout },
             overwrite: upload.overwrite,
             fields: upload.fields.clone().into(),
             permits: Semaphore::new(upload.concurrency.get()),

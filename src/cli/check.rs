@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use resized::config::Tuning;
 use resized::observability::metrics::Metrics;
 use resized::origin::StoreError;
 use resized::origin::probe::{Capabilities, Severity};
@@ -38,7 +39,9 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let file = settings.file.as_ref().map_or("defaults and environment".into(), |file| file.display().to_string());
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let proxy = Proxy::open(config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
+        let proxy =
+            Proxy::open(config, &Tuning::default(), Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new()))
+                .await?;
         report.line(Verdict::Passed, "settings", &file);
         for (role, store, findings) in [
             ("originals", &config.originals.store, proxy.probe_originals().await),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use resized::config::StoreAddress;
+use resized::config::{StoreAddress, Tuning};
 use resized::observability::metrics::Metrics;
 use resized::origin::ObjectMeta;
 use resized::proxy::{ExplainedVariant, Explanation, Proxy, Seen};
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let runtime = Runtime::new()?;
     runtime.block_on(async {
         let tasks = Tasks::new(runtime.handle().clone());
-        let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
+        let proxy = Proxy::open(&settings.config, &Tuning::default(), tasks, Arc::new(Metrics::new())).await?;
         let mut exit_code = ExitCode::SUCCESS;
         for url in &arguments.urls {
             let path = url_path(url);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use resized::config::Tuning;
 use resized::observability::metrics::Metrics;
 use resized::outbox::Notifier;
 use resized::proxy::Proxy;
@@ -45,7 +46,7 @@ pub(super) fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<E
     let runtime = Runtime::new()?;
     runtime.block_on(async {
         let tasks = Tasks::new(runtime.handle().clone());
-        let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
+        let proxy = Proxy::open(&settings.config, &Tuning::default(), tasks, Arc::new(Metrics::new())).await?;
         let notifier = proxy.notifier().context("notifications are disabled: notify.url is not set")?;
         match arguments.command {
             None => list(notifier).await,

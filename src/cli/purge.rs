@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use resized::config::Tuning;
 use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
 use resized::support::error_chain::chain;
@@ -39,7 +40,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let failed = runtime.block_on(async {
         if arguments.admin.is_empty() {
             let tasks = Tasks::new(runtime.handle().clone());
-            let proxy = Proxy::open(&settings.config, tasks, Arc::new(Metrics::new())).await?;
+            let proxy = Proxy::open(&settings.config, &Tuning::default(), tasks, Arc::new(Metrics::new())).await?;
             purge_store(&proxy, &arguments.keys).await
         } else {
             purge_nodes(&Client::new(settings.config.admin.token.clone())?, arguments).await

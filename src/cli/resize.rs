@@ -13,6 +13,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
+use resized::config::Tuning;
 use resized::observability::metrics::Metrics;
 use resized::resize::{Header, Limits, RenderError, Resizer};
 use resized::support::threads::count_or_cores;
@@ -67,7 +68,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     let runtime = Runtime::new()?;
     let threads = count_or_cores(config.work.threads);
     let renderer = Renderer {
-        resizer: Resizer::start(threads, config.work.queue_length, Metrics::new().resize)?,
+        resizer: Resizer::start(threads, Tuning::default().queue_length, Metrics::new().resize)?,
         limits: Limits::from(config),
         bytes_max: config.limits.original_bytes.as_u64(),
     };

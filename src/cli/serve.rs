@@ -7,6 +7,7 @@ use anyhow::Context;
 use resized::admin;
 use resized::admin::routes::{self, AdminContext};
 use resized::app::reload::Reload;
+use resized::config::Tuning;
 use resized::observability::access_log::AccessLog;
 use resized::observability::logs;
 use resized::observability::metrics::Metrics;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let config = &settings.config;
+    let (config, tuning) = (&settings.config, Tuning::default());
     let log_handle = logs::init(&config.log)?;
     let log = AccessLog::start(&config.log, std::io::stdout()).context("cannot start the access log")?;
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
@@ -31,13 +32,13 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let tasks = Tasks::new(runtime.handle().clone());
 
     let metrics = Arc::new(Metrics::new());
-    let proxy = Arc::new(runtime.block_on(Proxy::open(config, tasks, metrics.clone()))?);
+    let proxy = Arc::new(runtime.block_on(Proxy::open(config, &tuning, tasks, metrics.clone()))?);
     // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
     let probed = proxy.clone();
     runtime.spawn(async move { probed.log_probes().await });
     let server = match inherited_listeners().context("LISTEN_FDS")?.as_slice() {
-        [] => Server::bind(&config.server)?,
-        inherited => Server::from_listeners(inherited, &config.server)?,
+        [] => Server::bind(&config.server, &tuning)?,
+        inherited => Server::from_listeners(inherited, &config.server, &tuning)?,
     };
     let stop = stop_on_signal(&runtime)?;
     let reload = Arc::new(Reload {

@@ -15,7 +15,7 @@ use clap::Args;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::Request;
 use http_body_util::BodyExt as _;
-use resized::config::{Config, Log, Mode, Overload, Rates, Require, ValueSource};
+use resized::config::{Config, Log, Mode, Overload, Rates, Require, Tuning, ValueSource};
 use resized::observability::logs;
 use resized::observability::metrics::{Metrics, Outcome};
 use resized::proxy::Proxy;
@@ -93,7 +93,9 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     let names = Names::read(&arguments)?;
     let runtime = Runtime::new()?;
     let progress = runtime.block_on(async {
-        let proxy = Proxy::open(&config, Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new())).await?;
+        let proxy =
+            Proxy::open(&config, &Tuning::default(), Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new()))
+                .await?;
         let progress = Progress::start(arguments.done.as_deref())?;
         progress.set_total(names.count(&proxy).await? * targets.per_name());
         let interrupted = tokio::signal::ctrl_c();

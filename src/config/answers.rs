@@ -1,81 +1,168 @@
-//! Which URLs name variants, and what their answers look like.
+//! URLs, responses and formats: `[answers]`, `[urls]` and `[formats]`.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
+    ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How a variant is answered.
+use super::serde_with::{header_value, optional_header_value, redirect_status};
+
+/// The response to a request for a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// The variant's bytes.
     Stream,
-    /// A redirect to the stored variant's public URL.
+    /// A redirect to the public URL of the stored variant.
     Redirect,
 }
 
-/// What answers look like.
+/// Response headers and the status of redirects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Answers {
     pub mode: Mode,
-    pub cache_control: String,
-    pub redirect_cache_control: String,
-    pub original_cache_control: String,
-    pub error_cache_control: String,
-    /// 301, 302, 307 or 308.
-    pub redirect_status: u16,
-    /// `Access-Control-Allow-Origin` on every image answer; empty sends none.
-    pub allow_origin: String,
-    /// `Timing-Allow-Origin`; empty sends none.
-    pub timing_allow_origin: String,
-    /// `Cross-Origin-Resource-Policy`; empty sends none.
-    pub resource_policy: String,
-    /// Further headers of every image answer.
-    pub headers: BTreeMap<String, String>,
+    #[serde(with = "header_value")]
+    pub cache_control: HeaderValue,
+    #[serde(with = "header_value")]
+    pub redirect_cache_control: HeaderValue,
+    #[serde(with = "header_value")]
+    pub original_cache_control: HeaderValue,
+    #[serde(with = "header_value")]
+    pub error_cache_control: HeaderValue,
+    #[serde(with = "redirect_status")]
+    pub redirect_status: StatusCode,
+    /// `Access-Control-Allow-Origin` of images; `None`, written `""`, omits it.
+    #[serde(with = "optional_header_value")]
+    pub allow_origin: Option<HeaderValue>,
+    /// Additional headers of images and redirects.
+    pub headers: AdditionalHeaders,
 }
 
 impl Default for Answers {
     fn default() -> Self {
         Self {
             mode: Mode::Stream,
-            cache_control: "public, max-age=86400".into(),
-            redirect_cache_control: "public, max-age=86400".into(),
-            original_cache_control: "public, max-age=3600".into(),
-            error_cache_control: "public, max-age=10".into(),
-            redirect_status: 301,
-            allow_origin: "*".into(),
-            timing_allow_origin: "*".into(),
-            resource_policy: "cross-origin".into(),
-            headers: BTreeMap::new(),
+            cache_control: HeaderValue::from_static("public, max-age=86400"),
+            redirect_cache_control: HeaderValue::from_static("public, max-age=86400"),
+            original_cache_control: HeaderValue::from_static("public, max-age=3600"),
+            error_cache_control: HeaderValue::from_static("public, max-age=10"),
+            redirect_status: StatusCode::MOVED_PERMANENTLY,
+            allow_origin: Some(HeaderValue::from_static("*")),
+            headers: AdditionalHeaders::default(),
         }
     }
 }
 
-/// Which shapes of URL name a variant.
+/// Headers that the server computes. A second value from config would contradict them.
+const COMPUTED: [HeaderName; 15] = [
+    ACCEPT_RANGES,
+    CACHE_CONTROL,
+    HeaderName::from_static("cache-status"),
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    DATE,
+    ETAG,
+    LAST_MODIFIED,
+    LOCATION,
+    HeaderName::from_static("server-timing"),
+    TRANSFER_ENCODING,
+    VARY,
+];
+
+/// Headers that config adds to responses, or omits from them by an empty value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdditionalHeaders(HeaderMap);
+
+impl AdditionalHeaders {
+    /// Adds a header.
+    ///
+    /// # Errors
+    /// The name is invalid or names a header that the server computes, or the value is invalid; as advice for the operator.
+    pub fn insert(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let Ok(header) = HeaderName::try_from(name) else { return Err(format!("{name:?} is not a header name")) };
+        if COMPUTED.contains(&header) {
+            return Err(format!("{name:?} is computed by the server; remove it"));
+        }
+        let value = HeaderValue::try_from(value).map_err(|_| format!("{name:?} has an invalid value"))?;
+        self.0.insert(header, value);
+        Ok(())
+    }
+
+    /// Applies the headers to those of a response.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.0 {
+            if value.is_empty() {
+                headers.remove(name);
+            } else {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+impl Serialize for AdditionalHeaders {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())))
+    }
+}
+
+impl<'de> Deserialize<'de> for AdditionalHeaders {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = AdditionalHeaders;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<AdditionalHeaders, A::Error> {
+                let mut headers = AdditionalHeaders::default();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    headers.insert(&name, &value).map_err(A::Error::custom)?;
+                }
+                Ok(headers)
+            }
+        }
+
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// URL forms that name a variant.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Urls {
-    /// Also take `/dir/300x300/name.jpeg` for `/dir/name.jpeg`.
+    /// Accepts `/dir/300x300/name.jpeg` as a size of `/dir/name.jpeg`.
     pub segment: bool,
 }
 
-/// Qualities, 1 to 100, where the URL names none.
+/// Content negotiation and encoder options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Formats {
-    /// Formats to choose from by the client's `Accept` where the URL does not convert: `["webp"]`. Empty is off.
+    /// Formats, best first, to choose from by the `Accept` header if the URL does not convert. Empty disables negotiation.
     pub negotiate: Vec<String>,
+    /// Quality from 1 to 100 if the URL names none; as the two below.
     pub jpeg_quality: u8,
     pub webp_quality: u8,
     pub avif_quality: u8,
-    /// Whether JPEGs are progressive.
     pub jpeg_progressive: bool,
-    /// The most colours of a PNG, 2 to 256; 0 is all there are.
-    pub png_colours: u16,
-    /// Whether pictures are made small in light rather than in numbers.
+    /// Colors in a PNG at most, 2 to 256; 0 keeps all.
+    pub png_colors: u16,
+    /// Scales in linear light instead of sRGB values.
     pub linear_light: bool,
-    /// Whether AVIF originals are decoded, each by a process of its own.
+    /// Decodes AVIF originals, each in a sandboxed process.
     pub avif_originals: bool,
 }
 
@@ -87,7 +174,7 @@ impl Default for Formats {
             webp_quality: 80,
             avif_quality: 60,
             jpeg_progressive: false,
-            png_colours: 0,
+            png_colors: 0,
             linear_light: false,
             avif_originals: true,
         }

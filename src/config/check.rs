@@ -23,7 +23,7 @@ pub(super) fn refuse(key: &'static str, problem: &str) -> Result<(), InvalidSett
 
 const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
 
-/// The first of them, by its key.
+/// Returns the first invalid value.
 pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let formats = &config.formats;
     let qualities = [
@@ -36,54 +36,55 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
             return refuse(key, "must be 1 to 100");
         }
     }
-    if formats.png_colours == 1 || formats.png_colours > 256 {
-        return refuse("formats.png_colours", "must be 2 to 256, or 0 for all there are");
+    if formats.png_colors == 1 || formats.png_colors > 256 {
+        return refuse("formats.png_colors", "must be 2 to 256, or 0 for all colors");
     }
     if config.answers.mode == Mode::Redirect && config.variants.public_url.is_empty() {
         return refuse(
             "variants.public_url",
-            "is needed when answers.mode is \"redirect\": set the base URL that clients reach the variants' bucket under",
+            "is required by answers.mode = \"redirect\": set the public URL of the variants' bucket",
         );
     }
-    if ![301, 302, 307, 308].contains(&config.answers.redirect_status) {
-        return refuse("answers.redirect_status", "must be 301, 302, 307 or 308");
-    }
     if config.answers.mode == Mode::Redirect {
-        redirects(config)?;
+        check_redirects(config)?;
     }
     if config.server.tls.is_on() == config.server.tls.key.as_os_str().is_empty() {
-        return refuse("server.tls", "needs both certificate and key, or neither");
+        return refuse("server.tls", "needs both certificate and key, or neither of them");
     }
     if !config.server.tls.is_on() && !config.server.tls.client_authorities.as_os_str().is_empty() {
         return refuse(
             "server.tls.client_authorities",
-            "needs certificate and key: without HTTPS nobody shows a certificate",
+            "needs certificate and key: clients present certificates over HTTPS only",
         );
     }
     if config.server.proxy_protocol && config.server.trusted_proxies.is_empty() {
-        return refuse("server.trusted_proxies", "is needed with server.proxy_protocol: list the proxies' networks");
+        return refuse(
+            "server.trusted_proxies",
+            "is required by server.proxy_protocol: list the networks of the proxies",
+        );
     }
     if config.fleet.lease_time < LEASE_TIME_MIN {
-        return refuse("fleet.lease_time", "must be at least 100ms: four times in it a lease is renewed");
+        return refuse("fleet.lease_time", "must be at least 100ms: leases are renewed every quarter of it");
     }
     if config.limits.original_bytes > config.work.download_memory {
         return refuse(
             "work.download_memory",
-            "must be at least limits.original_bytes, or the largest original could never be downloaded",
+            "must be at least limits.original_bytes, or the largest originals cannot be downloaded",
         );
     }
     if config.admin.listen.is_some_and(|listen| !listen.ip().is_loopback()) && config.admin.token.is_empty() {
         return refuse(
             "admin.token",
-            "is needed when admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
+            "is required because admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
         );
     }
     signing::check(config)?;
     traces::check(config)?;
     upload::check(config)
 }
-/// Refuses redirects that would come back here.
-fn redirects(config: &Config) -> Result<(), InvalidSetting> {
+
+/// Refuses redirects that would lead back to this server.
+fn check_redirects(config: &Config) -> Result<(), InvalidSetting> {
     let targets =
         [("variants.public_url", &config.variants.public_url), ("originals.public_url", &config.originals.public_url)];
     let own = [
@@ -100,7 +101,10 @@ fn redirects(config: &Config) -> Result<(), InvalidSetting> {
     };
     for (key, url) in targets {
         if own.iter().any(|own| below(url, own)) {
-            return refuse(key, "is this server's own: redirects would come back here; name the bucket's public URL");
+            return refuse(
+                key,
+                "is a URL of this server, so redirects would lead back to it: set the public URL of the bucket",
+            );
         }
     }
     Ok(())

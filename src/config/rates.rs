@@ -1,16 +1,16 @@
-//! How often one client may do something, or something be done to one original.
+//! Rate limits: `[rates]`.
 
 use serde::{Deserialize, Serialize};
 
-/// In a minute; zero is no limit.
+/// Limits per minute; 0 is no limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
-    /// Variants that were not stored, of one original.
+    /// Variants of one original that are not stored yet.
     pub variants_per_original: u32,
-    /// The same for one client.
+    /// Variants that are not stored yet, requested by one client.
     pub variants_per_client: u32,
-    /// Requests of any kind.
+    /// All requests of one client.
     pub requests_per_client: u32,
 }
 

@@ -1,4 +1,4 @@
-//! A value that is never shown, and where one may stand.
+//! Values that are never displayed, and the places that they may be set in.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use toml::{Table, Value};
 use super::check::InvalidSetting;
 use super::keys::{self, variable};
 
-/// A secret from the file or the environment. Neither `Debug` nor serialising shows it; empty is none.
+/// A secret. `Debug` and `Serialize` mask it; the empty text means that it is not set.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
-/// Keys that are set by the environment alone, and so by a restart.
+/// Keys that can be set by the environment only, so that a change needs a restart.
 pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys", "traces.headers"];
 
-/// What is shown in place of a secret.
+/// Text displayed instead of a secret.
 const MASK: &str = "***";
 
 impl Secret {
@@ -26,13 +26,13 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Whether `text` is the secret; takes as long whichever of its bytes differ.
+    /// Compares `text` with the secret in constant time.
     #[must_use]
     pub fn is(&self, text: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(text).into()
     }
 
-    /// The secret itself, for those who sign with it. Never for a log.
+    /// The secret itself, for signing. It must not be logged.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,44 +1,41 @@
-//! The listening socket, TLS, and what the operator sees.
+//! Listeners and logs: `[server]`, `[log]` and `[admin]`.
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Secret, nonzero, optional};
+use super::serde_with::optional;
+use super::{Secret, nonzero};
 
-/// The listening socket and its connections.
+/// The listener for clients and its connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     pub listen: SocketAddr,
-    /// Serving threads, each with its own listener; 0 is one a core.
+    /// Serving threads, each with its own listener; 0 is one per CPU core.
     pub threads: usize,
+    /// Open connections at most.
     pub connections: NonZeroUsize,
-    /// Of one client at once; 0 is no limit.
+    /// Open connections of one client at most; 0 is no limit.
     pub connections_per_client: usize,
-    /// Requests that an HTTP/1.1 connection is kept for; 0 is no limit.
-    pub requests_per_connection: usize,
-    /// How long a connection may take until its next request's header is there whole.
+    /// Time for a connection to send the complete header of its next request.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// How long a client may take no byte of its answer.
+    /// Time for a client to read any part of a response.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
-    /// How long requests, flights and write-backs may take to end after SIGTERM.
+    /// Time for requests, flights and write-backs to finish after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// A request's line and header together; more is 431.
-    pub header_bytes: ByteSize,
-    /// The URL under which clients reach this server, if redirects must be kept from it; empty is unknown.
+    /// The URL under which clients reach this server. Redirects into it are refused. Empty if unknown.
     pub public_url: String,
-    /// Networks whose `Forwarded`, `X-Forwarded-For` and PROXY protocol headers are believed.
+    /// Networks whose `Forwarded`, `X-Forwarded-For` and PROXY protocol headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether connections from trusted networks begin with a PROXY protocol header, version 1 or 2.
+    /// Requires a PROXY protocol header, version 1 or 2, at the start of connections from `trusted_proxies`.
     pub proxy_protocol: bool,
     pub tls: Tls,
 }
@@ -50,11 +47,9 @@ impl Default for Server {
             threads: 0,
             connections: nonzero(10_000),
             connections_per_client: 0,
-            requests_per_connection: 100_000,
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
-            header_bytes: ByteSize::kib(16),
             public_url: String::new(),
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
@@ -63,27 +58,27 @@ impl Default for Server {
     }
 }
 
-/// HTTPS, when both files are named.
+/// HTTPS, which is enabled if certificate and key are set. All files are PEM.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// The certificate and those that it was signed by, in PEM.
+    /// The certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
-    /// Its private key, in PEM.
+    /// The private key.
     pub key: PathBuf,
-    /// Authorities, in PEM, of which every client has to show a certificate; empty asks for none.
+    /// Authorities that client certificates must be issued by. Empty requires no client certificate.
     pub client_authorities: PathBuf,
 }
 
 impl Tls {
-    /// Whether HTTPS is spoken, in place of HTTP.
+    /// True if HTTPS is served instead of HTTP.
     #[must_use]
     pub fn is_on(&self) -> bool {
         !self.certificate.as_os_str().is_empty()
     }
 }
 
-/// How events are written.
+/// Format of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -91,34 +86,32 @@ pub enum LogFormat {
     Json,
 }
 
-/// How a request's line is written.
+/// Format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessFormat {
-    /// As events are: `format`.
+    /// The format of events, `log.format`.
     #[serde(rename = "")]
     AsEvents,
     Text,
     Json,
-    /// The Common Log Format of the NCSA.
-    Common,
-    /// The same with the request's `Referer` and `User-Agent`.
+    /// The Combined Log Format of Apache and nginx.
     Combined,
 }
 
-/// What is written to standard output (requests) and standard error (everything else).
+/// Logs: requests on standard output, events on standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `resized=debug,hyper=warn`.
     pub level: String,
-    /// One line a request.
+    /// Logs one line per request.
     pub access: bool,
     pub access_format: AccessFormat,
-    /// Whether answers from memory have lines.
+    /// Also logs requests answered from the cache.
     pub access_hits: bool,
-    /// Of so many answers below 400, one has a line.
+    /// Logs one of this many responses below 400.
     pub access_sample: NonZeroU32,
 }
 
@@ -135,14 +128,14 @@ impl Default for Log {
     }
 }
 
-/// The second listener: health, numbers and the operator's commands. Never for clients.
+/// The listener for operators: health, metrics and administration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
-    /// `None`, written `""`, is no such listener.
+    /// `None`, written `""`, disables the listener.
     #[serde(with = "optional")]
     pub listen: Option<SocketAddr>,
-    /// Required where `listen` is not a loopback address.
+    /// Required if `listen` is not a loopback address.
     pub token: Secret,
 }
 

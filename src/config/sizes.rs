@@ -1,38 +1,38 @@
-//! Which sizes URLs may ask for.
+//! Sizes that URLs may request: `[sizes]`.
 
 use serde::{Deserialize, Serialize};
 
-/// How it is said which sizes may be asked for.
+/// Kind of rule for the allowed sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SizePolicy {
-    /// All, within `limits`.
+    /// Every size within `[limits]`.
     #[default]
     Any,
-    /// Those listed.
+    /// The sizes in a list.
     List,
-    /// Sides that are multiples of a step; others are redirected to the next.
+    /// Sides that are multiples of a step. Other sizes are redirected to the next multiple.
     Step,
-    /// Those of `[presets]`, once, twice or three times.
+    /// The sizes in `[presets]`, also at twice and three times their sides.
     Presets,
 }
 
-/// The rule for all keys, and others for keys below prefixes.
+/// The rule for all keys, and separate rules for keys with a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sizes {
     pub policy: SizePolicy,
-    /// Boxes such as `300x200`, `300x`, `x200`; with any crop.
+    /// Sizes such as `300x200`, `300x` or `x200`, each with any crop.
     pub list: Vec<String>,
     /// In pixels.
     pub step: u16,
-    /// Qualities that URLs may name beside those of `[formats]`, unless any size is allowed.
+    /// Qualities that URLs may request in addition to those in `[formats]`, unless any size is allowed.
     pub qualities: Vec<u8>,
-    /// Rules of their own; that of the longest prefix counts.
+    /// Separate rules. The longest matching prefix applies.
     pub prefixes: Vec<SizesBelow>,
 }
 
-/// A rule for keys that begin with a prefix. It takes nothing from the rule for all.
+/// The rule for keys with a prefix. It inherits nothing from the rule for all keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SizesBelow {
@@ -47,7 +47,7 @@ pub struct SizesBelow {
 }
 
 impl Sizes {
-    /// All rules, that for all keys as the one below the empty prefix.
+    /// All rules. The one for all keys has an empty prefix.
     pub fn rules(&self) -> impl Iterator<Item = SizesBelow> + '_ {
         let Self { policy, list, step, qualities, prefixes } = self.clone();
         std::iter::once(SizesBelow { prefix: String::new(), policy, list, step, qualities }).chain(prefixes)

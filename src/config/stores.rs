@@ -1,4 +1,4 @@
-//! Where objects live, and how S3 is reached.
+//! Object stores: `[originals]`, `[variants]` and `[s3]`.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreAddress, nonzero};
 
-/// The store of uploaded pictures. Only uploads write it.
+/// The store of uploaded images. Only uploads write to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Originals {
     /// `file:directory` or `s3://bucket/prefix`.
     pub store: StoreAddress,
-    /// Base URL under which clients can reach the originals' bucket; in redirect mode plain originals go there.
+    /// Public URL of the store. In redirect mode, requests for originals are redirected to it.
     pub public_url: String,
     pub serve: Serve,
-    /// Objects are never replaced under their key: variants are trusted for ever.
+    /// Declares that objects are never replaced under their key, so variants are never revalidated.
     pub immutable: bool,
 }
 
@@ -31,25 +31,25 @@ impl Default for Originals {
     }
 }
 
-/// Which plain originals (no size suffix) are served.
+/// Originals that are served as they are, under a URL without a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Serve {
-    /// Those whose first bytes say that they are an image we know.
+    /// Files whose first bytes identify a supported image format.
     Images,
-    /// Every object of the originals' store.
+    /// Every object in the store.
     All,
-    /// None: 404.
+    /// No originals: 404.
     None,
 }
 
-/// The store that variants are written back to.
+/// The store that variants are written to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Variants {
     /// `file:directory` or `s3://bucket/prefix`.
     pub store: StoreAddress,
-    /// Base URL under which clients can reach the variants' bucket: the target of redirects.
+    /// Public URL of the store, the target of redirects.
     pub public_url: String,
 }
 
@@ -59,37 +59,32 @@ impl Default for Variants {
     }
 }
 
-/// How S3 is reached, for every `s3://` store. Credentials come from the usual AWS places, never from here.
+/// Access to all `s3://` stores. Credentials come from the usual AWS sources instead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3 {
-    /// Empty is AWS itself; `http://127.0.0.1:8333` is a server of one's own.
+    /// URL of an S3-compatible server, such as `http://127.0.0.1:8333`. Empty is AWS.
     pub endpoint: String,
-    /// Empty takes the region from the AWS environment.
+    /// Empty uses the region of the AWS environment.
     pub region: String,
-    /// `endpoint/bucket/key` in place of `bucket.endpoint/key`.
+    /// Sends requests to `endpoint/bucket/key` instead of `bucket.endpoint/key`.
     pub path_style: bool,
     /// Sends unsigned requests, for public buckets.
     pub anonymous: bool,
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// From the end of the request to the first byte of the answer, and between two reads of a body.
-    #[serde(with = "humantime_serde")]
-    pub read_timeout: Duration,
-    /// One try, up to the answer's headers.
-    #[serde(with = "humantime_serde")]
-    pub attempt_timeout: Duration,
-    /// All tries of one request together.
+    /// Time for a request including all retries.
     #[serde(with = "humantime_serde")]
     pub operation_timeout: Duration,
+    /// Attempts per request, the first included.
     pub attempts: NonZeroU32,
-    /// Requests to S3 under way at once.
+    /// Concurrent requests to S3.
     pub concurrency: NonZeroUsize,
-    /// Requests in a row that fail before the store counts as gone.
-    pub circuit_failures: NonZeroU32,
-    /// How long all requests to a store that is gone fail at once, before one is sent to see.
+    /// Consecutive failed requests after which the circuit breaker of a store opens.
+    pub circuit_breaker_failures: NonZeroU32,
+    /// Time that an open circuit breaker fails all requests, before it lets one through.
     #[serde(with = "humantime_serde")]
-    pub circuit_pause: Duration,
+    pub circuit_breaker_pause: Duration,
 }
 
 impl Default for S3 {
@@ -100,13 +95,22 @@ impl Default for S3 {
             path_style: false,
             anonymous: false,
             connect_timeout: Duration::from_secs(2),
-            read_timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(25),
             attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
             concurrency: nonzero(256),
-            circuit_failures: NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN),
-            circuit_pause: Duration::from_secs(2),
+            circuit_breaker_failures: NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN),
+            circuit_breaker_pause: Duration::from_secs(2),
         }
+    }
+}
+
+/// Time for one attempt to respond, and for each further part of a body.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl S3 {
+    /// Time from the end of a request to the header of its response, and between two reads of a body.
+    #[must_use]
+    pub fn attempt_timeout(&self) -> Duration {
+        ATTEMPT_TIMEOUT.min(self.operation_timeout)
     }
 }

@@ -1,39 +1,26 @@
-//! Traces, and the collector that they are sent to.
-
-use std::num::NonZeroUsize;
-use std::time::Duration;
+//! OpenTelemetry traces: `[traces]`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, refuse};
-use super::{Config, Secret, nonzero};
+use super::{Config, Secret};
 
 /// OpenTelemetry traces, sent as OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Traces {
-    /// The collector's URL for traces, with its path; empty is none.
+    /// URL of the collector, including the path. Empty disables tracing.
     pub endpoint: String,
-    /// Sent with every batch; only from the environment.
+    /// Headers of each export. Set by the environment only.
     pub headers: Secret,
-    /// What the service is called among others.
+    /// Name of this service in traces.
     pub service: String,
-    /// Of requests without a `traceparent`, how many are recorded: 0 to 1.
+    /// Share of requests without a `traceparent` that are recorded, 0 to 1.
     pub sample: f64,
-    /// Whether a request's `traceparent` is honoured.
-    pub parents: bool,
-    /// One batch.
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// Spans that wait to be sent.
-    pub queue: NonZeroUsize,
-    /// The most of them that are sent at once.
-    pub batch: NonZeroUsize,
-    /// How long spans gather before they are sent.
-    #[serde(with = "humantime_serde")]
-    pub interval: Duration,
+    /// Honors the `traceparent` header of requests.
+    pub trust_traceparent: bool,
 }
 
 impl Default for Traces {
@@ -43,18 +30,14 @@ impl Default for Traces {
             headers: Secret::default(),
             service: "resized".into(),
             sample: 0.01,
-            parents: true,
-            timeout: Duration::from_secs(5),
-            queue: nonzero(2048),
-            batch: nonzero(512),
-            interval: Duration::from_secs(5),
+            trust_traceparent: true,
         }
     }
 }
 
 impl Traces {
-    /// The headers one by one, marked as secrets; `None` if they are not written as `name=value,name=value`. Values may be
-    /// percent-encoded, as in `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// The headers, marked as sensitive; `None` unless they are written as `name=value,name=value`. Values may be percent-encoded,
+    /// as in `OTEL_EXPORTER_OTLP_HEADERS`.
     #[must_use]
     pub fn headers(&self) -> Option<HeaderMap> {
         let pairs = self.headers.reveal().split(',').map(str::trim).filter(|pair| !pair.is_empty());
@@ -72,31 +55,28 @@ impl Traces {
 pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let traces = &config.traces;
     if !(0.0..=1.0).contains(&traces.sample) {
-        return refuse("traces.sample", "must be 0 to 1: 0.01 is one request of a hundred");
-    }
-    if traces.batch > traces.queue {
-        return refuse("traces.batch", "must be at most traces.queue: more are never there to be sent");
-    }
-    if traces.timeout.is_zero() {
-        return refuse("traces.timeout", "must be more than nothing, or no batch could be sent");
+        return refuse("traces.sample", "must be 0 to 1: 0.01 records one request in a hundred");
     }
     if traces.headers().is_none() {
-        return refuse("traces.headers", "must be written as name=value,name=value, with commas in values as %2C");
+        return refuse("traces.headers", "must be written as name=value,name=value, with %2C for commas in values");
     }
     if traces.endpoint.is_empty() {
         return Ok(());
     }
     let uri = traces.endpoint.parse::<Uri>().ok();
     let uri = uri.filter(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")));
-    let Some(uri) = uri else { return refuse("traces.endpoint", "is no http or https URL") };
+    let Some(uri) = uri else { return refuse("traces.endpoint", "is not an http or https URL") };
     if uri.path() == "/" {
-        return refuse("traces.endpoint", "needs its path; most collectors take traces at /v1/traces");
+        return refuse("traces.endpoint", "needs a path; most collectors accept traces at /v1/traces");
     }
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return refuse("traces.endpoint", "has a name or password: set RESIZED_TRACES__HEADERS, which is never shown");
+        return refuse(
+            "traces.endpoint",
+            "contains a user name or password: use RESIZED_TRACES__HEADERS, which is never displayed",
+        );
     }
     if traces.service.is_empty() {
-        return refuse("traces.service", "must not be empty: traces are found by it");
+        return refuse("traces.service", "must not be empty: it identifies the traces");
     }
     Ok(())
 }

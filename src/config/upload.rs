@@ -1,4 +1,4 @@
-//! Uploads and the API that hears of them.
+//! Uploads and notifications: `[upload]` and `[notify]`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,15 +9,16 @@ use humantime_serde::Serde;
 use serde::{Deserialize, Serialize};
 
 use super::check::{InvalidSetting, refuse};
+use super::serde_with::optional;
 use super::{Config, Secret, StoreAddress, nonzero};
 
-/// What an upload may do to a key that is taken.
+/// Uploads to an existing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overwrite {
-    /// Nothing: 409.
+    /// Refused: 409.
     Never,
-    /// Replace it, if the request's preconditions hold.
+    /// Replace the object if the request's preconditions hold.
     Always,
 }
 
@@ -26,37 +27,37 @@ pub enum Overwrite {
 #[serde(default, deny_unknown_fields)]
 pub struct Upload {
     pub enabled: bool,
-    /// Only from the environment.
+    /// A token with all permissions. Set by the environment only.
     pub token: Secret,
     pub tokens: Vec<UploadToken>,
-    /// The template of generated keys.
-    pub key: String,
-    /// Media types that are taken.
+    /// Template of generated keys.
+    pub key_template: String,
+    /// Accepted media types.
     pub types: Vec<String>,
+    /// Size of one upload.
     pub bytes: ByteSize,
     pub overwrite: Overwrite,
-    /// Where clients reach this server; empty takes `originals.public_url`.
+    /// Base of the URLs in responses. Empty uses `originals.public_url`.
     pub base_url: String,
-    /// Origins of pages that may upload from a browser.
+    /// Origins of web pages that may upload.
     pub allow_origins: Vec<String>,
+    /// Concurrent uploads.
     pub concurrency: NonZeroUsize,
-    /// Between two reads of a body.
+    /// Time between two reads of a body.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
-    /// One upload in all.
+    /// Time for one upload in total.
     #[serde(with = "humantime_serde")]
-    pub time: Duration,
-    /// Requests of one client without a right token that are answered 401 in a minute; more are 429.
-    pub forged_per_minute: u32,
-    /// Of a form's other fields, those that are kept.
+    pub total_timeout: Duration,
+    /// Form fields that are kept in addition to the file.
     pub fields: Vec<String>,
-    /// Signs completions; only from the environment.
+    /// Signs the grants of presigned uploads. Set by the environment only.
     pub secret: Secret,
-    /// The S3 endpoint as clients reach it; empty is `s3.endpoint`.
-    pub sign_endpoint: String,
-    /// How long a signed URL can be used.
+    /// S3 endpoint in presigned URLs. Empty is `s3.endpoint`.
+    pub presigned_endpoint: String,
+    /// Validity of a presigned URL.
     #[serde(with = "humantime_serde")]
-    pub sign_time: Duration,
+    pub presigned_lifetime: Duration,
 }
 
 impl Default for Upload {
@@ -65,7 +66,7 @@ impl Default for Upload {
             enabled: false,
             token: Secret::default(),
             tokens: Vec::new(),
-            key: "{yyyy}/{mm}/{uuid}.{ext}".into(),
+            key_template: "{yyyy}/{mm}/{uuid}.{ext}".into(),
             types: ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"].map(Into::into).into(),
             bytes: ByteSize::mib(64),
             overwrite: Overwrite::Never,
@@ -73,56 +74,55 @@ impl Default for Upload {
             allow_origins: Vec::new(),
             concurrency: nonzero(512),
             read_timeout: Duration::from_secs(30),
-            time: Duration::from_secs(600),
-            forged_per_minute: 60,
+            total_timeout: Duration::from_secs(600),
             fields: Vec::new(),
             secret: Secret::default(),
-            sign_endpoint: String::new(),
-            sign_time: Duration::from_secs(900),
+            presigned_endpoint: String::new(),
+            presigned_lifetime: Duration::from_secs(900),
         }
     }
 }
 
-/// A token by its hash, and what it may do.
+/// A token, by its hash, and its permissions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UploadToken {
-    /// For the log.
+    /// Name in the log.
     pub name: String,
-    /// Of the token, in hexadecimal.
+    /// SHA-256 of the token in hexadecimal.
     pub sha256: String,
-    /// What the keys it writes begin with.
+    /// Prefix of the keys that it may write.
     #[serde(default)]
     pub prefix: String,
-    /// The most that one upload may have; `upload.bytes` if it is not given.
+    /// Size of one upload. `None` is `upload.bytes`.
     #[serde(default)]
     pub bytes: Option<ByteSize>,
 }
 
-/// The API that hears of uploads.
+/// The API that is notified of uploads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Notify {
-    /// Empty is none.
+    /// URL of the API. Empty disables notifications.
     pub url: String,
-    /// Only from the environment.
+    /// Signing secret. Set by the environment only.
     pub secret: Secret,
+    /// File with the signing secret, instead of `secret`.
     pub secret_file: PathBuf,
-    /// A store; empty is the variants'.
-    #[serde(with = "super::optional")]
+    /// Store for undelivered notifications. Empty is the variants' store.
+    #[serde(with = "optional")]
     pub outbox: Option<StoreAddress>,
-    /// How long an upload's answer waits for the delivery.
+    /// Time that the response to an upload waits for the delivery.
     #[serde(with = "humantime_serde")]
     pub wait: Duration,
-    /// One delivery.
+    /// Time for one delivery.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// Pauses before each further try.
+    /// Pauses before each further attempt.
     pub retries: Vec<Serde<Duration>>,
-    /// Between two looks through the outbox.
+    /// Interval between two checks of the outbox.
     #[serde(with = "humantime_serde")]
-    pub poll: Duration,
-    pub concurrency: NonZeroUsize,
+    pub poll_interval: Duration,
 }
 
 impl Default for Notify {
@@ -137,60 +137,61 @@ impl Default for Notify {
             wait: Duration::from_secs(2),
             timeout: Duration::from_secs(10),
             retries: retries.map(|seconds| Serde::from(Duration::from_secs(seconds))).into(),
-            poll: Duration::from_secs(5),
-            concurrency: nonzero(8),
+            poll_interval: Duration::from_secs(5),
         }
     }
 }
 
-/// A token shorter than this could be guessed.
+/// A shorter token could be guessed.
 const TOKEN_CHARACTERS_MIN: usize = 32;
 
-/// What S3 signs for at most (Signature Version 4, `X-Amz-Expires`).
+/// Longest validity of a presigned URL that S3 accepts (Signature Version 4, `X-Amz-Expires`).
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Values of both sections that contradict each other.
 pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let Config { upload, notify, .. } = config;
     if !upload.enabled {
         return Ok(());
     }
     if upload.token.is_empty() && upload.tokens.is_empty() {
-        return refuse("upload.tokens", "is needed when uploads are enabled, or RESIZED_UPLOAD__TOKEN");
+        return refuse(
+            "upload.tokens",
+            "is required if uploads are enabled: add a token, or set RESIZED_UPLOAD__TOKEN",
+        );
     }
     for (key, secret) in [("upload.token", &upload.token), ("upload.secret", &upload.secret)] {
         if !secret.is_empty() && secret.reveal().len() < TOKEN_CHARACTERS_MIN {
-            return refuse(key, "could be guessed: take at least 32 characters, such as of `openssl rand -hex 32`");
+            return refuse(key, "has less than 32 characters and could be guessed: use `openssl rand -hex 32`");
         }
     }
-    if upload.sign_time > SIGN_TIME_MAX || upload.sign_time.is_zero() {
-        return refuse("upload.sign_time", "must be more than nothing and at most seven days, as S3 has it");
+    if upload.presigned_lifetime > SIGN_TIME_MAX || upload.presigned_lifetime.is_zero() {
+        return refuse("upload.presigned_lifetime", "must be more than zero and at most seven days, the limit of S3");
     }
     let is_name = |name: &String| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     if !upload.fields.iter().all(is_name) {
-        return refuse("upload.fields", "must be names of lower-case letters, digits and hyphens, as S3 keeps them");
+        return refuse(
+            "upload.fields",
+            "must be names of lower-case letters, digits and hyphens: other names do not survive in S3 metadata",
+        );
     }
     for token in &upload.tokens {
         if token.sha256.len() != 64 || !token.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return refuse("upload.tokens", "needs 64 hexadecimal digits for sha256: `printf %s TOKEN | sha256sum`");
+            return refuse("upload.tokens", "needs 64 hexadecimal digits as sha256: `printf %s TOKEN | sha256sum`");
         }
     }
     if upload.base_url.is_empty() && config.originals.public_url.is_empty() {
         return refuse(
             "upload.base_url",
-            "is needed when uploads are enabled: set the URL that clients reach this server by",
+            "is required if uploads are enabled: set the URL under which clients reach this server",
         );
     }
     if upload.bytes > config.limits.original_bytes {
-        return refuse(
-            "upload.bytes",
-            "must be at most limits.original_bytes, or what is uploaded could not be resized",
-        );
+        return refuse("upload.bytes", "must be at most limits.original_bytes: larger originals cannot be resized");
     }
     if !notify.url.is_empty() && notify.secret.is_empty() && notify.secret_file.as_os_str().is_empty() {
-        return refuse("notify.secret", "is needed with notify.url: set RESIZED_NOTIFY__SECRET, or notify.secret_file");
+        return refuse("notify.secret", "is required by notify.url: set RESIZED_NOTIFY__SECRET, or notify.secret_file");
     }
     Ok(())
 }

@@ -1,18 +1,16 @@
-//! What making variants may use, and what is remembered of them.
+//! Resource limits, cache and work queues: `[limits]`, `[cache]`, `[work]` and `[fleet]`.
 
-use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use super::nonzero;
-
-/// What is refused because it is too large.
+/// Limits of originals and variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The longest side that a URL may ask for, in pixels.
+    /// Longest side that a URL may request, in pixels.
     pub max_side: NonZeroU16,
     /// Width times height of an original, from its header.
     pub input_pixels: u64,
@@ -22,15 +20,12 @@ pub struct Limits {
     pub frames: NonZeroU32,
     /// Width times height times frames of an animation.
     pub animation_pixels: u64,
-    /// Scans of a JPEG.
-    pub scans: NonZeroU32,
-    /// Processor time that one variant may take.
+    /// CPU time for making one variant.
     #[serde(with = "humantime_serde")]
     pub render_time: Duration,
     pub incomplete: Incomplete,
+    /// Size of an original.
     pub original_bytes: ByteSize,
-    /// Of a variant as it is found in the store; a larger one is not ours.
-    pub variant_bytes: ByteSize,
 }
 
 impl Default for Limits {
@@ -41,34 +36,33 @@ impl Default for Limits {
             output_pixels: 20_000_000,
             frames: NonZeroU32::new(1000).unwrap_or(NonZeroU32::MAX),
             animation_pixels: 400_000_000,
-            scans: NonZeroU32::new(64).unwrap_or(NonZeroU32::MAX),
             render_time: Duration::from_secs(30),
             incomplete: Incomplete::Refuse,
             original_bytes: ByteSize::mib(64),
-            variant_bytes: ByteSize::mib(32),
         }
     }
 }
 
-/// What becomes of originals that are cut short.
+/// Treatment of truncated originals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Incomplete {
+    /// 422.
     Refuse,
-    /// What can be decoded is the picture.
+    /// Use the part that can be decoded.
     Keep,
 }
 
-/// What is remembered in memory.
+/// The cache in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
-    /// Bytes of renditions, their headers and keys.
+    /// Memory for variants with their headers and keys.
     pub memory: ByteSize,
-    /// How long a failure (404, undecodable) is answered from memory.
+    /// Time that a lasting error (404, 422) is cached.
     #[serde(with = "humantime_serde")]
     pub failures: Duration,
-    /// How long a variant is answered from memory before its original is asked for its ETag again.
+    /// Age at which a cached variant is revalidated against the ETag of its original.
     #[serde(with = "humantime_serde")]
     pub revalidate_after: Duration,
 }
@@ -79,26 +73,22 @@ impl Default for Cache {
     }
 }
 
-/// Work in progress: what making variants may use.
+/// Threads, memory and time for making variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Work {
-    /// Resize threads, at lower priority than serving; 0 is one a core.
+    /// Resize threads, which have a lower priority than serving threads; 0 is one per CPU core.
     pub threads: usize,
-    /// Bytes of originals being downloaded or waiting for a thread.
+    /// Memory for originals that are being downloaded or wait for a thread.
     pub download_memory: ByteSize,
-    /// Bytes of pixels being worked on.
+    /// Memory for pixels.
     pub pixel_memory: ByteSize,
-    /// How long a request waits for memory and a thread before 503.
+    /// Time that a request waits for memory before 503.
     #[serde(with = "humantime_serde")]
     pub queue_time: Duration,
-    /// How many may wait; one more is 503 at once.
-    pub queue_length: NonZeroUsize,
-    /// Bytes of variants waiting to be written back behind their answers.
+    /// Memory for variants that are being written to the store after their response.
     pub write_back_memory: ByteSize,
-    /// How many variants may be looked up or made at once; one more is 503.
-    pub flights: NonZeroUsize,
-    /// How long a flight may take in all before its waiters hear 504.
+    /// Time for finding or making one variant before 504.
     #[serde(with = "humantime_serde")]
     pub flight_time: Duration,
     pub overload: Overload,
@@ -111,32 +101,30 @@ impl Default for Work {
             download_memory: ByteSize::mib(256),
             pixel_memory: ByteSize::mib(512),
             queue_time: Duration::from_secs(10),
-            queue_length: nonzero(1000),
             write_back_memory: ByteSize::mib(64),
-            flights: nonzero(4096),
             flight_time: Duration::from_secs(60),
             overload: Overload::Refuse,
         }
     }
 }
 
-/// What is done when there is more work than memory or queues for it.
+/// Response when memory or queues are full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overload {
     /// 503 with `Retry-After`.
     Refuse,
-    /// 307 to the original, where clients can reach that.
+    /// 307 to the original, if clients can reach it.
     Original,
 }
 
-/// Many nodes on one bucket.
+/// Nodes that share a bucket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fleet {
-    /// Of many nodes only one makes a variant; the others wait for it.
+    /// Lets only one node make a given variant; the others wait for it.
     pub lease: bool,
-    /// How long the others wait for a lease that is not renewed before they take it over.
+    /// Time without a renewal after which another node takes over a lease.
     #[serde(with = "humantime_serde")]
     pub lease_time: Duration,
 }

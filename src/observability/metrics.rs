@@ -154,8 +154,6 @@ mod tests {
         let metrics = Metrics::new();
         metrics.requests.record(Outcome::Hit, Duration::from_micros(30));
         metrics.requests.record(Outcome::Hit, Duration::from_millis(3));
-        metrics.s3.record_cost(S3RequestKind::Put);
-        metrics.s3.record_cost(S3RequestKind::Get);
         metrics.s3.record_response(S3RequestKind::Put, Some(200));
         metrics.s3.record_response(S3RequestKind::Get, None);
         metrics.register_gauge("depth", "How deep", vec![Gauge::new(|| 7.0).with_label("of", "this")]);
@@ -166,7 +164,6 @@ mod tests {
         assert!((value(&text, r#"resized_request_seconds_sum{outcome="hit"}"#) - 0.00303).abs() < 1e-9);
         assert_eq!(value(&text, r#"resized_s3_requests_total{kind="put",status="200"}"#), 1.0);
         assert_eq!(value(&text, r#"resized_s3_requests_total{kind="get",status="none"}"#), 1.0);
-        assert!((value(&text, "resized_s3_cost_dollars_total") - 0.000_005_4).abs() < 1e-12);
         assert_eq!(value(&text, r#"resized_depth{of="this"}"#), 7.0);
         assert!(value(&text, "resized_process_resident_memory_bytes") > 1e6);
         assert!(text.contains(concat!(r#"resized_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#)));

@@ -21,7 +21,7 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::sync::mpsc;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, SpanExport};
 use crate::observability::metrics::SpanMetrics;
 
 mod attributes;
@@ -51,7 +51,7 @@ struct Recorder {
     /// How many of 2^64 requests without a parent span are recorded.
     sample: u128,
     /// True if requests continue the trace of their `traceparent` header.
-    parents: bool,
+    trust_traceparent: bool,
     scheme: &'static str,
 }
 
@@ -60,14 +60,14 @@ impl Traces {
     ///
     /// # Errors
     /// The settings of the collector cannot be used.
-    pub fn new(config: &Config, metrics: SpanMetrics) -> Result<Self, CollectorError> {
+    pub fn new(config: &Config, tuning: &SpanExport, metrics: SpanMetrics) -> Result<Self, CollectorError> {
         let settings = &config.traces;
         if settings.endpoint.is_empty() {
             return Ok(Self::default());
         }
-        let client = CollectorClient::new(settings)?;
-        let (sender, spans) = mpsc::channel(settings.queue.get());
-        let exporter = Exporter::start(settings, client, spans, metrics.clone());
+        let client = CollectorClient::new(settings, tuning.timeout)?;
+        let (sender, spans) = mpsc::channel(tuning.queue_length);
+        let exporter = Exporter::start(tuning, client, spans, metrics.clone());
         // Sampling is decided before a span is created. The sampler and limits are set explicitly, or else the SDK would read
         // them from OTEL_ environment variables.
         let provider = SdkTracerProvider::builder()
@@ -109,7 +109,7 @@ impl Traces {
         Some(self.0.as_ref()?.exporter.probe().await)
     }
 
-    /// Sends the spans recorded so far, within `traces.timeout`. Spans recorded later are lost.
+    /// Sends the spans recorded so far, within the export timeout. Spans recorded later are lost.
     pub async fn shutdown(&self) {
         if let Some(recorder) = &self.0 {
             recorder.exporter.shutdown().await;
@@ -125,15 +125,15 @@ impl fmt::Debug for Traces {
 
 impl Recorder {
     fn new(tracer: SdkTracer, exporter: Arc<Exporter>, config: &Config) -> Self {
-        let config::Traces { sample, parents, .. } = config.traces;
+        let config::Traces { sample, trust_traceparent, .. } = config.traces;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "config checks that it is 0 to 1")]
         let sample = (sample * 2.0_f64.powi(64)) as u128;
         let scheme = if config.server.tls.is_on() { "https" } else { "http" };
-        Self { tracer, exporter, sample, parents, scheme }
+        Self { tracer, exporter, sample, trust_traceparent, scheme }
     }
 
     fn parent(&self, headers: &HeaderMap) -> Option<TraceParent> {
-        if self.parents { propagation::read(headers) } else { None }
+        if self.trust_traceparent { propagation::read(headers) } else { None }
     }
 
     fn request_span<B>(&self, request: &Request<B>) -> Option<Span> {

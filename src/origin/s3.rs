@@ -72,7 +72,10 @@ impl S3Store {
             prefix,
             parts: Semaphore::new(PARTS_MAX),
             requests: Semaphore::new(settings.concurrency.get()),
-            circuit_breaker: CircuitBreaker::new(settings.circuit_failures.get(), settings.circuit_pause),
+            circuit_breaker: CircuitBreaker::new(
+                settings.circuit_breaker_failures.get(),
+                settings.circuit_breaker_pause,
+            ),
             circuit_openings: counts.circuit_openings.clone(),
             operation_timeout: settings.operation_timeout,
         }

@@ -7,7 +7,7 @@ use super::original::Sight;
 use super::path_cache::Readings;
 use super::response_headers::Policy;
 use crate::cache::Cache;
-use crate::config::{Config, StoreAddress};
+use crate::config::{Config, StoreAddress, Tuning};
 use crate::observability::metrics::{Counter, Gauge, Metrics};
 use crate::observability::traces::{self, Traces};
 use crate::origin::Store;
@@ -27,8 +27,6 @@ pub enum OpenError {
     Grammar(#[from] GrammarError),
     #[error("{key}: the store cannot be opened")]
     Store { key: &'static str, source: crate::origin::StoreOpenError },
-    #[error("{key}: cannot stand in a header, or is set by the proxy itself")]
-    Header { key: &'static str },
     #[error(transparent)]
     Notify(#[from] crate::outbox::NotifierError),
     #[error(transparent)]
@@ -61,7 +59,12 @@ impl Proxy {
     ///
     /// # Errors
     /// A setting that cannot be used, or a store that cannot be opened, with the key in config.
-    pub async fn open(config: &Config, tasks: Tasks, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+    pub async fn open(
+        config: &Config,
+        tuning: &Tuning,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
         let open = async |key, address: &StoreAddress, public_url: &str| {
             let store = Store::open(address, public_url, &config.s3, &metrics.s3).await;
             store.map_err(|source| OpenError::Store { key, source })
@@ -69,7 +72,7 @@ impl Proxy {
         let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
         let variants = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
         let purges = Arc::new(Purges::default());
-        let works = Works::start(config, &variants, &tasks, &purges, &metrics)?;
+        let works = Works::start(config, tuning, &variants, &tasks, &purges, &metrics)?;
         works.watch(&metrics);
         watch_stores(&originals, &variants, &metrics);
         let notifier = match (config.notify.url.as_str(), &config.notify.outbox) {
@@ -80,12 +83,12 @@ impl Proxy {
                 Some(Notifier::new(&config.notify, outbox, &metrics, tasks.clone())?)
             }
         };
-        let flights = config.work.flights.get();
+        let flights = tuning.flights_max;
         let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
         let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
         watch(&renditions, &metrics);
         watch_limits(config, &metrics);
-        let traces = Traces::new(config, metrics.spans.clone())?;
+        let traces = Traces::new(config, &tuning.span_export, metrics.spans.clone())?;
         let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, traces, notifier };
         Self::with(config, kept)
     }
@@ -115,7 +118,7 @@ impl Proxy {
     fn with(config: &Config, kept: Kept) -> Result<Self, OpenError> {
         let Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, traces, notifier } = kept;
         let grammar = Grammar::new(config)?;
-        let policy = Arc::new(Policy::new(config)?);
+        let policy = Arc::new(Policy::new(config));
         let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
         let maker = Arc::new(Maker::new(config, works, o, v, policy.clone(), tasks.clone(), p));
         let upload_dependencies = UploadDependencies {

@@ -2,16 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::OpenError;
 use crate::cache::Keep;
 use crate::config::{self, Config};
-use crate::variants::rendition::{CACHE_STATUS, SERVER_TIMING};
 
 #[derive(Debug)]
 pub(crate) struct Policy {
@@ -30,24 +25,20 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// # Errors
-    /// A value that cannot stand in a header, named by its key in config.
-    pub(crate) fn new(config: &Config) -> Result<Self, OpenError> {
+    pub(crate) fn new(config: &Config) -> Self {
         let answers = &config.answers;
         let revalidate_after = config.cache.revalidate_after;
-        let allow_origin = optional("answers.allow_origin", &answers.allow_origin)?;
-        Ok(Self {
-            image: image_headers(answers, allow_origin.as_ref())?,
-            redirect_status: StatusCode::from_u16(answers.redirect_status)
-                .map_err(|_| OpenError::Header { key: "answers.redirect_status" })?,
-            cache_control: value("answers.cache_control", &answers.cache_control)?,
-            redirect_cache_control: value("answers.redirect_cache_control", &answers.redirect_cache_control)?,
-            original_cache_control: value("answers.original_cache_control", &answers.original_cache_control)?,
-            error_cache_control: value("answers.error_cache_control", &answers.error_cache_control)?,
-            allow_origin,
+        Self {
+            image: image_headers(answers),
+            redirect_status: answers.redirect_status,
+            cache_control: answers.cache_control.clone(),
+            redirect_cache_control: answers.redirect_cache_control.clone(),
+            original_cache_control: answers.original_cache_control.clone(),
+            error_cache_control: answers.error_cache_control.clone(),
+            allow_origin: answers.allow_origin.clone(),
             keep: if config.originals.immutable { Keep::UntilEvicted } else { Keep::Fresh(revalidate_after) },
             brief: config.cache.failures,
-        })
+        }
     }
 
     /// How long a variant is good still whose original was looked at at `as_of`: what took longer since then leaves less.
@@ -64,47 +55,15 @@ impl Policy {
     }
 }
 
-/// What the server or the proxy writes itself, and would contradict if config wrote it too.
-const COMPUTED: [HeaderName; 14] = [
-    ACCEPT_RANGES,
-    CACHE_CONTROL,
-    CACHE_STATUS,
-    CONNECTION,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_RANGE,
-    CONTENT_TYPE,
-    DATE,
-    ETAG,
-    LAST_MODIFIED,
-    LOCATION,
-    SERVER_TIMING,
-    TRANSFER_ENCODING,
-];
-
-fn image_headers(answers: &config::Answers, allow_origin: Option<&HeaderValue>) -> Result<HeaderMap, OpenError> {
+fn image_headers(answers: &config::Answers) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let timing = optional("answers.timing_allow_origin", &answers.timing_allow_origin)?;
-    let policy = optional("answers.resource_policy", &answers.resource_policy)?;
-    let given = [
-        (ACCESS_CONTROL_ALLOW_ORIGIN, allow_origin.cloned()),
-        (HeaderName::from_static("timing-allow-origin"), timing),
-        (HeaderName::from_static("cross-origin-resource-policy"), policy),
-    ];
-    headers.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
-    for (name, text) in &answers.headers {
-        let name = HeaderName::try_from(name).ok().filter(|name| !COMPUTED.contains(name) && *name != VARY);
-        headers.insert(name.ok_or(OpenError::Header { key: "answers.headers" })?, value("answers.headers", text)?);
+    headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));
+    let policy = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(policy, HeaderValue::from_static("cross-origin"));
+    if let Some(origin) = &answers.allow_origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
-    Ok(headers)
-}
-
-/// Nothing where config says nothing.
-fn optional(key: &'static str, text: &str) -> Result<Option<HeaderValue>, OpenError> {
-    if text.is_empty() { Ok(None) } else { value(key, text).map(Some) }
-}
-
-fn value(key: &'static str, text: &str) -> Result<HeaderValue, OpenError> {
-    HeaderValue::from_str(text).map_err(|_| OpenError::Header { key })
+    answers.headers.apply(&mut headers);
+    headers
 }

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use super::client_address::TrustedProxies;
 use super::connection_limits::PerClientLimiter;
 use super::tls::{self, TlsError};
-use crate::config;
+use crate::config::{self, Tuning};
 
 /// The configuration of new connections. Open connections keep theirs.
 pub struct ConnectionConfig {
@@ -29,14 +29,15 @@ pub struct ConnectionConfig {
     pub(super) tls: Option<TlsAcceptor>,
 }
 
-/// The smallest header buffer that hyper accepts.
-const HEADER_BYTES_MIN: usize = 8192;
+/// Size of a request's line and header together. A larger one is 431. hyper accepts no limit below 8 KiB.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 impl ConnectionConfig {
     /// # Errors
     /// The TLS configuration is invalid.
-    pub(super) fn new(config: &config::Server) -> Result<Self, TlsError> {
-        Self::with_limiters(config, Arc::new(Semaphore::new(config.connections.get())), Arc::default())
+    pub(super) fn new(config: &config::Server, tuning: &Tuning) -> Result<Self, TlsError> {
+        let requests_max = tuning.requests_per_connection;
+        Self::with_limiters(config, requests_max, Arc::new(Semaphore::new(config.connections.get())), Arc::default())
     }
 
     /// Applies `config` and reads the certificates again. Open connections still count: the connection permits and the
@@ -45,11 +46,12 @@ impl ConnectionConfig {
     /// # Errors
     /// The TLS configuration is invalid.
     pub fn reloaded(&self, config: &config::Server) -> Result<Self, TlsError> {
-        Self::with_limiters(config, self.permits.clone(), self.clients.clone())
+        Self::with_limiters(config, self.requests_max, self.permits.clone(), self.clients.clone())
     }
 
     fn with_limiters(
         config: &config::Server,
+        requests_max: usize,
         permits: Arc<Semaphore>,
         clients: Arc<PerClientLimiter>,
     ) -> Result<Self, TlsError> {
@@ -60,8 +62,8 @@ impl ConnectionConfig {
             idle_timeout: config.idle_timeout,
             write_timeout: config.write_timeout,
             drain_timeout: config.drain_timeout,
-            header_bytes_max: usize::try_from(config.header_bytes.as_u64()).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN),
-            requests_max: config.requests_per_connection,
+            header_bytes_max: HEADER_BYTES_MAX,
+            requests_max,
             trusted_proxies: TrustedProxies::new(&config.trusted_proxies, config.proxy_protocol),
             tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },
         })

@@ -27,7 +27,7 @@ impl ExpectedDigests {
         Self { sha256: sha256.and_then(hex::decode), md5: None }
     }
 
-    /// Reads `Content-MD5` (RFC 1864), `Digest` (RFC 3230), `Content-Digest` and `Repr-Digest` (RFC 9530). Algorithms other
+    /// Reads `Content-MD5` (RFC 1864), `Content-Digest` and `Repr-Digest` (RFC 9530). Algorithms other
     /// than SHA-256 and MD5 are ignored.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl ExpectedDigests {
         if let Some(md5) = text("content-md5") {
             digests.md5 = Some(decode(&md5)?);
         }
-        for list in ["digest", "content-digest", "repr-digest"].into_iter().filter_map(text) {
+        for list in ["content-digest", "repr-digest"].into_iter().filter_map(text) {
             for member in list.split(',') {
                 digests.add(member.trim())?;
             }

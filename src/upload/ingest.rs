@@ -58,7 +58,7 @@ pub enum WriteKind {
 pub(super) enum Target {
     /// A key that the client chose.
     Key(ObjectKey),
-    /// A key generated from `upload.key`.
+    /// A key generated from `upload.key_template`.
     Generated,
 }
 
@@ -94,14 +94,14 @@ impl Ingestor {
         let upload = &config.upload;
         let base_url = if upload.base_url.is_empty() { &config.originals.public_url } else { &upload.base_url };
         Ok(Self {
-            template: KeyTemplate::new(&upload.key)?,
+            template: KeyTemplate::new(&upload.key_template)?,
             grammar,
             originals,
             notifier,
             types: upload.types.clone(),
             overwrite: upload.overwrite,
             base_url: base_url.trim_end_matches('/').to_owned(),
-            cache_control: config.answers.original_cache_control.clone(),
+            cache_control: config.answers.original_cache_control.to_str().unwrap_or_default().to_owned(),
             limits: Limits::from(config),
             probes: Semaphore::new(PROBES_MAX),
             metrics,

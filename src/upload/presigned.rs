@@ -32,7 +32,7 @@ pub(super) struct PresignedUploads {
     presigner: Presigner,
     signer: GrantSigner,
     /// Time within which the client must start to send the file.
-    sign_time: Duration,
+    lifetime: Duration,
     /// Time from the signature to the completion.
     complete_time: Duration,
     complete_url: String,
@@ -54,7 +54,7 @@ const INCOMING: &str = ".resized-incoming/";
 impl PresignedUploads {
     pub(super) fn new(config: &Config, originals: &Store) -> Result<Self, PresignUnavailable> {
         let upload = &config.upload;
-        let presigner = originals.presigner(&upload.sign_endpoint).ok_or(PresignUnavailable::NoBucket)?;
+        let presigner = originals.presigner(&upload.presigned_endpoint).ok_or(PresignUnavailable::NoBucket)?;
         if config.s3.anonymous {
             return Err(PresignUnavailable::NoCredentials);
         }
@@ -67,8 +67,8 @@ impl PresignedUploads {
             originals: originals.clone(),
             presigner,
             signer: GrantSigner::new(&upload.secret),
-            sign_time: upload.sign_time,
-            complete_time: upload.sign_time + upload.time,
+            lifetime: upload.presigned_lifetime,
+            complete_time: upload.presigned_lifetime + upload.total_timeout,
             complete_url: format!("{}/upload/complete?ticket=", base_url.trim_end_matches('/')),
         })
     }
@@ -103,14 +103,14 @@ impl PresignedUploads {
             bytes: request.bytes,
             sha256: request.sha256,
         };
-        let url = self.presigner.put(&incoming_key(grant.id)?, &grant.content_type, grant.bytes, self.sign_time).await;
+        let url = self.presigner.put(&incoming_key(grant.id)?, &grant.content_type, grant.bytes, self.lifetime).await;
         let url = url.map_err(|error| UploadError::from_store(&error))?;
         let signed_grant = self.signer.sign(&grant)?;
         let body = json!({
             "method": "PUT",
             "url": url,
             "headers": { "content-type": grant.content_type },
-            "expires": humantime::format_rfc3339_seconds(now + self.sign_time).to_string(),
+            "expires": humantime::format_rfc3339_seconds(now + self.lifetime).to_string(),
             "complete": format!("{}{signed_grant}", self.complete_url),
         });
         let mut response = response::json(StatusCode::OK, &body)?;

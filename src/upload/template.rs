@@ -6,12 +6,14 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub(super) struct KeyTemplate(String);
 
-/// Reasons why `upload.key` cannot be used.
+/// Reasons why `upload.key_template` cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    #[error("upload.key: the only placeholders are {{yyyy}}, {{mm}}, {{dd}}, {{uuid}}, {{sha256}} and {{ext}}")]
+    #[error(
+        "upload.key_template: the only placeholders are {{yyyy}}, {{mm}}, {{dd}}, {{uuid}}, {{sha256}} and {{ext}}"
+    )]
     Unknown,
-    #[error("upload.key: must contain {{uuid}} or {{sha256}}, so that two uploads get different keys")]
+    #[error("upload.key_template: must contain {{uuid}} or {{sha256}}, so that two uploads get different keys")]
     Ambiguous,
 }
 

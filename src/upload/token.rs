@@ -12,6 +12,9 @@ use crate::config;
 use crate::support::hex;
 use crate::support::rate_limiter::{RateLimiter, client_network};
 
+/// Requests of one client without a valid token that are 401 per minute. Further ones are 429.
+const INVALID_PER_MINUTE: u32 = 60;
+
 /// The tokens in the configuration.
 pub(super) struct Tokens {
     tokens: Vec<HashedToken>,
@@ -47,7 +50,7 @@ impl Tokens {
             let hash = digest(&SHA256, upload.token.reveal().as_bytes());
             tokens.extend(hash.as_ref().try_into().map(|sha256| HashedToken { sha256, caller }));
         }
-        Self { tokens, invalid: RateLimiter::new(upload.forged_per_minute) }
+        Self { tokens, invalid: RateLimiter::new(INVALID_PER_MINUTE) }
     }
 
     /// Returns the holder of the token in the `Authorization` header.

@@ -14,6 +14,9 @@ use crate::resize::sniff;
 use crate::support::error_chain::chain;
 use crate::variant::{ObjectKey, Variant};
 
+/// Size of a stored variant. This program stores no larger ones, so a larger object is made again.
+const VARIANT_BYTES_MAX: u64 = 32 << 20;
+
 /// What the variants' store says.
 pub(crate) enum Lookup {
     Found(Answer),
@@ -87,7 +90,7 @@ impl Maker {
             }
             Mode::Stream => {
                 let Some(object) = self.variants.get(key, None).await? else { return Ok(None) };
-                let (bytes, original) = tokio::join!(object.collect(self.variant_bytes_max), original);
+                let (bytes, original) = tokio::join!(object.collect(VARIANT_BYTES_MAX), original);
                 let (meta, bytes) = bytes?;
                 Ok(Some(Found { meta, bytes: Some(bytes), original }))
             }

@@ -39,7 +39,6 @@ pub(crate) struct Maker {
     pub(crate) immutable: bool,
     pub(crate) limits: Limits,
     pub(crate) original_bytes_max: u64,
-    pub(crate) variant_bytes_max: u64,
     pub(crate) flight_time: Duration,
 }
 
@@ -77,7 +76,6 @@ impl Maker {
             immutable: config.originals.immutable,
             limits: Limits::from(config),
             original_bytes_max: config.limits.original_bytes.as_u64(),
-            variant_bytes_max: config.limits.variant_bytes.as_u64(),
             flight_time: config.work.flight_time,
             originals,
             variants,

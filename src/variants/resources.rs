@@ -8,7 +8,7 @@ use super::lease::Leases;
 use super::memory_budget::Budget;
 use super::rate_limit::Rates;
 use super::write_back::WriteBack;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Tuning};
 use crate::observability::metrics::{Gauge, Metrics, ResizeMetrics};
 use crate::origin::Store;
 use crate::proxy::OpenError;
@@ -32,14 +32,15 @@ impl Works {
     /// Starts the threads.
     pub(crate) fn start(
         config: &Config,
+        tuning: &Tuning,
         variants: &Store,
         tasks: &Tasks,
         purges: &Arc<Purges>,
         metrics: &Metrics,
     ) -> Result<Self, OpenError> {
         let work = &config.work;
-        let budget = |bytes: u64| Arc::new(Budget::new(bytes, work.queue_length.get(), work.queue_time));
-        let resizer = Resizer::start(work.threads, work.queue_length, metrics.resize.clone());
+        let budget = |bytes: u64| Arc::new(Budget::new(bytes, tuning.queue_length.get(), work.queue_time));
+        let resizer = Resizer::start(work.threads, tuning.queue_length, metrics.resize.clone());
         Ok(Self {
             leases: Leases::new(&config.fleet, variants.clone(), tasks.clone(), metrics.leases.clone()),
             write_back: WriteBack::new(

@@ -31,8 +31,7 @@ impl Bucket {
             region: "us-east-1".into(),
             path_style: true,
             attempts: std::num::NonZeroU32::MIN,
-            circuit_failures: std::num::NonZeroU32::MAX,
-            attempt_timeout: Duration::from_secs(3),
+            circuit_breaker_failures: std::num::NonZeroU32::MAX,
             operation_timeout: Duration::from_secs(3),
             ..Default::default()
         };

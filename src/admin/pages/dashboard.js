@@ -6,8 +6,7 @@ import * as numbers from "/assets/numbers.js";
 const POLL_MS = 2000;
 /** The period that the tiles cover. */
 const TILE_PERIOD_MS = 60_000;
-const [REQUESTS, SECONDS, S3, COST] =
-  ["resized_requests_total", "resized_request_seconds", "resized_s3_requests_total", "resized_s3_cost_dollars_total"];
+const [REQUESTS, SECONDS, S3] = ["resized_requests_total", "resized_request_seconds", "resized_s3_requests_total"];
 const IMAGES = ["hit", "joined", "stored", "made", "revalidated", "stale"];
 const HITS = ["hit", "revalidated", "stale"];
 const REFUSED = ["bad_request", "not_found", "precondition", "unprocessable", "options"];
@@ -48,10 +47,6 @@ const charts = {
     id: "s3", title: "S3 requests", subtitle: "per second, by kind", stacked: true, format: perSecond,
     series: S3_KINDS.map((name, n) => ({ name: name.toUpperCase(), color: n + 1 })),
   }),
-  cost: new Chart(parent, {
-    id: "cost", title: "Cost of S3 requests", subtitle: "since the start of the process, without traffic", format: numbers.dollars,
-    series: [{ name: "dollars", color: 5 }],
-  }),
   render: new Chart(parent, {
     id: "render", title: "Resizing", subtitle: "time on a resize thread", format: numbers.seconds,
     series: [{ name: "50 %", color: 1 }, { name: "95 %", color: 4 }],
@@ -80,7 +75,6 @@ function updateCharts(before, now, minuteAgo) {
   const known = S3_KINDS.slice(0, -1);
   charts.s3.push(now.at, S3_KINDS.map((kind) =>
     rate(S3, (labels) => (kind === "other" ? !known.includes(labels.kind) : labels.kind === kind))));
-  charts.cost.push(now.at, [gauge(COST)]);
   charts.render.push(now.at, numbers.quantiles(before, now, "resized_resize_seconds", [0.5, 0.95], hasLabel("stage", "render")));
   updateTiles(minuteAgo, now);
 }
@@ -104,8 +98,8 @@ function updateTiles(before, now) {
   const most = limits.cache ? ` of ${numbers.bytes(limits.cache)}` : "";
   byId("tile-memory-more").textContent = `cache ${numbers.bytes(cache)}${most}, ${numbers.count(entries)} entries`;
   const all = numbers.sum(now, REQUESTS, outcome(...IMAGES));
-  byId("tile-cost").textContent = all > 0 ? numbers.dollars((1e6 * numbers.sum(now, COST)) / all) : "–";
-  byId("tile-cost-more").textContent = `per million images; ${numbers.dollars(numbers.sum(now, COST))} since the start`;
+  byId("tile-s3").textContent = all > 0 ? numbers.count((1000 * numbers.sum(now, S3)) / all) : "–";
+  byId("tile-s3-more").textContent = `per 1,000 images; ${numbers.count(numbers.sum(now, S3))} since start`;
 }
 
 function uptime(now) {

@@ -73,4 +73,3 @@ export const bytes = (n) => scaled(n, [" B", " KiB", " MiB", " GiB"], 1024);
 export const count = (n) => scaled(n, ["", " k", " M", " G"], 1000);
 export const percent = (n) => `${(100 * n).toFixed(1).replace(/\.0$/, "")} %`;
 export const seconds = (n) => (n === 0 ? "0" : n < 1e-3 ? `${short(n * 1e6)} µs` : n < 1 ? `${short(n * 1e3)} ms` : `${short(n)} s`);
-export const dollars = (n) => (n === 0 ? "$0" : n < 0.01 ? `$${n.toPrecision(2)}` : `$${n.toFixed(2)}`);

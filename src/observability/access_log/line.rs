@@ -19,7 +19,7 @@ impl Clock {
     fn now(&mut self, format: AccessFormat) -> &str {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         match format {
-            AccessFormat::Common | AccessFormat::Combined => self.second_at(now),
+            AccessFormat::Combined => self.second_at(now),
             AccessFormat::AsEvents | AccessFormat::Text | AccessFormat::Json => self.millisecond_at(now),
         }
     }
@@ -75,10 +75,6 @@ impl Line<'_> {
         match format {
             AccessFormat::AsEvents | AccessFormat::Text => self.text(time, out),
             AccessFormat::Json => self.json(time, out),
-            AccessFormat::Common => {
-                self.common(time, out);
-                out.push('\n');
-            }
             AccessFormat::Combined => self.combined(time, out),
         }
     }
@@ -88,8 +84,8 @@ impl Line<'_> {
         self.response_headers.get(CACHE_STATUS).is_some_and(|status| status == "resized; hit")
     }
 
-    /// Common Log Format, without a line break: `client - - [time] "request" status bytes`.
-    fn common(&self, time: &str, out: &mut String) {
+    /// Combined Log Format of Apache and nginx: `client - - [time] "request" status bytes "referer" "user agent"`.
+    fn combined(&self, time: &str, out: &mut String) {
         push_address(self.client, out);
         out.push_str(" - - [");
         out.push_str(time);
@@ -105,11 +101,6 @@ impl Line<'_> {
         out.push_str(self.status.as_str());
         out.push(' ');
         out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
-    }
-
-    /// Combined Log Format of Apache and nginx: the Common Log Format and `"referer" "user agent"`.
-    fn combined(&self, time: &str, out: &mut String) {
-        self.common(time, out);
         for name in [REFERER, USER_AGENT] {
             out.push_str(" \"");
             push_quotable(self.request_headers.get(name).map_or(b"-", |value| value.as_bytes()), out);
@@ -272,11 +263,10 @@ mod tests {
     }
 
     #[test]
-    fn common_and_combined_lines_match_the_formats_of_apache() {
-        let common = r#"192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] "GET /a\"b_300x200.jpg?v=1 HTTP/1.1" 200 1234"#;
+    fn combined_lines_match_the_format_of_apache() {
+        let request = r#"192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] "GET /a\"b_300x200.jpg?v=1 HTTP/1.1" 200 1234"#;
         let time = Clock::default().second_at(Duration::ZERO).to_owned();
-        assert_eq!(line_of(|line, text| line.common(&time, text)), common);
-        let combined = format!("{common}{}", " \"-\" \"a \\\"b\\\" \\xe9\"\n");
+        let combined = format!("{request}{}", " \"-\" \"a \\\"b\\\" \\xe9\"\n");
         assert_eq!(line_of(|line, text| line.combined(&time, text)), combined);
     }
 

@@ -1,6 +1,4 @@
-//! Requests to S3 and their price.
-
-use std::sync::atomic::AtomicU64;
+//! Requests to S3.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -41,15 +39,6 @@ impl S3RequestKind {
             Self::Other => "other",
         }
     }
-
-    /// Price of one request in US dollars, without traffic: Amazon S3 Standard in us-east-1, November 2026.
-    const fn dollars(self) -> f64 {
-        match self {
-            Self::Get | Self::Head => 0.000_000_4,
-            Self::Put | Self::List | Self::Other => 0.000_005,
-            Self::Delete => 0.0,
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,11 +47,10 @@ struct Labels {
     status: String,
 }
 
-/// Requests to S3 by kind and response status, with their price.
+/// Requests to S3 by kind and response status.
 #[derive(Debug, Clone, Default)]
 pub struct S3Metrics {
     requests: Family<Labels, Counter>,
-    dollars: Counter<f64, AtomicU64>,
     /// How often the circuit breaker of a store opened.
     pub circuit_openings: Counter,
 }
@@ -71,16 +59,9 @@ impl S3Metrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let this = Self::default();
         registry.register("s3_requests", "Completed requests to S3, counting each attempt", this.requests.clone());
-        let help = "Price of all requests to S3 in US dollars, as billed by Amazon S3 Standard, without traffic";
-        registry.register("s3_cost_dollars", help, this.dollars.clone());
         let help = "How often the circuit breaker of a store opened";
         registry.register("s3_circuit_openings", help, this.circuit_openings.clone());
         this
-    }
-
-    /// Adds the price of one attempt. S3 bills an attempt when it is sent, even if the client gives up before the response.
-    pub fn record_cost(&self, kind: S3RequestKind) {
-        self.dollars.inc_by(kind.dollars());
     }
 
     /// Counts one completed attempt; `status` is `None` if S3 did not respond.

@@ -58,7 +58,7 @@ pub(super) struct ExportError {
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 impl CollectorClient {
-    pub(super) fn new(settings: &config::Traces) -> Result<Self, CollectorError> {
+    pub(super) fn new(settings: &config::Traces, timeout: Duration) -> Result<Self, CollectorError> {
         let url = https::url(&settings.endpoint);
         // The builder also reads OTEL_RESOURCE_ATTRIBUTES.
         let resource = Resource::builder().with_service_name(settings.service.clone()).with_attributes([
@@ -66,10 +66,10 @@ impl CollectorClient {
             KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
         ]);
         Ok(Self {
-            http: https::Client::new(settings.timeout).map_err(CollectorError::Roots)?,
+            http: https::Client::new(timeout).map_err(CollectorError::Roots)?,
             url: url.ok_or_else(|| CollectorError::Url { url: settings.endpoint.clone() })?,
             headers: settings.headers().unwrap_or_default(),
-            timeout: settings.timeout,
+            timeout,
             resource: (&resource.build()).into(),
         })
     }
@@ -91,7 +91,7 @@ impl CollectorClient {
     /// Sends an encoded batch once, within the timeout.
     pub(super) async fn post(&self, body: Bytes) -> Result<Accepted, ExportError> {
         let response = tokio::time::timeout(self.timeout, self.post_untimed(body)).await;
-        response.unwrap_or_else(|_| Err(ExportError::temporary("no response within traces.timeout".to_owned())))
+        response.unwrap_or_else(|_| Err(ExportError::temporary(format!("no response within {:?}", self.timeout))))
     }
 
     async fn post_untimed(&self, body: Bytes) -> Result<Accepted, ExportError> {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::collector::{CollectorClient, ExportError};
-use crate::config;
+use crate::config::SpanExport;
 use crate::observability::metrics::SpanMetrics;
 
 /// Handle to the export task.
@@ -38,7 +38,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 impl Exporter {
     /// Starts a task on the current runtime that exports `spans`.
     pub(super) fn start(
-        settings: &config::Traces,
+        tuning: &SpanExport,
         client: CollectorClient,
         spans: Receiver<SpanData>,
         metrics: SpanMetrics,
@@ -48,12 +48,12 @@ impl Exporter {
             client: client.clone(),
             spans,
             stop: stop.clone(),
-            interval: settings.interval,
-            batch_max: settings.batch.get(),
+            interval: tuning.interval,
+            batch_max: tuning.batch_length,
             metrics,
         };
         task.spawn(export.run());
-        Self { client, task, stop, shutdown_timeout: settings.timeout }
+        Self { client, task, stop, shutdown_timeout: tuning.timeout }
     }
 
     /// Sends an empty batch and returns the status of the response.
@@ -62,12 +62,12 @@ impl Exporter {
         result.map(|accepted| accepted.status.as_u16()).map_err(|error| error.to_string())
     }
 
-    /// Sends the queued spans, within `traces.timeout`, and ends the task.
+    /// Sends the queued spans, within the export timeout, and ends the task.
     pub(super) async fn shutdown(&self) {
         self.stop.cancel();
         self.task.close();
         if tokio::time::timeout(self.shutdown_timeout, self.task.wait()).await.is_err() {
-            tracing::warn!("last spans not sent within traces.timeout");
+            tracing::warn!("last spans not sent in time");
         }
     }
 }

@@ -22,8 +22,8 @@ pub(super) const POOL_IDLE: Duration = Duration::from_secs(15);
 pub(super) async fn client_config(settings: &config::S3, counts: Count) -> aws_sdk_s3::Config {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.read_timeout)
-        .operation_attempt_timeout(settings.attempt_timeout)
+        .read_timeout(settings.attempt_timeout())
+        .operation_attempt_timeout(settings.attempt_timeout())
         .operation_timeout(settings.operation_timeout)
         .build();
     let http = aws_smithy_http_client::Builder::new()

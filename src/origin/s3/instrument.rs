@@ -19,7 +19,6 @@ impl Count {
     /// A request is about to be sent.
     pub(super) fn sent(&self, method: &str, url: &str) -> Sent {
         let kind = kind(method, url);
-        self.0.record_cost(kind);
         let call = traces::client_span(kind.span_name(), method, url);
         call.set_url(url);
         Sent(kind, call)

@@ -75,8 +75,8 @@ impl Reads {
             signer: Signer::new(region, service, identities),
             retries: Retries::new(settings.attempts.get()),
             counts,
-            header_timeout: settings.attempt_timeout.min(settings.read_timeout),
-            read_timeout: settings.read_timeout,
+            header_timeout: settings.attempt_timeout(),
+            read_timeout: settings.attempt_timeout(),
             operation_timeout: settings.operation_timeout,
         })
     }

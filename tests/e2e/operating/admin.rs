@@ -50,9 +50,6 @@ async fn metrics_count_requests_outcomes_and_costs() {
     let gets = bucket.count(Operation::Get, "");
     let counted = metrics.iter().filter(|(series, _)| series.starts_with("resized_s3_requests_total{kind=\"get\""));
     assert_eq!(counted.map(|(_, value)| value).sum::<f64>(), gets as f64);
-    let (reads, writes) = (gets + bucket.count(Operation::Head, ""), bucket.count(Operation::Put, ""));
-    let dollars = metrics["resized_s3_cost_dollars_total"];
-    assert!((dollars - (reads as f64 * 4e-7 + writes as f64 * 5e-6)).abs() < 1e-12, "{dollars}: {reads}, {writes}");
     assert_eq!(metrics[r#"resized_resize_seconds_count{stage="render",format="jpg"}"#], 1.0);
     for stage in ["decode", "scale", "encode"] {
         let time = |part| metrics[&format!(r#"resized_resize_seconds_{part}{{stage="{stage}",format="jpg"}}"#)];
@@ -197,7 +194,7 @@ async fn metrics_count_uploads_and_pending_notifications() {
     config.upload.base_url = "http://images.test".into();
     config.notify.url = receiver.url();
     config.notify.secret = SECRET.into();
-    config.notify.poll = Duration::from_millis(20);
+    config.notify.poll_interval = Duration::from_millis(20);
     config.notify.retries = vec![Duration::from_millis(20).into(), Duration::from_secs(3600).into()];
     let stage = Stage::start(config).await;
     let put = async |path: &str, body| {

@@ -142,9 +142,8 @@ async fn settings_that_need_a_restart_are_reported_and_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trace_sample_is_reloaded_and_the_endpoint_needs_a_restart() {
     let (collector, other) = (Collector::start().await, Collector::start().await);
-    let to = |collector: &Collector, sample: u8| {
-        format!("[traces]\nendpoint = \"{}\"\ninterval = \"10ms\"\nsample = {sample}", collector.url())
-    };
+    let to =
+        |collector: &Collector, sample: u8| format!("[traces]\nendpoint = \"{}\"\nsample = {sample}", collector.url());
     let node = ConfiguredNode::start(&to(&collector, 0)).await;
     assert_eq!(node.get("/cat_32x.jpg").await.status(), StatusCode::OK);
     node.write(&to(&collector, 1));

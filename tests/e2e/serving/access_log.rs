@@ -29,14 +29,14 @@ async fn lines(more: Settings, paths: &[&str]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_are_in_the_format_that_is_asked_for() {
     let format = |format: &str| vec![("RESIZED_LOG__ACCESS_FORMAT", format.to_owned())];
-    let common = &lines(format("common"), &["/cat_32x.jpg", "/last"]).await[0];
-    let (client, rest) = common.split_once(" - - [").unwrap();
-    let (time, rest) = rest.split_once("] ").unwrap();
-    assert_eq!((client, time.len()), ("127.0.0.1", "10/Oct/2000:13:55:36 +0000".len()), "{common}");
-    let bytes = rest.strip_prefix("\"GET /cat_32x.jpg HTTP/1.1\" 200 ").unwrap();
-    assert!(bytes.parse::<u32>().unwrap() > 100, "{common}");
     let combined = &lines(format("combined"), &["/cat_32x.jpg", "/last"]).await[0];
-    assert!(combined.ends_with(" \"https://a.example/\" \"a \\\"test\\\"\""), "{combined}");
+    let (client, rest) = combined.split_once(" - - [").unwrap();
+    let (time, rest) = rest.split_once("] ").unwrap();
+    assert_eq!((client, time.len()), ("127.0.0.1", "10/Oct/2000:13:55:36 +0000".len()), "{combined}");
+    let rest = rest.strip_prefix("\"GET /cat_32x.jpg HTTP/1.1\" 200 ").unwrap();
+    let (bytes, rest) = rest.split_once(' ').unwrap();
+    assert!(bytes.parse::<u32>().unwrap() > 100, "{combined}");
+    assert!(rest.ends_with("\"https://a.example/\" \"a \\\"test\\\"\""), "{combined}");
     // Events are JSON here, and so are lines unless it is said otherwise.
     for (name, starts) in [("", "{\"time\":\""), ("json", "{\"time\":\""), ("text", "20")] {
         let line = &lines(format(name), &["/cat_32x.jpg", "/last"]).await[0];

@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use reqwest::StatusCode;
 use resized::config::{Config, Secret, Serve};
@@ -13,7 +12,7 @@ use crate::support::bucket::Bucket;
 use crate::support::collector::{Collector, Mood};
 use crate::support::node::TOKEN;
 use crate::support::pictures::jpeg;
-use crate::support::stage::{Stage, header, settings, until};
+use crate::support::stage::{Stage, exporting_at_once, header, settings, until};
 use crate::uploads::receiving::{send, uploading};
 
 /// The content of a file that no request may read.
@@ -169,8 +168,7 @@ async fn neither_requests_nor_pictures_make_the_server_connect_elsewhere() {
     collector.set(Mood::Redirects(format!("http://{host}/v1/traces")));
     config.traces.endpoint = collector.url();
     config.traces.sample = 1.0;
-    config.traces.interval = Duration::from_millis(10);
-    let stage = Stage::start(config).await;
+    let stage = Stage::start_with(config, exporting_at_once()).await;
     let encoded = url.replace(':', "%3A").replace('/', "%2F");
     let lines = [
         format!("GET {url} HTTP/1.1\r\nHost: {host}"),

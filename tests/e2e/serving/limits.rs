@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use resized::config::Config;
+use resized::config::{Config, Tuning};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -88,7 +88,9 @@ async fn the_number_and_size_of_headers_and_the_length_of_urls_are_limited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_closed_after_the_maximum_number_of_requests() {
-    let (_bucket, stage) = stage(|config| config.server.requests_per_connection = 3).await;
+    let (bucket, _stage) = stage(|_| {}).await;
+    let tuning = Tuning { requests_per_connection: 3, ..Tuning::default() };
+    let stage = Stage::start_with(uploading(&bucket), tuning).await;
     let answer = send_raw(&stage, &"GET /cat_40x40.jpg HTTP/1.1\r\nHost: x\r\n\r\n".repeat(5)).await;
     assert_eq!(statuses(&answer), ["200"; 3]);
     assert_eq!(answer.matches("connection: close").count(), 1, "only the last response closes the connection");

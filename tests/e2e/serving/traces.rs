@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
-use resized::config::{Config, Signing};
+use resized::config::{Config, Signing, SpanExport, Tuning};
 use resized::variant::{Signer, to_be_signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::support::collector::{Collector, Mood, Span};
 use crate::support::node::{self, Node, TOKEN, UPLOAD_SECRET, on_bucket};
 use crate::support::pictures::jpeg;
 use crate::support::receiver::{self, Receiver, SECRET};
-use crate::support::stage::{PATIENCE, Stage, redirecting, settings, until};
+use crate::support::stage::{PATIENCE, Stage, exporting_at_once, redirecting, settings, until};
 use crate::uploads::receiving::{notifying, send};
 
 /// The kinds of spans, as OTLP numbers them.
@@ -37,7 +37,6 @@ fn traceparent(n: u8, flags: &str) -> String {
 fn traced(mut config: Config, collector: &Collector) -> Config {
     config.traces.endpoint = collector.url();
     config.traces.sample = 0.0;
-    config.traces.interval = Duration::from_millis(10);
     config
 }
 
@@ -76,7 +75,7 @@ fn is_within(inner: &Span, outer: &Span) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_variants_trace_has_its_steps_below_one_another_and_a_hits_has_none() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
-    let stage = Stage::start(traced(settings(&bucket), &collector)).await;
+    let stage = Stage::start_with(traced(settings(&bucket), &collector), exporting_at_once()).await;
     assert_eq!(get(&stage, 1, "/cat_40x40.jpg?v=1").await, StatusCode::OK);
     until("all of it is told", || collector.trace(&trace(1)).len() >= 13).await;
     let spans = collector.trace(&trace(1));
@@ -132,7 +131,7 @@ async fn a_cold_variants_trace_has_its_steps_below_one_another_and_a_hits_has_no
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_waits_for_the_store_and_an_original_is_looked_at_before_it_is_streamed() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
-    let stage = Stage::start(traced(redirecting(&bucket), &collector)).await;
+    let stage = Stage::start_with(traced(redirecting(&bucket), &collector), exporting_at_once()).await;
     assert_eq!(get(&stage, 1, "/cat_40x40.jpg").await, StatusCode::MOVED_PERMANENTLY);
     assert_eq!(get(&stage, 2, "/cat.jpg").await, StatusCode::OK);
     until("both are told", || collector.has(&trace(1), "GET") && collector.has(&trace(2), "GET")).await;
@@ -150,7 +149,7 @@ async fn what_the_parent_says_of_being_recorded_is_honoured() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
     let mut config = traced(settings(&bucket), &collector);
     config.traces.sample = 1.0;
-    let stage = Stage::start(config).await;
+    let stage = Stage::start_with(config, exporting_at_once()).await;
     let ask = async |parent: &str| {
         let request = stage.request("GET", "/cat_40x40.jpg").header("traceparent", parent).header("tracestate", "a=1");
         assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
@@ -174,13 +173,13 @@ async fn what_the_parent_says_of_being_recorded_is_honoured() {
 async fn what_strangers_say_of_their_parents_means_nothing_where_config_says_so() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
     let mut config = traced(settings(&bucket), &collector);
-    config.traces.parents = false;
-    let stage = Stage::start(config.clone()).await;
+    config.traces.trust_traceparent = false;
+    let stage = Stage::start_with(config.clone(), exporting_at_once()).await;
     get(&stage, 1, "/cat_40x40.jpg").await;
     assert!(stage.stop().await);
     assert_eq!(collector.spans(), [], "none of those without a parent is recorded");
     config.traces.sample = 1.0;
-    let stage = Stage::start(config).await;
+    let stage = Stage::start_with(config, exporting_at_once()).await;
     get(&stage, 1, "/cat_40x40.jpg").await;
     assert!(stage.stop().await);
     let spans = collector.spans();
@@ -190,7 +189,7 @@ async fn what_strangers_say_of_their_parents_means_nothing_where_config_says_so(
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_anothers_flight_or_download_is_linked_to_it() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
-    let stage = Stage::start(traced(settings(&bucket), &collector)).await;
+    let stage = Stage::start_with(traced(settings(&bucket), &collector), exporting_at_once()).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let ask = async |n, path: &str| {
         let mut stream = TcpStream::connect(stage.address).await.unwrap();
@@ -231,7 +230,7 @@ async fn what_fails_is_told_as_an_error_and_tries_one_by_one() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
     let mut config = traced(settings(&bucket), &collector);
     config.s3.attempts = 2.try_into().unwrap();
-    let stage = Stage::start(config).await;
+    let stage = Stage::start_with(config, exporting_at_once()).await;
     bucket.fail(Operation::Get, "originals/", Fault::Status(503));
     assert_eq!(get(&stage, 1, "/cat_40x40.jpg").await, StatusCode::BAD_GATEWAY);
     assert!(stage.stop().await);
@@ -251,7 +250,7 @@ async fn what_fails_is_told_as_an_error_and_tries_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_that_hears_of_an_upload_is_told_of_its_trace() {
     let (bucket, collector, receiver) = (Bucket::start().await, Collector::start().await, Receiver::start().await);
-    let stage = Stage::start(traced(notifying(&bucket, &receiver), &collector)).await;
+    let stage = Stage::start_with(traced(notifying(&bucket, &receiver), &collector), exporting_at_once()).await;
     let parent = traceparent(1, "01");
     let sent = [("traceparent", parent.as_str()), ("tracestate", "a=1")];
     let stored = send(&stage, "PUT", "/upload/a.jpg", jpeg(16, 16), &sent).await;
@@ -283,11 +282,10 @@ async fn the_api_that_hears_of_an_upload_is_told_of_its_trace() {
 async fn a_collector_that_hangs_delays_nobody_and_takes_no_more_memory_than_its_queue() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
     collector.set(Mood::Hangs);
-    let mut config = traced(settings(&bucket), &collector);
-    config.traces.timeout = Duration::from_secs(3);
-    config.traces.interval = Duration::from_secs(3600);
-    (config.traces.queue, config.traces.batch) = (8.try_into().unwrap(), 4.try_into().unwrap());
-    let stage = Stage::start(config).await;
+    let config = traced(settings(&bucket), &collector);
+    let (timeout, interval) = (Duration::from_secs(3), Duration::from_secs(3600));
+    let span_export = SpanExport { timeout, interval, queue_length: 8, batch_length: 4 };
+    let stage = Stage::start_with(config, Tuning { span_export, ..Tuning::default() }).await;
     let hits = async |count| {
         for _ in 0..count {
             assert_eq!(get(&stage, 1, "/cat_40x40.jpg").await, StatusCode::OK);
@@ -300,7 +298,7 @@ async fn a_collector_that_hangs_delays_nobody_and_takes_no_more_memory_than_its_
     assert_eq!(stage.metrics.spans.dropped.get(), 192, "all but the queue");
     assert!(stage.metrics.encode().contains("resized_trace_spans_total{outcome=\"dropped\"} 192\n"));
     let stopped = tokio::time::timeout(PATIENCE, stage.stop()).await;
-    assert!(stopped.expect("it waits no longer than traces.timeout"));
+    assert!(stopped.expect("it waits no longer than the export timeout"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,9 +307,9 @@ async fn a_collector_that_is_not_there_delays_nobody() {
     let mut config = traced(settings(&bucket), &collector);
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     config.traces.endpoint = format!("http://{gone}/v1/traces");
-    config.traces.queue = 4.try_into().unwrap();
-    config.traces.batch = 4.try_into().unwrap();
-    let stage = Stage::start(config).await;
+    let mut tuning = exporting_at_once();
+    (tuning.span_export.queue_length, tuning.span_export.batch_length) = (4, 4);
+    let stage = Stage::start_with(config, tuning).await;
     for size in 40..60 {
         assert_eq!(get(&stage, 1, &format!("/cat_{size}x{size}.jpg")).await, StatusCode::OK);
     }
@@ -323,7 +321,7 @@ async fn a_collector_that_is_not_there_delays_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_for_a_moment_loses_nothing_and_one_that_refuses_is_not_asked_again() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
-    let stage = Stage::start(traced(settings(&bucket), &collector)).await;
+    let stage = Stage::start_with(traced(settings(&bucket), &collector), exporting_at_once()).await;
     let counts = stage.metrics.spans.clone();
     collector.set(Mood::Status(503));
     get(&stage, 1, "/a//b").await;
@@ -343,10 +341,9 @@ async fn a_collector_that_is_away_for_a_moment_loses_nothing_and_one_that_refuse
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_last_is_sent_before_it_ends() {
     let (bucket, collector) = (bucket_with_a_cat().await, Collector::start().await);
-    let mut config = traced(settings(&bucket), &collector);
-    config.traces.interval = Duration::from_secs(3600);
-    config.traces.batch = 5.try_into().unwrap();
-    let stage = Stage::start(config).await;
+    let mut tuning = Tuning::default();
+    (tuning.span_export.interval, tuning.span_export.batch_length) = (Duration::from_secs(3600), 5);
+    let stage = Stage::start_with(traced(settings(&bucket), &collector), tuning).await;
     get(&stage, 1, "/cat_40x40.jpg").await;
     assert!(stage.stop().await);
     let names = tree(&collector.trace(&trace(1))).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
@@ -362,7 +359,6 @@ async fn a_trace_holds_no_secret_and_the_collector_gets_its_own() {
         ("RESIZED_TRACES__ENDPOINT", collector.url()),
         ("RESIZED_TRACES__HEADERS", "authorization=Bearer%20hush-collector".into()),
         ("RESIZED_TRACES__SAMPLE", "1".into()),
-        ("RESIZED_TRACES__INTERVAL", "10ms".into()),
         ("RESIZED_SIGNING__KEYS", key.into()),
     ];
     let settings = [on_bucket(&bucket), node::uploading(), node::notifying(&receiver), more].concat();

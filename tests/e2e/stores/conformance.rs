@@ -343,7 +343,7 @@ async fn a_probe_says_what_a_store_lacks_and_what_to_fix() {
 async fn a_store_that_is_gone_is_left_alone_and_found_again() {
     let bucket = Bucket::start().await;
     let (failures, pause) = (std::num::NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
-    let settings = config::S3 { circuit_failures: failures, circuit_pause: pause, ..s3(&bucket) };
+    let settings = config::S3 { circuit_breaker_failures: failures, circuit_breaker_pause: pause, ..s3(&bucket) };
     let store =
         Store::open(&format!("s3://{}", bucket.name()).parse().unwrap(), "", &settings, &metrics::S3Metrics::default())
             .await
@@ -484,7 +484,7 @@ async fn bytes_that_are_not_those_of_the_checksum_are_an_error() {
 async fn a_server_that_says_nothing_is_given_up_on() {
     let bucket = Bucket::start().await;
     let brief = Duration::from_millis(200);
-    let settings = config::S3 { read_timeout: brief, attempt_timeout: brief, operation_timeout: brief, ..s3(&bucket) };
+    let settings = config::S3 { operation_timeout: brief, ..s3(&bucket) };
     let store =
         Store::open(&format!("s3://{}", bucket.name()).parse().unwrap(), "", &settings, &metrics::S3Metrics::default())
             .await

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use reqwest::{Client, Response, StatusCode};
 use resized::admin;
 use resized::admin::routes::{self, AdminContext};
-use resized::config::{Config, Mode};
+use resized::config::{Config, Mode, SpanExport, Tuning};
 use resized::observability::access_log::AccessLog;
 use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
@@ -76,15 +76,26 @@ pub fn real(bucket: &Bucket, name: &str) -> Option<Config> {
     Some(config)
 }
 
+/// Constants with which recorded spans are exported at once.
+pub fn exporting_at_once() -> Tuning {
+    let span_export = SpanExport { interval: Duration::from_millis(10), ..SpanExport::default() };
+    Tuning { span_export, ..Tuning::default() }
+}
+
 impl Stage {
     /// Starts a proxy as main does, on a free port.
     pub async fn start(config: Config) -> Self {
+        Self::start_with(config, Tuning::default()).await
+    }
+
+    /// As [`Stage::start`], with other constants.
+    pub async fn start_with(config: Config, tuning: Tuning) -> Self {
         let handle = tokio::runtime::Handle::current();
         let metrics = Arc::new(Metrics::new());
-        let proxy = Proxy::open(&config, Tasks::new(handle.clone()), metrics.clone()).await.unwrap();
+        let proxy = Proxy::open(&config, &tuning, Tasks::new(handle.clone()), metrics.clone()).await.unwrap();
         let proxy = Arc::new(proxy);
         let current = HotSwap::new(proxy.clone());
-        let server = Server::bind(&config.server).unwrap();
+        let server = Server::bind(&config.server, &tuning).unwrap();
         let address = server.address();
         let log = AccessLog::start(&config.log, std::io::sink()).unwrap();
         let stop = CancellationToken::new();

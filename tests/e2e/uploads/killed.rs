@@ -67,7 +67,7 @@ async fn kill_and_count(stores: Settings, s3: resized::config::S3) {
     let patience: Settings = vec![
         ("RESIZED_NOTIFY__TIMEOUT", "1s".into()),
         ("RESIZED_NOTIFY__WAIT", "100ms".into()),
-        ("RESIZED_NOTIFY__POLL", "200ms".into()),
+        ("RESIZED_NOTIFY__POLL_INTERVAL", "200ms".into()),
         ("RESIZED_NOTIFY__RETRIES", pauses),
     ];
     let settings = [stores.clone(), node::uploading(), node::notifying(&receiver), patience].concat();

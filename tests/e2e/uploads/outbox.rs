@@ -24,7 +24,7 @@ async fn several_nodes_deliver_from_one_outbox_without_a_storm() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     receiver.set(Mood::Status(500));
     let mut settings = [on_bucket(&bucket), uploading(), notifying(&receiver)].concat();
-    settings.push(("RESIZED_NOTIFY__POLL", "500ms".into()));
+    settings.push(("RESIZED_NOTIFY__POLL_INTERVAL", "500ms".into()));
     settings.push(("RESIZED_NOTIFY__WAIT", "10ms".into()));
     settings.push(("RESIZED_NOTIFY__RETRIES", format!("[{}]", ["\"500ms\""; 100].join(", "))));
     let begun = Instant::now();

@@ -29,7 +29,7 @@ pub fn notifying(bucket: &Bucket, receiver: &Receiver) -> Config {
     let mut config = uploading(bucket);
     config.notify.url = receiver.url();
     config.notify.secret = SECRET.into();
-    config.notify.poll = Duration::from_millis(20);
+    config.notify.poll_interval = Duration::from_millis(20);
     config.notify.retries = vec![Duration::from_millis(20).into(); 3];
     config
 }
@@ -163,7 +163,7 @@ async fn a_token_writes_below_its_prefix_and_no_more_than_it_may() {
 async fn the_same_bytes_are_stored_once_where_keys_are_hashes() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     let mut config = notifying(&bucket, &receiver);
-    config.upload.key = "{sha256}.{ext}".into();
+    config.upload.key_template = "{sha256}.{ext}".into();
     let stage = Stage::start(config).await;
     let mut ids = Vec::new();
     for status in [201, 200] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
-use resized::config::{Config, Overload, Serve};
+use resized::config::{Config, Overload, Serve, Tuning};
 
 use crate::support::bucket::{Bucket, Fault, Operation};
 use crate::support::pictures::jpeg;
@@ -64,7 +64,7 @@ async fn a_store_that_says_nothing_is_a_504() {
     let bucket = bucket_with_a_cat().await;
     let mut config = settings(&bucket);
     let brief = Duration::from_millis(300);
-    (config.s3.read_timeout, config.s3.attempt_timeout, config.s3.operation_timeout) = (brief, brief, brief);
+    config.s3.operation_timeout = brief;
     let stage = Stage::start(config).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let response = stage.get(CAT).await;
@@ -114,9 +114,8 @@ async fn a_stored_variant_that_comes_cut_short_is_made_instead() {
 }
 
 /// A proxy with one flight, which is under way; what others are answered meanwhile, and that memory still answers.
-async fn while_it_is_busy(mut config: Config, bucket: &Bucket) -> Response {
-    config.work.flights = std::num::NonZeroUsize::MIN;
-    let stage = Stage::start(config).await;
+async fn while_it_is_busy(config: Config, bucket: &Bucket) -> Response {
+    let stage = Stage::start_with(config, Tuning { flights_max: 1, ..Tuning::default() }).await;
     let remembered = stage.get(CAT).await.status();
     let so_far = bucket.count(Operation::Get, "originals/");
     let gate = bucket.stall(Operation::Get, "originals/");

@@ -121,7 +121,7 @@ async fn a_store_that_breaks_is_an_answer_to_everyone_and_is_tried_again() {
     let bucket = bucket_with_a_cat().await;
     let mut config = settings(&bucket);
     // Those who come late start flights of their own: so many that else the store would count as gone.
-    config.s3.circuit_failures = std::num::NonZeroU32::MAX;
+    config.s3.circuit_breaker_failures = std::num::NonZeroU32::MAX;
     let stage = Stage::start(config).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     bucket.fail(Operation::Get, "originals/", Fault::Status(503));

@@ -1,4 +1,4 @@
-//! A value that may be left out, written as `""`.
+//! Serde for values that are `None` if written as `""`.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -6,14 +6,17 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
-pub(super) fn serialize<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::config) fn serialize<T: Display, S: Serializer>(
+    value: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match value {
         None => serializer.serialize_str(""),
         Some(value) => serializer.collect_str(value),
     }
 }
 
-pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::config) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: FromStr<Err: Display>,
     D: Deserializer<'de>,

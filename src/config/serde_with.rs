@@ -1,0 +1,6 @@
+//! Modules for `#[serde(with = "...")]`: how single values are written in config.toml.
+
+pub(super) mod header_value;
+pub(super) mod optional;
+pub(super) mod optional_header_value;
+pub(super) mod redirect_status;
