@@ -1,0 +1,118 @@
+//! One picture of tiles: planes of the whole, into which each tile is laid as it is decoded. So there are never more than
+//! the whole's planes and one tile's.
+
+use crate::codec::avif::heif::Layer;
+use crate::codec::avif::yuv_image::{Cicp, Coded, Samples, Sampling};
+use crate::error::RenderError;
+
+/// A picture of which some tiles are there.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    size: (u32, u32),
+    tile_size: (u32, u32),
+    columns: u32,
+    tiles: u32,
+    depth: u8,
+    sampling: Sampling,
+    /// How many tiles are there.
+    done: u32,
+    whole: Option<Coded>,
+}
+
+impl Assembly {
+    pub(crate) fn of(layer: &Layer<'_>) -> Self {
+        Self {
+            size: layer.size,
+            tile_size: layer.tile_size,
+            columns: layer.columns,
+            tiles: u32::try_from(layer.tiles.len()).unwrap_or(u32::MAX),
+            depth: layer.depth,
+            sampling: layer.sampling,
+            done: 0,
+            whole: None,
+        }
+    }
+
+    /// Lays the next tile, in the order of [`Layer::tiles`].
+    ///
+    /// # Errors
+    /// It is not what its container says.
+    pub(crate) fn put(&mut self, tile: Coded) -> Result<(), RenderError> {
+        if (tile.width, tile.height) != self.tile_size {
+            return Err(damaged("its size is not what its header says"));
+        }
+        if (tile.depth, tile.sampling) != (self.depth, self.sampling) {
+            return Err(damaged("its AV1 has another depth or sampling than its header says (av1C)"));
+        }
+        check_planes(&tile)?;
+        let place = (self.done % self.columns.max(1), self.done / self.columns.max(1));
+        self.done += 1;
+        if self.tiles == 1 && self.tile_size == self.size {
+            self.whole = Some(tile);
+            return Ok(());
+        }
+        let (size, depth, sampling) = (self.size, self.depth, self.sampling);
+        let whole = self.whole.get_or_insert_with(|| empty(size, depth, sampling, tile.colour));
+        for (n, (to, from)) in whole.planes.iter_mut().zip(&tile.planes).enumerate() {
+            let (to_size, from_size) = (sampling.plane_size(n, size), sampling.plane_size(n, self.tile_size));
+            match (to, from) {
+                (Samples::Eight(to), Samples::Eight(from)) => lay((to, to_size), (from, from_size), place),
+                (Samples::More(to), Samples::More(from)) => lay((to, to_size), (from, from_size), place),
+                _ => return Err(damaged("its tiles are of different kinds")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole.
+    ///
+    /// # Errors
+    /// A tile is missing.
+    pub(crate) fn finish(self) -> Result<Coded, RenderError> {
+        self.whole.filter(|_| self.done == self.tiles).ok_or_else(|| damaged("a tile is missing"))
+    }
+}
+
+/// Whether the planes are as many and as large as the picture says.
+fn check_planes(tile: &Coded) -> Result<(), RenderError> {
+    let fits = |(n, plane): (usize, &Samples)| {
+        let (width, height) = tile.sampling.plane_size(n, (tile.width, tile.height));
+        let is_deep = matches!(plane, Samples::More(_));
+        plane.len() as u64 == u64::from(width) * u64::from(height) && is_deep == (tile.depth > 8)
+    };
+    if tile.planes.len() != tile.sampling.planes() || !tile.planes.iter().enumerate().all(fits) {
+        return Err(damaged("its planes are not of its size"));
+    }
+    Ok(())
+}
+
+fn empty(size: (u32, u32), depth: u8, sampling: Sampling, colour: Cicp) -> Coded {
+    let plane = |n| {
+        let (width, height) = sampling.plane_size(n, size);
+        let length = width as usize * height as usize;
+        if depth > 8 { Samples::More(vec![0; length]) } else { Samples::Eight(vec![0; length]) }
+    };
+    let planes = (0..sampling.planes()).map(plane).collect();
+    Coded { width: size.0, height: size.1, depth, sampling, colour, planes }
+}
+
+/// Lays a tile's plane into the whole's, `place` tiles across and down. What lies beyond the whole is cut off.
+fn lay<T: Copy>(
+    (to, to_size): (&mut [T], (u32, u32)),
+    (from, from_size): (&[T], (u32, u32)),
+    (across, down): (u32, u32),
+) {
+    let (width, tile_width) = (to_size.0 as usize, from_size.0 as usize);
+    let (x, y) = (across as usize * tile_width, down as usize * from_size.1 as usize);
+    if x >= width || tile_width == 0 {
+        return;
+    }
+    let shown = tile_width.min(width - x);
+    for (to, from) in to.chunks_exact_mut(width).skip(y).zip(from.chunks_exact(tile_width)) {
+        to[x..x + shown].copy_from_slice(&from[..shown]);
+    }
+}
+
+fn damaged(reason: &str) -> RenderError {
+    RenderError::Damaged { reason: reason.to_owned() }
+}

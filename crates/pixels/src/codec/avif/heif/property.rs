@@ -1,0 +1,150 @@
+//! What items are said to be like: their properties (ISO/IEC 23008-12 section 6.5, AV1 Image File Format 2.2 and 4).
+
+use super::boxes::{Fields, IsoBox};
+use super::meta::Meta;
+use super::turn::{Aperture, Turns};
+use super::{RenderError, damaged};
+use crate::codec::avif::yuv_image::{Cicp, Sampling};
+
+/// The properties of one item. Pixels have whatever aspect ratio; `pasp` is passed over as browsers do.
+#[derive(Debug, Default)]
+pub(super) struct Properties<'a> {
+    /// `ispe`, in pixels.
+    pub(super) size: Option<(u32, u32)>,
+    /// `av1C`.
+    pub(super) av1: Option<Av1>,
+    /// `pixi`: channels, and the bits of each.
+    pub(super) bits: Option<(u8, u8)>,
+    /// `colr` of type `nclx`.
+    pub(super) cicp: Option<Cicp>,
+    /// `colr` of type `prof` or `rICC`.
+    pub(super) profile: Option<&'a [u8]>,
+    /// `clap`.
+    pub(super) aperture: Option<Aperture>,
+    /// `irot` and `imir`.
+    pub(super) turns: Turns,
+}
+
+/// What an AV1 codestream is said to hold (AV1 Codec ISO Media File Format Binding 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Av1 {
+    pub(super) depth: u8,
+    pub(super) sampling: Sampling,
+}
+
+impl<'a> Properties<'a> {
+    /// Reads those of item `id`. What is essential and not known here makes it an error (ISO/IEC 23008-12 section 9.3.1).
+    pub(super) fn of(meta: &Meta<'a>, id: u32) -> Result<Self, RenderError> {
+        let mut properties = Self::default();
+        for &(number, is_essential) in &meta.item(id)?.properties {
+            // None at all has number 0.
+            if number == 0 {
+                continue;
+            }
+            let property = meta.property(number);
+            let property = property.ok_or_else(|| damaged(format!("its property {number} is missing (ipco)")))?;
+            if !properties.read(property)? && is_essential {
+                let kind = property.kind.escape_ascii();
+                return Err(damaged(format!("its item {id} has the property '{kind}', which is not known here")));
+            }
+        }
+        Ok(properties)
+    }
+
+    /// Takes a property; `false` if it is none that is known.
+    fn read(&mut self, property: &IsoBox<'a>) -> Result<bool, RenderError> {
+        let kind = property.kind;
+        let twice = || damaged(format!("one of its items has two properties '{}'", kind.escape_ascii()));
+        let once = |was_there: bool| if was_there { Err(twice()) } else { Ok(()) };
+        match &kind {
+            b"ispe" => {
+                let (_, _, mut fields) = property.full_up_to(0)?;
+                once(self.size.replace((fields.u32()?, fields.u32()?)).is_some())?;
+            }
+            b"av1C" => once(self.av1.replace(av1(property)?).is_some())?,
+            b"pixi" => once(self.bits.replace(bits(property)?).is_some())?,
+            b"colr" => self.colour(property)?,
+            b"clap" => {
+                if self.turns != Turns::default() {
+                    return Err(damaged("it is to be cropped (clap) after it is turned"));
+                }
+                once(self.aperture.replace(Aperture::read(property)?).is_some())?;
+            }
+            b"irot" => self.turns.rotate(property.fields().u8()? & 3),
+            b"imir" => self.turns.mirror(property.fields().u8()? & 1),
+            // The first of several operating points, and all of several layers, are what is decoded.
+            b"a1op" => return Ok(property.fields().u8()? == 0),
+            b"lsel" => return Ok(property.fields().u16()? == u16::MAX),
+            b"auxC" | b"pasp" => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// ISO/IEC 14496-12 section 12.1.5. There may be both a profile and code points; of two of a kind, the first counts.
+    fn colour(&mut self, colr: &IsoBox<'a>) -> Result<(), RenderError> {
+        let mut fields = colr.fields();
+        match &fields.four()? {
+            b"nclx" => {
+                let [primaries, transfer, matrix] = [fields.u16()?, fields.u16()?, fields.u16()?];
+                let full_range = fields.u8()? & 0x80 != 0;
+                self.cicp.get_or_insert(Cicp { primaries, transfer, matrix, full_range });
+            }
+            b"prof" | b"rICC" => {
+                self.profile.get_or_insert(fields.rest());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Which auxiliary pictures are alpha (AV1 Image File Format 4.1, and the name that was HEVC's).
+pub(super) const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
+
+/// Whether item `id` is alpha (`auxC`). That is looked at before anything else of it is: it may be none of ours.
+pub(super) fn is_alpha(meta: &Meta<'_>, id: u32) -> bool {
+    let Ok(item) = meta.item(id) else { return false };
+    let mut properties = item.properties.iter().filter_map(|(number, _)| meta.property(*number));
+    let purpose = properties.find(|property| property.kind == *b"auxC").and_then(|auxc| auxc.full_up_to(0).ok());
+    purpose.is_some_and(|(_, _, purpose)| {
+        let ends = |rest: &[u8]| matches!(rest, [] | [0, ..]);
+        ALPHA.iter().any(|name| purpose.rest().strip_prefix(*name).is_some_and(ends))
+    })
+}
+
+fn av1(property: &IsoBox<'_>) -> Result<Av1, RenderError> {
+    let [marker, _, flags, _] = property.fields().array()?;
+    if marker != 0x81 {
+        return Err(damaged("its AV1 is of an unknown version (av1C)"));
+    }
+    let flag = |bit: u8| flags >> bit & 1 != 0;
+    let depth = match (flag(6), flag(5)) {
+        (false, false) => 8,
+        (true, false) => 10,
+        (true, true) => 12,
+        (false, true) => return Err(damaged("its samples have no known depth (av1C)")),
+    };
+    let sampling = match (flag(4), flag(3), flag(2)) {
+        (true, ..) => Sampling::Grey,
+        (false, true, true) => Sampling::Halved,
+        (false, true, false) => Sampling::Narrowed,
+        (false, false, false) => Sampling::Full,
+        (false, false, true) => return Err(damaged("its chroma has no known sampling (av1C)")),
+    };
+    Ok(Av1 { depth, sampling })
+}
+
+/// The number of channels, and their bits, which are the same of all (AV1 Image File Format 2.2.1).
+fn bits(property: &IsoBox<'_>) -> Result<(u8, u8), RenderError> {
+    let (_, _, mut fields) = property.full_up_to(1)?;
+    let count = fields.u8()?;
+    let first = |fields: &mut Fields<'_>| if count == 0 { Ok(0) } else { fields.u8() };
+    let bits = first(&mut fields)?;
+    for _ in 1..count {
+        if fields.u8()? != bits {
+            return Err(damaged("its channels have different depths (pixi)"));
+        }
+    }
+    Ok((count, bits))
+}

@@ -1,0 +1,102 @@
+//! PNG, row by row: eight bits a sample, whatever the file has.
+
+pub(crate) mod encode;
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use png::{BitDepth, ColorType, Decoder, DecodingError, InterlaceInfo, Reader, Transformations};
+
+use crate::context::Job;
+use crate::error::RenderError;
+use crate::info::Facts;
+use crate::limits::Incomplete;
+use crate::pixels::Pixels;
+use crate::transform::color::PROFILE_BYTES_MAX;
+
+/// What the decoder may allocate for chunks: the profile, as it is stored and as it is read. Text is passed over.
+const CHUNK_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX + (1 << 20);
+
+/// The size in the IHDR chunk, which comes first (PNG, third edition, section 11.2.1). Zeros where it is cut off.
+pub(crate) fn size(head: &[u8]) -> (u32, u32) {
+    let at = |offset: usize| head.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |n| u32::from_be_bytes(*n));
+    (at(16), at(20))
+}
+
+/// What the chunks before the pixels say. The size has to be checked before: a row of it is allocated here.
+pub(crate) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
+    let reader = open(original)?;
+    let info = reader.info();
+    let orientation = info.exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
+    let channels = u8::try_from(reader.output_color_type().0.samples()).unwrap_or(4);
+    Ok(Facts {
+        size: info.size(),
+        orientation: orientation.unwrap_or(Orientation::NoTransforms),
+        pixel_bytes: channels,
+        // A row of either kind, and what inflates: no more than a few bytes a pixel of the narrowest.
+        codec_bytes: 0,
+        frames: 1,
+    })
+}
+
+/// The picture; of an animation, the one that it shows where animations are unknown.
+pub(crate) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
+    let mut reader = open(original)?;
+    let profile = reader.info().icc_profile.as_deref().map(<[u8]>::to_vec);
+    let (width, height) = reader.info().size();
+    let (colour, depth) = reader.output_color_type();
+    let channels = colour.samples();
+    let has_alpha = matches!(colour, ColorType::GrayscaleAlpha | ColorType::Rgba);
+    let stride = width as usize * channels;
+    // What a file that is cut short lacks: nothing to be seen, or mid-grey.
+    let mut data = vec![if has_alpha { 0 } else { 128 }; stride * height as usize];
+    let mut row = vec![0; reader.output_line_size(width).unwrap_or_default()];
+    let mut next = 0;
+    loop {
+        job.deadline.check()?;
+        let interlace = match reader.read_row(&mut row) {
+            Ok(Some(interlace)) => interlace,
+            Ok(None) => break,
+            Err(_) if job.incomplete == Incomplete::Keep && next > 0 => break,
+            Err(error) => return Err(damaged(&error)),
+        };
+        let samples = if depth == BitDepth::Sixteen { eight_bit(&mut row) } else { &row[..] };
+        match interlace {
+            InterlaceInfo::Null(_) => {
+                if let Some(place) = data.chunks_exact_mut(stride).nth(next) {
+                    place.copy_from_slice(&samples[..stride]);
+                }
+            }
+            InterlaceInfo::Adam7(pass) => {
+                let bits_a_pixel = u8::try_from(8 * channels).unwrap_or(u8::MAX);
+                png::expand_interlaced_row(&mut data, stride, samples, &pass, bits_a_pixel);
+            }
+        }
+        next += 1;
+    }
+    let channels = u8::try_from(channels).unwrap_or(4);
+    Ok((Pixels { width, height, channels, data }, profile))
+}
+
+fn open(original: &[u8]) -> Result<Reader<Cursor<&[u8]>>, RenderError> {
+    let (width, _) = size(original);
+    // Eight bytes a pixel at most.
+    let limits = png::Limits { bytes: CHUNK_BYTES_MAX + 8 * width as usize };
+    let mut decoder = Decoder::new_with_limits(Cursor::new(original), limits);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.read_info().map_err(|error| damaged(&error))
+}
+
+/// The row's samples of 16 bits, rounded to 8, at its beginning.
+fn eight_bit(row: &mut [u8]) -> &[u8] {
+    for n in 0..row.len() / 2 {
+        let sample = u32::from(u16::from_be_bytes([row[2 * n], row[2 * n + 1]]));
+        row[n] = u8::try_from((sample * 255 + 32_767) / 65_535).unwrap_or(u8::MAX);
+    }
+    &row[..row.len() / 2]
+}
+
+fn damaged(error: &DecodingError) -> RenderError {
+    RenderError::Damaged { reason: error.to_string() }
+}

@@ -1,0 +1,157 @@
+//! Pictures that move, made by Pillow, beside what Pillow shows of them (`tests/animations/make.py`).
+
+use std::time::Duration;
+
+use image::codecs::gif::GifDecoder;
+use image::metadata::LoopCount;
+use image::{AnimationDecoder, RgbaImage};
+
+use crate::codec::animation::Frames;
+use super::*;
+
+macro_rules! animation {
+    ($name:literal) => {{
+        let file: &[u8] = include_bytes!(concat!("../../../tests/animations/", $name));
+        let shown: &[u8] = include_bytes!(concat!("../../../tests/animations/", $name, ".png"));
+        ($name, file, image::load_from_memory(shown).unwrap().to_rgba8())
+    }};
+}
+
+/// Name, file, and all frames below one another.
+fn animations() -> [(&'static str, &'static [u8], RgbaImage); 5] {
+    [
+        animation!("kept.gif"),
+        animation!("cleared.gif"),
+        animation!("restored.gif"),
+        animation!("blended.webp"),
+        animation!("lossy.webp"),
+    ]
+}
+
+const SIZE: (u32, u32) = (40, 30);
+/// Nothing is shown for no time at all.
+const TIMES_MS: [u64; 5] = [50, 120, 100, 80, 200];
+
+fn times() -> Vec<Duration> {
+    TIMES_MS.map(Duration::from_millis).to_vec()
+}
+
+fn lossless() -> Encoding {
+    Encoding::WebP(Quality::new(100).unwrap())
+}
+
+fn moving(original: &[u8], geometry: Geometry, encoding: Encoding) -> Vec<u8> {
+    let header = Header::read(original, &LIMITS).unwrap();
+    render(original, &header, geometry, encoding, &LIMITS).unwrap()
+}
+
+/// Frames, how long each is shown, and how often all are; zero is for ever.
+fn frames(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
+    if sniff(file) == Some("image/webp") {
+        return frames_of_webp(file);
+    }
+    let decoder = GifDecoder::new(Cursor::new(file)).unwrap();
+    let loops = match decoder.loop_count() {
+        LoopCount::Infinite => 0,
+        LoopCount::Finite(times) => times.get(),
+    };
+    let frames = decoder.into_frames().collect_frames().unwrap();
+    let times = frames.iter().map(|frame| Duration::from(frame.delay())).collect();
+    (frames.into_iter().map(image::Frame::into_buffer).collect(), times, loops)
+}
+
+/// By our own decoder, which is held against Pillow here too; that of `image` lays frames on the canvas wrongly.
+fn frames_of_webp(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
+    let job = Job::new(&LIMITS);
+    let mut webp = riff::WebP::open(file).unwrap();
+    let (mut frames, mut times) = (Vec::new(), Vec::new());
+    while let Some(shown) = webp.next(&job).unwrap() {
+        let canvas = webp.canvas().clone();
+        frames.push(RgbaImage::from_raw(canvas.width, canvas.height, canvas.data).unwrap());
+        times.push(shown);
+    }
+    (frames, times, webp.loops().0.into())
+}
+
+/// The largest difference of what can be seen, frame by frame.
+fn off(frames: &[RgbaImage], shown: &RgbaImage) -> u8 {
+    assert_eq!(shown.height(), SIZE.1 * u32::try_from(frames.len()).unwrap());
+    let all = frames.iter().flat_map(RgbaImage::pixels).zip(shown.pixels());
+    let seen = |pixel: &Rgba<u8>| if pixel.0[3] == 0 { [0; 4] } else { pixel.0 };
+    all.flat_map(|(a, b)| seen(a).into_iter().zip(seen(b)).map(|(a, b)| a.abs_diff(b)).collect::<Vec<_>>())
+        .max()
+        .unwrap()
+}
+
+#[test]
+fn every_frame_is_what_another_program_shows() {
+    for (name, file, shown) in animations() {
+        if name.ends_with("webp") {
+            let (read, ..) = frames(file);
+            assert!(off(&read, &shown) <= 2, "{name} as it is: {}", off(&read, &shown));
+        }
+        // Two decoders of WebP blend and smooth a little differently.
+        let tolerance = if name.starts_with("lossy") { 40 } else { 2 };
+        let (made, times_made, _) = frames(&moving(file, fit(40, 30), lossless()));
+        assert!(off(&made, &shown) <= tolerance, "{name} as WebP: {}", off(&made, &shown));
+        assert_eq!(times_made, times(), "{name}");
+        let (made, times_made, _) = frames(&moving(file, fit(40, 30), Encoding::Gif));
+        assert!(off(&made, &shown) <= tolerance, "{name} as GIF: {}", off(&made, &shown));
+        assert_eq!(times_made, times(), "{name}");
+    }
+}
+
+#[test]
+fn an_animation_is_shown_as_often_as_its_original() {
+    let table = [("kept.gif", 0), ("cleared.gif", 4), ("restored.gif", 1), ("blended.webp", 2), ("lossy.webp", 0)];
+    for ((name, file, _), (_, expected)) in animations().into_iter().zip(table) {
+        let (_, _, loops) = frames(&moving(file, fit(20, 20), lossless()));
+        assert_eq!(loops, expected, "{name}");
+        // GIF says how often it is shown again.
+        let gif = moving(file, fit(20, 20), Encoding::Gif);
+        assert_eq!(Header::read(&gif, &LIMITS).unwrap().frames, 5, "{name}");
+        let (_, _, loops) = frames(&moving(&gif, fit(20, 20), lossless()));
+        assert_eq!(loops, expected, "{name} by way of GIF");
+    }
+}
+
+#[test]
+fn all_frames_are_made_small_and_cropped_alike() {
+    for (name, file, shown) in animations() {
+        let right = Geometry::Crop { width: nonzero(10), height: nonzero(30), region: Region::Right };
+        let (made, ..) = frames(&moving(file, right, lossless()));
+        // Frames that are alike in what is left may have become one.
+        for (n, frame) in [(0, made.first().unwrap()), (4, made.last().unwrap())] {
+            let expected = image::imageops::crop_imm(&shown, 30, 30 * n, 10, 30).to_image();
+            let opaque = |picture: &RgbaImage| picture.pixels().filter(|pixel| pixel.0[3] > 127).count();
+            assert_eq!((frame.dimensions(), opaque(frame)), ((10, 30), opaque(&expected)), "{name} {n}");
+        }
+        let (made, ..) = frames(&moving(file, fit(20, 15), Encoding::WebP(Quality::new(80).unwrap())));
+        assert!(made.len() == 5 && made.iter().all(|frame| frame.dimensions() == (20, 15)), "{name}");
+    }
+}
+
+#[test]
+fn formats_that_do_not_move_show_the_first_frame() {
+    for (name, file, shown) in animations() {
+        let made = make(file, fit(40, 30), Encoding::Png).unwrap().to_rgba8();
+        let first = image::imageops::crop_imm(&shown, 0, 0, 40, 30).to_image();
+        assert!(off(&[made], &first) <= 40, "{name}");
+        assert!(make(file, fit(40, 30), jpeg_q90()).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn more_frames_or_pixels_than_the_limits_are_refused_where_they_would_move() {
+    for (name, file, _) in animations() {
+        let header = Header::read(file, &LIMITS).unwrap();
+        for (limits, key) in [
+            (Limits { frames: 4, ..LIMITS }, "limits.frames"),
+            (Limits { animation_pixels: 5 * 40 * 30 - 1, ..LIMITS }, "limits.animation_pixels"),
+        ] {
+            let error = render(file, &header, fit(20, 20), lossless(), &limits).unwrap_err().to_string();
+            assert!(error.contains(key), "{name}: {error}");
+            assert!(render(file, &header, fit(20, 20), Encoding::Png, &limits).is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Where the variant lies in the original: which window of it, at which size. Arithmetic only.
+
+use std::num::NonZeroU32;
+
+use image::metadata::Orientation;
+
+use crate::geometry::{Geometry, Region};
+use crate::pixels::Window;
+
+/// Width and height as the picture is meant to be seen.
+pub(crate) fn upright((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            (height, width)
+        }
+        _ => (width, height),
+    }
+}
+
+/// The window of an upright picture that becomes the variant, and the variant's size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Frame {
+    upright: (u32, u32),
+    window: Window,
+    size: (NonZeroU32, NonZeroU32),
+}
+
+/// The size in pixels of the variant of an upright picture of `width` x `height`.
+///
+/// Never larger than the picture in either side, and at least one pixel.
+/// - Fit: the side that the box limits more has exactly the box's length; the other keeps the ratio, rounded to the
+///   nearest pixel, halves up.
+/// - Crop: each side is the box's, or the picture's where that is smaller.
+#[must_use]
+pub fn output_size(width: NonZeroU32, height: NonZeroU32, geometry: Geometry) -> (NonZeroU32, NonZeroU32) {
+    match geometry {
+        Geometry::Fit { width: box_width, height: box_height } => {
+            let (box_width, box_height) =
+                (box_width.unwrap_or(width).min(width), box_height.unwrap_or(height).min(height));
+            // Which side limits: box_width / width against box_height / height, without division.
+            let by_width = wide(box_width) * wide(height) <= wide(box_height) * wide(width);
+            if by_width {
+                (box_width, scaled(height, box_width, width))
+            } else {
+                (scaled(width, box_height, height), box_height)
+            }
+        }
+        Geometry::Crop { width: box_width, height: box_height, .. } => (box_width.min(width), box_height.min(height)),
+    }
+}
+
+/// `length * numerator / denominator`, rounded to nearest, halves up, at least one. The ratio is at most one.
+fn scaled(length: NonZeroU32, numerator: NonZeroU32, denominator: NonZeroU32) -> NonZeroU32 {
+    let product = wide(length) * wide(numerator);
+    let rounded = (product + wide(denominator) / 2) / wide(denominator);
+    u32::try_from(rounded).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+}
+
+fn wide(n: NonZeroU32) -> u64 {
+    u64::from(n.get())
+}
+
+impl Frame {
+    /// The frame of `geometry` in an upright picture of `(width, height)`, neither of them zero.
+    pub(crate) fn new((width, height): (u32, u32), geometry: Geometry) -> Self {
+        let nonzero = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let size = output_size(nonzero(width), nonzero(height), geometry);
+        let whole = Window { x: 0.0, y: 0.0, width: f64::from(width), height: f64::from(height) };
+        let window = match geometry {
+            Geometry::Fit { .. } => whole,
+            Geometry::Crop { region, .. } => cropped(&whole, size, region),
+        };
+        Self { upright: (width, height), window, size }
+    }
+
+    /// The same size of window, elsewhere: `begin` is told how much of the width and of the height the window keeps, and
+    /// says how far along its free way, from 0 to 1, it is to begin.
+    pub(crate) fn attending(self, begin: impl FnOnce(f64, f64) -> f64) -> Self {
+        let Window { width, height, .. } = self.window;
+        let (whole_width, whole_height) = (f64::from(self.upright.0), f64::from(self.upright.1));
+        let begin = begin(width / whole_width, height / whole_height).clamp(0.0, 1.0);
+        // One of the ways is not free: its slack is zero.
+        let (x, y) = (exact((whole_width - width) * begin), exact((whole_height - height) * begin));
+        let window = Window { x, y, width, height };
+        Self { window, ..self }
+    }
+
+    /// The whole of the stored picture, and its size when it is fitted into `side`.
+    pub(crate) fn reduced(&self, orientation: Orientation, side: u32) -> (Window, (NonZeroU32, NonZeroU32)) {
+        let side = NonZeroU32::new(side);
+        Self::new(self.upright, Geometry::Fit { width: side, height: side }).stored(orientation)
+    }
+
+    /// The variant's size in pixels, upright.
+    pub(crate) fn size(&self) -> (NonZeroU32, NonZeroU32) {
+        self.size
+    }
+
+    /// The window and the size in the stored picture, which `orientation` makes upright.
+    pub(crate) fn stored(&self, orientation: Orientation) -> (Window, (NonZeroU32, NonZeroU32)) {
+        let Window { x, y, width, height } = self.window;
+        let (right, bottom) = (f64::from(self.upright.0) - x - width, f64::from(self.upright.1) - y - height);
+        let straight = |x, y| (Window { x, y, width, height }, self.size);
+        let turned = |x, y| (Window { x, y, width: height, height: width }, (self.size.1, self.size.0));
+        match orientation {
+            Orientation::NoTransforms => straight(x, y),
+            Orientation::FlipHorizontal => straight(right, y),
+            Orientation::FlipVertical => straight(x, bottom),
+            Orientation::Rotate180 => straight(right, bottom),
+            Orientation::Rotate90FlipH => turned(y, x),
+            Orientation::Rotate90 => turned(y, right),
+            Orientation::Rotate270 => turned(bottom, x),
+            Orientation::Rotate270FlipH => turned(bottom, right),
+        }
+    }
+}
+
+/// The largest window of the ratio of `size`, where `region` says. It may begin and end between pixels.
+fn cropped(whole: &Window, size: (NonZeroU32, NonZeroU32), region: Region) -> Window {
+    let (width, height) = (f64::from(size.0.get()), f64::from(size.1.get()));
+    // How many of the original's pixels make one of the variant's: as many as still fit both ways.
+    let ratio = (whole.width / width).min(whole.height / height);
+    let (width, height) = (exact(width * ratio).min(whole.width), exact(height * ratio).min(whole.height));
+    let (right, bottom) = (whole.width - width, whole.height - height);
+    let x = match region {
+        Region::Left | Region::TopLeft | Region::BottomLeft => 0.0,
+        Region::Right | Region::TopRight | Region::BottomRight => right,
+        Region::Center | Region::Top | Region::Bottom | Region::Smart => right / 2.0,
+    };
+    let y = match region {
+        Region::Top | Region::TopLeft | Region::TopRight => 0.0,
+        Region::Bottom | Region::BottomLeft | Region::BottomRight => bottom,
+        Region::Center | Region::Left | Region::Right | Region::Smart => bottom / 2.0,
+    };
+    Window { x, y, width, height }
+}
+
+/// Cut off below a 2^30th of a pixel. Positions and lengths then add up without rounding, and a window that touches an
+/// edge does not stand out of the picture by a last digit.
+fn exact(length: f64) -> f64 {
+    const STEPS: f64 = 1_073_741_824.0;
+    (length * STEPS).floor() / STEPS
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn size(width: u32, height: u32, geometry: Geometry) -> (u32, u32) {
+        let nonzero = |n| NonZeroU32::new(n).unwrap();
+        let (width, height) = output_size(nonzero(width), nonzero(height), geometry);
+        (width.get(), height.get())
+    }
+
+    fn fit(width: u32, height: u32) -> Geometry {
+        Geometry::Fit { width: NonZeroU32::new(width), height: NonZeroU32::new(height) }
+    }
+
+    fn crop(width: u32, height: u32) -> Geometry {
+        let nonzero = |n| NonZeroU32::new(n).unwrap();
+        Geometry::Crop { width: nonzero(width), height: nonzero(height), region: Region::Center }
+    }
+
+    #[test]
+    fn sizes_are_exact_and_never_enlarged() {
+        let table = [
+            ((4000, 3000), fit(300, 200), (267, 200)),
+            ((4000, 3000), fit(300, 0), (300, 225)),
+            ((4000, 3000), fit(0, 300), (400, 300)),
+            ((3000, 4000), fit(300, 300), (225, 300)),
+            ((200, 100), fit(300, 300), (200, 100)),
+            ((200, 400), fit(300, 300), (150, 300)),
+            ((1, 1000), fit(300, 300), (1, 300)),
+            ((1000, 1), fit(10, 10), (10, 1)),
+            ((3, 2), fit(2, 2), (2, 1)),
+            ((4000, 3000), crop(300, 200), (300, 200)),
+            ((200, 400), crop(300, 300), (200, 300)),
+            ((100, 100), crop(300, 300), (100, 100)),
+        ];
+        for ((width, height), geometry, expected) in table {
+            assert_eq!(size(width, height, geometry), expected, "{width}x{height} {geometry:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_fit_is_within_the_box_touches_it_and_keeps_the_ratio(
+            width in 1..70_000_u32, height in 1..70_000_u32, box_width in 1..5000_u32, box_height in 1..5000_u32,
+        ) {
+            let (w, h) = size(width, height, fit(box_width, box_height));
+            prop_assert!(w >= 1 && h >= 1 && w <= box_width.min(width) && h <= box_height.min(height));
+            prop_assert!(w == box_width.min(width) || h == box_height.min(height));
+            let exact = f64::from(width) / f64::from(height);
+            let (least, most) = ((f64::from(w) - 0.51) / (f64::from(h) + 0.51), (f64::from(w) + 0.51) / (f64::from(h) - 0.51));
+            prop_assert!((least <= exact && exact <= most) || w == 1 || h == 1);
+        }
+
+        #[test]
+        fn a_crops_window_lies_in_the_picture_and_has_the_variants_ratio(
+            width in 1..70_000_u32, height in 1..70_000_u32, box_width in 1..5000_u32, box_height in 1..5000_u32,
+            orientation in 1..=8_u8,
+        ) {
+            let frame = Frame::new((width, height), crop(box_width, box_height));
+            let orientation = Orientation::from_exif(orientation).unwrap();
+            let (window, (w, h)) = frame.stored(orientation);
+            let turned = orientation.to_exif() >= 5;
+            let (stored_width, stored_height) = if turned { (height, width) } else { (width, height) };
+            prop_assert!(window.x >= 0.0 && window.x + window.width <= f64::from(stored_width));
+            prop_assert!(window.y >= 0.0 && window.y + window.height <= f64::from(stored_height));
+            let (across, down) = (window.width / f64::from(w.get()), window.height / f64::from(h.get()));
+            prop_assert!((across - down).abs() < 1e-6 * across.max(1.0));
+        }
+    }
+}
