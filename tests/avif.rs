@@ -99,7 +99,7 @@ fn variants_rendered_together_equal_those_rendered_alone() {
 }
 
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/avif").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pixels/tests/avif").join(name)
 }
 
 fn file(name: &str) -> Vec<u8> {
@@ -248,7 +248,7 @@ fn an_original_that_ends_its_sandbox_is_damaged_and_the_next_one_renders() {
     assert_red_blue(&render_pixels(&red_blue_avif(90, 70), 60));
 }
 
-/// `tests/avif/make.py` creates both the originals and the expected images.
+/// `crates/pixels/tests/avif/make.py` creates both the originals and the expected images.
 #[test]
 fn pixels_match_those_of_avifdec() {
     let _lock = serialize();

@@ -49,7 +49,7 @@ fn originals() -> Vec<Vec<u8>> {
     let mut originals: Vec<_> = files("fuzz/seeds/header").map(|path| fs::read(path).unwrap()).collect();
     // The first four bytes of these seeds select the variant.
     originals.extend(files("fuzz/seeds/render").map(|path| fs::read(path).unwrap()[4..].to_vec()));
-    let animations = files("tests/animations").filter(|path| path.extension().is_some_and(|end| end != "py"));
+    let animations = files("crates/pixels/tests/animations").filter(|path| path.extension().is_some_and(|end| end != "py"));
     originals.extend(animations.map(|path| fs::read(path).unwrap()));
     assert!(originals.len() > 20);
     originals

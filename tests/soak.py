@@ -46,7 +46,7 @@ OVERLOADED = (503, 504)
 PICTURES = {Path(name).name: ROOT / name for name in [
     *(f"samples/{name}" for name in ("astronaut.jpg", "cat.jpg", "coffee.jpg", "galaxies.webp", "launch.gif", "logo.png")),
     # Each of these is decoded in a separate process.
-    *(f"tests/avif/{name}" for name in ("full-420.avif", "grid-alpha.avif")),
+    *(f"crates/pixels/tests/avif/{name}" for name in ("full-420.avif", "grid-alpha.avif")),
 ]}
 # Tolerated differences: freed memory that the allocator keeps, and connections and threads that are about to end. Threads for file
 # access are started under load, in bounded number, and end after ten idle seconds.
