@@ -1,46 +1,60 @@
-//! A cold resize without network or store: bytes in, bytes out, on the committed pictures.
+//! Rendering without network and store: bytes in, bytes out, on the committed sample images.
 
 #![expect(clippy::unwrap_used, reason = "a bench fails by it")]
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use resized::config::Config;
-use resized::resize::{Header, Limits, render};
-use resized::variant::{Grammar, Named};
+use pixels::{Encoding, Geometry, Header, Limits, OutputSpec, Quality, Region, RenderOptions, render};
 
-/// The original, and the paths that ask for its variants.
-const PICTURES: [(&str, &[&str]); 4] = [
-    ("large.jpg", &["large_300x300.jpg", "large_800x800.jpg", "large_1600x1600.jpg", "large_800x800.jpg.webp"]),
-    ("hubble.jpg", &["hubble_300x300.jpg", "hubble_300x300_crop.jpg.webp"]),
-    ("logo.png", &["logo_300x300.png", "logo_300x300.png.webp"]),
-    ("galaxies.webp", &["galaxies_300x300.webp"]),
-];
+/// A sample image and its variants.
+struct Sample {
+    file: &'static str,
+    variants: Vec<OutputSpec>,
+}
 
-fn cold(criterion: &mut Criterion) {
-    let config = Config::default();
-    let grammar = Grammar::new(&config).unwrap();
-    let limits = Limits::from(&config);
+fn fit(side: u32, encoding: Encoding) -> OutputSpec {
+    let side = NonZeroU32::new(side);
+    OutputSpec { geometry: Geometry::Fit { width: side, height: side }, encoding }
+}
+
+fn crop(side: u32, encoding: Encoding) -> OutputSpec {
+    let side = NonZeroU32::new(side).unwrap();
+    OutputSpec { geometry: Geometry::Crop { width: side, height: side, region: Region::Center }, encoding }
+}
+
+fn samples() -> [Sample; 4] {
+    let quality = Quality::new(80).unwrap();
+    let (jpeg, webp, png) = (Encoding::Jpeg(quality), Encoding::WebP(quality), Encoding::Png);
+    [
+        Sample { file: "large.jpg", variants: vec![fit(300, jpeg), fit(800, jpeg), fit(1600, jpeg), fit(800, webp)] },
+        Sample { file: "hubble.jpg", variants: vec![fit(300, jpeg), crop(300, webp)] },
+        Sample { file: "logo.png", variants: vec![fit(300, png), fit(300, webp)] },
+        Sample { file: "galaxies.webp", variants: vec![fit(300, webp)] },
+    ]
+}
+
+fn bench_render(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let options = RenderOptions::new(&limits);
     let mut group = criterion.benchmark_group("render");
-    for (name, paths) in PICTURES {
-        let original = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)).unwrap();
+    for Sample { file, variants } in samples() {
+        let original = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(file)).unwrap();
         let header = Header::read(&original, &limits).unwrap();
-        group.throughput(Throughput::Elements(u64::from(header.width) * u64::from(header.height)));
-        for path in paths {
-            let Named::Variant(addressed) = grammar.parse(&format!("/{path}")).unwrap() else {
-                unreachable!("{path} has a size")
-            };
-            let variant = addressed.variant;
-            group.bench_with_input(BenchmarkId::from_parameter(path), &original, |bencher, original| {
+        group.throughput(Throughput::Elements(u64::from(header.info.width) * u64::from(header.info.height)));
+        for variant in variants {
+            let name = format!("{file}_{}.{}", variant.geometry, variant.encoding.format().extension());
+            group.bench_with_input(BenchmarkId::from_parameter(name), &original, |bencher, original| {
                 bencher.iter(|| {
                     let header = Header::read(original, &limits).unwrap();
-                    render(original, &header, variant.geometry, variant.encoding, &limits).unwrap()
+                    render(original, &header, variant, &options).unwrap()
                 });
             });
         }
     }
 }
 
-criterion_group!(benches, cold);
+criterion_group!(benches, bench_render);
 criterion_main!(benches);

@@ -5,8 +5,10 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use resized::resize::{Finish, Header, Incomplete, Limits, output_size, render, sniff};
-use resized::variant::{Encoding, Geometry, Quality, Region};
+use pixels::{
+    EncodeOptions, Encoding, Geometry, Header, Incomplete, Limits, OutputSpec, Quality, Region, RenderOptions,
+    output_size, render, sniff,
+};
 
 /// The system's allocator, which notes how much is in use at once.
 pub struct Counting;
@@ -60,7 +62,7 @@ pub fn limits() -> Limits {
         render_time: Duration::from_secs(5),
         incomplete: Incomplete::Refuse,
         avif_originals: true,
-        finish: Finish::default(),
+        encode: EncodeOptions::default(),
     }
 }
 
@@ -84,26 +86,26 @@ fn header_within(bytes: &[u8], limits: &Limits) -> Option<Header> {
 pub fn variant(bytes: &[u8]) {
     let Some((&[width, height, shape, format], bytes)) = bytes.split_first_chunk() else { return };
     let incomplete = if shape & 32 == 0 { Incomplete::Refuse } else { Incomplete::Keep };
-    let finish = Finish {
+    let encode = EncodeOptions {
         jpeg_progressive: shape & 64 != 0,
-        png_colours: NonZeroU16::new(if shape & 64 != 0 { 16 } else { 0 }),
+        png_colors: NonZeroU16::new(if shape & 64 != 0 { 16 } else { 0 }),
         linear_light: shape & 128 != 0,
     };
-    let limits = Limits { incomplete, finish, ..limits() };
+    let limits = Limits { incomplete, encode, ..limits() };
     // What a header promises depends on what is made of the picture.
     let Some(header) = header_within(bytes, &limits) else { return };
-    let (geometry, encoding) = (geometry(width, height, shape), encoding(format));
-    let promised = header.working_bytes(&[(geometry, encoding)]);
-    let (made, used) = peak(|| render(bytes, &header, geometry, encoding, &limits));
+    let output = OutputSpec { geometry: geometry(width, height, shape), encoding: encoding(format) };
+    let promised = header.working_bytes(&[output]);
+    let (made, used) = peak(|| render(bytes, &header, output, &RenderOptions::new(&limits)));
     let promised = promised + if sniff(bytes) == Some("image/webp") { code_bytes(bytes) } else { 0 };
     assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
     let Ok(made) = made else { return };
-    assert_eq!(sniff(&made), Some(encoding.format().media_type()));
+    assert_eq!(sniff(&made), Some(output.encoding.format().media_type()));
     let (width, height) = header.oriented_size();
     let nonzero = |n| NonZeroU32::new(n).expect("a header's sides are not zero");
-    let (width, height) = output_size(nonzero(width), nonzero(height), geometry);
+    let (width, height) = output_size(nonzero(width), nonzero(height), output.geometry);
     let made = Header::read(&made, &limits).expect("what we write, we read");
-    assert_eq!((made.width, made.height), (width.get(), height.get()));
+    assert_eq!((made.info.width, made.info.height), (width.get(), height.get()));
 }
 
 /// What the decoder of WebP may take beyond what a header tells: for codes of lossless ones, each group of five of which, in

@@ -75,7 +75,7 @@ impl Cli {
     /// The command failed. The message is for the user.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "avif-originals")]
-        resized::resize::decoder::decode_by(resized::resize::decoder::this_program());
+        resized::resize::sandbox::set_program(resized::resize::sandbox::current_program());
         let settings = || Settings::load(&self.flags);
         match self.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(&settings()?),

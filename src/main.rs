@@ -11,8 +11,8 @@ fn main() -> anyhow::Result<ExitCode> {
     allocator::map_large_blocks();
     // Not for anybody to type, so the command line knows nothing of it.
     #[cfg(feature = "avif-originals")]
-    if let Some(allowance) = resized::resize::decoder::Allowance::of_arguments(std::env::args_os().skip(1)) {
-        return Ok(resized::resize::decoder::run(allowance));
+    if let Some(limits) = resized::resize::sandbox::SandboxLimits::from_arguments(std::env::args_os().skip(1)) {
+        return Ok(resized::resize::sandbox::run(limits));
     }
     cli::Cli::parse().run()
 }

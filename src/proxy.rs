@@ -246,8 +246,8 @@ impl Proxy {
     /// The variant in the best format that the client accepts, where the URL leaves that open.
     fn negotiated<'a>(&self, addressed: &'a Addressed, request: &HeaderMap) -> Cow<'a, Variant> {
         // The original may move: then so must the variant.
-        let moves = addressed.variant.encoding.format().moves();
-        let offers = self.offers.iter().copied().filter(|offer| offer.moves() || !moves);
+        let moves = addressed.variant.encoding.format().supports_animation();
+        let offers = self.offers.iter().copied().filter(|offer| offer.supports_animation() || !moves);
         let format = if addressed.negotiable { negotiate(request, offers) } else { None };
         match format {
             Some(format) => Cow::Owned(addressed.variant.with_format(format, &self.grammar)),

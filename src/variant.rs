@@ -11,17 +11,14 @@
 
 use std::num::NonZeroU32;
 
-pub use encoding::{Encoding, Format, Quality};
-pub use geometry::{Geometry, Region};
 pub use grammar::{Grammar, GrammarError};
 pub use key::{KeyError, ObjectKey};
 pub use parse::{Addressed, Hint, Named, PathError};
+pub use pixels::{Encoding, Format, Geometry, Quality, Region};
 pub use signer::{Signature, SignatureError, Signer, to_be_signed};
 pub use sizes::Allowance;
 
 mod key;
-mod geometry;
-mod encoding;
 mod suffix;
 mod sizes;
 mod signer;

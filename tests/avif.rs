@@ -10,17 +10,19 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use image::{ColorType, ImageEncoder as _, RgbImage, RgbaImage};
+use pixels::{
+    Codec, Encoding, Error, Geometry, Header, Limits, OutputSpec, Quality, RenderOptions, render, render_each, sniff,
+};
 use rav1e::prelude::{
     ChromaSampling, Config, Context, EncoderConfig, EncoderStatus, FrameParameters, Pixel, PixelRange,
 };
-use resized::resize::{Header, Limits, RenderError, decoder, render, render_each};
-use resized::variant::{Encoding, Geometry, Quality};
+use resized::resize::sandbox::{self, ProcessSandbox};
 
 /// Serializes the tests, because some count the child processes and file descriptors of this process.
 fn serialize() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     static PROGRAM: Once = Once::new();
-    PROGRAM.call_once(|| decoder::decode_by(env!("CARGO_BIN_EXE_resized").into()));
+    PROGRAM.call_once(|| sandbox::set_program(env!("CARGO_BIN_EXE_resized").into()));
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -33,9 +35,13 @@ fn encodings() -> [Encoding; 5] {
     [Encoding::Jpeg(quality), Encoding::WebP(quality), Encoding::Avif(quality), Encoding::Png, Encoding::Gif]
 }
 
-fn render_fit(original: &[u8], width: u32, encoding: Encoding, limits: &Limits) -> Result<Vec<u8>, RenderError> {
+fn options(limits: &Limits) -> RenderOptions<'_> {
+    RenderOptions::new(limits).with_sandbox(&ProcessSandbox)
+}
+
+fn render_fit(original: &[u8], width: u32, encoding: Encoding, limits: &Limits) -> Result<Vec<u8>, Error> {
     let header = Header::read(original, limits)?;
-    render(original, &header, fit(width), encoding, limits)
+    render(original, &header, OutputSpec { geometry: fit(width), encoding }, &options(limits))
 }
 
 fn render_pixels(original: &[u8], width: u32) -> RgbaImage {
@@ -74,12 +80,12 @@ fn an_avif_original_renders_to_every_format() {
     let _lock = serialize();
     let original = red_blue_avif(151, 83);
     let header = Header::read(&original, &Limits::default()).unwrap();
-    assert_eq!((header.width, header.height, header.codec), (151, 83, resized::resize::Codec::Avif));
+    assert_eq!((header.info.width, header.info.height, header.codec), (151, 83, Codec::Avif));
     for encoding in encodings() {
         let made = render_fit(&original, 100, encoding, &Limits::default()).unwrap();
-        assert_eq!(resized::resize::sniff(&made), Some(encoding.format().media_type()));
+        assert_eq!(sniff(&made), Some(encoding.format().media_type()));
         let header = Header::read(&made, &Limits::default()).unwrap();
-        assert_eq!((header.width, header.height), (100, 55));
+        assert_eq!((header.info.width, header.info.height), (100, 55));
         assert_red_blue(&render_pixels(&made, 60));
     }
 }
@@ -89,10 +95,10 @@ fn variants_rendered_together_equal_those_rendered_alone() {
     let _lock = serialize();
     let (original, limits) = (red_blue_avif(150, 90), Limits::default());
     let header = Header::read(&original, &limits).unwrap();
-    let variants = encodings().map(|encoding| (fit(70), encoding));
+    let variants = encodings().map(|encoding| OutputSpec { geometry: fit(70), encoding });
     let mut made = 0;
-    render_each(&original, &header, &variants, &limits, |n, bytes| {
-        assert_eq!(bytes.unwrap(), render(&original, &header, fit(70), variants[n].1, &limits).unwrap());
+    render_each(&original, &header, &variants, &options(&limits), |n, bytes| {
+        assert_eq!(bytes.unwrap(), render(&original, &header, variants[n], &options(&limits)).unwrap());
         made += 1;
     });
     assert_eq!(made, variants.len());
@@ -162,14 +168,14 @@ fn an_original_with_too_many_pixels_is_refused_from_its_header() {
     let _lock = serialize();
     let limits = Limits { input_pixels: 99, ..Limits::default() };
     let error = Header::read(&red_blue_avif(10, 10), &limits).unwrap_err();
-    assert!(matches!(error, RenderError::TooManyPixels { width: 10, height: 10, pixels_max: 99 }), "{error}");
+    assert!(matches!(error, Error::TooManyPixels { width: 10, height: 10, pixels_max: 99 }), "{error}");
 }
 
 #[test]
 fn avif_originals_are_unsupported_if_disabled() {
     let limits = Limits { avif_originals: false, ..Limits::default() };
     let error = Header::read(&file("ten-420"), &limits).unwrap_err();
-    assert!(matches!(error, RenderError::UnsupportedFormat { format: "AVIF" }), "{error}");
+    assert!(matches!(error, Error::UnsupportedFormat { format: "AVIF" }), "{error}");
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn rendering_stops_at_the_time_limit() {
     for micros in [1, 300, 3000] {
         let limits = Limits { render_time: Duration::from_micros(micros), ..Limits::default() };
         let error = render_fit(&original, 50, Encoding::Png, &limits).unwrap_err();
-        assert!(matches!(error, RenderError::TooSlow { .. }), "{error}");
+        assert!(matches!(error, Error::TooSlow { .. }), "{error}");
         assert!(error.to_string().contains("limits.render_time"), "{error}");
     }
     assert!(render_fit(&original, 50, Encoding::Png, &Limits::default()).is_ok());
@@ -227,10 +233,8 @@ fn mutated_originals_leak_no_process_and_no_descriptor() {
         }
         match render_fit(&bytes, 40, Encoding::Png, &limits) {
             Ok(made) => assert!(image::load_from_memory(&made).is_ok()),
-            Err(RenderError::Damaged { reason }) => crashes += usize::from(reason.contains("its decoder ended")),
-            Err(
-                RenderError::NotAnImage | RenderError::UnsupportedFormat { .. } | RenderError::TooManyPixels { .. },
-            ) => {}
+            Err(Error::Damaged { reason }) => crashes += usize::from(reason.contains("its decoder ended")),
+            Err(Error::NotAnImage | Error::UnsupportedFormat { .. } | Error::TooManyPixels { .. }) => {}
             Err(error) => unreachable!("{n}: {error}"),
         }
     }
@@ -244,7 +248,7 @@ fn mutated_originals_leak_no_process_and_no_descriptor() {
 fn an_original_that_ends_its_sandbox_is_damaged_and_the_next_one_renders() {
     let _lock = serialize();
     let error = render_fit(&file("aborts"), 40, Encoding::Png, &Limits::default()).unwrap_err();
-    assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
     assert_red_blue(&render_pixels(&red_blue_avif(90, 70), 60));
 }
 

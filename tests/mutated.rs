@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use pixels::sniff;
 use reqwest::{Client, StatusCode};
-use resized::resize::sniff;
 
 #[path = "shared/process.rs"]
 mod process;
@@ -49,7 +49,8 @@ fn originals() -> Vec<Vec<u8>> {
     let mut originals: Vec<_> = files("fuzz/seeds/header").map(|path| fs::read(path).unwrap()).collect();
     // The first four bytes of these seeds select the variant.
     originals.extend(files("fuzz/seeds/render").map(|path| fs::read(path).unwrap()[4..].to_vec()));
-    let animations = files("crates/pixels/tests/animations").filter(|path| path.extension().is_some_and(|end| end != "py"));
+    let animations =
+        files("crates/pixels/tests/animations").filter(|path| path.extension().is_some_and(|end| end != "py"));
     originals.extend(animations.map(|path| fs::read(path).unwrap()));
     assert!(originals.len() > 20);
     originals

@@ -10,7 +10,7 @@ mod checks;
 static ALLOCATOR: checks::Counting = checks::Counting;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let (promised, used) = checks::peak(|| resized::resize::check_avif(bytes));
+    let (promised, used) = checks::peak(|| pixels::check_avif(bytes));
     // A few numbers for each item, reference and piece.
     let promised = promised.unwrap_or(0) + 64 * bytes.len() as u64;
     assert!(used <= promised + checks::SLACK_BYTES, "{used} bytes were taken and {promised} promised");

@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     })?;
     #[cfg(feature = "avif-originals")]
     if config.formats.avif_originals {
-        report.decoder(resized::resize::decoder::check());
+        report.decoder(resized::resize::sandbox::check().map_err(|error| error.to_string()));
     }
     Ok(report.exit_code())
 }

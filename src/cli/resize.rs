@@ -15,7 +15,7 @@ use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use resized::config::Tuning;
 use resized::observability::metrics::Metrics;
-use resized::resize::{Header, Limits, RenderError, Resizer};
+use resized::resize::{self, Header, Limits, OutputSpec, RenderError, RenderRequest, Resizer};
 use resized::support::threads::count_or_cores;
 use resized::variant::{Encoding, Format, Geometry, Grammar};
 use tokio::runtime::Runtime;
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     let threads = count_or_cores(config.work.threads);
     let renderer = Renderer {
         resizer: Resizer::start(threads, Tuning::default().queue_length, Metrics::new().resize)?,
-        limits: Limits::from(config),
+        limits: resize::limits(config),
         bytes_max: config.limits.original_bytes.as_u64(),
     };
     // Each picture in progress is in memory. One per thread keeps all threads busy.
@@ -176,8 +176,9 @@ impl Renderer {
         ensure!(bytes <= bytes_max, "the file has {bytes} bytes; the limit is {bytes_max} (limits.original_bytes)");
         let original = Bytes::from(tokio::fs::read(path).await.context("cannot read the file")?);
         let header = Header::read(&original, &self.limits)?;
-        let variants: Vec<_> = picture.targets.iter().map(|target| (target.geometry, target.encoding)).collect();
-        let results = Arc::new(Mutex::new(vec![Err(RenderError::Stopped); variants.len()]));
+        let output = |target: &Target| OutputSpec { geometry: target.geometry, encoding: target.encoding };
+        let outputs: Vec<_> = picture.targets.iter().map(output).collect();
+        let results = Arc::new(Mutex::new(vec![Err(RenderError::Stopped); outputs.len()]));
         let done = {
             let results = results.clone();
             move |index: usize, bytes| {
@@ -186,7 +187,8 @@ impl Renderer {
                 }
             }
         };
-        self.resizer.render_each(original, header, self.limits, || variants, done, ()).await?;
+        let request = RenderRequest { original, header, limits: self.limits };
+        self.resizer.render_each(request, || outputs, done, ()).await?;
         let results = results.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(results)
     }

@@ -4,6 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+pub use pixels::Incomplete;
 use serde::{Deserialize, Serialize};
 
 /// Limits of originals and variants.
@@ -41,16 +42,6 @@ impl Default for Limits {
             original_bytes: ByteSize::mib(64),
         }
     }
-}
-
-/// Treatment of truncated originals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Incomplete {
-    /// 422.
-    Refuse,
-    /// Use the part that can be decoded.
-    Keep,
 }
 
 /// The cache in memory.

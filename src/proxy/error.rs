@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::preconditions::unsatisfied_range;
 use crate::observability::metrics::Outcome;
 use crate::origin::StoreError;
-use crate::resize::RenderError;
+use crate::resize::{PixelsError, RenderError};
 use crate::support::error_chain::chain;
 use crate::variants::rate_limit::Limited;
 
@@ -86,29 +86,35 @@ impl Failure {
     /// How pixels that cannot be made are told.
     pub(crate) fn of_render(error: &RenderError) -> Self {
         match error {
-            RenderError::UnsupportedFormat { .. }
-            | RenderError::NotAnImage
-            | RenderError::Damaged { .. }
-            | RenderError::TooManyPixels { .. }
-            | RenderError::TooManyFrames { .. }
-            | RenderError::TooSlow { .. }
-            | RenderError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
+            RenderError::Pixels(error) => Self::of_pixels(error),
             RenderError::Overloaded | RenderError::Stopped => Self::Overloaded,
-            RenderError::Unconfined { reason, .. } => {
-                tracing::error!(error = reason, "the decoding process cannot be confined, so it decodes nothing");
-                Self::Unprocessable(error.to_string().into())
-            }
-            RenderError::NoDecoder { .. } => {
-                tracing::error!(error = chain(error), "the decoding process could not be started");
-                Self::Overloaded
-            }
-            // A codec that panics on an original would do so again: it is the original's fault to those who ask.
+            // A codec that panics on an original would panic again, so the client gets the status of a damaged original.
             RenderError::Panicked => {
-                tracing::error!("a codec panicked");
+                tracing::error!("codec panicked");
                 Self::Unprocessable("the original cannot be decoded".into())
             }
-            RenderError::Encode { .. } => {
-                tracing::error!(error = chain(error), "a variant could not be encoded");
+        }
+    }
+
+    fn of_pixels(error: &PixelsError) -> Self {
+        match error {
+            PixelsError::UnsupportedFormat { .. }
+            | PixelsError::NotAnImage
+            | PixelsError::Damaged { .. }
+            | PixelsError::TooManyPixels { .. }
+            | PixelsError::TooManyFrames { .. }
+            | PixelsError::TooSlow { .. }
+            | PixelsError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
+            PixelsError::Unconfined { reason, .. } => {
+                tracing::error!(error = reason, "sandbox process cannot be confined");
+                Self::Unprocessable(error.to_string().into())
+            }
+            PixelsError::NoDecoder { .. } => {
+                tracing::error!(error = chain(error), "sandbox process not started");
+                Self::Overloaded
+            }
+            PixelsError::Encode { .. } => {
+                tracing::error!(error = chain(error), "variant not encoded");
                 Self::Internal
             }
         }

@@ -1,9 +1,9 @@
-//! A process of its own for codecs that are not memory-safe enough to see bytes from outside in this one.
+//! The sandboxed AV1 decoder: a confined child process that implements [`pixels::Sandbox`].
 //!
-//! It is this program again, started for one original and gone with it: bytes of AV1 go in, planes come
-//! out. Before it reads any of them it gives up what it does not need (`confine.rs`), so what goes wrong in it, an abort, a
-//! kill, a picture that never ends, is one original's failure. This side believes nothing of what it says: sizes are held
-//! against what the original's header promised before memory is taken for them, and texts are made printable.
+//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process. It runs in a child process, which is this
+//! program started again, for one original. The child confines itself before it reads any AV1 data ([`confine`]), so an abort, a crash
+//! or an endless loop fails one original only. The parent does not trust the replies: it checks sizes against the header of the original
+//! before it allocates memory, and makes texts printable.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -14,40 +14,34 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use pixels::{Sandbox, SandboxDecoder, SandboxError, SandboxOutput, YuvImage, YuvSamples, YuvShape};
 use rustix::process::Signal;
 
-use super::RenderError;
-use super::coded::{Coded, Samples};
-use super::deadline::{self, Deadline};
-
-mod av1;
+mod child;
 mod confine;
+mod limits;
 mod message;
-mod process;
 
 #[cfg(test)]
 mod tests;
 
-pub use process::{Allowance, run};
+pub use child::run;
+pub use limits::SandboxLimits;
 
-pub(super) use message::Shape;
-use message::{Ask, Reply};
+use message::{DecodeRequest, Reply};
 
-/// The program that is started: see [`decode_by`].
+/// The program to start, see [`set_program`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// The command that this program is started with. It is nobody's to type, and in no help.
-const COMMAND: &str = "decoder";
-
-/// Says which program decodes: one that calls [`run`] where its arguments are an [`Allowance`]. What is not told, as test
-/// programs are not, decodes nothing in a process of its own. Only the first call counts.
-pub fn decode_by(program: PathBuf) {
+/// Sets the program to start. It must call [`run`] if its arguments are [`SandboxLimits`]. Without this call, which test programs do not
+/// make, no decoder can be started. Only the first call has an effect.
+pub fn set_program(program: PathBuf) {
     let _ = PROGRAM.set(program);
 }
 
-/// This very program, also where its file has been replaced since it was started.
+/// Path of the running program, which stays valid if its file is replaced.
 #[must_use]
-pub fn this_program() -> PathBuf {
+pub fn current_program() -> PathBuf {
     if cfg!(target_os = "linux") {
         PathBuf::from("/proc/self/exe")
     } else {
@@ -55,207 +49,194 @@ pub fn this_program() -> PathBuf {
     }
 }
 
-/// How long the process may take beyond its processor time. It runs at the lowest priority, so on a machine that is busy serving
-/// a second of work takes many; but a process that waits for nothing and never ends must not keep a resize thread.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How much longer than its processor time it may take on top of that.
-const SHARE: u32 = 4;
-
-/// A process that decodes for one original. It ends with this.
-#[derive(Debug)]
-pub(super) struct Decoder {
-    child: Child,
-    wire: Wire,
-    deadline: Deadline,
-    /// Processor time of the process that has been counted as this thread's.
-    charged: Duration,
-}
-
-/// Starts such a process and ends it: whether AVIF originals can be decoded here.
+/// Starts a decoder and ends it, to check that AVIF originals can be decoded on this machine.
 ///
 /// # Errors
-/// Why it cannot be started or not be confined.
-pub fn check() -> Result<(), String> {
-    Decoder::start(0, Deadline::after(CHECK)).map(drop).map_err(|error| match error {
-        RenderError::Unconfined { reason, .. } | RenderError::NoDecoder { reason } => reason,
-        error => error.to_string(),
-    })
+/// The process could not be started or confined.
+pub fn check() -> Result<(), SandboxError> {
+    ProcessSandbox.start(0, CHECK_CPU_TIME).map(drop)
 }
 
-/// The processor time of a process that decodes nothing.
-const CHECK: Duration = Duration::from_secs(10);
+/// CPU time of a decoder that is started as a check.
+const CHECK_CPU_TIME: Duration = Duration::from_secs(10);
 
-impl Decoder {
-    /// Starts the process, which may take `memory` bytes beyond what the program itself takes, and the deadline's processor time.
-    ///
-    /// # Errors
-    /// It cannot be started or not be confined, which is not the original's fault; or there is no time left.
-    pub(super) fn start(memory: u64, deadline: Deadline) -> Result<Self, RenderError> {
-        let program = PROGRAM.get().ok_or_else(|| absent("no program is named for it"))?;
-        Self::start_program(program, memory, deadline, PATIENCE)
+/// Time that a decoder may take in addition to its CPU time. It runs at the lowest priority, so on a busy machine a second of work can
+/// take many, but a process that never ends must not occupy a resize thread.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// Factor by which the elapsed time may exceed the CPU time, in addition to [`MAX_DELAY`].
+const ELAPSED_PER_CPU_TIME: u32 = 4;
+/// Upper bound of the elapsed time if the CPU time is unlimited. The kernel refuses longer socket timeouts.
+const ELAPSED_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Starts one confined child process per original.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessSandbox;
+
+impl Sandbox for ProcessSandbox {
+    fn start(&self, memory_bytes: u64, cpu_time: Duration) -> Result<Box<dyn SandboxDecoder>, SandboxError> {
+        let program = PROGRAM.get().ok_or_else(|| unavailable("no program is set for it"))?;
+        Ok(Box::new(SandboxProcess::start(program, memory_bytes, cpu_time, MAX_DELAY)?))
     }
+}
 
-    fn start_program(program: &Path, memory: u64, deadline: Deadline, patience: Duration) -> Result<Self, RenderError> {
-        deadline.check()?;
-        let left = deadline.left();
-        let allowance =
-            Allowance { memory, seconds: left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)) };
-        let (ours, theirs) = UnixStream::pair().map_err(|error| absent(&error))?;
+/// A running child process. It is killed when this is dropped.
+#[derive(Debug)]
+struct SandboxProcess {
+    child: Child,
+    socket: DeadlineSocket,
+}
+
+impl SandboxProcess {
+    fn start(program: &Path, memory: u64, cpu_time: Duration, max_delay: Duration) -> Result<Self, SandboxError> {
+        let seconds = cpu_time.as_secs().saturating_add(u64::from(cpu_time.subsec_nanos() > 0));
+        let limits = SandboxLimits { memory, seconds };
+        let (ours, theirs) = UnixStream::pair().map_err(|error| unavailable(&error))?;
         let input = OwnedFd::from(theirs);
-        let output = input.try_clone().map_err(|error| absent(&error))?;
+        let output = input.try_clone().map_err(|error| unavailable(&error))?;
         let mut command = Command::new(program);
-        command.arg0("resized").args(allowance.arguments());
+        command.arg0("resized").args(limits.to_arguments());
         command.env_clear();
         if cfg!(target_env = "musl") {
-            // Its allocator would take a gigabyte of addresses before there is a limit to them.
+            // Otherwise mimalloc reserves a gigabyte of addresses before the limit is set.
             command.env("MIMALLOC_ARENA_RESERVE", "0");
         }
         command.stdin(Stdio::from(input)).stdout(Stdio::from(output)).stderr(Stdio::null());
-        let child = command.spawn().map_err(|error| absent(&error))?;
-        // With it go this side's copies of the child's end: once the child is gone, reading ends.
+        let child = command.spawn().map_err(|error| unavailable(&error))?;
+        // Closes the parent's copies of the child's socket, so that reads end when the child ends.
         drop(command);
-        let end = Instant::now() + patience.saturating_add(left.saturating_mul(SHARE)).min(WAIT_MAX);
-        let mut decoder = Self { child, wire: Wire { stream: ours, end }, deadline, charged: Duration::ZERO };
-        match decoder.reply() {
-            Ok(Reply::Ready) => Ok(decoder),
-            Ok(Reply::Unconfined(reason)) => Err(RenderError::Unconfined { format: "AVIF", reason }),
-            Ok(_) => Err(absent("it says something else than that it is ready")),
-            Err(error) => Err(absent(&format!("{error}; {}", describe(decoder.end())))),
+        let elapsed_max = max_delay.saturating_add(cpu_time.saturating_mul(ELAPSED_PER_CPU_TIME)).min(ELAPSED_MAX);
+        let mut process = Self { child, socket: DeadlineSocket { stream: ours, end: Instant::now() + elapsed_max } };
+        match process.read_reply() {
+            Ok(Reply::Ready) => Ok(process),
+            Ok(Reply::Unconfined(reason)) => Err(SandboxError::Unconfined { reason }),
+            Ok(_) => Err(unavailable("it sent an unexpected reply instead of being ready")),
+            Err(error) => Err(unavailable(&format!("{error}; {}", describe(process.end())))),
         }
     }
 
-    /// Decodes one picture of AV1, whose container says what it is.
-    ///
-    /// # Errors
-    /// It is damaged, is another picture than promised, or takes too long.
-    pub(super) fn decode(&mut self, av1: &[u8], promised: Shape) -> Result<Coded, RenderError> {
-        self.deadline.check()?;
-        match self.ask(av1, promised) {
-            Ok(decoded) => decoded,
-            Err(error) => Err(self.failed(&error)),
-        }
-    }
-
-    fn ask(&mut self, av1: &[u8], promised: Shape) -> io::Result<Result<Coded, RenderError>> {
-        let ask = Ask::new(av1, promised)?;
-        // What ended before it had read all may have said why.
-        let sent = self.wire.write_all(&ask.to_bytes()).and_then(|()| self.wire.write_all(av1));
-        let (shape, colour, worked) = match (self.reply(), sent) {
-            (Ok(Reply::Picture { shape, colour, worked }), Ok(())) => (shape, colour, worked),
-            (Ok(Reply::Failed(reason)), _) => return Ok(Err(RenderError::Damaged { reason })),
-            (Ok(_), _) => return Err(io::Error::other("it does not answer what it was asked")),
+    fn request(&mut self, av1: &[u8], expected: YuvShape) -> io::Result<Result<SandboxOutput, SandboxError>> {
+        let request = DecodeRequest::new(av1, expected)?;
+        // A child that ended before it had read everything may have sent the reason.
+        let sent = self.socket.write_all(&request.to_bytes()).and_then(|()| self.socket.write_all(av1));
+        let (shape, cicp, cpu_time) = match (self.read_reply(), sent) {
+            (Ok(Reply::Picture { shape, cicp, cpu_time }), Ok(())) => (shape, cicp, cpu_time),
+            (Ok(Reply::Failed(reason)), _) => return Ok(Err(SandboxError::Damaged { reason })),
+            (Ok(_), _) => return Err(io::Error::other("it sent an unexpected reply")),
             (Err(error), _) => return Err(error),
         };
-        if shape != promised {
-            let reason = format!("its AV1 has {shape}, and its header says {promised}");
-            return Ok(Err(RenderError::Damaged { reason }));
+        if shape != expected {
+            let reason = format!("its AV1 has {shape}, and its header says {expected}");
+            return Ok(Err(SandboxError::Damaged { reason }));
         }
-        let planes = (0..shape.sampling.planes()).map(|n| self.plane(shape, n)).collect::<io::Result<_>>()?;
-        // It can only say less than the truth, and the kernel counts too.
-        deadline::charge(worked.saturating_sub(self.charged));
-        self.charged = self.charged.max(worked);
-        let Shape { width, height, depth, sampling } = shape;
-        Ok(self.deadline.check().map(|()| Coded { width, height, depth, sampling, colour, planes }))
+        let planes = (0..shape.sampling.planes()).map(|n| self.read_plane(shape, n)).collect::<io::Result<_>>()?;
+        let YuvShape { width, height, depth, sampling } = shape;
+        Ok(Ok(SandboxOutput { image: YuvImage { width, height, depth, sampling, cicp, planes }, cpu_time }))
     }
 
-    fn reply(&mut self) -> io::Result<Reply> {
-        Reply::read(&mut self.wire)
+    fn read_reply(&mut self) -> io::Result<Reply> {
+        Reply::read(&mut self.socket)
     }
 
-    /// A plane of a shape that has been promised: what is not sent of it takes no memory for long.
-    fn plane(&mut self, shape: Shape, n: usize) -> io::Result<Samples> {
+    /// Reads a plane. Its size was checked against the header of the original.
+    fn read_plane(&mut self, shape: YuvShape, n: usize) -> io::Result<YuvSamples> {
         let (width, height) = shape.sampling.plane_size(n, (shape.width, shape.height));
         let samples = usize::try_from(u64::from(width) * u64::from(height)).map_err(io::Error::other)?;
         if shape.depth == 8 {
             let mut plane = vec![0; samples];
-            self.wire.read_exact(&mut plane)?;
-            return Ok(Samples::Eight(plane));
+            self.socket.read_exact(&mut plane)?;
+            return Ok(YuvSamples::U8(plane));
         }
         let mut plane = vec![0; samples];
-        let mut bytes = vec![0; 2 * PIECE];
-        let most = (1 << shape.depth) - 1;
-        for piece in plane.chunks_mut(PIECE) {
-            let bytes = &mut bytes[..2 * piece.len()];
-            self.wire.read_exact(bytes)?;
-            for (sample, bytes) in piece.iter_mut().zip(bytes.as_chunks().0) {
-                // No sample is larger than its depth allows, whatever was sent.
-                *sample = u16::from_ne_bytes(*bytes).min(most);
+        let mut bytes = vec![0; 2 * CHUNK_SAMPLES];
+        let sample_max = (1 << shape.depth) - 1;
+        for chunk in plane.chunks_mut(CHUNK_SAMPLES) {
+            let bytes = &mut bytes[..2 * chunk.len()];
+            self.socket.read_exact(bytes)?;
+            for (sample, bytes) in chunk.iter_mut().zip(bytes.as_chunks().0) {
+                // The child is not trusted to keep samples within their depth.
+                *sample = u16::from_ne_bytes(*bytes).min(sample_max);
             }
         }
-        Ok(Samples::More(plane))
+        Ok(YuvSamples::U16(plane))
     }
 
-    /// Why there is no answer, or none that makes sense.
-    fn failed(&mut self, error: &io::Error) -> RenderError {
+    /// The error for a missing or invalid reply.
+    fn failure(&mut self, error: &io::Error) -> SandboxError {
         let is_late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
         let status = self.end();
         let signal = status.and_then(|status| status.signal());
         if is_late || signal == Some(Signal::XCPU.as_raw()) {
-            return self.deadline.error();
+            return SandboxError::TimedOut;
         }
         if signal == Some(Signal::SYS.as_raw()) {
-            tracing::error!("a decoding process was killed for a system call that it may not make");
+            tracing::error!("sandbox process killed for a forbidden system call");
         }
-        RenderError::Damaged { reason: format!("its decoder {}", describe(status)) }
+        SandboxError::Damaged { reason: format!("its decoder {}", describe(status)) }
     }
 
-    /// Kills the process, if it still is, and takes notice of its end, so that nothing is left of it.
+    /// Kills the process unless it has ended, and reaps it.
     fn end(&mut self) -> Option<ExitStatus> {
-        // Of one that has ended already, the status stays what it was.
+        // Killing a process that has ended does not change its status.
         let _ = self.child.kill();
         self.child.wait().ok()
     }
 }
 
-impl Drop for Decoder {
+impl SandboxDecoder for SandboxProcess {
+    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput, SandboxError> {
+        match self.request(av1, shape) {
+            Ok(result) => result,
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+}
+
+impl Drop for SandboxProcess {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-fn absent(reason: &(impl ToString + ?Sized)) -> RenderError {
-    RenderError::NoDecoder { reason: reason.to_string() }
+fn unavailable(reason: &(impl ToString + ?Sized)) -> SandboxError {
+    SandboxError::Unavailable { reason: reason.to_string() }
 }
 
 fn describe(status: Option<ExitStatus>) -> String {
     match status.map(|status| (status.signal(), status.code())) {
-        Some((Some(signal), _)) if signal == Signal::KILL.as_raw() => "gave no answer that makes sense".to_owned(),
+        Some((Some(signal), _)) if signal == Signal::KILL.as_raw() => "sent an invalid reply".to_owned(),
         Some((Some(signal), _)) => format!("ended by signal {signal}"),
         Some((_, Some(code))) => format!("ended with status {code}"),
-        _ => "is gone".to_owned(),
+        _ => "has disappeared".to_owned(),
     }
 }
 
 /// Samples of two bytes that are read at once.
-const PIECE: usize = 1 << 16;
+const CHUNK_SAMPLES: usize = 1 << 16;
 
-/// The longest that is waited, where no limit of processor time says so: longer ones are not a time that the kernel takes.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// The way to the process, on which nobody waits for longer than until its end.
+/// The socket to the child process, with a deadline for all reads and writes.
 #[derive(Debug)]
-struct Wire {
+struct DeadlineSocket {
     stream: UnixStream,
     end: Instant,
 }
 
-impl Wire {
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+impl DeadlineSocket {
+    fn remaining(&self) -> io::Result<Duration> {
+        let remaining = self.end.saturating_duration_since(Instant::now());
+        if remaining.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(remaining) }
     }
 }
 
-impl Read for Wire {
+impl Read for DeadlineSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.set_read_timeout(Some(self.remaining()?))?;
         self.stream.read(buffer)
     }
 }
 
-impl Write for Wire {
+impl Write for DeadlineSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.set_write_timeout(Some(self.remaining()?))?;
         self.stream.write(bytes)
     }
 

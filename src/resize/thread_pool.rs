@@ -1,6 +1,7 @@
-//! The CPU gate: a few threads at the lowest priority, and a bounded queue before them.
+//! A few threads at the lowest priority, with a bounded queue.
 //!
-//! The priority is the point: these threads take what the serving threads leave, so a hit does not wait for pixels.
+//! Because of the priority these threads use only the CPU time that the serving threads leave, so a cache hit does not wait for pixel
+//! work.
 
 use std::fmt;
 use std::io;
@@ -17,23 +18,25 @@ use crate::support::threads::count_or_cores;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-pub(super) struct Gate {
+/// A fixed number of threads and a queue of limited length.
+pub(super) struct BoundedPool {
     queue: Mutex<Option<Sender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Why a job has no result.
+/// Why a job returned no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GateError {
-    /// As many wait as may.
+pub(super) enum PoolError {
+    /// The queue is full.
     Full,
-    /// The gate has been closed.
+    /// The pool was closed.
     Closed,
-    /// The job panicked. The thread lives on.
+    /// The job panicked. The thread continues with the next job.
     Panicked,
 }
 
-impl Gate {
+impl BoundedPool {
+    /// Starts the threads (0: one per core).
     pub(super) fn start(threads: usize, queue_length: NonZeroUsize) -> io::Result<Self> {
         let threads = count_or_cores(threads);
         let (queue, jobs) = bounded(queue_length.get());
@@ -45,43 +48,43 @@ impl Gate {
         Ok(Self { queue: Mutex::new(Some(queue)), threads: Mutex::new(threads) })
     }
 
-    /// Runs `job` on one of the threads. If the returned future is dropped before the job has begun, it never runs.
+    /// Runs `job` on one of the threads. A job whose future is dropped while it is queued never runs.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, GateError> {
+    ) -> Result<T, PoolError> {
         let (reply, result) = oneshot::channel();
         let job = move || {
             if !reply.is_closed() {
-                // The job owns all it touches, and what it leaves half done is dropped with it.
-                let outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|_| GateError::Panicked);
-                // Nobody waits any more: the result is dropped.
+                // Unwind safe: the job owns everything it uses, so no half-modified state survives the panic.
+                let outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|_| PoolError::Panicked);
+                // The send fails if the future was dropped meanwhile; then the result is not needed.
                 let _ = reply.send(outcome);
             }
         };
         self.enqueue(Box::new(job))?;
-        result.await.unwrap_or(Err(GateError::Closed))
+        result.await.unwrap_or(Err(PoolError::Closed))
     }
 
-    fn enqueue(&self, job: Job) -> Result<(), GateError> {
+    fn enqueue(&self, job: Job) -> Result<(), PoolError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         match queue.as_ref().map(|queue| queue.try_send(job)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(_))) => Err(GateError::Full),
-            Some(Err(TrySendError::Disconnected(_))) | None => Err(GateError::Closed),
+            Some(Err(TrySendError::Full(_))) => Err(PoolError::Full),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(PoolError::Closed),
         }
     }
 
-    /// Jobs that wait for a thread.
+    /// Number of queued jobs.
     pub(super) fn waiting(&self) -> usize {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Sender::len)
     }
 
-    /// Lets no more in, runs what waits, and ends the threads.
+    /// Refuses new jobs, runs the queued ones, and ends the threads.
     pub(super) fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            // Jobs catch their own panics.
+            // Joining cannot fail: jobs catch their panics.
             let _ = thread.join();
         }
     }
@@ -94,9 +97,9 @@ fn work(jobs: &Receiver<Job>) {
     }
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for BoundedPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").finish_non_exhaustive()
+        f.debug_struct("BoundedPool").finish_non_exhaustive()
     }
 }
 
@@ -108,75 +111,75 @@ mod tests {
 
     use super::*;
 
-    fn gate(queue_length: usize) -> Gate {
-        Gate::start(1, NonZeroUsize::new(queue_length).unwrap()).unwrap()
+    fn pool(queue_length: usize) -> BoundedPool {
+        BoundedPool::start(1, NonZeroUsize::new(queue_length).unwrap()).unwrap()
     }
 
-    /// A job that keeps the only thread busy until its sender is dropped, and is known to have begun.
-    fn occupy(gate: &Arc<Gate>) -> std::sync::mpsc::Sender<()> {
+    /// Occupies the only thread until the returned sender is dropped. Returns after the job has started.
+    fn occupy(pool: &Arc<BoundedPool>) -> std::sync::mpsc::Sender<()> {
         let (free, busy) = channel::<()>();
-        let (begun, begins) = channel();
-        let gate = gate.clone();
+        let (started, starts) = channel();
+        let pool = pool.clone();
         tokio::spawn(async move {
             let job = move || {
-                begun.send(()).unwrap();
+                started.send(()).unwrap();
                 let _ = busy.recv();
             };
-            gate.run(job).await
+            pool.run(job).await
         });
-        tokio::task::block_in_place(|| begins.recv()).unwrap();
+        tokio::task::block_in_place(|| starts.recv()).unwrap();
         free
     }
 
     #[tokio::test]
-    async fn a_job_that_panics_is_an_error_and_the_thread_lives_on() {
-        let gate = gate(10);
-        let panics = gate.run(|| panic!("as if a codec did")).await;
-        assert_eq!(panics, Err::<(), _>(GateError::Panicked));
-        assert_eq!(gate.run(|| 7).await, Ok(7));
+    async fn panic_in_a_job_is_an_error_and_does_not_end_the_thread() {
+        let pool = pool(10);
+        let panics = pool.run(|| panic!("simulated codec panic")).await;
+        assert_eq!(panics, Err::<(), _>(PoolError::Panicked));
+        assert_eq!(pool.run(|| 7).await, Ok(7));
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn one_job_too_many_is_refused_at_once() {
-        let gate = Arc::new(gate(1));
-        let free = occupy(&gate);
+    async fn job_is_refused_if_the_queue_is_full() {
+        let pool = Arc::new(pool(1));
+        let free = occupy(&pool);
         let waits = {
             tokio::spawn({
-                let gate = gate.clone();
-                async move { gate.run(|| 1).await }
+                let pool = pool.clone();
+                async move { pool.run(|| 1).await }
             })
         };
-        while gate.queue.lock().unwrap().as_ref().unwrap().is_empty() {
+        while pool.queue.lock().unwrap().as_ref().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(gate.run(|| 2).await, Err(GateError::Full));
+        assert_eq!(pool.run(|| 2).await, Err(PoolError::Full));
         drop(free);
         assert_eq!(waits.await.unwrap(), Ok(1));
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_job_nobody_waits_for_is_never_begun() {
-        let gate = Arc::new(gate(10));
-        let free = occupy(&gate);
+    async fn queued_job_does_not_run_after_its_future_is_dropped() {
+        let pool = Arc::new(pool(10));
+        let free = occupy(&pool);
         let ran = Arc::new(AtomicBool::new(false));
         let runs = ran.clone();
-        let mut waits = Box::pin(gate.run(move || runs.store(true, Ordering::SeqCst)));
+        let mut waits = Box::pin(pool.run(move || runs.store(true, Ordering::SeqCst)));
         assert!(futures_util::poll!(&mut waits).is_pending());
         drop(waits);
         drop(free);
-        assert_eq!(gate.run(|| 7).await, Ok(7), "jobs run in order, so that one's turn has passed");
+        assert_eq!(pool.run(|| 7).await, Ok(7), "jobs run in order, so the turn of the dropped job has passed");
         assert!(!ran.load(Ordering::SeqCst));
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn closing_runs_what_waits_and_refuses_what_comes() {
-        let gate = Arc::new(gate(10));
-        let free = occupy(&gate);
-        let mut waits = Box::pin(gate.run(|| 7));
+    async fn close_runs_queued_jobs_and_refuses_new_ones() {
+        let pool = Arc::new(pool(10));
+        let free = occupy(&pool);
+        let mut waits = Box::pin(pool.run(|| 7));
         assert!(futures_util::poll!(&mut waits).is_pending());
         drop(free);
-        tokio::task::block_in_place(|| gate.close());
+        tokio::task::block_in_place(|| pool.close());
         assert_eq!(waits.await, Ok(7));
-        assert_eq!(gate.run(|| 8).await, Err(GateError::Closed));
+        assert_eq!(pool.run(|| 8).await, Err(PoolError::Closed));
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::response::{UploadResponse, with_body};
 use crate::origin::StoreError;
-use crate::resize::RenderError;
+use crate::resize::PixelsError;
 use crate::support::error_chain::chain;
 use crate::support::problem::{self, Problem};
 
@@ -75,10 +75,10 @@ impl UploadError {
     }
 
     /// Converts an error of reading the image header.
-    pub(super) fn from_image(error: &RenderError) -> Self {
+    pub(super) fn from_image(error: &PixelsError) -> Self {
         let detail = error.to_string().replace("the original", "the upload");
         match error {
-            RenderError::NotAnImage | RenderError::UnsupportedFormat { .. } => Self::UnsupportedType(detail),
+            PixelsError::NotAnImage | PixelsError::UnsupportedFormat { .. } => Self::UnsupportedType(detail),
             _ => Self::Unprocessable(detail),
         }
     }

@@ -20,7 +20,7 @@ use crate::config::{Config, Overwrite};
 use crate::observability::metrics::UploadMetrics;
 use crate::origin::{Attributes, Precondition, PutOutcome, Store};
 use crate::outbox::Notifier;
-use crate::resize::{Limits, probe};
+use crate::resize::{self, Limits, probe};
 use crate::support::{hex, priority};
 use crate::variant::{Grammar, Named, ObjectKey};
 
@@ -102,7 +102,7 @@ impl Ingestor {
             overwrite: upload.overwrite,
             base_url: base_url.trim_end_matches('/').to_owned(),
             cache_control: config.answers.original_cache_control.to_str().unwrap_or_default().to_owned(),
-            limits: Limits::from(config),
+            limits: resize::limits(config),
             probes: Semaphore::new(PROBES_MAX),
             metrics,
         })

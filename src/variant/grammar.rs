@@ -97,7 +97,7 @@ fn quality(key: &str, n: u8) -> Result<Quality, GrammarError> {
 
 /// The names of what is written, for an operator.
 fn written() -> String {
-    Format::WRITTEN.iter().map(|format| format!("{:?}", format.extension())).collect::<Vec<_>>().join(", ")
+    Format::SUPPORTED.iter().map(|format| format!("{:?}", format.extension())).collect::<Vec<_>>().join(", ")
 }
 
 fn negotiated(names: &[String]) -> Result<Vec<Format>, GrammarError> {

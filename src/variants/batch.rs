@@ -15,7 +15,8 @@ use super::invalidation_log::{Moment, Purges};
 use super::rendition::Steps;
 use crate::observability::traces;
 use crate::proxy::error::Failure;
-use crate::variant::{Encoding, Geometry, ObjectKey, Variant};
+use crate::resize::OutputSpec;
+use crate::variant::{ObjectKey, Variant};
 
 /// The batches that may still be joined.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ pub(crate) struct Batch {
 /// One who waits.
 #[derive(Debug)]
 struct Member {
-    wanted: (Geometry, Encoding),
+    wanted: OutputSpec,
     is_taken: bool,
     /// `None` once it has been answered.
     reply: Option<oneshot::Sender<Result<Made, Failure>>>,
@@ -72,7 +73,7 @@ impl Batches {
     /// Joins the open batch of the variant's original. Where there is none, or that was purged since, one is opened.
     pub(crate) fn board(&self, variant: &Variant, purges: &Purges) -> (Awaited, Boarded) {
         let (reply, awaited) = oneshot::channel();
-        let wanted = (variant.geometry, variant.encoding);
+        let wanted = OutputSpec { geometry: variant.geometry, encoding: variant.encoding };
         let member = Member { wanted, is_taken: false, reply: Some(reply) };
         let mut open = lock(&self.open);
         let joined = open.get(&variant.original).filter(|batch| !purges.since(batch.as_of, &batch.original));
@@ -108,12 +109,12 @@ impl Batches {
 
 impl Batch {
     /// What is waited for and has not been taken: in the order of its coming, no more than are made at once.
-    pub(crate) fn wanted(&self) -> Vec<(Geometry, Encoding)> {
+    pub(crate) fn wanted(&self) -> Vec<OutputSpec> {
         lock(&self.members).iter().filter(|member| member.waits()).map(|member| member.wanted).take(TAKEN_MAX).collect()
     }
 
     /// Takes as many of those as `fit` together, and says which members they are.
-    pub(crate) fn take(&self, fit: impl Fn(&[(Geometry, Encoding)]) -> bool) -> Vec<(usize, (Geometry, Encoding))> {
+    pub(crate) fn take(&self, fit: impl Fn(&[OutputSpec]) -> bool) -> Vec<(usize, OutputSpec)> {
         let mut members = lock(&self.members);
         let (mut taken, mut wanted) = (Vec::new(), Vec::new());
         for (place, member) in members.iter_mut().enumerate().filter(|(_, member)| member.waits()) {

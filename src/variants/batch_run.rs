@@ -11,7 +11,7 @@ use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
 use crate::origin::StoreError;
 use crate::proxy::error::Failure;
-use crate::resize::{Header, RenderError};
+use crate::resize::{Header, RenderError, RenderRequest};
 use crate::variant::{ObjectKey, Variant};
 
 impl Maker {
@@ -47,7 +47,7 @@ impl Maker {
     async fn make_all(self: &Arc<Self>, batch: &Arc<Batch>) -> Result<(), Failure> {
         let mut steps = Steps::default();
         let original = Arc::new(steps.time("original", self.download(&batch.original)).await?);
-        let header = Header::read(&original.bytes, &self.limits).map_err(|error| Failure::of_render(&error))?;
+        let header = Header::read(&original.bytes, &self.limits).map_err(|error| Failure::of_render(&error.into()))?;
         loop {
             let mut wanted = batch.wanted();
             if wanted.is_empty() {
@@ -111,8 +111,8 @@ impl Maker {
             }
         };
         let tickets = (ticket, original.clone());
-        let rendered =
-            self.works.resizer.render_each(original.bytes.clone(), header.clone(), self.limits, take, done, tickets);
+        let request = RenderRequest { original: original.bytes.clone(), header: header.clone(), limits: self.limits };
+        let rendered = self.works.resizer.render_each(request, take, done, tickets);
         traces::in_span("render", rendered).await.map_err(|error| Failure::of_render(&error))
     }
 

@@ -20,7 +20,7 @@ use crate::config::{Config, Mode};
 use crate::origin::{Attributes, Precondition, Store};
 use crate::proxy::error::Failure;
 use crate::proxy::response_headers::Policy;
-use crate::resize::{Limits, PIPELINE};
+use crate::resize::{self, Limits, PIPELINE};
 use crate::support::error_chain::chain;
 use crate::support::tasks::Tasks;
 use crate::variant::{ObjectKey, Variant};
@@ -74,7 +74,7 @@ impl Maker {
             tasks,
             mode: config.answers.mode,
             immutable: config.originals.immutable,
-            limits: Limits::from(config),
+            limits: resize::limits(config),
             original_bytes_max: config.limits.original_bytes.as_u64(),
             flight_time: config.work.flight_time,
             originals,

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::make::Maker;
 use super::rendition::Steps;
 use crate::proxy::error::Failure;
-use crate::resize::Header;
+use crate::resize::{Header, OutputSpec, RenderRequest};
 use crate::variant::Variant;
 
 impl Maker {
@@ -25,8 +25,8 @@ impl Maker {
             return Err(Failure::too_large(length, self.original_bytes_max));
         }
         let memory = self.download_ticket(length).await?;
-        let header = Header::read(&original, &self.limits).map_err(|error| Failure::of_render(&error))?;
-        let wanted = vec![(variant.geometry, variant.encoding)];
+        let header = Header::read(&original, &self.limits).map_err(|error| Failure::of_render(&error.into()))?;
+        let wanted = vec![OutputSpec { geometry: variant.geometry, encoding: variant.encoding }];
         let pixels = steps.time("queue", self.pixel_ticket(header.working_bytes(&wanted))).await?;
         let (tell, told) = oneshot::channel();
         let (mut tell, queued) = (Some(tell), Instant::now());
@@ -36,7 +36,8 @@ impl Maker {
                 let _ = tell.send((made, queued.elapsed()));
             }
         };
-        let rendered = self.works.resizer.render_each(original, header, self.limits, || wanted, done, (memory, pixels));
+        let request = RenderRequest { original, header, limits: self.limits };
+        let rendered = self.works.resizer.render_each(request, || wanted, done, (memory, pixels));
         rendered.await.map_err(|error| Failure::of_render(&error))?;
         let (made, time) = told.await.map_err(|_| Failure::Internal)?;
         steps.note("render", time);

@@ -8,9 +8,9 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use pixels::{Header, Limits, OutputSpec, RenderOptions, render_each};
 use resized::config::Config;
-use resized::resize::{Header, Limits, render_each};
-use resized::variant::{Encoding, Geometry, Grammar, Named};
+use resized::variant::{Grammar, Named};
 use serde::{Deserialize, Serialize};
 
 mod reference;
@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     let config = Config::default();
     let mut bench = Bench {
         grammar: Grammar::new(&config)?,
-        limits: Limits::from(&config),
+        limits: resized::resize::limits(&config),
         originals: HashMap::new(),
         references: reference::References::default(),
     };
@@ -78,7 +78,7 @@ impl Bench {
         let (cpu, wall) = (cpu_ms(), Instant::now());
         let header = Header::read(original, &self.limits)?;
         let (mut bytes, mut failure) = (Vec::new(), None);
-        render_each(original, &header, &variants, &self.limits, |_, made| match made {
+        render_each(original, &header, &variants, &RenderOptions::new(&self.limits), |_, made| match made {
             Ok(made) => bytes = made,
             Err(error) => failure = Some(error),
         });
@@ -94,9 +94,11 @@ impl Bench {
         Ok(done)
     }
 
-    fn variant(&self, path: &str) -> anyhow::Result<(Geometry, Encoding)> {
+    fn variant(&self, path: &str) -> anyhow::Result<OutputSpec> {
         match self.grammar.parse(path)? {
-            Named::Variant(addressed) => Ok((addressed.variant.geometry, addressed.variant.encoding)),
+            Named::Variant(addressed) => {
+                Ok(OutputSpec { geometry: addressed.variant.geometry, encoding: addressed.variant.encoding })
+            }
             Named::Object(..) => bail!("{path} names no size"),
         }
     }

@@ -1,14 +1,14 @@
-//! How much processor time one picture may take: a file of a few bytes can ask for hours.
+//! CPU time limit of a render call. A file of a few bytes can request hours of work.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::error::RenderError;
+use crate::error::Error;
 
-/// A time of this thread's own clock, which runs while the thread does; what else the machine is busy with costs a picture
-/// nothing.
+/// A point on the CPU clock of the current thread. The clock stands still while the thread waits, so a busy machine does not shorten
+/// the time that an image gets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     end: Duration,
@@ -16,49 +16,50 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// `limit` of work from now on.
+    /// A deadline after `limit` of CPU time from now on.
     pub(crate) fn after(limit: Duration) -> Self {
-        Self { end: worked().saturating_add(limit), limit }
+        Self { end: cpu_time().saturating_add(limit), limit }
     }
 
-    /// Whether there is time left.
+    /// True if time is left.
     pub(crate) fn is_ahead(&self) -> bool {
-        worked() < self.end
+        cpu_time() < self.end
     }
 
-    /// What is left.
+    /// Remaining CPU time.
     #[cfg(feature = "avif-originals")]
-    pub(crate) fn left(&self) -> Duration {
-        self.end.saturating_sub(worked())
+    pub(crate) fn remaining(&self) -> Duration {
+        self.end.saturating_sub(cpu_time())
     }
 
     /// # Errors
-    /// There is no time left.
-    pub(crate) fn check(&self) -> Result<(), RenderError> {
+    /// No time is left.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.is_ahead() { Ok(()) } else { Err(self.error()) }
     }
 
-    pub(crate) fn error(&self) -> RenderError {
-        RenderError::TooSlow { limit: self.limit }
+    /// The error of a call that exceeds this deadline.
+    pub(crate) fn error(&self) -> Error {
+        Error::TooSlow { limit: self.limit }
     }
 }
 
 thread_local! {
-    /// What processes have worked for this thread, which has waited for them.
-    static ELSEWHERE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// CPU time that other processes used on behalf of this thread.
+    static EXTERNAL: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Counts as this thread's what a process has worked for it.
+/// Adds the CPU time of another process that worked for this thread.
 #[cfg(feature = "avif-originals")]
 pub(crate) fn charge(time: Duration) {
-    ELSEWHERE.set(ELSEWHERE.get().saturating_add(time));
+    EXTERNAL.set(EXTERNAL.get().saturating_add(time));
 }
 
-/// The processor time of this thread, and of those that it has waited for.
-fn worked() -> Duration {
+/// CPU time of this thread and of the processes that worked for it.
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let own = Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0));
-    own.saturating_add(ELSEWHERE.get())
+    own.saturating_add(EXTERNAL.get())
 }
 
 #[cfg(test)]
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_over_when_the_thread_has_worked_that_long() {
+    fn deadline_passes_after_the_thread_has_used_its_cpu_time() {
         assert!(Deadline::after(Duration::MAX).check().is_ok());
         let deadline = Deadline::after(Duration::from_millis(2));
         let mut n = 0_u64;

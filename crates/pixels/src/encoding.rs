@@ -1,8 +1,8 @@
-//! Formats that are written, and their qualities. Knows no codec.
+//! Output formats and their qualities.
 
 use std::num::NonZeroU8;
 
-/// A format that is written.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     Jpeg,
@@ -12,11 +12,11 @@ pub enum Format {
     Gif,
 }
 
-/// 1 to 100.
+/// Encoder quality from 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quality(NonZeroU8);
 
-/// How the pixels are written; only lossy formats have a quality. A WebP at 100 is lossless.
+/// An output format with its quality. Only lossy formats have a quality; WebP at quality 100 is lossless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     Jpeg(Quality),
@@ -27,8 +27,8 @@ pub enum Encoding {
 }
 
 impl Format {
-    /// All that this program was built to write.
-    pub const WRITTEN: &[Self] = &[
+    /// Formats that this build can encode.
+    pub const SUPPORTED: &[Self] = &[
         Self::Jpeg,
         Self::Png,
         Self::WebP,
@@ -37,7 +37,7 @@ impl Format {
         Self::Gif,
     ];
 
-    /// The extension of canonical URLs and storage keys, without the dot.
+    /// File extension without the dot, as in canonical URLs and storage keys.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -49,13 +49,13 @@ impl Format {
         }
     }
 
-    /// Whether a picture in it can move.
+    /// True if the format supports animation.
     #[must_use]
-    pub const fn moves(self) -> bool {
+    pub const fn supports_animation(self) -> bool {
         matches!(self, Self::WebP | Self::Gif)
     }
 
-    /// The media type for `Content-Type` (IANA registry, "image").
+    /// Media type (IANA registry, "image").
     #[must_use]
     pub const fn media_type(self) -> &'static str {
         match self {
@@ -67,24 +67,24 @@ impl Format {
         }
     }
 
-    /// The format that an extension without its dot names, in any case of letters.
+    /// Format of a file extension without the dot, in any letter case.
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
         if extension.eq_ignore_ascii_case("jpeg") {
             return Some(Self::Jpeg);
         }
-        Self::WRITTEN.iter().copied().find(|format| extension.eq_ignore_ascii_case(format.extension()))
+        Self::SUPPORTED.iter().copied().find(|format| extension.eq_ignore_ascii_case(format.extension()))
     }
 
-    /// The format that a media type names, in any case of letters (RFC 9110 section 8.3.1) and without parameters.
+    /// Format of a media type without parameters, in any letter case (RFC 9110 section 8.3.1).
     #[must_use]
     pub fn from_media_type(media_type: &str) -> Option<Self> {
-        Self::WRITTEN.iter().copied().find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
+        Self::SUPPORTED.iter().copied().find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
     }
 }
 
 impl Quality {
-    /// `None` unless `n` is 1 to 100.
+    /// `None` unless `n` is in the range 1 to 100.
     #[must_use]
     pub const fn new(n: u8) -> Option<Self> {
         match NonZeroU8::new(n) {
@@ -98,7 +98,7 @@ impl Quality {
         self.0.get()
     }
 
-    /// Whether a format that can do without loss does.
+    /// True if a format that has a lossless mode uses it.
     #[must_use]
     pub const fn is_lossless(self) -> bool {
         self.0.get() == 100
@@ -131,15 +131,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quality_is_1_to_100() {
+    fn quality_is_between_1_and_100() {
         assert_eq!((Quality::new(0), Quality::new(101), Quality::new(255)), (None, None, None));
         assert_eq!(Quality::new(1).map(Quality::get), Some(1));
         assert_eq!(Quality::new(100).map(Quality::get), Some(100));
     }
 
     #[test]
-    fn extensions_and_media_types_name_formats_in_any_case() {
-        for &format in Format::WRITTEN {
+    fn extensions_and_media_types_match_in_any_letter_case() {
+        for &format in Format::SUPPORTED {
             assert_eq!(Format::from_extension(format.extension()), Some(format));
             assert_eq!(Format::from_media_type(format.media_type()), Some(format));
             assert_eq!(Format::from_media_type(&format.media_type().to_uppercase()), Some(format));

@@ -1,10 +1,9 @@
-//! The shape that is asked for. Knows nothing of the original's shape: what comes out of both is for `resize`.
+//! Requested geometry of a variant, independent of the size of the original.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
-use super::Side;
-
-/// Where a crop keeps the picture.
+/// Part of the image that a crop keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Region {
     #[default]
@@ -17,19 +16,19 @@ pub enum Region {
     TopRight,
     BottomLeft,
     BottomRight,
-    /// Where the picture is likely looked at first: the original's pixels decide.
+    /// The most salient part, found by analyzing the pixels.
     Smart,
 }
 
-/// The shape that is asked for, in pixels. Nothing is ever enlarged.
+/// Requested geometry in pixels. Images are never enlarged.
 ///
-/// Displayed as it stands in storage keys and canonical URLs: `300x200`, `300x`, `x200`, `300x200_crop_center`.
+/// The `Display` form is the one in storage keys and canonical URLs: `300x200`, `300x`, `x200`, `300x200_crop_center`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Geometry {
-    /// Fit inside the box; a missing side is free. At least one is there.
-    Fit { width: Option<Side>, height: Option<Side> },
-    /// Cover the box and cut off what stands out.
-    Crop { width: Side, height: Side, region: Region },
+    /// Fit inside the box. A missing side is unconstrained; at least one is given.
+    Fit { width: Option<NonZeroU32>, height: Option<NonZeroU32> },
+    /// Cover the box and crop the rest.
+    Crop { width: NonZeroU32, height: NonZeroU32, region: Region },
 }
 
 impl Region {
@@ -46,7 +45,7 @@ impl Region {
         Self::Smart,
     ];
 
-    /// The word for it in a URL, after `_crop_`.
+    /// Name in URLs, after `_crop_`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -65,16 +64,18 @@ impl Region {
 }
 
 impl Geometry {
-    /// The sides that are given.
-    pub(crate) fn sides(self) -> (Option<Side>, Option<Side>) {
+    /// The given sides.
+    #[must_use]
+    pub fn sides(self) -> (Option<NonZeroU32>, Option<NonZeroU32>) {
         match self {
             Self::Fit { width, height } => (width, height),
             Self::Crop { width, height, .. } => (Some(width), Some(height)),
         }
     }
 
-    /// The same shape with other sides.
-    pub(crate) fn map(self, side: impl Fn(Side) -> Side) -> Self {
+    /// The same geometry with each side replaced by `side(side)`.
+    #[must_use]
+    pub fn map(self, side: impl Fn(NonZeroU32) -> NonZeroU32) -> Self {
         match self {
             Self::Fit { width, height } => Self::Fit { width: width.map(&side), height: height.map(&side) },
             Self::Crop { width, height, region } => Self::Crop { width: side(width), height: side(height), region },

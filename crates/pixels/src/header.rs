@@ -1,25 +1,24 @@
-//! What a picture says of itself before any of its pixels is decoded.
+//! Reading of headers: format, size and memory estimate, before any pixel is decoded.
 
-use image::metadata::Orientation;
+use std::num::NonZeroU32;
+
 use jpeg_planes::Header as JpegHeader;
 use vp8_planes::Header as Vp8Header;
 
 #[cfg(feature = "avif-originals")]
-use crate::sniff;
-use crate::codec::{gif, jpeg, png};
-use crate::codec::avif::decode;
-use crate::codec::jpeg::planar;
-use crate::codec::webp::container;
-use crate::encoding::Encoding;
-use crate::error::RenderError;
-use crate::geometry::Geometry;
-use crate::info::Facts;
+use crate::codec::avif;
+use crate::codec::{gif, jpeg, png, webp};
+use crate::error::Error;
+use crate::info::ImageInfo;
 use crate::limits::Limits;
-use crate::transform::convolve;
+use crate::output::OutputSpec;
+use crate::size_limits::check_pixels;
+use crate::sniff::sniff;
 use crate::transform::color::PROFILE_BYTES_MAX;
-use crate::transform::crop::{Frame, upright};
+use crate::transform::convolve;
+use crate::transform::crop::output_size;
 
-/// The format that the bytes are in, whatever their name.
+/// File format of an original, detected from its bytes and not from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     Jpeg,
@@ -31,8 +30,9 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// The extension of its files, without the dot: its word among the metrics.
-    pub(crate) const fn extension(self) -> &'static str {
+    /// File extension without the dot; also the label in metrics.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
         match self {
             Self::Jpeg => "jpg",
             Self::Png => "png",
@@ -44,167 +44,144 @@ impl Codec {
     }
 }
 
-/// A header that has been read and found within the limits.
+/// Header of a format that can be decoded to YUV planes.
+#[derive(Debug, Clone)]
+pub(crate) enum PlanarHeader {
+    Jpeg(JpegHeader),
+    /// The frame of a still lossy WebP without alpha.
+    Vp8(Vp8Header),
+}
+
+/// A header that was read and is within the limits.
 #[derive(Debug, Clone)]
 pub struct Header {
     pub codec: Codec,
-    /// In pixels, as stored: before the orientation is applied.
-    pub width: u32,
-    pub height: u32,
-    /// How the stored pixels are to be turned (EXIF 2.32, tag 274).
-    pub orientation: Orientation,
-    /// One, or those of an animation.
-    pub frames: u32,
-    /// Whether it is a JPEG of four inks rather than of light.
-    pub(crate) is_ink: bool,
-    /// The header of a JPEG that is decoded to planes.
-    pub(crate) jpeg: Option<JpegHeader>,
-    /// The header of the frame of a lossy WebP that is decoded to planes.
-    pub(crate) vp8: Option<Vp8Header>,
-    /// Bytes of a decoded pixel as the codec gives it.
-    pixel_bytes: u8,
-    /// Bytes that the codec itself keeps for each pixel while it decodes.
-    codec_bytes: u8,
-    /// What a process of its own takes that decodes it.
-    pub(crate) apart_bytes: u64,
+    pub info: ImageInfo,
+    /// True if the image is a JPEG in CMYK or YCCK.
+    pub(crate) is_cmyk: bool,
+    /// `None` if the image is decoded to pixels.
+    pub(crate) planar: Option<PlanarHeader>,
+    /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
+    pub(crate) sandbox_bytes: u64,
     original_bytes: u64,
 }
 
 impl Header {
-    /// Reads the header and holds it against `limits`; nothing is allocated for pixels.
+    /// Reads the header and checks it against `limits`. No memory is allocated for pixels.
     ///
     /// # Errors
-    /// Not a picture, a format that is not decoded, a damaged header, or more pixels than `limits.input_pixels`.
-    pub fn read(original: &[u8], limits: &Limits) -> Result<Self, RenderError> {
-        let codec = codec(original, limits)?;
+    /// The bytes are not an image, the format is not supported, the header is damaged, or the image exceeds `limits.input_pixels`.
+    pub fn read(original: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let codec = detect_codec(original, limits)?;
         if codec == Codec::Png {
-            // Its decoder allocates a row as soon as it has the header.
+            // The PNG decoder allocates a row as soon as it has read the header.
             check_pixels(png::size(original), limits)?;
         }
+        let mut header = Self {
+            codec,
+            info: ImageInfo::default(),
+            is_cmyk: false,
+            planar: None,
+            sandbox_bytes: 0,
+            original_bytes: original.len() as u64,
+        };
         if codec == Codec::Jpeg
-            && let Some(jpeg) = planar::jpeg_header(original, limits)
+            && let Some(jpeg) = jpeg::planar::read_header(original, limits)
         {
-            return Ok(Self::of_planes(original, jpeg));
+            header.info = jpeg::planar::info(original, &jpeg);
+            header.planar = Some(PlanarHeader::Jpeg(jpeg));
+            return Ok(header);
         }
-        #[cfg_attr(not(feature = "avif-originals"), expect(unused_mut, reason = "nothing is decoded apart"))]
-        let mut apart_bytes = 0;
-        let facts = match codec {
-            Codec::Jpeg => jpeg::facts(original)?,
-            Codec::Png => png::facts(original)?,
-            Codec::WebP => riff::facts(original)?,
-            Codec::Gif => gif::facts(original)?,
+        header.info = match codec {
+            Codec::Jpeg => jpeg::read_info(original)?,
+            Codec::Png => png::read_info(original)?,
+            Codec::WebP => webp::container::read_info(original)?,
+            Codec::Gif => gif::read_info(original)?,
             #[cfg(feature = "avif-originals")]
             Codec::Avif => {
-                let (facts, bytes) = apart::facts(original, limits)?;
-                apart_bytes = bytes;
-                facts
+                let (info, sandbox_bytes) = avif::decode::read_info(original, limits)?;
+                header.sandbox_bytes = sandbox_bytes;
+                info
             }
         };
-        check_pixels(facts.size, limits)?;
-        let Facts { size: (width, height), orientation, pixel_bytes, codec_bytes, frames } = facts;
-        let is_ink = codec == Codec::Jpeg && jpeg::is_ink(&facts);
-        let original_bytes = original.len() as u64;
-        Ok(Self {
-            codec,
-            width,
-            height,
-            orientation,
-            frames,
-            is_ink,
-            jpeg: None,
-            vp8: if codec == Codec::WebP { planar::vp8::header(original, (width, height), limits) } else { None },
-            pixel_bytes,
-            codec_bytes,
-            apart_bytes,
-            original_bytes,
-        })
-    }
-
-    fn of_planes(original: &[u8], jpeg: JpegHeader) -> Self {
-        Self {
-            codec: Codec::Jpeg,
-            width: jpeg.width,
-            height: jpeg.height,
-            orientation: planar::jpeg_orientation(original, &jpeg),
-            frames: 1,
-            is_ink: false,
-            pixel_bytes: 3,
-            codec_bytes: 0,
-            apart_bytes: 0,
-            original_bytes: original.len() as u64,
-            jpeg: Some(jpeg),
-            vp8: None,
+        check_pixels((header.info.width, header.info.height), limits)?;
+        header.is_cmyk = codec == Codec::Jpeg && jpeg::is_cmyk(&header.info);
+        if codec == Codec::WebP {
+            let vp8 = webp::planar::read_header(original, (header.info.width, header.info.height), limits);
+            header.planar = vp8.map(PlanarHeader::Vp8);
         }
+        Ok(header)
     }
 
-    /// Width and height as the picture is meant to be seen.
+    /// Width and height of the upright image.
     #[must_use]
     pub fn oriented_size(&self) -> (u32, u32) {
-        upright((self.width, self.height), self.orientation)
+        self.info.oriented_size()
     }
 
-    /// An upper bound, in bytes, of what [`super::render_each`] allocates for this picture and these variants.
+    /// An upper bound, in bytes, of the memory that [`render_each`](crate::render_each) allocates for these variants.
     #[must_use]
-    pub fn working_bytes(&self, variants: &[(Geometry, Encoding)]) -> u64 {
-        let made = variants.iter().map(|(geometry, _)| {
-            let (width, height) = Frame::new(self.oriented_size(), *geometry).size();
-            let output = u64::from(width.get()) * u64::from(height.get());
-            // Convolution first makes the picture shorter or narrower: that much of the whole length.
-            let channels = if self.jpeg.is_some() || self.vp8.is_some() { 1 } else { 4 };
-            let (longest, side) = (u64::from(self.width.max(self.height)), u64::from(width.max(height).get()));
-            let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
-            // Of an animation, the canvases and frames of the encoder.
-            let moving = if self.frames > 1 { (40 + u64::from(self.frames)) * output } else { 0 };
-            // Scaled, oriented, and being encoded, with the encoder's own planes.
-            convolved + moving + 16 * output
-        });
-        // One after the other.
-        let made = made.max().unwrap_or(0);
-        match (&self.jpeg, &self.vp8) {
-            (Some(jpeg), _) => planar::jpeg_bytes(self, jpeg, variants) + made + profile_bytes(jpeg),
-            (None, Some(vp8)) => planar::vp8::bytes(self, vp8, variants) + made + PROFILE_BYTES,
-            // A process that decodes is gone before pixels are made of its planes.
-            (None, None) => self.apart_bytes().max(self.decoded_bytes() + made) + PROFILE_BYTES,
+    pub fn working_bytes(&self, outputs: &[OutputSpec]) -> u64 {
+        // Variants are rendered one after the other, so only the largest counts.
+        let output_bytes = outputs.iter().map(|output| self.output_bytes(*output)).max().unwrap_or(0);
+        match &self.planar {
+            Some(PlanarHeader::Jpeg(jpeg)) => {
+                jpeg::planar::working_bytes(&self.info, jpeg, outputs) + output_bytes + profile_bytes(jpeg)
+            }
+            Some(PlanarHeader::Vp8(vp8)) => {
+                webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes + PROFILE_BYTES
+            }
+            // The sandboxed decoder has ended before its planes are converted to pixels.
+            None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes) + PROFILE_BYTES,
         }
     }
 
-    /// What decoding in another process takes, there and here.
-    fn apart_bytes(&self) -> u64 {
-        let pixels = u64::from(self.width) * u64::from(self.height);
-        self.original_bytes + pixels * u64::from(self.codec_bytes) + self.apart_bytes
+    /// Memory for scaling and encoding one variant.
+    fn output_bytes(&self, output: OutputSpec) -> u64 {
+        let nonzero = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let (upright_width, upright_height) = self.oriented_size();
+        let (width, height) = output_size(nonzero(upright_width), nonzero(upright_height), output.geometry);
+        let pixels = u64::from(width.get()) * u64::from(height.get());
+        // The scaler first reduces one dimension: it holds the reduced side times the full length of the other.
+        let channels = if self.planar.is_some() { 1 } else { 4 };
+        let (longest, side) = (u64::from(self.info.width.max(self.info.height)), u64::from(width.max(height).get()));
+        let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
+        // Canvases and frames of the encoder of an animation.
+        let animation = if self.info.frames > 1 { (40 + u64::from(self.info.frames)) * pixels } else { 0 };
+        // The scaled and the upright pixels, and the encoder's planes.
+        convolved + animation + 16 * pixels
     }
 
-    /// What decoding to pixels allocates.
+    /// Memory of the sandboxed decoder, and of its result in this process.
+    fn sandboxed_bytes(&self) -> u64 {
+        self.original_bytes + self.pixel_count() * u64::from(self.info.codec_bytes) + self.sandbox_bytes
+    }
+
+    /// Memory for decoding to pixels.
     fn decoded_bytes(&self) -> u64 {
-        let pixels = u64::from(self.width) * u64::from(self.height);
-        // Of an animation, the canvas as it is scaled and as it may have to be again.
-        let moving = if self.frames > 1 { 8 } else { 0 };
-        self.original_bytes + pixels * (u64::from(self.pixel_bytes) + u64::from(self.codec_bytes) + moving)
+        // An animation needs the canvas twice: as it is scaled, and as it may have to be restored.
+        let animation = if self.info.frames > 1 { 8 } else { 0 };
+        let bytes_per_pixel = u64::from(self.info.pixel_bytes) + u64::from(self.info.codec_bytes) + animation;
+        self.original_bytes + self.pixel_count() * bytes_per_pixel
+    }
+
+    fn pixel_count(&self) -> u64 {
+        u64::from(self.info.width) * u64::from(self.info.height)
     }
 }
 
-/// A JPEG's profile as it is read, and the tables that are made of it.
+/// Memory for the ICC profile of a JPEG and the conversion tables built from it.
 fn profile_bytes(jpeg: &JpegHeader) -> u64 {
     let bytes: u64 = jpeg.icc.iter().map(|part| part.len() as u64).sum();
     if bytes == 0 { 0 } else { 2 * bytes + (1 << 20) }
 }
 
-/// A profile as it is read, and the tables made of it.
+/// Memory for an ICC profile of unknown size and the conversion tables built from it.
 const PROFILE_BYTES: u64 = 2 * PROFILE_BYTES_MAX as u64;
 
-pub(crate) fn check_pixels((width, height): (u32, u32), limits: &Limits) -> Result<(), RenderError> {
-    if width == 0 || height == 0 {
-        return Err(RenderError::Damaged { reason: "it has no pixels".to_owned() });
-    }
-    if u64::from(width) * u64::from(height) > limits.input_pixels {
-        return Err(RenderError::TooManyPixels { width, height, pixels_max: limits.input_pixels });
-    }
-    Ok(())
-}
-
 #[cfg_attr(not(feature = "avif-originals"), expect(unused_variables, reason = "AVIF is not decoded"))]
-fn codec(original: &[u8], limits: &Limits) -> Result<Codec, RenderError> {
-    let unsupported = |format| Err(RenderError::UnsupportedFormat { format });
+fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
+    let unsupported = |format| Err(Error::UnsupportedFormat { format });
     match sniff(original) {
         Some("image/jpeg") => Ok(Codec::Jpeg),
         Some("image/png") => Ok(Codec::Png),
@@ -218,6 +195,6 @@ fn codec(original: &[u8], limits: &Limits) -> Result<Codec, RenderError> {
         Some("image/tiff") => unsupported("TIFF"),
         Some("image/bmp") => unsupported("BMP"),
         Some("image/x-icon") => unsupported("ICO"),
-        Some(_) | None => Err(RenderError::NotAnImage),
+        Some(_) | None => Err(Error::NotAnImage),
     }
 }

@@ -1,4 +1,4 @@
-//! What an upload is, by its bytes: read from a file, as far as its header goes, before any pixel is decoded.
+//! Type and size of an uploaded file, read from its header.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
@@ -7,48 +7,48 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::metadata::Orientation;
-use image::{ImageDecoder, ImageError, ImageResult, Limits as Allocation};
+use image::{ImageDecoder, ImageError, ImageResult, Limits as DecoderLimits};
 use image_webp::WebPDecoder;
 
-use crate::header::check_pixels;
-use crate::transform::crop::upright;
 #[cfg(feature = "avif-originals")]
-use crate::sniff;
-use crate::codec::png;
 use crate::codec::avif::heif;
-use crate::codec::webp::container;
-use crate::error::RenderError;
+use crate::codec::png;
+use crate::codec::webp::container::exif_orientation;
+use crate::error::Error;
+use crate::info::oriented_size;
 use crate::limits::Limits;
+use crate::size_limits::check_pixels;
+use crate::sniff::sniff;
 
-/// A picture's type and its size as it is meant to be seen.
+/// Type and upright size of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
     pub media_type: &'static str,
-    /// Width and height in pixels; `None` for types that are not decoded here, and where it is not told.
+    /// Width and height in pixels; `None` if the type is not decoded here or the header does not state a size.
     pub size: Option<(u32, u32)>,
 }
 
-/// What may come before the frame header of a JPEG: profiles, previews and other application segments. With more of these
-/// it counts as damaged.
+/// Maximum length of profiles, previews and other application segments before the frame header of a JPEG. A JPEG with more counts as
+/// damaged.
 const JPEG_HEADER_BYTES_MAX: u64 = 2 << 20;
 
-/// Where an AVIF may say what it is: its boxes of metadata, with a profile in them.
+/// Maximum length of the metadata boxes of an AVIF, including a profile.
 #[cfg(feature = "avif-originals")]
 const AVIF_HEADER_BYTES_MAX: u64 = 2 << 20;
 
-/// Reads the header of a picture and holds its size against `limits.input_pixels`. To be called where it may block.
+/// Reads the header of an image and checks its size against `limits.input_pixels`. Blocks on file I/O.
 ///
 /// # Errors
-/// No picture, a damaged header, or too many pixels.
-pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, RenderError> {
-    let damaged = |error: ImageError| RenderError::Damaged { reason: error.to_string() };
+/// The file is not an image, its header is damaged, or it has too many pixels.
+pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, Error> {
+    let damaged = |error: ImageError| Error::Damaged { reason: error.to_string() };
     let io = |error: std::io::Error| damaged(ImageError::IoError(error));
     let mut head = Vec::with_capacity(64);
     file.rewind().map_err(io)?;
     (&mut file).take(64).read_to_end(&mut head).map_err(io)?;
-    let media_type = sniff(&head).ok_or(RenderError::NotAnImage)?;
+    let media_type = sniff(&head).ok_or(Error::NotAnImage)?;
     if media_type == "image/png" {
-        // Its decoder allocates a row as soon as it has the header (PNG, third edition, section 11.2.1).
+        // The PNG decoder allocates a row as soon as it has read the header (PNG, third edition, section 11.2.1).
         check_pixels(png::size(&head), limits)?;
     }
     file.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -60,17 +60,17 @@ pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, RenderError> {
 fn size(media_type: &str, file: BufReader<File>) -> ImageResult<Option<(u32, u32)>> {
     match media_type {
         "image/jpeg" => {
-            // Its decoder reads all it is given into memory.
+            // The JPEG decoder reads its whole input into memory.
             let mut head = Vec::new();
             file.take(JPEG_HEADER_BYTES_MAX).read_to_end(&mut head)?;
             oriented(JpegDecoder::new(Cursor::new(head))?)
         }
-        "image/png" => oriented(PngDecoder::with_limits(file, allocation())?),
+        "image/png" => oriented(PngDecoder::with_limits(file, decoder_limits())?),
         "image/webp" => webp(file),
         "image/gif" => oriented(GifDecoder::new(file)?),
         #[cfg(feature = "avif-originals")]
         "image/avif" => {
-            // Mostly its metadata comes first; where it does not, or is unusual, no size is told.
+            // Metadata usually come first. If they do not, the size stays unknown.
             let mut head = Vec::new();
             file.take(AVIF_HEADER_BYTES_MAX).read_to_end(&mut head)?;
             return Ok(heif::shown_size(&head));
@@ -85,20 +85,20 @@ fn webp(file: BufReader<File>) -> ImageResult<(u32, u32)> {
     let mut decoder = WebPDecoder::new(file).map_err(failed)?;
     decoder.set_memory_limit(CHUNK_BYTES_MAX);
     let exif = decoder.exif_metadata().ok().flatten();
-    let orientation = exif.and_then(|exif| riff::orientation(&exif)).unwrap_or(Orientation::NoTransforms);
-    Ok(upright(decoder.dimensions(), orientation))
+    let orientation = exif.and_then(|exif| exif_orientation(&exif)).unwrap_or(Orientation::NoTransforms);
+    Ok(oriented_size(decoder.dimensions(), orientation))
 }
 
-/// What a chunk may have that is read whole, and what becomes of it: a profile, metadata. Longer ones of WebP are passed over.
+/// Maximum length of a chunk that is read into memory, such as a profile. Longer chunks of a WebP are ignored.
 const CHUNK_BYTES_MAX: usize = 8 << 20;
 
-fn allocation() -> Allocation {
-    let mut limits = Allocation::no_limits();
+fn decoder_limits() -> DecoderLimits {
+    let mut limits = DecoderLimits::no_limits();
     limits.max_alloc = Some(2 * CHUNK_BYTES_MAX as u64);
     limits
 }
 
 fn oriented(mut decoder: impl ImageDecoder) -> ImageResult<(u32, u32)> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(upright(decoder.dimensions(), orientation))
+    Ok(oriented_size(decoder.dimensions(), orientation))
 }

@@ -1,7 +1,8 @@
 //! The whole pipeline, on small pictures made here.
 
 use std::io::Cursor;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
 
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
@@ -10,11 +11,11 @@ use image::{DynamicImage, GrayImage, ImageEncoder as _, ImageFormat, Luma, Rgb, 
 use moxcms::ColorProfile;
 
 use super::*;
-use crate::encoding::Quality;
-use crate::geometry::Region;
+use crate::context::RenderContext;
 
 mod alpha;
 mod animations;
+mod planar;
 
 const LIMITS: Limits = Limits {
     input_pixels: 1_000_000,
@@ -25,7 +26,7 @@ const LIMITS: Limits = Limits {
     render_time: Duration::from_secs(30),
     incomplete: Incomplete::Refuse,
     avif_originals: true,
-    finish: Finish { jpeg_progressive: false, png_colours: None, linear_light: false },
+    encode: EncodeOptions { jpeg_progressive: false, png_colors: None, linear_light: false },
 };
 
 fn nonzero(n: u32) -> NonZeroU32 {
@@ -50,13 +51,33 @@ fn bytes(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn make(original: &[u8], geometry: Geometry, encoding: Encoding) -> Result<DynamicImage, RenderError> {
+fn render(
+    original: &[u8],
+    header: &Header,
+    geometry: Geometry,
+    encoding: Encoding,
+    limits: &Limits,
+) -> Result<Vec<u8>, Error> {
+    crate::render::render(original, header, OutputSpec { geometry, encoding }, &RenderOptions::new(limits))
+}
+
+fn render_each(
+    original: &[u8],
+    header: &Header,
+    outputs: &[OutputSpec],
+    limits: &Limits,
+    done: impl FnMut(usize, Result<Vec<u8>, Error>),
+) {
+    crate::render::render_each(original, header, outputs, &RenderOptions::new(limits), done);
+}
+
+fn make(original: &[u8], geometry: Geometry, encoding: Encoding) -> Result<DynamicImage, Error> {
     let header = Header::read(original, &LIMITS)?;
     let made = render(original, &header, geometry, encoding, &LIMITS)?;
     Ok(image::load_from_memory(&made).unwrap())
 }
 
-/// Colours that change slowly, as a photograph's do.
+/// Colors that change slowly, as a photograph's do.
 fn gradient(width: u32, height: u32) -> DynamicImage {
     let channel = |n: u32, of: u32| u8::try_from(n * 255 / of).unwrap();
     RgbImage::from_fn(width, height, |x, y| Rgb([channel(x, width), channel(y, height), 128])).into()
@@ -75,7 +96,7 @@ fn every_format_in_becomes_every_format_out() {
     let expected = picture.resize_exact(60, 40, image::imageops::FilterType::Lanczos3);
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
         let original = bytes(&picture, format);
-        // A GIF has 256 colours.
+        // A GIF has 256 colors.
         let tolerance = if format == ImageFormat::Gif { 40 } else { 12 };
         for encoding in
             [jpeg_q90(), Encoding::Png, webp_q90(), Encoding::WebP(Quality::new(100).unwrap()), Encoding::Gif]
@@ -122,7 +143,7 @@ fn all_eight_orientations_come_out_upright() {
         stored.apply_orientation(undo);
         let original = with_orientation(&bytes(&stored, ImageFormat::Jpeg), exif);
         let header = Header::read(&original, &LIMITS).unwrap();
-        assert_eq!((header.orientation, header.oriented_size()), (orientation, (64, 48)));
+        assert_eq!((header.info.orientation, header.oriented_size()), (orientation, (64, 48)));
         let expected = upright.resize_exact(32, 24, image::imageops::FilterType::Lanczos3);
         alike(&make(&original, fit(32, 32), jpeg_q90()).unwrap(), &expected, 16);
 
@@ -147,7 +168,7 @@ fn jpeg_lays_alpha_on_white_and_the_others_keep_it() {
 
 #[test]
 fn what_cannot_be_seen_does_not_bleed_into_what_can() {
-    // Opaque white beside transparent black: without premultiplication the edge would be grey.
+    // Opaque white beside transparent black: without premultiplication the edge would be gray.
     let picture = RgbaImage::from_fn(60, 60, |x, _| if x < 31 { Rgba([255; 4]) } else { Rgba([0; 4]) });
     let made = make(&bytes(&picture.into(), ImageFormat::Png), fit(20, 20), Encoding::Png).unwrap().to_rgba8();
     let seen: Vec<_> = made.pixels().filter(|pixel| pixel.0[3] > 8).collect();
@@ -155,7 +176,7 @@ fn what_cannot_be_seen_does_not_bleed_into_what_can() {
 }
 
 #[test]
-fn grey_stays_grey() {
+fn gray_stays_gray() {
     let picture = GrayImage::from_fn(64, 64, |x, _| Luma([u8::try_from(x * 4).unwrap()]));
     for format in [ImageFormat::Jpeg, ImageFormat::Png] {
         let original = bytes(&picture.clone().into(), format);
@@ -187,7 +208,7 @@ fn a_picture_that_fits_keeps_its_pixels() {
 }
 
 #[test]
-fn a_flat_colour_stays_what_it_is_at_every_size() {
+fn a_flat_color_stays_what_it_is_at_every_size() {
     let picture: DynamicImage = RgbImage::from_pixel(97, 61, Rgb([200, 100, 50])).into();
     let original = bytes(&picture, ImageFormat::Png);
     for side in [1, 2, 3, 7, 30, 60] {
@@ -214,8 +235,8 @@ fn an_avif_is_refused_by_name_where_it_is_not_decoded() {
     let original = b"\0\0\0\x1Cftypavif\0\0\0\0mif1";
     let limits = Limits { avif_originals: false, ..LIMITS };
     let error = Header::read(original, &limits).unwrap_err();
-    assert!(matches!(error, RenderError::UnsupportedFormat { format: "AVIF" }), "{error}");
-    let is_decoded = !matches!(Header::read(original, &LIMITS), Err(RenderError::UnsupportedFormat { .. }));
+    assert!(matches!(error, Error::UnsupportedFormat { format: "AVIF" }), "{error}");
+    let is_decoded = !matches!(Header::read(original, &LIMITS), Err(Error::UnsupportedFormat { .. }));
     assert_eq!(is_decoded, cfg!(feature = "avif-originals"));
 }
 
@@ -250,7 +271,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn a_header_that_promises_too_many_pixels_is_refused_before_any_is_allocated() {
     for bomb in bombs() {
         let error = Header::read(&bomb, &LIMITS).unwrap_err();
-        assert!(matches!(error, RenderError::TooManyPixels { .. }), "{:?}: {error}", sniff(&bomb));
+        assert!(matches!(error, Error::TooManyPixels { .. }), "{:?}: {error}", sniff(&bomb));
     }
 }
 
@@ -295,10 +316,10 @@ fn damaged_files_are_an_error_or_a_picture_and_never_a_panic() {
 fn a_png_cut_short_is_an_error_rather_than_half_a_picture() {
     let whole = bytes(&gradient(48, 32), ImageFormat::Png);
     let error = make(&whole[..whole.len() / 2], fit(20, 20), Encoding::Png).unwrap_err();
-    assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
 }
 
-/// A PNG with a colour profile.
+/// A PNG with a color profile.
 fn with_profile(picture: &DynamicImage, profile: &ColorProfile) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
@@ -307,8 +328,8 @@ fn with_profile(picture: &DynamicImage, profile: &ColorProfile) -> Vec<u8> {
     bytes
 }
 
-fn one_colour(colour: [u8; 3]) -> DynamicImage {
-    RgbImage::from_pixel(16, 16, Rgb(colour)).into()
+fn one_color(color: [u8; 3]) -> DynamicImage {
+    RgbImage::from_pixel(16, 16, Rgb(color)).into()
 }
 
 #[test]
@@ -323,7 +344,7 @@ fn wide_gamuts_become_srgb_whose_numbers_are_known() {
         (ColorProfile::new_pro_photo_rgb(), [128, 128, 128], [146, 146, 146]),
     ];
     for (profile, from, to) in table {
-        let original = with_profile(&one_colour(from), &profile);
+        let original = with_profile(&one_color(from), &profile);
         for side in [16, 8] {
             let made = make(&original, fit(side, side), Encoding::Png).unwrap().to_rgb8();
             let got = made.get_pixel(3, 3).0;
@@ -354,10 +375,10 @@ fn srgb_by_any_name_keeps_its_samples() {
 }
 
 #[test]
-fn a_grey_profile_moves_greys_and_alpha_stays() {
+fn a_gray_profile_moves_grays_and_alpha_stays() {
     let profile = ColorProfile::new_gray_with_gamma(1.0);
-    let grey: DynamicImage = GrayImage::from_pixel(16, 16, Luma([55])).into();
-    let made = make(&with_profile(&grey, &profile), fit(8, 8), Encoding::Png).unwrap();
+    let gray: DynamicImage = GrayImage::from_pixel(16, 16, Luma([55])).into();
+    let made = make(&with_profile(&gray, &profile), fit(8, 8), Encoding::Png).unwrap();
     assert_eq!(made.color(), image::ColorType::L8);
     // 55/255 of the light is 128 on sRGB's curve (IEC 61966-2-1).
     assert!(made.to_luma8().get_pixel(4, 4).0[0].abs_diff(128) <= 1, "{:?}", made.to_luma8().get_pixel(4, 4));
@@ -371,8 +392,8 @@ fn a_grey_profile_moves_greys_and_alpha_stays() {
 #[test]
 fn a_profile_that_is_damaged_or_of_other_channels_is_passed_over() {
     let picture = gradient(64, 48);
-    let grey_profile = ColorProfile::new_gray_with_gamma(1.0);
-    alike(&make(&with_profile(&picture, &grey_profile), fit(64, 48), Encoding::Png).unwrap(), &picture, 0);
+    let gray_profile = ColorProfile::new_gray_with_gamma(1.0);
+    alike(&make(&with_profile(&picture, &gray_profile), fit(64, 48), Encoding::Png).unwrap(), &picture, 0);
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
     encoder.set_icc_profile(vec![0xAA; 400]).unwrap();
@@ -382,7 +403,7 @@ fn a_profile_that_is_damaged_or_of_other_channels_is_passed_over() {
 
 #[test]
 fn converting_after_scaling_keeps_the_light_at_least_as_well_as_converting_before() {
-    // Hard edges between colours far apart, where the two differ most.
+    // Hard edges between colors far apart, where the two differ most.
     let picture: DynamicImage =
         RgbImage::from_fn(
             128,
@@ -415,11 +436,11 @@ fn converting_after_scaling_keeps_the_light_at_least_as_well_as_converting_befor
     }
 }
 
-/// A JPEG of one colour of ink, as Adobe's programs write them; `colour` is CMYK or YCCK.
-fn inks(ink: [u8; 4], colour: jpeg_encoder::ColorType) -> Vec<u8> {
+/// A JPEG of one color of ink, as Adobe's programs write them; `color` is CMYK or YCCK.
+fn inks(ink: [u8; 4], color: jpeg_encoder::ColorType) -> Vec<u8> {
     let mut bytes = Vec::new();
     let pixels: Vec<u8> = (0..64 * 64).flat_map(|_| ink).collect();
-    jpeg_encoder::Encoder::new(&mut bytes, 95).encode(&pixels, 64, 64, colour).unwrap();
+    jpeg_encoder::Encoder::new(&mut bytes, 95).encode(&pixels, 64, 64, color).unwrap();
     bytes
 }
 
@@ -434,18 +455,18 @@ fn inks_without_a_profile_let_light_through() {
         ([100, 50, 0, 55], [122, 161, 200]),
     ];
     for (ink, light) in table {
-        for colour in [jpeg_encoder::ColorType::Cmyk, jpeg_encoder::ColorType::CmykAsYcck] {
-            let made = make(&inks(ink, colour), fit(20, 20), Encoding::Png).unwrap().to_rgb8();
+        for color in [jpeg_encoder::ColorType::Cmyk, jpeg_encoder::ColorType::CmykAsYcck] {
+            let made = make(&inks(ink, color), fit(20, 20), Encoding::Png).unwrap().to_rgb8();
             let got = made.get_pixel(10, 10).0;
             let off = got.iter().zip(light).map(|(a, b)| a.abs_diff(b)).max().unwrap();
-            assert!(off <= 4, "{ink:?} {colour:?} should be {light:?} and is {got:?}");
+            assert!(off <= 4, "{ink:?} {color:?} should be {light:?} and is {got:?}");
         }
     }
 }
 
 #[test]
 fn a_smart_crop_keeps_what_stands_out_also_where_it_is_turned() {
-    // A chequered square at the right end of a flat picture.
+    // A checkered square at the right end of a flat picture.
     let picture: DynamicImage = RgbImage::from_fn(240, 60, |x, y| {
         let inside = (190..230).contains(&x) && (10..50).contains(&y);
         if inside { Rgb([(if (x / 4 + y / 4) % 2 == 0 { 250 } else { 10 }); 3]) } else { Rgb([120, 125, 130]) }
@@ -491,8 +512,8 @@ fn a_webp_at_quality_100_is_the_picture_itself() {
 #[test]
 fn an_avif_is_one_and_the_better_the_larger() {
     let clear = RgbaImage::from_fn(61, 47, |x, y| Rgba([200, (x * 4) as u8, (y * 5) as u8, (x * 4) as u8])).into();
-    let grey = GrayImage::from_fn(61, 47, |x, y| Luma([(x * y % 256) as u8])).into();
-    for (name, picture) in [("colours", gradient(61, 47)), ("alpha", clear), ("grey", grey)] {
+    let gray = GrayImage::from_fn(61, 47, |x, y| Luma([(x * y % 256) as u8])).into();
+    for (name, picture) in [("colors", gradient(61, 47)), ("alpha", clear), ("gray", gray)] {
         let original = bytes(&picture, ImageFormat::Png);
         let header = Header::read(&original, &LIMITS).unwrap();
         let make = |quality| {
@@ -508,8 +529,8 @@ fn an_avif_is_one_and_the_better_the_larger() {
     }
 }
 
-fn finished(original: &[u8], encoding: Encoding, finish: Finish) -> Vec<u8> {
-    let limits = Limits { finish, ..LIMITS };
+fn finished(original: &[u8], encoding: Encoding, encode: EncodeOptions) -> Vec<u8> {
+    let limits = Limits { encode, ..LIMITS };
     let header = Header::read(original, &limits).unwrap();
     render(original, &header, fit(32, 24), encoding, &limits).unwrap()
 }
@@ -517,7 +538,9 @@ fn finished(original: &[u8], encoding: Encoding, finish: Finish) -> Vec<u8> {
 #[test]
 fn jpegs_are_progressive_where_that_is_wanted() {
     let original = bytes(&gradient(64, 48), ImageFormat::Jpeg);
-    let made = |jpeg_progressive| finished(&original, jpeg_q90(), Finish { jpeg_progressive, ..Finish::default() });
+    let made = |jpeg_progressive| {
+        finished(&original, jpeg_q90(), EncodeOptions { jpeg_progressive, ..EncodeOptions::default() })
+    };
     let is_progressive = |jpeg: &[u8]| jpeg.windows(2).any(|marker| marker == [0xFF, 0xC2]);
     let (plain, progressive) = (made(false), made(true));
     assert!(!is_progressive(&plain) && is_progressive(&progressive));
@@ -525,19 +548,19 @@ fn jpegs_are_progressive_where_that_is_wanted() {
 }
 
 #[test]
-fn a_png_has_no_more_colours_than_it_may() {
+fn a_png_has_no_more_colors_than_it_may() {
     let clear = RgbaImage::from_fn(64, 48, |x, y| Rgba([(x * 4) as u8, (y * 5) as u8, 90, (x * 4) as u8])).into();
     for (picture, has_alpha) in [(gradient(64, 48), false), (clear, true)] {
         let original = bytes(&picture, ImageFormat::Png);
-        for colours in [256, 16] {
-            let few = Finish { png_colours: NonZeroU16::new(colours), ..Finish::default() };
-            let all = finished(&original, Encoding::Png, Finish::default());
+        for colors in [256, 16] {
+            let few = EncodeOptions { png_colors: NonZeroU16::new(colors), ..EncodeOptions::default() };
+            let all = finished(&original, Encoding::Png, EncodeOptions::default());
             let made = finished(&original, Encoding::Png, few);
-            assert!(made.len() < all.len() || colours > 16);
+            assert!(made.len() < all.len() || colors > 16);
             let decoded = image::load_from_memory(&made).unwrap();
             assert_eq!(decoded.color().has_alpha(), has_alpha);
             let found: std::collections::HashSet<_> = decoded.to_rgba8().pixels().map(|pixel| pixel.0).collect();
-            assert!(found.len() <= usize::from(colours), "{}", found.len());
+            assert!(found.len() <= usize::from(colors), "{}", found.len());
         }
     }
 }
@@ -548,7 +571,7 @@ fn light_is_kept_where_that_is_wanted() {
     let fine: DynamicImage = RgbImage::from_fn(64, 48, |x, y| Rgb([if (x + y) % 2 == 0 { 255 } else { 0 }; 3])).into();
     let original = bytes(&fine, ImageFormat::Png);
     for (linear_light, expected) in [(false, 128), (true, 188)] {
-        let made = finished(&original, Encoding::Png, Finish { linear_light, ..Finish::default() });
+        let made = finished(&original, Encoding::Png, EncodeOptions { linear_light, ..EncodeOptions::default() });
         let got = image::load_from_memory(&made).unwrap().to_rgb8().get_pixel(16, 12).0;
         assert!(got.iter().all(|sample| sample.abs_diff(expected) <= 2), "{got:?}");
     }
@@ -559,9 +582,9 @@ fn inks_without_an_adobe_marker_are_what_they_say() {
     let file = inks([200, 40, 90, 30], jpeg_encoder::ColorType::Cmyk);
     let marker = file.windows(9).position(|window| window == b"\xFF\xEE\0\x0EAdobe").unwrap();
     let without = [&file[..marker], &file[marker + 16..]].concat();
-    let colour = |file: &[u8]| make(file, fit(20, 20), Encoding::Png).unwrap().to_rgb8().get_pixel(10, 10).0;
+    let color = |file: &[u8]| make(file, fit(20, 20), Encoding::Png).unwrap().to_rgb8().get_pixel(10, 10).0;
     let light = |ink: [u8; 4]| [0, 1, 2].map(|n| (u16::from(255 - ink[n]) * u16::from(255 - ink[3]) / 255) as u8);
-    for (got, ink) in [(colour(&file), [200, 40, 90, 30]), (colour(&without), [55, 215, 165, 225])] {
+    for (got, ink) in [(color(&file), [200, 40, 90, 30]), (color(&without), [55, 215, 165, 225])] {
         let off = got.iter().zip(light(ink)).map(|(a, b)| a.abs_diff(b)).max().unwrap();
         assert!(off <= 4, "{got:?} for {ink:?}");
     }

@@ -3,6 +3,8 @@
 //! `POST /hook` is the `notify.url`. Three things make it safe: it believes nothing that is not signed, it answers 2xx only
 //! once the event is in the database, and the event's id is a primary key, since an event may come twice.
 
+#![forbid(unsafe_code)]
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;

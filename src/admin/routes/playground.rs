@@ -53,7 +53,7 @@ fn picture_bytes_max(config: &Config) -> u64 {
 /// The settings that the pages use. None of them is secret.
 fn settings(config: &Config) -> Value {
     let (work, public_url) = (&config.work, &config.server.public_url);
-    let formats: Vec<_> = Format::WRITTEN.iter().map(|format| format.extension()).collect();
+    let formats: Vec<_> = Format::SUPPORTED.iter().map(|format| format.extension()).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "public_url": public_url.trim_end_matches('/'),

@@ -34,7 +34,7 @@ pub(in crate::cli) fn size_in_name(grammar: &Grammar, name: &str) -> Option<(Geo
 /// Parses the name of a format. A value parser for clap.
 pub(in crate::cli) fn parse_format(text: &str) -> Result<Format, String> {
     Format::from_extension(text).ok_or_else(|| {
-        let formats: Vec<_> = Format::WRITTEN.iter().map(|format| format.extension()).collect();
+        let formats: Vec<_> = Format::SUPPORTED.iter().map(|format| format.extension()).collect();
         format!("the formats are {}", formats.join(", "))
     })
 }

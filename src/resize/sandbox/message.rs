@@ -1,48 +1,25 @@
-//! What the two processes say to one another: heads of a fixed size, numbers with the lowest byte first, then bytes.
+//! Messages between the server and the child process: heads of a fixed size with little-endian numbers, followed by bytes.
 //!
-//! Samples of more than eight bits are as the machine has them: both processes run on it.
+//! Samples of more than 8 bits have native byte order, because both processes run on the same machine.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use super::super::coded::{Cicp, Sampling};
+use pixels::{ChromaSubsampling, Cicp, YuvShape};
 
-/// What a coded picture looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Shape {
-    pub(in super::super) width: u32,
-    pub(in super::super) height: u32,
-    /// Bits of a sample: 8, 10 or 12.
-    pub(in super::super) depth: u8,
-    pub(in super::super) sampling: Sampling,
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { width, height, depth, sampling } = self;
-        let sampling = match sampling {
-            Sampling::Grey => "4:0:0",
-            Sampling::Halved => "4:2:0",
-            Sampling::Narrowed => "4:2:2",
-            Sampling::Full => "4:4:4",
-        };
-        write!(f, "{width}x{height} pixels of {depth} bits in {sampling}")
-    }
-}
-
-/// Decode the bytes that follow.
-pub(super) struct Ask {
+/// Request to decode the AV1 data that follow.
+pub(super) struct DecodeRequest {
+    /// Length of the AV1 data.
     pub(super) bytes: u32,
-    /// Width times height, at most.
+    /// Maximum number of pixels of a frame.
     pub(super) pixels_max: u32,
 }
 
-impl Ask {
+impl DecodeRequest {
     pub(super) const BYTES: usize = 8;
 
-    pub(super) fn new(av1: &[u8], promised: Shape) -> io::Result<Self> {
-        let pixels = u64::from(promised.width) * u64::from(promised.height);
+    pub(super) fn new(av1: &[u8], expected: YuvShape) -> io::Result<Self> {
+        let pixels = u64::from(expected.width) * u64::from(expected.height);
         let fits = |n: u64| u32::try_from(n).map_err(io::Error::other);
         Ok(Self { bytes: fits(av1.len() as u64)?, pixels_max: fits(pixels)? })
     }
@@ -53,7 +30,7 @@ impl Ask {
         [a, b, c, d, e, f, g, h]
     }
 
-    /// The next one; `None` if there is none.
+    /// Reads the next request; `None` at the end of the input.
     pub(super) fn read(from: &mut impl Read) -> io::Result<Option<Self>> {
         let mut head = [0; Self::BYTES];
         match from.read_exact(&mut head) {
@@ -66,31 +43,31 @@ impl Ask {
     }
 }
 
-/// What the decoding process answers.
+/// Reply of the child process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// Confined, and about to read.
+    /// The process is confined and ready to read requests.
     Ready,
-    /// The machine does not confine it: nothing will be decoded.
+    /// The system cannot confine the process. It decodes nothing.
     Unconfined(String),
-    /// What cannot be decoded, and why.
+    /// The data could not be decoded.
     Failed(String),
-    /// The planes follow, cropped and without padding.
+    /// The planes follow, cropped to the size of the picture and without padding.
     Picture {
-        shape: Shape,
-        colour: Cicp,
-        /// Processor time of the process until now.
-        worked: Duration,
+        shape: YuvShape,
+        cicp: Cicp,
+        /// CPU time of the process so far.
+        cpu_time: Duration,
     },
 }
 
-/// The most bytes of a text.
+/// Maximum length of a text in bytes.
 const TEXT_MAX: usize = 200;
 
 impl Reply {
     const BYTES: usize = 28;
 
-    /// The head, and the text behind it.
+    /// The head, followed by the text.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let (kind, text) = match self {
             Self::Ready => (0, ""),
@@ -101,25 +78,25 @@ impl Reply {
         let text = text.as_bytes();
         let text = text.get(..TEXT_MAX).unwrap_or(text);
         let mut bytes = vec![kind, u8::try_from(text.len()).unwrap_or(0)];
-        if let Self::Picture { shape, colour, worked } = self {
-            let Shape { width, height, depth, sampling } = shape;
-            bytes.extend([*depth, code(*sampling)]);
+        if let Self::Picture { shape, cicp, cpu_time } = self {
+            let YuvShape { width, height, depth, sampling } = shape;
+            bytes.extend([*depth, to_code(*sampling)]);
             bytes.extend(width.to_le_bytes());
             bytes.extend(height.to_le_bytes());
-            for n in [colour.primaries, colour.transfer, colour.matrix, u16::from(colour.full_range)] {
+            for n in [cicp.primaries, cicp.transfer, cicp.matrix, u16::from(cicp.full_range)] {
                 bytes.extend(n.to_le_bytes());
             }
-            bytes.extend(u64::try_from(worked.as_nanos()).unwrap_or(u64::MAX).to_le_bytes());
+            bytes.extend(u64::try_from(cpu_time.as_nanos()).unwrap_or(u64::MAX).to_le_bytes());
         }
         bytes.resize(Self::BYTES, 0);
         bytes.extend(text);
         bytes
     }
 
-    /// Reads one that may say anything.
+    /// Reads a reply, which is untrusted.
     ///
     /// # Errors
-    /// It cannot be read, or says what no picture can be.
+    /// The reply could not be read or is invalid.
     pub(super) fn read(from: &mut impl Read) -> io::Result<Self> {
         let mut head = [0; Self::BYTES];
         from.read_exact(&mut head)?;
@@ -128,8 +105,8 @@ impl Reply {
             0 => Ok(Self::Ready),
             1 => read_text(from, text).map(Self::Unconfined),
             2 => read_text(from, text).map(Self::Failed),
-            3 => picture(depth, sampling, &numbers).ok_or_else(|| nonsense("no picture is like that")),
-            _ => Err(nonsense("there is no such reply")),
+            3 => picture(depth, sampling, &numbers).ok_or_else(|| invalid("no picture has this shape")),
+            _ => Err(invalid("unknown reply")),
         }
     }
 }
@@ -138,24 +115,24 @@ fn picture(depth: u8, sampling: u8, numbers: &[u8; Reply::BYTES - 4]) -> Option<
     let [width, height, low, high, ..] = *numbers.as_chunks::<4>().0 else { return None };
     let [primaries, transfer, matrix, range] =
         <[_; 4]>::try_from([low, high].as_flattened().as_chunks::<2>().0).ok()?;
-    let worked = u64::from_le_bytes(*numbers.last_chunk()?);
-    let shape = Shape {
+    let cpu_time = u64::from_le_bytes(*numbers.last_chunk()?);
+    let shape = YuvShape {
         width: u32::from_le_bytes(width),
         height: u32::from_le_bytes(height),
         depth,
-        sampling: decode(sampling)?,
+        sampling: from_code(sampling)?,
     };
-    let colour = Cicp {
+    let cicp = Cicp {
         primaries: u16::from_le_bytes(primaries),
         transfer: u16::from_le_bytes(transfer),
         matrix: u16::from_le_bytes(matrix),
         full_range: u16::from_le_bytes(range) != 0,
     };
-    let is_possible = matches!(depth, 8 | 10 | 12) && shape.width > 0 && shape.height > 0;
-    is_possible.then_some(Reply::Picture { shape, colour, worked: Duration::from_nanos(worked) })
+    let is_valid = matches!(depth, 8 | 10 | 12) && shape.width > 0 && shape.height > 0;
+    is_valid.then_some(Reply::Picture { shape, cicp, cpu_time: Duration::from_nanos(cpu_time) })
 }
 
-/// Printable, whatever it is, and of bounded length.
+/// Reads a text of limited length and replaces bytes that are not printable ASCII.
 fn read_text(from: &mut impl Read, length: u8) -> io::Result<String> {
     let mut text = vec![0; usize::from(length)];
     from.read_exact(&mut text)?;
@@ -164,16 +141,17 @@ fn read_text(from: &mut impl Read, length: u8) -> io::Result<String> {
     Ok(text.into_iter().map(printable).collect())
 }
 
-fn nonsense(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Halved, Sampling::Narrowed, Sampling::Full];
+const SAMPLINGS: [ChromaSubsampling; 4] =
+    [ChromaSubsampling::Cs400, ChromaSubsampling::Cs420, ChromaSubsampling::Cs422, ChromaSubsampling::Cs444];
 
-fn code(sampling: Sampling) -> u8 {
+fn to_code(sampling: ChromaSubsampling) -> u8 {
     SAMPLINGS.iter().zip(0..).find(|(known, _)| **known == sampling).map_or(u8::MAX, |(_, n)| n)
 }
 
-fn decode(code: u8) -> Option<Sampling> {
+fn from_code(code: u8) -> Option<ChromaSubsampling> {
     SAMPLINGS.get(usize::from(code)).copied()
 }

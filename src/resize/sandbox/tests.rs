@@ -1,24 +1,23 @@
-//! What the other side may say, and what a confined process can do. That it decodes is for tests/avif.rs, which has a program to
-//! start.
+//! Untrusted replies, and the confinement of the child process. tests/avif.rs tests decoding, which needs the real program.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
-use super::super::coded::{Cicp, Sampling};
+use pixels::{ChromaSubsampling, Cicp};
+
 use super::confine::confine;
-use super::message::{Ask, Reply, Shape};
 use super::*;
 
 fn picture() -> Reply {
-    let shape = Shape { width: 3, height: 70_000, depth: 10, sampling: Sampling::Narrowed };
-    let colour = Cicp { primaries: 12, transfer: 13, matrix: 6, full_range: true };
-    Reply::Picture { shape, colour, worked: Duration::from_nanos(1 << 40) }
+    let shape = YuvShape { width: 3, height: 70_000, depth: 10, sampling: ChromaSubsampling::Cs422 };
+    let cicp = Cicp { primaries: 12, transfer: 13, matrix: 6, full_range: true };
+    Reply::Picture { shape, cicp, cpu_time: Duration::from_nanos(1 << 40) }
 }
 
 #[test]
-fn what_is_said_is_what_is_heard() {
+fn messages_survive_a_round_trip() {
     let long = "a".repeat(1000);
     for reply in [Reply::Ready, Reply::Unconfined("no".into()), Reply::Failed("it is damaged".into()), picture()] {
         let bytes = reply.to_bytes();
@@ -28,14 +27,14 @@ fn what_is_said_is_what_is_heard() {
     }
     let Reply::Failed(text) = Reply::read(&mut &Reply::Failed(long).to_bytes()[..]).unwrap() else { panic!("no text") };
     assert_eq!(text, "a".repeat(200));
-    let ask = Ask { bytes: 7, pixels_max: 1 << 31 };
-    let read = Ask::read(&mut &ask.to_bytes()[..]).unwrap().unwrap();
+    let request = DecodeRequest { bytes: 7, pixels_max: 1 << 31 };
+    let read = DecodeRequest::read(&mut &request.to_bytes()[..]).unwrap().unwrap();
     assert_eq!((read.bytes, read.pixels_max), (7, 1 << 31));
-    assert!(Ask::read(&mut &b""[..]).unwrap().is_none());
+    assert!(DecodeRequest::read(&mut &b""[..]).unwrap().is_none());
 }
 
 #[test]
-fn what_no_decoder_says_is_an_error_and_no_text_is_more_than_printable() {
+fn invalid_messages_are_errors_and_texts_are_made_printable() {
     let whole = picture().to_bytes();
     for end in 0..whole.len() {
         assert!(Reply::read(&mut &whole[..end]).is_err(), "{end}");
@@ -56,22 +55,22 @@ fn what_no_decoder_says_is_an_error_and_no_text_is_more_than_printable() {
     let mut bytes = Reply::Failed("\x1b[2Jx\r\ny".into()).to_bytes();
     assert_eq!(Reply::read(&mut &bytes[..]).unwrap(), Reply::Failed("?[2Jx??y".into()));
     bytes[1] = 255;
-    assert!(Reply::read(&mut &bytes[..]).is_err(), "it is shorter than it says");
+    assert!(Reply::read(&mut &bytes[..]).is_err(), "the text is shorter than its stated length");
 }
 
 #[test]
-fn a_program_that_was_not_named_is_not_started() {
-    let error = Decoder::start(1 << 20, Deadline::after(Duration::from_secs(1))).unwrap_err();
-    assert!(matches!(error, RenderError::NoDecoder { .. }), "{error}");
+fn decoder_is_unavailable_if_no_program_is_set() {
+    let error = ProcessSandbox.start(1 << 20, Duration::from_secs(1)).err().unwrap();
+    assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
 }
 
-/// A program in `folder` that says `answer` to whatever it is told, and then does `more`.
-fn liar(folder: &Path, answer: &[u8], more: &str) -> PathBuf {
-    let (program, said) = (folder.join("liar"), folder.join("said"));
-    std::fs::write(&said, answer).unwrap();
-    let script = format!("#!/bin/sh\n/bin/cat '{}'\n{more}\n", said.display());
-    // Written by another process: one that is just being started may still have open what this one writes, and such a file
-    // cannot be run.
+/// Creates a program in `folder` that sends `reply` and then runs the shell command `more`.
+fn fake_decoder(folder: &Path, reply: &[u8], more: &str) -> PathBuf {
+    let (program, reply_file) = (folder.join("fake"), folder.join("reply"));
+    std::fs::write(&reply_file, reply).unwrap();
+    let script = format!("#!/bin/sh\n/bin/cat '{}'\n{more}\n", reply_file.display());
+    // Another process writes the file: a process forked by a concurrent test could inherit an open descriptor of it, and a file that is
+    // open for writing cannot be executed.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "cat > \"$0\" && chmod +x \"$0\""]).arg(&program);
     let mut writer = shell.stdin(Stdio::piped()).spawn().unwrap();
@@ -80,134 +79,134 @@ fn liar(folder: &Path, answer: &[u8], more: &str) -> PathBuf {
     program
 }
 
-/// What is made of a process that says this.
-fn believed(answers: &[&[u8]], more: &str, time: Duration) -> Result<Coded, RenderError> {
+/// Decodes with a fake decoder that sends these replies.
+fn decode_with(replies: &[&[u8]], more: &str, cpu_time: Duration) -> Result<SandboxOutput, SandboxError> {
     let folder = tempfile::tempdir().unwrap();
-    let program = liar(folder.path(), &answers.concat(), more);
-    let mut decoder = Decoder::start_program(&program, 0, Deadline::after(time), Duration::ZERO)?;
-    let promised = Shape { width: 4, height: 2, depth: 8, sampling: Sampling::Grey };
-    decoder.decode(b"AV1", promised)
+    let program = fake_decoder(folder.path(), &replies.concat(), more);
+    let mut decoder = SandboxProcess::start(&program, 0, cpu_time, Duration::ZERO)?;
+    let shape = YuvShape { width: 4, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
+    decoder.decode(b"AV1", shape)
 }
 
 #[test]
-fn a_process_that_lies_is_not_believed() {
+fn invalid_replies_are_errors() {
     let time = Duration::from_secs(20);
     let ready = Reply::Ready.to_bytes();
-    let of_width = |width| {
-        let shape = Shape { width, height: 2, depth: 8, sampling: Sampling::Grey };
-        Reply::Picture { shape, colour: Cicp::UNSPECIFIED, worked: Duration::ZERO }.to_bytes()
+    let with_width = |width| {
+        let shape = YuvShape { width, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
+        Reply::Picture { shape, cicp: Cicp::UNSPECIFIED, cpu_time: Duration::ZERO }.to_bytes()
     };
-    let made = believed(&[&ready, &of_width(4), b"12345678"], "", time).unwrap();
-    assert_eq!(made.planes, [Samples::Eight(b"12345678".to_vec())]);
-    for absent in [&b""[..], &[9; 28], &of_width(4)] {
-        let error = believed(&[absent], "", time).unwrap_err();
-        assert!(matches!(error, RenderError::NoDecoder { .. }), "{error}");
+    let made = decode_with(&[&ready, &with_width(4), b"12345678"], "", time).unwrap();
+    assert_eq!(made.image.planes, [YuvSamples::U8(b"12345678".to_vec())]);
+    for absent in [&b""[..], &[9; 28], &with_width(4)] {
+        let error = decode_with(&[absent], "", time).unwrap_err();
+        assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
     }
-    let huge = of_width(u32::MAX);
-    let lies: [&[&[u8]]; 5] = [&[], &[&ready], &[&of_width(5)], &[&huge], &[&of_width(4), b"1234567"]];
-    for lie in lies {
-        let error = believed(&[&[&ready[..]], lie].concat(), "", time).unwrap_err();
-        assert!(matches!(error, RenderError::Damaged { .. }), "{lie:?}: {error}");
+    let huge = with_width(u32::MAX);
+    let invalid: [&[&[u8]]; 5] = [&[], &[&ready], &[&with_width(5)], &[&huge], &[&with_width(4), b"1234567"]];
+    for replies in invalid {
+        let error = decode_with(&[&[&ready[..]], replies].concat(), "", time).unwrap_err();
+        assert!(matches!(error, SandboxError::Damaged { .. }), "{replies:?}: {error}");
     }
 }
 
 #[test]
-fn a_process_that_says_nothing_is_waited_for_until_its_time_is_over() {
+fn silent_decoder_times_out() {
     let ready = Reply::Ready.to_bytes();
-    let error = believed(&[&ready], "exec /bin/sleep 600", Duration::from_millis(100)).unwrap_err();
-    assert!(matches!(error, RenderError::TooSlow { .. }), "{error}");
-    let error = believed(&[], "exec /bin/sleep 600", Duration::from_millis(100)).unwrap_err();
-    assert!(matches!(error, RenderError::NoDecoder { .. }), "{error}");
+    let error = decode_with(&[&ready], "exec /bin/sleep 600", Duration::from_millis(100)).unwrap_err();
+    assert!(matches!(error, SandboxError::TimedOut), "{error}");
+    let error = decode_with(&[], "exec /bin/sleep 600", Duration::from_millis(100)).unwrap_err();
+    assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
 }
 
-/// Runs the test `name` in a process of its own, where `inside` says that it is there, and gives its end.
+/// Runs the test `name` in a child process, in which [`is_child`] returns true, and returns its exit status.
 #[cfg(target_os = "linux")]
-fn alone(name: &str) -> ExitStatus {
+fn run_in_child(name: &str) -> ExitStatus {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new(program);
-    command.args(["--exact", &format!("resize::decoder::tests::{name}"), "--nocapture"]).env_clear().env(INSIDE, "1");
+    command.args(["--exact", &format!("resize::sandbox::tests::{name}"), "--nocapture"]).env_clear().env(IS_CHILD, "1");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
 }
 
 #[cfg(target_os = "linux")]
-const INSIDE: &str = "TEST_INSIDE";
+const IS_CHILD: &str = "TEST_IS_CHILD";
 
 #[cfg(target_os = "linux")]
-fn inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
+fn is_child() -> bool {
+    std::env::var_os(IS_CHILD).is_some()
 }
 
 #[cfg(target_os = "linux")]
-const ALLOWANCE: Allowance = Allowance { memory: 64 << 20, seconds: 5 };
+const LIMITS: SandboxLimits = SandboxLimits { memory: 64 << 20, seconds: 5 };
 
-/// What is done in a confined process, and that it is killed for it.
+/// Checks that a confined process is killed when it does `action`.
 #[cfg(target_os = "linux")]
-fn is_killed_for(name: &str, deed: impl FnOnce()) {
-    if inside() {
-        confine(ALLOWANCE).unwrap();
-        deed();
+fn is_killed_for(name: &str, action: impl FnOnce()) {
+    if is_child() {
+        confine(LIMITS).unwrap();
+        action();
         return;
     }
-    assert_eq!(alone(name).signal(), Some(Signal::SYS.as_raw()));
+    assert_eq!(run_in_child(name).signal(), Some(Signal::SYS.as_raw()));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_confined_process_opens_no_file() {
-    is_killed_for("a_confined_process_opens_no_file", || drop(File::open("/dev/null")));
+fn confined_process_cannot_open_files() {
+    is_killed_for("confined_process_cannot_open_files", || drop(File::open("/dev/null")));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_confined_process_has_no_socket() {
-    is_killed_for("a_confined_process_has_no_socket", || drop(std::net::TcpListener::bind("127.0.0.1:0")));
+fn confined_process_cannot_open_sockets() {
+    is_killed_for("confined_process_cannot_open_sockets", || drop(std::net::TcpListener::bind("127.0.0.1:0")));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_confined_process_starts_no_other() {
-    is_killed_for("a_confined_process_starts_no_other", || drop(Command::new("/bin/true").spawn()));
+fn confined_process_cannot_start_processes() {
+    is_killed_for("confined_process_cannot_start_processes", || drop(Command::new("/bin/true").spawn()));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_confined_process_kills_nobody() {
+fn confined_process_cannot_signal_other_processes() {
     let parent = rustix::process::getppid();
-    is_killed_for("a_confined_process_kills_nobody", || {
+    is_killed_for("confined_process_cannot_signal_other_processes", || {
         let _ = rustix::process::kill_process(parent.unwrap(), Signal::CONT);
     });
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_confined_process_writes_to_nothing_that_was_left_open() {
+fn confined_process_cannot_write_to_inherited_files() {
     let mut other = tempfile::tempfile().unwrap();
-    is_killed_for("a_confined_process_writes_to_nothing_that_was_left_open", || drop(other.write(b"x")));
+    is_killed_for("confined_process_cannot_write_to_inherited_files", || drop(other.write(b"x")));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_confined_process_has_the_memory_that_it_was_promised_and_no_more() {
-    if inside() {
-        confine(ALLOWANCE).unwrap();
+fn confined_process_is_limited_to_its_memory() {
+    if is_child() {
+        confine(LIMITS).unwrap();
         let filled = |bytes: usize| std::hint::black_box(vec![1_u8; bytes]).len();
         assert_eq!(filled(40 << 20), 40 << 20);
         filled(80 << 20);
         return;
     }
-    let status = alone("a_confined_process_has_the_memory_that_it_was_promised_and_no_more");
+    let status = run_in_child("confined_process_is_limited_to_its_memory");
     assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{status}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_confined_process_ends_when_its_processor_time_is_over() {
-    if inside() {
-        confine(Allowance { seconds: 1, ..ALLOWANCE }).unwrap();
+fn confined_process_is_limited_to_its_cpu_time() {
+    if is_child() {
+        confine(SandboxLimits { seconds: 1, ..LIMITS }).unwrap();
         loop {
             std::hint::spin_loop();
         }
     }
-    let status = alone("a_confined_process_ends_when_its_processor_time_is_over");
+    let status = run_in_child("confined_process_is_limited_to_its_cpu_time");
     assert_eq!(status.signal(), Some(Signal::XCPU.as_raw()), "{status}");
 }

@@ -12,7 +12,7 @@ use crate::support::pictures::{BLUE, GREEN, RED, YELLOW, jpeg, see};
 use crate::support::stage::{Stage, header, settings as settings_on};
 
 /// Kept damaged: its decoder takes its process with it.
-const ABORTS: &[u8] = include_bytes!("../../avif/aborts.avif");
+const ABORTS: &[u8] = include_bytes!("../../../crates/pixels/tests/avif/aborts.avif");
 
 /// The processes that this one has started, by number.
 fn children(id: u32) -> String {
@@ -105,7 +105,11 @@ async fn an_avif_over_its_time_or_unwanted_is_told_so() {
 #[tokio::test]
 async fn a_process_that_cannot_be_started_is_not_the_originals_fault() {
     let bucket = Bucket::start().await;
-    bucket.put_object("originals/cat.avif", include_bytes!("../../avif/full-420.avif").to_vec(), "image/avif");
+    bucket.put_object(
+        "originals/cat.avif",
+        include_bytes!("../../../crates/pixels/tests/avif/full-420.avif").to_vec(),
+        "image/avif",
+    );
     // This program of tests has not said who decodes.
     let stage = Stage::start(settings_on(&bucket)).await;
     for _ in 0..2 {

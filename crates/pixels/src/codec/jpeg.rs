@@ -1,29 +1,33 @@
 //! JPEGs of every kind as pixels: those that the planar way does not take.
 
+pub(crate) mod cmyk;
+pub(crate) mod encode;
+pub(crate) mod planar;
+
 use image::metadata::Orientation;
 use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use crate::context::Job;
-use crate::error::RenderError;
-use crate::info::Facts;
+use crate::context::RenderContext;
+use crate::error::{Error, damaged};
+use crate::info::ImageInfo;
 use crate::pixels::Pixels;
 
 /// The decoder, its header read.
 pub(crate) type Decoder<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
 
 /// What the segments before the first scan say.
-pub(crate) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
+pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
     let decoder = open(original, DecoderOptions::default().set_strict_mode(false))?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
     let components = components(&decoder);
     let is_progressive = matches!(frame(original), Some(0xC2 | 0xC6 | 0xCA | 0xCE));
-    Ok(Facts {
-        size: (side(width), side(height)),
+    Ok(ImageInfo {
+        width: side(width),
+        height: side(height),
         orientation: decoder
             .exif()
             .and_then(|exif| Orientation::from_exif_chunk(exif))
@@ -37,48 +41,48 @@ pub(crate) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
 }
 
 /// Whether it is of four inks rather than of light.
-pub(crate) fn is_ink(facts: &Facts) -> bool {
-    facts.pixel_bytes == 4
+pub(crate) fn is_cmyk(info: &ImageInfo) -> bool {
+    info.pixel_bytes == 4
 }
 
-/// The picture, grey or RGB, and its profile.
-pub(crate) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
-    let mut decoder = open(original, options(original, job))?;
-    let (colour, channels) = if components(&decoder) == 1 { (ColorSpace::Luma, 1) } else { (ColorSpace::RGB, 3) };
-    decode_as(&mut decoder, colour, channels)
+/// The picture, gray or RGB, and its profile.
+pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
+    let mut decoder = open(original, options(original, context))?;
+    let (color, channels) = if components(&decoder) == 1 { (ColorSpace::Luma, 1) } else { (ColorSpace::RGB, 3) };
+    decode_as(&mut decoder, color, channels)
 }
 
-/// The samples as `colour`, and the profile.
+/// The samples as `color`, and the profile.
 pub(crate) fn decode_as(
     decoder: &mut Decoder<'_>,
-    colour: ColorSpace,
+    color: ColorSpace,
     channels: u8,
-) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
-    decoder.set_options(decoder.options().jpeg_set_out_colorspace(colour));
-    let data = decoder.decode().map_err(|error| damaged(&error))?;
+) -> Result<(Pixels, Option<Vec<u8>>), Error> {
+    decoder.set_options(decoder.options().jpeg_set_out_colorspace(color));
+    let data = decoder.decode().map_err(|error| damaged(error.to_string()))?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
-    let side = |side: usize| u32::try_from(side).map_err(|_| fewer());
+    let side = |side: usize| u32::try_from(side).map_err(|_| too_few_samples());
     let (width, height) = (side(width)?, side(height)?);
     if data.len() as u64 != u64::from(width) * u64::from(height) * u64::from(channels) {
-        return Err(fewer());
+        return Err(too_few_samples());
     }
     Ok((Pixels { width, height, channels, data }, decoder.icc_profile()))
 }
 
 /// How to decode: files that are cut short are an error only where they are not wanted, and small faults never are.
-pub(crate) fn options(original: &[u8], job: &Job) -> DecoderOptions {
-    let is_strict = !job.keeps_incomplete() && !is_whole(original);
-    let scans_max = usize::try_from(job.scans_max).unwrap_or(usize::MAX);
+pub(crate) fn options(original: &[u8], context: &RenderContext) -> DecoderOptions {
+    let is_strict = !context.keeps_incomplete() && !is_whole(original);
+    let scans_max = usize::try_from(context.scans_max).unwrap_or(usize::MAX);
     DecoderOptions::default().set_strict_mode(is_strict).jpeg_set_max_scans(scans_max)
 }
 
 /// # Errors
 /// The bytes are damaged, or of a kind that the codec does not know.
-pub(crate) fn open(original: &[u8], options: DecoderOptions) -> Result<Decoder<'_>, RenderError> {
+pub(crate) fn open(original: &[u8], options: DecoderOptions) -> Result<Decoder<'_>, Error> {
     // The sides are held against the limits by who asks, and have 16 bits.
     let options = options.set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(original), options);
-    decoder.decode_headers().map_err(|error| damaged(&error))?;
+    decoder.decode_headers().map_err(|error| damaged(error.to_string()))?;
     Ok(decoder)
 }
 
@@ -129,10 +133,6 @@ fn markers(original: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     })
 }
 
-pub(crate) fn damaged(error: &DecodeErrors) -> RenderError {
-    RenderError::Damaged { reason: error.to_string() }
-}
-
-fn fewer() -> RenderError {
-    RenderError::Damaged { reason: "it has fewer samples than its header says".to_owned() }
+fn too_few_samples() -> Error {
+    damaged("it has fewer samples than its header says")
 }

@@ -1,26 +1,26 @@
-//! Few colours for many: a picture as indices into a palette.
+//! Few colors for many: a picture as indices into a palette.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Colours in RGBA, and which of them each pixel has.
-pub(crate) struct Indexed {
+/// Colors in RGBA, and which of them each pixel has.
+pub(crate) struct IndexedImage {
     pub(crate) palette: Vec<[u8; 4]>,
     pub(crate) indices: Vec<u8>,
 }
 
-/// RGBA pixels in at most `colours` colours, 2 to 256: exactly, where they have no more.
-pub(crate) fn indexed(pixels: &[[u8; 4]], colours: usize) -> Indexed {
-    exact(pixels, colours).unwrap_or_else(|| nearest(pixels, colours))
+/// RGBA pixels in at most `colors` colors, 2 to 256: exactly, where they have no more.
+pub(crate) fn indexed(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
+    exact(pixels, colors).unwrap_or_else(|| nearest(pixels, colors))
 }
 
-fn exact(pixels: &[[u8; 4]], colours: usize) -> Option<Indexed> {
+fn exact(pixels: &[[u8; 4]], colors: usize) -> Option<IndexedImage> {
     let mut palette = Vec::new();
     let mut places: HashMap<[u8; 4], u8> = HashMap::new();
     let mut indices = Vec::with_capacity(pixels.len());
     for pixel in pixels {
         let index = match places.get(pixel) {
             Some(index) => *index,
-            None if palette.len() == colours => return None,
+            None if palette.len() == colors => return None,
             None => {
                 let index = u8::try_from(palette.len()).ok()?;
                 palette.push(*pixel);
@@ -30,12 +30,12 @@ fn exact(pixels: &[[u8; 4]], colours: usize) -> Option<Indexed> {
         };
         indices.push(index);
     }
-    Some(Indexed { palette, indices })
+    Some(IndexedImage { palette, indices })
 }
 
-/// By boxes of colours, the most varied of which is divided at its mean until there are enough (after P. Heckbert, Color
+/// By boxes of colors, the most varied of which is divided at its mean until there are enough (after P. Heckbert, Color
 /// image quantization for frame buffer display, 1982, with variance in place of extent as X. Wu has it, 1991).
-fn nearest(pixels: &[[u8; 4]], colours: usize) -> Indexed {
+fn nearest(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
     let mut bins: BTreeMap<[u8; 4], ([u64; 4], u64)> = BTreeMap::new();
     for pixel in pixels {
         let (sums, count) = bins.entry(bin(*pixel)).or_default();
@@ -43,72 +43,71 @@ fn nearest(pixels: &[[u8; 4]], colours: usize) -> Indexed {
         *count += 1;
     }
     #[expect(clippy::cast_precision_loss, reason = "sums of samples of pictures")]
-    let weighed = |(sums, count): &([u64; 4], u64)| Weighed {
-        colour: sums.map(|sum| sum as f64 / *count as f64),
+    let weighed = |(sums, count): &([u64; 4], u64)| WeightedColor {
+        color: sums.map(|sum| sum as f64 / *count as f64),
         count: *count as f64,
     };
-    let mut boxes = vec![Box::of(bins.values().map(weighed).collect())];
-    while boxes.len() < colours {
+    let mut boxes = vec![ColorBox::of(bins.values().map(weighed).collect())];
+    while boxes.len() < colors {
         let most = boxes.iter().enumerate().max_by(|(_, a), (_, b)| a.spread.total_cmp(&b.spread));
         let Some((n, _)) = most.filter(|(_, most)| most.spread > 0.0) else { break };
         let (low, high) = boxes.swap_remove(n).divide();
         boxes.extend([low, high]);
     }
-    let palette: Vec<[u8; 4]> = boxes.iter().map(Box::colour).collect();
+    let palette: Vec<[u8; 4]> = boxes.iter().map(ColorBox::color).collect();
     let distance =
         |a: &[u8; 4], b: &[u8; 4]| -> u32 { a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum() };
-    let place = |colour: &[u8; 4]| {
-        let nearest = palette.iter().enumerate().min_by_key(|(_, other)| distance(colour, other));
+    let place = |color: &[u8; 4]| {
+        let nearest = palette.iter().enumerate().min_by_key(|(_, other)| distance(color, other));
         nearest.and_then(|(n, _)| u8::try_from(n).ok()).unwrap_or(0)
     };
     let mut known: HashMap<[u8; 4], u8> = HashMap::new();
     let indices = pixels.iter().map(|pixel| *known.entry(bin(*pixel)).or_insert_with(|| place(pixel))).collect();
-    Indexed { palette, indices }
+    IndexedImage { palette, indices }
 }
 
-/// Colours that are hardly told apart count as one: there are more colours in a photograph than time to weigh them.
-fn bin(colour: [u8; 4]) -> [u8; 4] {
-    colour.map(|sample| sample & 0xFC)
+/// Colors that are hardly told apart count as one: there are more colors in a photograph than time to weigh them.
+fn bin(color: [u8; 4]) -> [u8; 4] {
+    color.map(|sample| sample & 0xFC)
 }
 
-/// A colour, and how often it is there.
-struct Weighed {
-    colour: [f64; 4],
+/// A color, and how often it is there.
+struct WeightedColor {
+    color: [f64; 4],
     count: f64,
 }
 
-/// Colours that are to become one.
-struct Box {
-    colours: Vec<Weighed>,
+/// Colors that are to become one.
+struct ColorBox {
+    colors: Vec<WeightedColor>,
     mean: [f64; 4],
     /// Which sample differs most, and the sum of the squares by which it does.
     axis: usize,
     spread: f64,
 }
 
-impl Box {
-    fn of(colours: Vec<Weighed>) -> Self {
-        let count: f64 = colours.iter().map(|one| one.count).sum();
-        let mean = [0, 1, 2, 3].map(|n| colours.iter().map(|one| one.colour[n] * one.count).sum::<f64>() / count);
-        let spread =
-            |n: usize| -> f64 { colours.iter().map(|one| (one.colour[n] - mean[n]).powi(2) * one.count).sum() };
+impl ColorBox {
+    fn of(colors: Vec<WeightedColor>) -> Self {
+        let count: f64 = colors.iter().map(|one| one.count).sum();
+        let mean = [0, 1, 2, 3].map(|n| colors.iter().map(|one| one.color[n] * one.count).sum::<f64>() / count);
+        let spread = |n: usize| -> f64 { colors.iter().map(|one| (one.color[n] - mean[n]).powi(2) * one.count).sum() };
         let (axis, spread) = [0, 1, 2, 3]
             .map(|n| (n, spread(n)))
             .into_iter()
             .max_by(|(_, a), (_, b)| a.total_cmp(b))
             .unwrap_or_default();
-        Self { colours, mean, axis, spread }
+        Self { colors, mean, axis, spread }
     }
 
     /// Neither half is empty: where samples differ, some lie on either side of their mean.
     fn divide(self) -> (Self, Self) {
-        let Self { colours, mean, axis, .. } = self;
-        let (low, high) = colours.into_iter().partition(|one| one.colour[axis] <= mean[axis]);
+        let Self { colors, mean, axis, .. } = self;
+        let (low, high) = colors.into_iter().partition(|one| one.color[axis] <= mean[axis]);
         (Self::of(low), Self::of(high))
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the mean of samples")]
-    fn colour(&self) -> [u8; 4] {
+    fn color(&self) -> [u8; 4] {
         self.mean.map(|sample| sample.round() as u8)
     }
 }
@@ -118,19 +117,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_colours_stay_what_they_are() {
+    fn few_colors_stay_what_they_are() {
         let pixels: Vec<_> = (0..1000_u16).map(|n| [(n % 200) as u8, 7, 9, 255]).collect();
-        let Indexed { palette, indices } = indexed(&pixels, 256);
+        let IndexedImage { palette, indices } = indexed(&pixels, 256);
         assert_eq!(palette.len(), 200);
         assert!(indices.iter().zip(&pixels).all(|(index, pixel)| palette[usize::from(*index)] == *pixel));
     }
 
     #[test]
-    fn many_colours_become_near_ones() {
+    fn many_colors_become_near_ones() {
         let pixels: Vec<_> = (0..=u16::MAX).map(|n| [n.to_be_bytes()[0], n.to_be_bytes()[1], 128, 255]).collect();
-        for colours in [256, 64] {
-            let Indexed { palette, indices } = indexed(&pixels, colours);
-            assert!(palette.len() <= colours);
+        for colors in [256, 64] {
+            let IndexedImage { palette, indices } = indexed(&pixels, colors);
+            assert!(palette.len() <= colors);
             let off = |index: &u8, pixel: &[u8; 4]| -> u64 {
                 palette[usize::from(*index)].iter().zip(pixel).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
             };

@@ -1,4 +1,4 @@
-//! A picture as luma and two differences of colour, by the matrix of ITU-R BT.601: what JPEG and lossy WebP hold, and
+//! A picture as luma and two differences of color, by the matrix of ITU-R BT.601: what JPEG and lossy WebP hold, and
 //! what both are made of.
 //!
 //! Planes are scaled apart, each to its own size. Where a variant of some size is to be planes again, no pixel is ever
@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 
 use fast_image_resize::ResizeAlg;
 
-use crate::error::RenderError;
+use crate::error::{Error, damaged};
 use crate::pixels::{Pixels, Window};
 use crate::transform::scale::{LANCZOS, resample};
 
@@ -23,26 +23,26 @@ pub(crate) enum Range {
 
 /// One plane of a picture.
 #[derive(Debug)]
-pub(crate) struct Plane {
+pub(crate) struct YuvPlane {
     /// Which one: luma is 0.
     pub(crate) component: usize,
     pub(crate) samples: Pixels,
     /// Samples that lie on one pixel of the picture, across and down.
     pub(crate) density: (f64, f64),
     /// Samples that a variant may have for one pixel of the picture, across and down, to be made of this plane.
-    pub(crate) serves: (f64, f64),
+    pub(crate) max_density: (f64, f64),
 }
 
 /// Planes of one picture: luma alone, or all three; of each one or more, that which serves the least first.
 #[derive(Debug)]
-pub(crate) struct Planes {
+pub(crate) struct YuvPlanes {
     pub(crate) range: Range,
-    pub(crate) planes: Vec<Plane>,
+    pub(crate) planes: Vec<YuvPlane>,
 }
 
 /// Luma, and chroma of half its size both ways, rounded up; or luma alone.
 #[derive(Debug)]
-pub(crate) struct Halved {
+pub(crate) struct Yuv420 {
     pub(crate) range: Range,
     pub(crate) planes: Vec<Pixels>,
 }
@@ -60,23 +60,23 @@ pub(crate) fn has_enough((across, down): (f64, f64), window: &Window, size: Size
     window.width * across >= f64::from(size.0.get()) && window.height * down >= f64::from(size.1.get())
 }
 
-impl Planes {
-    pub(crate) fn is_grey(&self) -> bool {
+impl YuvPlanes {
+    pub(crate) fn is_gray(&self) -> bool {
         self.planes.iter().all(|plane| plane.component == 0)
     }
 
     /// The window at `size`, with chroma of half that.
-    pub(crate) fn halved(&self, window: &Window, size: Size) -> Result<Halved, RenderError> {
+    pub(crate) fn scale_to_yuv420(&self, window: &Window, size: Size) -> Result<Yuv420, Error> {
         let sizes = [size, half(size), half(size)];
         let planes = self.components().map(|n| {
             let plane = self.enough(n, window, size)?;
             resample(&plane.samples, plane.window(window), sizes[n], LANCZOS, false)
         });
-        Ok(Halved { range: self.range, planes: planes.collect::<Result<_, _>>()? })
+        Ok(Yuv420 { range: self.range, planes: planes.collect::<Result<_, _>>()? })
     }
 
-    /// The window at `size`, in grey or RGB.
-    pub(crate) fn pixels(&self, window: &Window, size: Size, algorithm: ResizeAlg) -> Result<Pixels, RenderError> {
+    /// The window at `size`, in gray or RGB.
+    pub(crate) fn scale_to_pixels(&self, window: &Window, size: Size, algorithm: ResizeAlg) -> Result<Pixels, Error> {
         let planes = self.components().map(|n| {
             let plane = self.enough(n, window, size)?;
             resample(&plane.samples, plane.window(window), size, algorithm, false)
@@ -85,19 +85,19 @@ impl Planes {
     }
 
     fn components(&self) -> std::ops::Range<usize> {
-        if self.is_grey() { 0..1 } else { 0..3 }
+        if self.is_gray() { 0..1 } else { 0..3 }
     }
 
     /// The first plane of component `n` that serves a window at `size`, or else the last.
-    fn enough(&self, n: usize, window: &Window, size: Size) -> Result<&Plane, RenderError> {
+    fn enough(&self, n: usize, window: &Window, size: Size) -> Result<&YuvPlane, Error> {
         let mut planes = self.planes.iter().filter(|plane| plane.component == n);
-        let enough = planes.clone().find(|plane| has_enough(plane.serves, window, size));
+        let enough = planes.clone().find(|plane| has_enough(plane.max_density, window, size));
         let plane = enough.or_else(|| planes.next_back());
-        plane.ok_or_else(|| RenderError::Damaged { reason: "a plane is missing".to_owned() })
+        plane.ok_or_else(|| damaged("a plane is missing"))
     }
 }
 
-impl Plane {
+impl YuvPlane {
     /// The picture's window in samples. It does not reach beyond the plane, whose last samples may stand for less than a
     /// whole one of the picture.
     fn window(&self, window: &Window) -> Window {
@@ -109,7 +109,7 @@ impl Plane {
     }
 }
 
-impl Halved {
+impl Yuv420 {
     /// The same at the levels of `range`.
     pub(crate) fn into_range(mut self, range: Range) -> Self {
         if self.range != range {
@@ -121,8 +121,8 @@ impl Halved {
         Self { range, ..self }
     }
 
-    /// Full-range planes of grey or RGB pixels; each sample of chroma is the mean of the pixels it stands for.
-    pub(crate) fn of(pixels: &Pixels) -> Self {
+    /// Full-range planes of gray or RGB pixels; each sample of chroma is the mean of the pixels it stands for.
+    pub(crate) fn from_pixels(pixels: &Pixels) -> Self {
         let (width, height) = (pixels.width as usize, pixels.height as usize);
         if pixels.channels == 1 {
             return Self { range: Range::Full, planes: vec![pixels.clone()] };
@@ -185,10 +185,10 @@ fn differences([red, green, blue]: [i32; 3]) -> [u8; 2] {
     [sample(-11_059 * red - 21_709 * green + 32_768 * blue), sample(32_768 * red - 27_439 * green - 5_329 * blue)]
 }
 
-/// Grey or RGB of planes that have one size.
+/// Gray or RGB of planes that have one size.
 fn rgb(range: Range, mut planes: Vec<Pixels>) -> Pixels {
     if range == Range::Limited {
-        planes = Halved { range, planes }.into_range(Range::Full).planes;
+        planes = Yuv420 { range, planes }.into_range(Range::Full).planes;
     }
     let [luma, blue, red] = planes.as_slice() else {
         return planes.swap_remove(0);

@@ -5,11 +5,11 @@ pub(crate) mod encode;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use png::{BitDepth, ColorType, Decoder, DecodingError, InterlaceInfo, Reader, Transformations};
+use png::{BitDepth, ColorType, Decoder, InterlaceInfo, Reader, Transformations};
 
-use crate::context::Job;
-use crate::error::RenderError;
-use crate::info::Facts;
+use crate::context::RenderContext;
+use crate::error::{Error, damaged};
+use crate::info::ImageInfo;
 use crate::limits::Incomplete;
 use crate::pixels::Pixels;
 use crate::transform::color::PROFILE_BYTES_MAX;
@@ -24,13 +24,14 @@ pub(crate) fn size(head: &[u8]) -> (u32, u32) {
 }
 
 /// What the chunks before the pixels say. The size has to be checked before: a row of it is allocated here.
-pub(crate) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
+pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
     let reader = open(original)?;
     let info = reader.info();
     let orientation = info.exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
     let channels = u8::try_from(reader.output_color_type().0.samples()).unwrap_or(4);
-    Ok(Facts {
-        size: info.size(),
+    Ok(ImageInfo {
+        width: info.width,
+        height: info.height,
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
         pixel_bytes: channels,
         // A row of either kind, and what inflates: no more than a few bytes a pixel of the narrowest.
@@ -40,25 +41,25 @@ pub(crate) fn facts(original: &[u8]) -> Result<Facts, RenderError> {
 }
 
 /// The picture; of an animation, the one that it shows where animations are unknown.
-pub(crate) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
+pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
     let mut reader = open(original)?;
     let profile = reader.info().icc_profile.as_deref().map(<[u8]>::to_vec);
     let (width, height) = reader.info().size();
-    let (colour, depth) = reader.output_color_type();
-    let channels = colour.samples();
-    let has_alpha = matches!(colour, ColorType::GrayscaleAlpha | ColorType::Rgba);
+    let (color, depth) = reader.output_color_type();
+    let channels = color.samples();
+    let has_alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
     let stride = width as usize * channels;
-    // What a file that is cut short lacks: nothing to be seen, or mid-grey.
+    // What a file that is cut short lacks: nothing to be seen, or mid-gray.
     let mut data = vec![if has_alpha { 0 } else { 128 }; stride * height as usize];
     let mut row = vec![0; reader.output_line_size(width).unwrap_or_default()];
     let mut next = 0;
     loop {
-        job.deadline.check()?;
+        context.deadline.check()?;
         let interlace = match reader.read_row(&mut row) {
             Ok(Some(interlace)) => interlace,
             Ok(None) => break,
-            Err(_) if job.incomplete == Incomplete::Keep && next > 0 => break,
-            Err(error) => return Err(damaged(&error)),
+            Err(_) if context.incomplete == Incomplete::Keep && next > 0 => break,
+            Err(error) => return Err(damaged(error.to_string())),
         };
         let samples = if depth == BitDepth::Sixteen { eight_bit(&mut row) } else { &row[..] };
         match interlace {
@@ -78,14 +79,14 @@ pub(crate) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u
     Ok((Pixels { width, height, channels, data }, profile))
 }
 
-fn open(original: &[u8]) -> Result<Reader<Cursor<&[u8]>>, RenderError> {
+fn open(original: &[u8]) -> Result<Reader<Cursor<&[u8]>>, Error> {
     let (width, _) = size(original);
     // Eight bytes a pixel at most.
     let limits = png::Limits { bytes: CHUNK_BYTES_MAX + 8 * width as usize };
     let mut decoder = Decoder::new_with_limits(Cursor::new(original), limits);
     decoder.set_ignore_text_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
-    decoder.read_info().map_err(|error| damaged(&error))
+    decoder.read_info().map_err(|error| damaged(error.to_string()))
 }
 
 /// The row's samples of 16 bits, rounded to 8, at its beginning.
@@ -95,8 +96,4 @@ fn eight_bit(row: &mut [u8]) -> &[u8] {
         row[n] = u8::try_from((sample * 255 + 32_767) / 65_535).unwrap_or(u8::MAX);
     }
     &row[..row.len() / 2]
-}
-
-fn damaged(error: &DecodingError) -> RenderError {
-    RenderError::Damaged { reason: error.to_string() }
 }

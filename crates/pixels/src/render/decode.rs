@@ -1,91 +1,78 @@
-//! From bytes to pixels: eight bits a sample, in the stored orientation.
-
-use image::metadata::Orientation;
+//! Decoding of an original, to planes if the variants can be made from planes, else to pixels.
 
 #[cfg(feature = "avif-originals")]
-use crate::codec::{gif, jpeg, png};
-use crate::codec::avif::decode;
-use crate::codec::jpeg::cmyk;
-use crate::codec::webp::container;
-use crate::deadline::Deadline;
-use crate::error::RenderError;
-use crate::header::{Codec, Header};
-use crate::limits::{Finish, Incomplete, Limits};
-use crate::pixels::Pixels;
+use crate::codec::avif;
+use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes};
+use crate::codec::{gif, jpeg, png, webp};
+use crate::context::RenderContext;
+use crate::error::{Error, damaged};
+use crate::header::{Codec, Header, PlanarHeader};
+use crate::output::OutputSpec;
 use crate::transform::color::Conversion;
 
-/// What a codec says of a picture before it is decoded.
-pub(crate) struct Facts {
-    /// As stored.
-    pub(crate) size: (u32, u32),
-    pub(crate) orientation: Orientation,
-    /// Bytes of a decoded pixel.
-    pub(crate) pixel_bytes: u8,
-    /// Bytes that the codec keeps for each pixel besides.
-    pub(crate) codec_bytes: u8,
-    /// One, or those of an animation.
-    pub(crate) frames: u32,
-}
-
-/// What holds for the making of one variant.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Job {
-    pub(crate) deadline: Deadline,
-    pub(crate) incomplete: Incomplete,
-    pub(crate) pixels_max: u64,
-    pub(crate) scans_max: u32,
-    pub(crate) finish: Finish,
-}
-
-impl Job {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            deadline: Deadline::after(limits.render_time),
-            incomplete: limits.incomplete,
-            pixels_max: limits.input_pixels,
-            scans_max: limits.scans,
-            finish: limits.finish,
-        }
-    }
-
-    /// The same, for which a file that is cut short is an error.
-    pub(crate) fn refusing_incomplete(self) -> Self {
-        Self { incomplete: Incomplete::Refuse, ..self }
-    }
-
-    /// Whether what can be decoded of a file that is cut short is a picture.
-    pub(crate) fn keeps_incomplete(&self) -> bool {
-        self.incomplete == Incomplete::Keep
-    }
-}
-
-/// The whole picture, and how its samples become sRGB.
-pub(crate) struct Decoded {
-    pub(crate) pixels: Pixels,
-    pub(crate) conversion: Conversion,
-}
-
-/// Decodes the whole picture, or the first frame of an animation.
+/// Decodes the original for these variants; of an animation, the first frame.
 ///
 /// # Errors
-/// The bytes are damaged, of a kind that the codec does not know, or take too long.
-pub(crate) fn decode(original: &[u8], header: &Header, job: &Job) -> Result<Decoded, RenderError> {
-    if header.is_ink {
-        let (pixels, profile) = ink::decode(original, job)?;
-        return Ok(Decoded { pixels, conversion: Conversion::of_ink(profile.as_deref()) });
+/// The original is damaged, uses a feature that the codec does not support, or takes too long.
+pub(crate) fn decode(
+    original: &[u8],
+    header: &Header,
+    outputs: &[OutputSpec],
+    context: &RenderContext,
+) -> Result<Decoded, Error> {
+    #[cfg(feature = "avif-originals")]
+    if header.codec == Codec::Avif {
+        return avif::decode::decode(original, &header.info, header.sandbox_bytes, context);
+    }
+    Ok(match decode_planes(original, header, outputs, context)? {
+        Some(planes) => Decoded::Planes(planes),
+        None => Decoded::Pixels(decode_pixels(original, header, context)?),
+    })
+}
+
+/// Decodes planes that are large enough for all these variants; `None` if the original has none that can be used.
+///
+/// # Errors
+/// The original is damaged or truncated, or takes too long.
+pub(crate) fn decode_planes(
+    original: &[u8],
+    header: &Header,
+    outputs: &[OutputSpec],
+    context: &RenderContext,
+) -> Result<Option<DecodedPlanes>, Error> {
+    // Planes are gamma-encoded, so they cannot be scaled in linear light.
+    if context.encode.linear_light {
+        return Ok(None);
+    }
+    let info = &header.info;
+    match &header.planar {
+        Some(PlanarHeader::Jpeg(jpeg)) => jpeg::planar::decode(original, info, jpeg, outputs, context).map(Some),
+        Some(PlanarHeader::Vp8(vp8)) => webp::planar::decode(original, info, vp8, outputs, context).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Decodes the whole image to pixels; of an animation, the first frame.
+///
+/// # Errors
+/// The original is damaged, uses a feature that the codec does not support, or takes too long.
+pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderContext) -> Result<DecodedPixels, Error> {
+    if header.is_cmyk {
+        let (pixels, profile) = jpeg::cmyk::decode(original, context)?;
+        return Ok(DecodedPixels { pixels, conversion: Conversion::from_cmyk_icc(profile.as_deref()) });
     }
     let (pixels, profile) = match header.codec {
-        Codec::Jpeg => jpeg::decode(original, job)?,
-        Codec::Png => png::decode(original, job)?,
-        Codec::WebP => riff::decode(original, job)?,
-        Codec::Gif => (gif::decode(original, job)?, None),
+        Codec::Jpeg => jpeg::decode(original, context)?,
+        Codec::Png => png::decode(original, context)?,
+        Codec::WebP => webp::decode::decode(original, context)?,
+        Codec::Gif => (gif::decode(original, context)?, None),
         #[cfg(feature = "avif-originals")]
-        Codec::Avif => return apart::pixels(original, header, job),
+        Codec::Avif => return avif::decode::decode_pixels(original, &header.info, header.sandbox_bytes, context),
     };
-    job.deadline.check()?;
-    if (pixels.width, pixels.height) != (header.width, header.height) {
-        return Err(RenderError::Damaged { reason: "its size is not what its header says".to_owned() });
+    context.deadline.check()?;
+    if (pixels.width, pixels.height) != (header.info.width, header.info.height) {
+        return Err(damaged("its size is not what its header says"));
     }
-    let conversion = Conversion::of_light(profile.as_deref(), pixels.channels);
-    Ok(Decoded { pixels, conversion })
+    let conversion = Conversion::from_icc(profile.as_deref(), pixels.channels);
+    Ok(DecodedPixels { pixels, conversion })
 }

@@ -4,7 +4,7 @@ use image::{GrayAlphaImage, LumaA};
 
 use super::*;
 
-/// Lanczos of three lobes, each sample times its alpha, in one sum over both directions; `light` is what a colour of 0 to 1
+/// Lanczos of three lobes, each sample times its alpha, in one sum over both directions; `light` is what a color of 0 to 1
 /// is scaled as, and `sample` its inverse.
 fn exact(
     picture: &RgbaImage,
@@ -15,9 +15,9 @@ fn exact(
     let weights = |length: u32, target: u32, n: u32| -> Vec<(u32, f64)> {
         let scale = f64::from(length) / f64::from(target);
         let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) };
-        let centre = (f64::from(n) + 0.5) * scale;
+        let center = (f64::from(n) + 0.5) * scale;
         let kernel = |x: f64| if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 };
-        let weights: Vec<_> = (0..length).map(|x| (x, kernel((f64::from(x) + 0.5 - centre) / scale))).collect();
+        let weights: Vec<_> = (0..length).map(|x| (x, kernel((f64::from(x) + 0.5 - center) / scale))).collect();
         let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
         weights.into_iter().filter(|(_, weight)| *weight != 0.0).map(|(x, weight)| (x, weight / sum)).collect()
     };
@@ -38,7 +38,7 @@ fn exact(
                 }
                 let [r, g, b, alpha] = sums;
                 [r, g, b]
-                    .map(|colour| sample((colour / alpha).clamp(0.0, 1.0)) * 255.0)
+                    .map(|color| sample((color / alpha).clamp(0.0, 1.0)) * 255.0)
                     .into_iter()
                     .chain([alpha * 255.0])
                     .collect::<Vec<_>>()
@@ -50,24 +50,24 @@ fn exact(
     (0..height).flat_map(mean).collect()
 }
 
-/// Colours that change slowly, below alpha that does.
+/// Colors that change slowly, below alpha that does.
 fn nearly_clear(width: u32, height: u32) -> RgbaImage {
     let wave = |n: u32, period: f64| (f64::from(n) / period).sin();
     let sample = |middle: f64, wave: f64, height: f64| (middle + height * wave).round() as u8;
     RgbaImage::from_fn(width, height, |x, y| {
-        let colours = [
+        let colors = [
             sample(128.0, wave(x, 17.0), 100.0),
             sample(100.0, wave(y, 11.0), 90.0),
             sample(150.0, wave(x + y, 23.0), 100.0),
         ];
-        let [r, g, b] = colours;
+        let [r, g, b] = colors;
         Rgba([r, g, b, sample(12.0, wave(x + 2 * y, 29.0), 6.0)])
     })
 }
 
 fn made(picture: &DynamicImage, (width, height): (u32, u32), linear_light: bool) -> DynamicImage {
     let original = bytes(picture, ImageFormat::Png);
-    let limits = Limits { finish: Finish { linear_light, ..Finish::default() }, ..LIMITS };
+    let limits = Limits { encode: EncodeOptions { linear_light, ..EncodeOptions::default() }, ..LIMITS };
     let header = Header::read(&original, &limits).unwrap();
     let geometry = Geometry::Fit { width: Some(nonzero(width)), height: Some(nonzero(height)) };
     let made = render(&original, &header, geometry, Encoding::Png, &limits).unwrap();
@@ -84,7 +84,7 @@ fn near(made: &RgbaImage, exact: &[[f64; 4]]) {
 }
 
 #[test]
-fn colours_of_what_is_nearly_clear_are_what_they_are_in_double_precision() {
+fn colors_of_what_is_nearly_clear_are_what_they_are_in_double_precision() {
     let picture = nearly_clear(150, 120);
     for size in [(100, 80), (50, 40), (15, 12)] {
         let exact = exact(&picture, size, |sample| sample, |sample| sample);
@@ -106,15 +106,15 @@ fn so_are_they_in_light() {
 }
 
 #[test]
-fn grey_with_alpha_is_scaled_as_colours_are() {
-    let colours = nearly_clear(150, 120);
-    let grey = GrayAlphaImage::from_fn(150, 120, |x, y| {
-        let [r, .., alpha] = colours.get_pixel(x, y).0;
+fn gray_with_alpha_is_scaled_as_colors_are() {
+    let colors = nearly_clear(150, 120);
+    let gray = GrayAlphaImage::from_fn(150, 120, |x, y| {
+        let [r, .., alpha] = colors.get_pixel(x, y).0;
         LumaA([r, alpha])
     });
-    let grey = DynamicImage::from(grey);
-    let exact = exact(&grey.to_rgba8(), (50, 40), |sample| sample, |sample| sample);
-    let made = made(&grey, (50, 40), false);
+    let gray = DynamicImage::from(gray);
+    let exact = exact(&gray.to_rgba8(), (50, 40), |sample| sample, |sample| sample);
+    let made = made(&gray, (50, 40), false);
     assert_eq!(made.color(), image::ColorType::La8);
     near(&made.to_rgba8(), &exact);
 }
@@ -140,7 +140,7 @@ fn what_is_opaque_stays_opaque_and_what_it_is_without_alpha() {
 }
 
 #[test]
-fn what_cannot_be_seen_colours_no_edge() {
+fn what_cannot_be_seen_colors_no_edge() {
     // Red that can be seen in stripes and dots beside green that cannot.
     let picture = RgbaImage::from_fn(160, 120, |x, y| {
         if (x / 7 + y / 5) % 3 == 0 { Rgba([255, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) }

@@ -6,13 +6,14 @@ use image::codecs::gif::GifDecoder;
 use image::metadata::LoopCount;
 use image::{AnimationDecoder, RgbaImage};
 
-use crate::codec::animation::Frames;
 use super::*;
+use crate::codec::animation::AnimationFrames;
+use crate::codec::webp::decode::WebPFrames;
 
 macro_rules! animation {
     ($name:literal) => {{
-        let file: &[u8] = include_bytes!(concat!("../../../tests/animations/", $name));
-        let shown: &[u8] = include_bytes!(concat!("../../../tests/animations/", $name, ".png"));
+        let file: &[u8] = include_bytes!(concat!("../../tests/animations/", $name));
+        let shown: &[u8] = include_bytes!(concat!("../../tests/animations/", $name, ".png"));
         ($name, file, image::load_from_memory(shown).unwrap().to_rgba8())
     }};
 }
@@ -62,15 +63,15 @@ fn frames(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
 
 /// By our own decoder, which is held against Pillow here too; that of `image` lays frames on the canvas wrongly.
 fn frames_of_webp(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
-    let job = Job::new(&LIMITS);
-    let mut webp = riff::WebP::open(file).unwrap();
+    let context = RenderContext::new(&LIMITS);
+    let mut webp = WebPFrames::open(file).unwrap();
     let (mut frames, mut times) = (Vec::new(), Vec::new());
-    while let Some(shown) = webp.next(&job).unwrap() {
+    while let Some(shown) = webp.next(&context).unwrap() {
         let canvas = webp.canvas().clone();
         frames.push(RgbaImage::from_raw(canvas.width, canvas.height, canvas.data).unwrap());
         times.push(shown);
     }
-    (frames, times, webp.loops().0.into())
+    (frames, times, webp.loop_count().0.into())
 }
 
 /// The largest difference of what can be seen, frame by frame.
@@ -109,7 +110,7 @@ fn an_animation_is_shown_as_often_as_its_original() {
         assert_eq!(loops, expected, "{name}");
         // GIF says how often it is shown again.
         let gif = moving(file, fit(20, 20), Encoding::Gif);
-        assert_eq!(Header::read(&gif, &LIMITS).unwrap().frames, 5, "{name}");
+        assert_eq!(Header::read(&gif, &LIMITS).unwrap().info.frames, 5, "{name}");
         let (_, _, loops) = frames(&moving(&gif, fit(20, 20), lossless()));
         assert_eq!(loops, expected, "{name} by way of GIF");
     }

@@ -1,13 +1,11 @@
-//! Colours as screens show them: what an ICC profile says, made sRGB; inks made light.
+//! Conversion to sRGB: ICC profiles, code points, and CMYK.
 //!
-//! Variants carry no profile, so their samples have to mean sRGB, which is what a picture without one means everywhere.
-//! Samples are converted after they have been scaled, when there are fewest of them. The order shows only at hard edges
-//! between strong colours, where a mean of P3's samples made sRGB is not the mean of sRGB's samples; the former is the
-//! nearer to the mean of the light (held by a test), and what lies beyond sRGB's gamut is cut off once, not in each
-//! sample. Inks are scaled likewise, as four channels none of which is alpha.
+//! Variants carry no profile, so their samples must be sRGB, which every viewer assumes for an image without a profile. Samples are
+//! converted after scaling, when there are fewest of them. The order matters only at hard edges between saturated colors, where scaling
+//! before the conversion is closer to the mean of the light (a test checks it) and colors outside the sRGB gamut are clipped once
+//! instead of per sample. CMYK is scaled in the same way, as four channels without alpha.
 //!
-//! A profile that is damaged, larger than [`PROFILE_BYTES_MAX`], or for another number of channels than the picture has
-//! is passed over, as browsers do: the picture is worth more than its profile.
+//! A profile that is damaged, larger than [`PROFILE_BYTES_MAX`], or made for another number of channels is ignored, as in browsers.
 
 use std::sync::Arc;
 
@@ -18,72 +16,71 @@ use moxcms::{
 
 use crate::pixels::Pixels;
 
-/// Beyond those of printing presses, which have 0.5 to 3 MB, nothing is left to say.
+/// Maximum size of an ICC profile. Profiles of printing presses have 0.5 to 3 MB.
 pub(crate) const PROFILE_BYTES_MAX: usize = 4 << 20;
 
 type Transform = Arc<dyn TransformExecutor<u8> + Send + Sync>;
 
-/// How decoded samples become sRGB.
+/// Conversion of decoded samples to sRGB.
 pub(crate) enum Conversion {
-    /// They are already, or nothing says otherwise.
+    /// The samples are sRGB already.
     None,
-    /// Grey by a table, with or without alpha.
-    Grey(Box<[u8; 256]>),
-    /// Red, green and blue, with or without alpha.
+    /// Gray by a lookup table, with or without alpha.
+    Gray(Box<[u8; 256]>),
+    /// RGB or RGBA by an ICC transform.
     Rgb { three: Transform, four: Transform },
-    /// Cyan, magenta, yellow and black, 255 being all of an ink, by a profile or else by [`light`].
-    Ink(Option<Transform>),
+    /// CMYK, where 255 is full ink, by an ICC transform or else by [`cmyk_to_rgb`].
+    Cmyk(Option<Transform>),
 }
 
 impl Conversion {
-    /// What `profile` asks for, for a picture of light in `channels` (1 to 4, the last of 2 and 4 being alpha).
-    pub(crate) fn of_light(profile: Option<&[u8]>, channels: u8) -> Self {
-        let Some(profile) = profile.and_then(read) else { return Self::None };
+    /// Conversion from the ICC profile of a gray or RGB image. With 2 or 4 channels the last one is alpha.
+    pub(crate) fn from_icc(profile: Option<&[u8]>, channels: u8) -> Self {
+        let Some(profile) = profile.and_then(parse) else { return Self::None };
         match (profile.color_space, channels) {
-            (DataColorSpace::Gray, 1 | 2) => grey(&profile, Layout::Gray).map_or(Self::None, Self::Grey),
+            (DataColorSpace::Gray, 1 | 2) => gray(&profile, Layout::Gray).map_or(Self::None, Self::Gray),
             (DataColorSpace::Rgb, 3 | 4) => rgb(&profile).unwrap_or(Self::None),
             _ => Self::None,
         }
     }
 
-    /// What `profile` asks for, for luma alone with or without alpha. AVIF's luma may have a profile of three colours, all of
-    /// which it is then.
-    pub(crate) fn of_monochrome(profile: &[u8]) -> Self {
-        let Some(profile) = read(profile) else { return Self::None };
+    /// Conversion from the ICC profile of a monochrome AVIF, which may be an RGB profile; then gray is equal R, G and B.
+    pub(crate) fn from_monochrome_icc(profile: &[u8]) -> Self {
+        let Some(profile) = parse(profile) else { return Self::None };
         let layout = match profile.color_space {
             DataColorSpace::Gray => Layout::Gray,
             DataColorSpace::Rgb => Layout::Rgb,
             _ => return Self::None,
         };
-        grey(&profile, layout).map_or(Self::None, Self::Grey)
+        gray(&profile, layout).map_or(Self::None, Self::Gray)
     }
 
-    /// What primaries ask for by their number (ITU-T H.273 table 2), for red, green and blue on sRGB's curve.
-    pub(crate) fn of_primaries(primaries: u16) -> Self {
-        of_primaries(primaries).as_ref().and_then(rgb).unwrap_or(Self::None)
+    /// Conversion from color primaries (ITU-T H.273 table 2) with the transfer function of sRGB.
+    pub(crate) fn from_primaries(primaries: u16) -> Self {
+        profile_from_primaries(primaries).as_ref().and_then(rgb).unwrap_or(Self::None)
     }
 
-    /// What `profile` asks for, for a picture of inks.
-    pub(crate) fn of_ink(profile: Option<&[u8]>) -> Self {
-        let profile = profile.and_then(read).filter(|profile| profile.color_space == DataColorSpace::Cmyk);
-        Self::Ink(profile.and_then(|profile| transform(&profile, Layout::Rgba, Layout::Rgb)))
+    /// Conversion from the ICC profile of a CMYK image.
+    pub(crate) fn from_cmyk_icc(profile: Option<&[u8]>) -> Self {
+        let profile = profile.and_then(parse).filter(|profile| profile.color_space == DataColorSpace::Cmyk);
+        Self::Cmyk(profile.and_then(|profile| transform(&profile, Layout::Rgba, Layout::Rgb)))
     }
 
-    /// Whether the samples stay as they are.
+    /// True if the samples stay as they are.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    /// Whether the last of two or four channels is alpha, and premultiplied while it is scaled.
+    /// True if the last of two or four channels is alpha.
     pub(crate) fn has_alpha(&self) -> bool {
-        !matches!(self, Self::Ink(_))
+        !matches!(self, Self::Cmyk(_))
     }
 
-    /// The samples as sRGB; grey stays grey.
+    /// Converts the samples to sRGB. Gray stays gray.
     pub(crate) fn apply(&self, mut pixels: Pixels) -> Pixels {
         match self {
             Self::None => pixels,
-            Self::Grey(table) => {
+            Self::Gray(table) => {
                 for pixel in pixels.data.chunks_exact_mut(usize::from(pixels.channels)) {
                     pixel[0] = table[usize::from(pixel[0])];
                 }
@@ -92,18 +89,18 @@ impl Conversion {
             Self::Rgb { three, four } => {
                 let transform = if pixels.channels == 4 { four } else { three };
                 let mut data = vec![0; pixels.data.len()];
-                // It fails only on lengths that do not fit one another; then the samples stay as they are.
+                // The transform fails only if the lengths differ, which they never do.
                 match transform.transform(&pixels.data, &mut data) {
                     Ok(()) => Pixels { data, ..pixels },
                     Err(_) => pixels,
                 }
             }
-            Self::Ink(transform) => {
+            Self::Cmyk(transform) => {
                 let mut data = vec![0; pixels.data.len() / 4 * 3];
                 let converted = transform.as_ref().is_some_and(|by| by.transform(&pixels.data, &mut data).is_ok());
                 if !converted {
                     for (ink, rgb) in pixels.data.chunks_exact(4).zip(data.chunks_exact_mut(3)) {
-                        rgb.copy_from_slice(&light([ink[0], ink[1], ink[2], ink[3]]));
+                        rgb.copy_from_slice(&cmyk_to_rgb([ink[0], ink[1], ink[2], ink[3]]));
                     }
                 }
                 Pixels { data, channels: 3, ..pixels }
@@ -112,29 +109,28 @@ impl Conversion {
     }
 }
 
-/// Inks without a profile: each lets through what it does not cover, and black darkens all three alike. It is what
-/// browsers show for such a picture.
-fn light([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
-    let through = |ink: u8| {
+/// CMYK without a profile, as browsers show it: each ink absorbs its complement, and black darkens all three channels.
+fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+    let channel = |ink: u8| {
         let product = u16::from(255 - ink) * u16::from(255 - black);
         u8::try_from((product + 127) / 255).unwrap_or(u8::MAX)
     };
-    [through(cyan), through(magenta), through(yellow)]
+    [channel(cyan), channel(magenta), channel(yellow)]
 }
 
-fn read(profile: &[u8]) -> Option<ColorProfile> {
+fn parse(profile: &[u8]) -> Option<ColorProfile> {
     let options = ParsingOptions { max_profile_size: PROFILE_BYTES_MAX, ..ParsingOptions::default() };
     ColorProfile::new_from_slice_with_options(profile, options).ok()
 }
 
 fn transform(from: &ColorProfile, layout: Layout, to: Layout) -> Option<Transform> {
-    // Perceptual: what the profile's maker means to look right. Profiles of screens have one way only.
+    // Perceptual is the intent that profile makers tune for photographs. Display profiles have only one intent.
     let options = TransformOptions { rendering_intent: RenderingIntent::Perceptual, ..TransformOptions::default() };
     from.create_transform_8bit(layout, &ColorProfile::new_srgb(), to, options).ok()
 }
 
-/// A profile of sRGB's curve and the primaries of that number; `None` for sRGB's own, and where nothing is said.
-pub(crate) fn of_primaries(primaries: u16) -> Option<ColorProfile> {
+/// A profile with these primaries and the transfer function of sRGB; `None` for the primaries of sRGB and for unspecified ones.
+pub(crate) fn profile_from_primaries(primaries: u16) -> Option<ColorProfile> {
     let primaries = CicpColorPrimaries::try_from(u8::try_from(primaries).ok()?).ok()?;
     if matches!(primaries, CicpColorPrimaries::Bt709 | CicpColorPrimaries::Unspecified | CicpColorPrimaries::Reserved) {
         return None;
@@ -147,23 +143,23 @@ pub(crate) fn of_primaries(primaries: u16) -> Option<ColorProfile> {
     }))
 }
 
-/// Each grey's place on sRGB's curve; `None` where that is where it was.
-fn grey(profile: &ColorProfile, layout: Layout) -> Option<Box<[u8; 256]>> {
+/// Lookup table from gray to sRGB; `None` if the conversion changes nothing.
+fn gray(profile: &ColorProfile, layout: Layout) -> Option<Box<[u8; 256]>> {
     let transform = transform(profile, layout, Layout::Rgb)?;
-    let greys: Vec<u8> = (0..=u8::MAX).collect();
-    let mut colours = vec![0; 3 * greys.len()];
-    let samples = greys.iter().flat_map(|grey| std::iter::repeat_n(*grey, layout.channels())).collect::<Vec<_>>();
-    transform.transform(&samples, &mut colours).ok()?;
+    let grays: Vec<u8> = (0..=u8::MAX).collect();
+    let mut colors = vec![0; 3 * grays.len()];
+    let samples = grays.iter().flat_map(|gray| std::iter::repeat_n(*gray, layout.channels())).collect::<Vec<_>>();
+    transform.transform(&samples, &mut colors).ok()?;
     let mut table = Box::new([0; 256]);
-    for (to, colour) in table.iter_mut().zip(colours.chunks_exact(3)) {
-        *to = colour[1];
+    for (to, color) in table.iter_mut().zip(colors.chunks_exact(3)) {
+        *to = color[1];
     }
-    let changes = table.iter().zip(&greys).any(|(to, from)| to.abs_diff(*from) > 1);
+    let changes = table.iter().zip(&grays).any(|(to, from)| to.abs_diff(*from) > 1);
     changes.then_some(table)
 }
 
-/// `None` for sRGB by whatever name: a profile that moves no colour by more than one level in 255. Many files carry
-/// some maker's own copy of sRGB, and none of them is worth a conversion.
+/// `None` if the profile is equivalent to sRGB: it changes no sample by more than one level of 255. Many files carry some variant of the
+/// sRGB profile, and converting them would only cost time.
 fn rgb(profile: &ColorProfile) -> Option<Conversion> {
     let three = transform(profile, Layout::Rgb, Layout::Rgb)?;
     const STEPS: [u8; 6] = [0, 51, 102, 153, 204, 255];

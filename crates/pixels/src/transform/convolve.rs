@@ -104,13 +104,13 @@ impl Kernels {
 }
 
 impl Kernel {
-    /// Three lobes, each `scale` samples wide, to both sides of `centre`, as far as there are samples.
+    /// Three lobes, each `scale` samples wide, to both sides of `center`, as far as there are samples.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the length")]
-    fn new(length: u32, centre: f64, scale: f64) -> Self {
+    fn new(length: u32, center: f64, scale: f64) -> Self {
         let radius = 3.0 * scale;
-        let end = (centre + radius).ceil().clamp(0.0, f64::from(length)) as u32;
-        let begin = (centre - radius).floor().clamp(0.0, f64::from(end)) as u32;
-        let weights: Vec<f64> = (begin..end).map(|x| lanczos((f64::from(x) + 0.5 - centre) / scale)).collect();
+        let end = (center + radius).ceil().clamp(0.0, f64::from(length)) as u32;
+        let begin = (center - radius).floor().clamp(0.0, f64::from(end)) as u32;
+        let weights: Vec<f64> = (begin..end).map(|x| lanczos((f64::from(x) + 0.5 - center) / scale)).collect();
         let sum: f64 = weights.iter().sum();
         Self { begin: begin as usize, weights: weights.iter().map(|weight| (weight / sum) as f32).collect() }
     }

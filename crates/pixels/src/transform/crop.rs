@@ -1,4 +1,4 @@
-//! Where the variant lies in the original: which window of it, at which size. Arithmetic only.
+//! Position of the variant in the original: which rectangle is scaled, and to which size. Arithmetic only.
 
 use std::num::NonZeroU32;
 
@@ -7,37 +7,27 @@ use image::metadata::Orientation;
 use crate::geometry::{Geometry, Region};
 use crate::pixels::Window;
 
-/// Width and height as the picture is meant to be seen.
-pub(crate) fn upright((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
-    match orientation {
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
-            (height, width)
-        }
-        _ => (width, height),
-    }
-}
-
-/// The window of an upright picture that becomes the variant, and the variant's size.
+/// The rectangle of the upright original that becomes the variant, and the size of the variant.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Frame {
+pub(crate) struct CropWindow {
+    /// Size of the upright original.
     upright: (u32, u32),
     window: Window,
     size: (NonZeroU32, NonZeroU32),
 }
 
-/// The size in pixels of the variant of an upright picture of `width` x `height`.
+/// Size in pixels of the variant of an upright image of `width` x `height`.
 ///
-/// Never larger than the picture in either side, and at least one pixel.
-/// - Fit: the side that the box limits more has exactly the box's length; the other keeps the ratio, rounded to the
-///   nearest pixel, halves up.
-/// - Crop: each side is the box's, or the picture's where that is smaller.
+/// A variant is never larger than the original in either dimension, and has at least one pixel.
+/// - Fit: the more constrained side has exactly the length of the box; the other side keeps the aspect ratio, rounded half up.
+/// - Crop: each side has the length of the box, or that of the original if it is shorter.
 #[must_use]
 pub fn output_size(width: NonZeroU32, height: NonZeroU32, geometry: Geometry) -> (NonZeroU32, NonZeroU32) {
     match geometry {
         Geometry::Fit { width: box_width, height: box_height } => {
             let (box_width, box_height) =
                 (box_width.unwrap_or(width).min(width), box_height.unwrap_or(height).min(height));
-            // Which side limits: box_width / width against box_height / height, without division.
+            // Compares box_width / width with box_height / height, without division.
             let by_width = wide(box_width) * wide(height) <= wide(box_height) * wide(width);
             if by_width {
                 (box_width, scaled(height, box_width, width))
@@ -49,7 +39,7 @@ pub fn output_size(width: NonZeroU32, height: NonZeroU32, geometry: Geometry) ->
     }
 }
 
-/// `length * numerator / denominator`, rounded to nearest, halves up, at least one. The ratio is at most one.
+/// `length * numerator / denominator`, rounded half up, at least 1. The ratio is at most 1.
 fn scaled(length: NonZeroU32, numerator: NonZeroU32, denominator: NonZeroU32) -> NonZeroU32 {
     let product = wide(length) * wide(numerator);
     let rounded = (product + wide(denominator) / 2) / wide(denominator);
@@ -60,8 +50,8 @@ fn wide(n: NonZeroU32) -> u64 {
     u64::from(n.get())
 }
 
-impl Frame {
-    /// The frame of `geometry` in an upright picture of `(width, height)`, neither of them zero.
+impl CropWindow {
+    /// The window for `geometry` in an upright image of the given size, which must not be zero.
     pub(crate) fn new((width, height): (u32, u32), geometry: Geometry) -> Self {
         let nonzero = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let size = output_size(nonzero(width), nonzero(height), geometry);
@@ -73,30 +63,30 @@ impl Frame {
         Self { upright: (width, height), window, size }
     }
 
-    /// The same size of window, elsewhere: `begin` is told how much of the width and of the height the window keeps, and
-    /// says how far along its free way, from 0 to 1, it is to begin.
-    pub(crate) fn attending(self, begin: impl FnOnce(f64, f64) -> f64) -> Self {
+    /// Moves the window along the side that the crop shortens. `offset` gets the fractions of the width and of the height that the
+    /// window covers, and returns the new position: 0 is left or top, 1 is right or bottom.
+    pub(crate) fn with_offset(self, offset: impl FnOnce(f64, f64) -> f64) -> Self {
         let Window { width, height, .. } = self.window;
         let (whole_width, whole_height) = (f64::from(self.upright.0), f64::from(self.upright.1));
-        let begin = begin(width / whole_width, height / whole_height).clamp(0.0, 1.0);
-        // One of the ways is not free: its slack is zero.
-        let (x, y) = (exact((whole_width - width) * begin), exact((whole_height - height) * begin));
+        let offset = offset(width / whole_width, height / whole_height).clamp(0.0, 1.0);
+        // The other side is covered completely, so its coordinate stays zero.
+        let (x, y) = (exact((whole_width - width) * offset), exact((whole_height - height) * offset));
         let window = Window { x, y, width, height };
         Self { window, ..self }
     }
 
-    /// The whole of the stored picture, and its size when it is fitted into `side`.
+    /// The whole stored image, and its size when scaled to fit into a square of `side` pixels.
     pub(crate) fn reduced(&self, orientation: Orientation, side: u32) -> (Window, (NonZeroU32, NonZeroU32)) {
         let side = NonZeroU32::new(side);
         Self::new(self.upright, Geometry::Fit { width: side, height: side }).stored(orientation)
     }
 
-    /// The variant's size in pixels, upright.
+    /// Size of the upright variant in pixels.
     pub(crate) fn size(&self) -> (NonZeroU32, NonZeroU32) {
         self.size
     }
 
-    /// The window and the size in the stored picture, which `orientation` makes upright.
+    /// The window and the size in the coordinates of the stored image, which `orientation` makes upright.
     pub(crate) fn stored(&self, orientation: Orientation) -> (Window, (NonZeroU32, NonZeroU32)) {
         let Window { x, y, width, height } = self.window;
         let (right, bottom) = (f64::from(self.upright.0) - x - width, f64::from(self.upright.1) - y - height);
@@ -115,10 +105,10 @@ impl Frame {
     }
 }
 
-/// The largest window of the ratio of `size`, where `region` says. It may begin and end between pixels.
+/// The largest window with the aspect ratio of `size`, placed by `region`. Its edges may lie between pixels.
 fn cropped(whole: &Window, size: (NonZeroU32, NonZeroU32), region: Region) -> Window {
     let (width, height) = (f64::from(size.0.get()), f64::from(size.1.get()));
-    // How many of the original's pixels make one of the variant's: as many as still fit both ways.
+    // Pixels of the original per pixel of the variant: the largest ratio that fits in both dimensions.
     let ratio = (whole.width / width).min(whole.height / height);
     let (width, height) = (exact(width * ratio).min(whole.width), exact(height * ratio).min(whole.height));
     let (right, bottom) = (whole.width - width, whole.height - height);
@@ -135,8 +125,8 @@ fn cropped(whole: &Window, size: (NonZeroU32, NonZeroU32), region: Region) -> Wi
     Window { x, y, width, height }
 }
 
-/// Cut off below a 2^30th of a pixel. Positions and lengths then add up without rounding, and a window that touches an
-/// edge does not stand out of the picture by a last digit.
+/// Rounds down to a multiple of 2^-30 pixels. Sums of positions and lengths are then exact, so a window that touches an edge does not
+/// exceed the image by a rounding error.
 fn exact(length: f64) -> f64 {
     const STEPS: f64 = 1_073_741_824.0;
     (length * STEPS).floor() / STEPS
@@ -164,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_exact_and_never_enlarged() {
+    fn output_sizes_are_exact_and_never_enlarged() {
         let table = [
             ((4000, 3000), fit(300, 200), (267, 200)),
             ((4000, 3000), fit(300, 0), (300, 225)),
@@ -186,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_fit_is_within_the_box_touches_it_and_keeps_the_ratio(
+        fn fit_touches_the_box_and_keeps_the_aspect_ratio(
             width in 1..70_000_u32, height in 1..70_000_u32, box_width in 1..5000_u32, box_height in 1..5000_u32,
         ) {
             let (w, h) = size(width, height, fit(box_width, box_height));
@@ -198,13 +188,13 @@ mod tests {
         }
 
         #[test]
-        fn a_crops_window_lies_in_the_picture_and_has_the_variants_ratio(
+        fn crop_window_lies_in_the_image_and_has_the_aspect_ratio_of_the_variant(
             width in 1..70_000_u32, height in 1..70_000_u32, box_width in 1..5000_u32, box_height in 1..5000_u32,
             orientation in 1..=8_u8,
         ) {
-            let frame = Frame::new((width, height), crop(box_width, box_height));
+            let crop_window = CropWindow::new((width, height), crop(box_width, box_height));
             let orientation = Orientation::from_exif(orientation).unwrap();
-            let (window, (w, h)) = frame.stored(orientation);
+            let (window, (w, h)) = crop_window.stored(orientation);
             let turned = orientation.to_exif() >= 5;
             let (stored_width, stored_height) = if turned { (height, width) } else { (width, height) };
             prop_assert!(window.x >= 0.0 && window.x + window.width <= f64::from(stored_width));

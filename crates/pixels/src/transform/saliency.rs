@@ -3,9 +3,9 @@
 //! The picture is reduced to at most [`SIDE`] pixels a side, and each pixel gets a weight, of cheap signs of what a picture is about:
 //!
 //! - the detail in its brightness (L. Itti, C. Koch and E. Niebur, A Model of Saliency-Based Visual Attention, 1998),
-//! - how rare its colour is in this picture, in bits (N. Bruce and J. Tsotsos, Saliency Based on Information Maximization,
-//!   2005), so that neither a strong colour nor a large wall of it counts as such,
-//! - how near its colour is to those of skin, where that is rare and has detail around it: a face, and no wall,
+//! - how rare its color is in this picture, in bits (N. Bruce and J. Tsotsos, Saliency Based on Information Maximization,
+//!   2005), so that neither a strong color nor a large wall of it counts as such,
+//! - how near its color is to those of skin, where that is rare and has detail around it: a face, and no wall,
 //! - where it lies: what pictures are taken of, and looked at first, is near their middle (B. Tatler, The central fixation
 //!   bias in scene viewing, 2007), and heads are above it.
 //!
@@ -20,7 +20,7 @@ pub(crate) const SIDE: u32 = 128;
 
 /// How far along its free way a crop should begin, from 0 (left or top) to 1 (right or bottom). `across` and `down`
 /// are how much of the picture's width and height it keeps, from 0 to 1; the smaller of them is the free way.
-pub(crate) fn begin(reduced: &Pixels, across: f64, down: f64) -> f64 {
+pub(crate) fn best_offset(reduced: &Pixels, across: f64, down: f64) -> f64 {
     let weights = weights(reduced);
     let width = reduced.width.max(1) as usize;
     let (sums, kept): (Vec<u64>, f64) = if across < down {
@@ -68,18 +68,18 @@ const MIDDLE: (i32, i32) = (128, 104);
 fn weights(pixels: &Pixels) -> Vec<u64> {
     let channels = usize::from(pixels.channels.max(1));
     let (width, height) = (pixels.width as usize, pixels.height as usize);
-    let colours: Vec<[i32; 3]> = pixels.data.chunks_exact(channels).map(seen).collect();
-    let lumas: Vec<i32> = colours.iter().copied().map(luma).collect();
+    let colors: Vec<[i32; 3]> = pixels.data.chunks_exact(channels).map(seen).collect();
+    let lumas: Vec<i32> = colors.iter().copied().map(luma).collect();
     let details = details(&lumas, width, height);
-    let rarities = rarities(&colours, &lumas);
+    let rarities = rarities(&colors, &lumas);
     let columns: Vec<i32> = (0..width).map(|x| near(x, width, MIDDLE.0)).collect();
-    let mut weights = Vec::with_capacity(colours.len());
+    let mut weights = Vec::with_capacity(colors.len());
     for y in 0..height {
         let row = near(y, height, MIDDLE.1);
         for (x, column) in columns.iter().enumerate() {
             let n = y * width + x;
             let mut weight = details[n] + RARITY * rarities[n];
-            let skin = skin(colours[n], lumas[n]) * rarities[n] / SKIN_BITS;
+            let skin = skin(colors[n], lumas[n]) * rarities[n] / SKIN_BITS;
             if skin > 0 {
                 weight += SKIN * skin * busy(&details, width, height, x, y) / 255;
             }
@@ -111,13 +111,13 @@ fn busy(details: &[i32], width: usize, height: usize, x: usize, y: usize) -> i32
     (LEAST_BUSY + sum).min(255)
 }
 
-/// 0 to 14: the whole bits of information that each pixel's colour has, of 8 steps of brightness and 8 by 8 of hue.
-fn rarities(colours: &[[i32; 3]], lumas: &[i32]) -> Vec<i32> {
+/// 0 to 14: the whole bits of information that each pixel's color has, of 8 steps of brightness and 8 by 8 of hue.
+fn rarities(colors: &[[i32; 3]], lumas: &[i32]) -> Vec<i32> {
     let step = |([red, green, blue], luma): (&[i32; 3], &i32)| {
         let hue = ((red - green + 256) / 64, ((red + green) / 2 - blue + 256) / 64);
         (luma / 32 * 64 + hue.0 * 8 + hue.1) as usize
     };
-    let steps: Vec<usize> = colours.iter().zip(lumas).map(step).collect();
+    let steps: Vec<usize> = colors.iter().zip(lumas).map(step).collect();
     let mut counts = [0_usize; 512];
     steps.iter().for_each(|step| counts[*step] += 1);
     let bits = counts.map(|count| (steps.len() / count.max(1)).max(1).ilog2());
@@ -132,15 +132,15 @@ fn near(at: usize, length: usize, middle: i32) -> i32 {
 
 /// A pixel as it is seen on white.
 fn seen(pixel: &[u8]) -> [i32; 3] {
-    let (colour, alpha) = match *pixel {
-        [grey] => ([grey; 3], 255),
-        [grey, alpha] => ([grey; 3], alpha),
+    let (color, alpha) = match *pixel {
+        [gray] => ([gray; 3], 255),
+        [gray, alpha] => ([gray; 3], alpha),
         [red, green, blue] => ([red, green, blue], 255),
         [red, green, blue, alpha, ..] => ([red, green, blue], alpha),
         [] => ([0; 3], 0),
     };
     let alpha = i32::from(alpha);
-    colour.map(|sample| (i32::from(sample) * alpha + 255 * (255 - alpha)) / 255)
+    color.map(|sample| (i32::from(sample) * alpha + 255 * (255 - alpha)) / 255)
 }
 
 /// ITU-R BT.601, in eighths of bits enough for this.
@@ -148,7 +148,7 @@ fn luma([red, green, blue]: [i32; 3]) -> i32 {
     (77 * red + 150 * green + 29 * blue) >> 8
 }
 
-/// 0 to 255: how near the direction of a colour is to that of skin, which differs between people in brightness far more
+/// 0 to 255: how near the direction of a color is to that of skin, which differs between people in brightness far more
 /// than in direction: red to green to blue about 78 : 57 : 44.
 fn skin([red, green, blue]: [i32; 3], luma: i32) -> i32 {
     let sum = red + green + blue;
@@ -164,7 +164,7 @@ fn skin([red, green, blue]: [i32; 3], luma: i32) -> i32 {
 mod tests {
     use super::*;
 
-    /// A flat grey picture with a chequered square at `(x, y)`.
+    /// A flat gray picture with a checkered square at `(x, y)`.
     fn spotted(width: u32, height: u32, x: u32, y: u32) -> Pixels {
         let data = (0..height).flat_map(|row| (0..width).map(move |column| (column, row))).flat_map(|(column, row)| {
             let inside = (x..x + 10).contains(&column) && (y..y + 10).contains(&row);
@@ -176,11 +176,11 @@ mod tests {
     #[test]
     fn a_crop_goes_to_what_stands_out() {
         for (x, expected) in [(0, 0.0), (40, 0.45), (90, 1.0)] {
-            let begin = begin(&spotted(100, 50, x, 20), 0.3, 1.0);
+            let begin = best_offset(&spotted(100, 50, x, 20), 0.3, 1.0);
             assert!((begin - expected).abs() < 0.15, "{x}: {begin}");
         }
         for (y, least, most) in [(0, 0.0, 0.1), (90, 0.9, 1.0)] {
-            let begin = begin(&spotted(50, 100, 20, y), 1.0, 0.3);
+            let begin = best_offset(&spotted(50, 100, 20, y), 1.0, 0.3);
             assert!((least..=most).contains(&begin), "{y}: {begin}");
         }
     }
@@ -188,15 +188,15 @@ mod tests {
     #[test]
     fn where_nothing_stands_out_it_is_the_middle() {
         let flat = Pixels { width: 101, height: 20, channels: 1, data: vec![128; 2020] };
-        assert!((begin(&flat, 0.5, 1.0) - 0.5).abs() < 0.02);
+        assert!((best_offset(&flat, 0.5, 1.0) - 0.5).abs() < 0.02);
         let dot = Pixels { width: 1, height: 1, channels: 1, data: vec![128] };
-        assert!((begin(&dot, 1.0, 1.0) - 0.5).abs() < f64::EPSILON);
+        assert!((best_offset(&dot, 1.0, 1.0) - 0.5).abs() < f64::EPSILON);
     }
 
-    /// A picture whose pixel at each place is what `colour` says.
-    fn painted(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Pixels {
-        let colour = &colour;
-        let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| colour(x, y))).collect();
+    /// A picture whose pixel at each place is what `color` says.
+    fn painted(width: u32, height: u32, color: impl Fn(u32, u32) -> [u8; 3]) -> Pixels {
+        let color = &color;
+        let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| color(x, y))).collect();
         Pixels { width, height, channels: 3, data }
     }
 
@@ -218,30 +218,30 @@ mod tests {
             })
         });
         for (kept, last) in [(0.5, 10.0), (1.0 / 3.0, 10.0)] {
-            let top = begin(&person, 1.0, kept) * (1.0 - kept) * 100.0;
+            let top = best_offset(&person, 1.0, kept) * (1.0 - kept) * 100.0;
             assert!(top <= last && top + kept * 100.0 >= 30.0, "from {top} on");
         }
     }
 
     #[test]
-    fn a_wall_of_the_colour_of_skin_is_no_face() {
+    fn a_wall_of_the_color_of_skin_is_no_face() {
         let cup = painted(128, 80, |x, y| match (x.abs_diff(90) < 15, y.abs_diff(40) < 15) {
             (true, true) if y < 30 => [240, 240, 235],
             (true, true) => [40, 90, 140],
             _ => [200, 146, 113],
         });
         // From 75 to 105, of which nothing is to be cut off.
-        let left = begin(&cup, 80.0 / 128.0, 1.0) * 48.0;
+        let left = best_offset(&cup, 80.0 / 128.0, 1.0) * 48.0;
         assert!((25.0..=48.0).contains(&left), "from {left} on");
     }
 
     #[test]
-    fn a_strong_colour_that_is_everywhere_outweighs_no_rare_one() {
+    fn a_strong_color_that_is_everywhere_outweighs_no_rare_one() {
         let meadow = painted(120, 60, |x, y| {
             let flower = x.abs_diff(85) < 6 && y.abs_diff(30) < 6;
             if flower { [150, 140, 170] } else { [60, 180, 40] }
         });
-        let left = begin(&meadow, 0.4, 1.0) * 72.0;
+        let left = best_offset(&meadow, 0.4, 1.0) * 72.0;
         assert!((43.0..=72.0).contains(&left), "from {left} on");
     }
 
@@ -251,12 +251,12 @@ mod tests {
             let spot = |at: u32| x.abs_diff(at) < 5 && y.abs_diff(20) < 5;
             if (spot(8) || spot(72)) && (x + y) % 2 == 0 { [255; 3] } else { [100; 3] }
         });
-        let left = begin(&spots, 0.25, 1.0) * 90.0;
+        let left = best_offset(&spots, 0.25, 1.0) * 90.0;
         assert!((47.0..=67.0).contains(&left), "from {left} on");
     }
 
     #[test]
-    fn skin_outweighs_a_colour_of_equal_strength() {
+    fn skin_outweighs_a_color_of_equal_strength() {
         let data = (0..100).flat_map(|x| {
             if x < 20 {
                 [200, 146, 113]
@@ -267,6 +267,6 @@ mod tests {
             }
         });
         let pixels = Pixels { width: 100, height: 1, channels: 3, data: data.collect() };
-        assert!(begin(&pixels, 0.2, 1.0) < 0.1);
+        assert!(best_offset(&pixels, 0.2, 1.0) < 0.1);
     }
 }

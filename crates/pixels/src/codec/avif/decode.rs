@@ -1,42 +1,49 @@
-//! AVIF originals: their boxes are read here, and the AV1 in them is decoded by a process of its own.
+//! Decoding of AVIF originals: the container is parsed here, and AV1 data are decoded by a [`Sandbox`](crate::Sandbox).
 
-use crate::codec::avif::yuv_image::{Coded, Sampling};
-use crate::codec::decoded::Decoded;
-use crate::context::Job;
-use crate::info::Facts;
-use super::decoder::{Decoder, Shape};
+use std::time::Duration;
+
+use crate::codec::avif::grid_canvas::GridCanvas;
+use crate::codec::avif::heif::{AvifImage, Layer};
 use crate::codec::avif::yuv;
-use crate::codec::avif::grid_canvas::Assembly;
-use crate::codec::avif::heif::{Layer, Picture};
-use crate::error::RenderError;
-use crate::header::{Header, check_pixels};
+use crate::codec::decoded::{Decoded, DecodedPixels};
+use crate::context::RenderContext;
+use crate::deadline::{self, Deadline};
+use crate::error::{Error, damaged};
+use crate::info::ImageInfo;
 use crate::limits::Limits;
-use crate::render::source::Source;
+use crate::sandbox::{SandboxDecoder, SandboxError};
+use crate::size_limits::check_pixels;
+use crate::yuv_image::{ChromaSubsampling, YuvImage, YuvShape};
 
 /// What the header says, and how many bytes the process that decodes may take.
 ///
 /// # Errors
 /// A damaged header, or more pixels than `limits.input_pixels` in what is coded, shown or not.
-pub(crate) fn facts(original: &[u8], limits: &Limits) -> Result<(Facts, u64), RenderError> {
-    let picture = Picture::read(original)?;
+pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<(ImageInfo, u64), Error> {
+    let picture = AvifImage::read(original)?;
     check_pixels(picture.decoded_size(), limits)?;
-    Ok((picture.facts()?, process_bytes(&picture)))
+    Ok((picture.info()?, sandbox_bytes(&picture)))
 }
 
-/// Decodes to planes where the picture is made of such as can be used, else to pixels.
+/// Decodes to planes if the image consists of planes that can be used as they are, else to pixels.
 ///
 /// # Errors
-/// The original is damaged or takes too long, or the process cannot be started.
-pub(crate) fn decode(original: &[u8], header: &Header, job: &Job) -> Result<Source, RenderError> {
-    let picture = Picture::read(original)?;
-    let (colour, alpha) = coded(&picture, header, job)?;
-    // Planes are scaled as they are coded, which is not as light.
-    if job.finish.linear_light {
-        return made(&picture, &colour, alpha.as_ref(), header, job).map(Source::Pixels);
+/// The original is damaged or takes too long, or the sandbox cannot be started.
+pub(crate) fn decode(
+    original: &[u8],
+    info: &ImageInfo,
+    sandbox_bytes: u64,
+    context: &RenderContext,
+) -> Result<Decoded, Error> {
+    let image = AvifImage::read(original)?;
+    let (color, alpha) = decode_layers(&image, sandbox_bytes, context)?;
+    // Planes are gamma-encoded, so they cannot be scaled in linear light.
+    if context.encode.linear_light {
+        return convert(&image, &color, alpha.as_ref(), info, context).map(Decoded::Pixels);
     }
-    match yuv::planes(&picture, colour) {
-        Ok(planar) => Ok(Source::Planes(planar)),
-        Err(colour) => made(&picture, &colour, alpha.as_ref(), header, job).map(Source::Pixels),
+    match yuv::planes(&image, color) {
+        Ok(planes) => Ok(Decoded::Planes(planes)),
+        Err(color) => convert(&image, &color, alpha.as_ref(), info, context).map(Decoded::Pixels),
     }
 }
 
@@ -44,49 +51,96 @@ pub(crate) fn decode(original: &[u8], header: &Header, job: &Job) -> Result<Sour
 ///
 /// # Errors
 /// See [`decode`].
-pub(crate) fn pixels(original: &[u8], header: &Header, job: &Job) -> Result<Decoded, RenderError> {
-    let picture = Picture::read(original)?;
-    let (colour, alpha) = coded(&picture, header, job)?;
-    made(&picture, &colour, alpha.as_ref(), header, job)
+pub(crate) fn decode_pixels(
+    original: &[u8],
+    info: &ImageInfo,
+    sandbox_bytes: u64,
+    context: &RenderContext,
+) -> Result<DecodedPixels, Error> {
+    let image = AvifImage::read(original)?;
+    let (color, alpha) = decode_layers(&image, sandbox_bytes, context)?;
+    convert(&image, &color, alpha.as_ref(), info, context)
 }
 
-fn made(
-    picture: &Picture<'_>,
-    colour: &Coded,
-    alpha: Option<&Coded>,
-    header: &Header,
-    job: &Job,
-) -> Result<Decoded, RenderError> {
-    let decoded = yuv::pixels(picture, colour, alpha, job)?;
-    job.deadline.check()?;
-    if (decoded.pixels.width, decoded.pixels.height) != (header.width, header.height) {
-        return Err(RenderError::Damaged { reason: "its size is not what its header says".to_owned() });
+fn convert(
+    image: &AvifImage<'_>,
+    color: &YuvImage,
+    alpha: Option<&YuvImage>,
+    info: &ImageInfo,
+    context: &RenderContext,
+) -> Result<DecodedPixels, Error> {
+    let decoded = yuv::pixels(image, color, alpha, context)?;
+    context.deadline.check()?;
+    if (decoded.pixels.width, decoded.pixels.height) != (info.width, info.height) {
+        return Err(damaged("its size is not what its header says"));
     }
     Ok(decoded)
 }
 
-/// Colours and alpha, decoded tile by tile by one process, which is gone when they are there.
-fn coded(picture: &Picture<'_>, header: &Header, job: &Job) -> Result<(Coded, Option<Coded>), RenderError> {
-    let mut decoder = Decoder::start(header.apart_bytes, job.deadline)?;
-    let mut layer = |layer: &Layer<'_>| {
-        let mut whole = Assembly::of(layer);
+/// Decodes the color layer and the alpha layer tile by tile in one sandbox, which ends afterwards.
+fn decode_layers(
+    image: &AvifImage<'_>,
+    sandbox_bytes: u64,
+    context: &RenderContext,
+) -> Result<(YuvImage, Option<YuvImage>), Error> {
+    let mut decoder = SandboxSession::start(sandbox_bytes, context)?;
+    let mut decode_layer = |layer: &Layer<'_>| {
+        let mut canvas = GridCanvas::new(layer);
         for tile in &layer.tiles {
-            whole.put(decoder.decode(&tile.bytes(), shape(layer))?)?;
+            canvas.push_tile(decoder.decode(&tile.bytes(), shape(layer))?)?;
         }
-        whole.finish()
+        canvas.finish()
     };
-    let colour = layer(&picture.colour)?;
-    Ok((colour, picture.alpha.as_ref().map(layer).transpose()?))
+    let color = decode_layer(&image.color)?;
+    Ok((color, image.alpha.as_ref().map(decode_layer).transpose()?))
 }
 
-fn layers<'a, 'b>(picture: &'a Picture<'b>) -> impl Iterator<Item = &'a Layer<'b>> {
-    std::iter::once(&picture.colour).chain(&picture.alpha)
+/// A sandboxed decoder whose CPU time counts against the deadline of the render call.
+struct SandboxSession {
+    decoder: Box<dyn SandboxDecoder>,
+    deadline: Deadline,
+    /// CPU time of the decoder that was charged already.
+    charged: Duration,
+}
+
+impl SandboxSession {
+    fn start(memory_bytes: u64, context: &RenderContext) -> Result<Self, Error> {
+        let unavailable = || Error::NoDecoder { reason: "no sandbox is configured".to_owned() };
+        let sandbox = context.sandbox.ok_or_else(unavailable)?;
+        let deadline = context.deadline;
+        deadline.check()?;
+        let decoder = sandbox.start(memory_bytes, deadline.remaining()).map_err(|error| to_error(error, deadline))?;
+        Ok(Self { decoder, deadline, charged: Duration::ZERO })
+    }
+
+    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<YuvImage, Error> {
+        self.deadline.check()?;
+        let output = self.decoder.decode(av1, shape).map_err(|error| to_error(error, self.deadline))?;
+        // A decoder that understates its time gains nothing: the sandbox limits it too.
+        deadline::charge(output.cpu_time.saturating_sub(self.charged));
+        self.charged = self.charged.max(output.cpu_time);
+        self.deadline.check()?;
+        Ok(output.image)
+    }
+}
+
+fn to_error(error: SandboxError, deadline: Deadline) -> Error {
+    match error {
+        SandboxError::Unavailable { reason } => Error::NoDecoder { reason },
+        SandboxError::Unconfined { reason } => Error::Unconfined { format: "AVIF", reason },
+        SandboxError::TimedOut => deadline.error(),
+        SandboxError::Damaged { reason } => damaged(reason),
+    }
+}
+
+fn layers<'a, 'b>(picture: &'a AvifImage<'b>) -> impl Iterator<Item = &'a Layer<'b>> {
+    std::iter::once(&picture.color).chain(&picture.alpha)
 }
 
 /// What each tile of the layer is.
-fn shape(layer: &Layer<'_>) -> Shape {
+fn shape(layer: &Layer<'_>) -> YuvShape {
     let (width, height) = layer.tile_size;
-    Shape { width, height, depth: layer.depth, sampling: layer.sampling }
+    YuvShape { width, height, depth: layer.depth, sampling: layer.sampling }
 }
 
 /// What the process takes besides: rav1d's tables, and what the allocator loses. That of musl builds rounds to where large blocks
@@ -96,17 +150,17 @@ const PROCESS_BYTES: u64 = if cfg!(target_env = "musl") { 24 << 20 } else { 4 <<
 /// An upper bound, in bytes, of what the process allocates for any one tile: measured for 0.3 to 12 megapixels of 8 to 12 bits in
 /// every sampling, with and without film grain and loss. Then it is at most the picture twice, once with its grain; the
 /// decoder's notes on its blocks; and what is decoded twice, as it came and as the decoder keeps it.
-fn process_bytes(picture: &Picture<'_>) -> u64 {
+fn sandbox_bytes(picture: &AvifImage<'_>) -> u64 {
     let of_layer = |layer: &Layer<'_>| {
-        let Shape { width, height, depth, sampling } = shape(layer);
+        let YuvShape { width, height, depth, sampling } = shape(layer);
         // The decoder's rows and columns go on to the end of a superblock, and a bit beyond.
         let whole = |side: u32| u64::from(side.next_multiple_of(128)) + 64;
         let pixels = whole(width) * whole(height);
         let samples = match sampling {
-            Sampling::Grey => pixels,
-            Sampling::Halved => pixels * 3 / 2,
-            Sampling::Narrowed => pixels * 2,
-            Sampling::Full => pixels * 3,
+            ChromaSubsampling::Cs400 => pixels,
+            ChromaSubsampling::Cs420 => pixels * 3 / 2,
+            ChromaSubsampling::Cs422 => pixels * 2,
+            ChromaSubsampling::Cs444 => pixels * 3,
         };
         let planes = samples * if depth == 8 { 1 } else { 2 };
         let coded = layer.tiles.iter().map(|tile| tile.len() as u64).max().unwrap_or(0);

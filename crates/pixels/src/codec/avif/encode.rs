@@ -1,6 +1,6 @@
 //! AVIF, by rav1e, which needs nothing but Rust: one still picture of AV1, with alpha as a second one beside it.
 //!
-//! Colours are coded as full-range luma and chroma of BT.601, chroma at half the sides; luma alone where all is grey.
+//! Colors are coded as full-range luma and chroma of BT.601, chroma at half the sides; luma alone where all is gray.
 
 use avif_serialize::Aviffy;
 use avif_serialize::constants::MatrixCoefficients;
@@ -9,9 +9,9 @@ use rav1e::prelude::{
     PixelRange, SpeedSettings,
 };
 
-use crate::context::Job;
+use crate::context::RenderContext;
 use crate::encoding::Quality;
-use crate::error::RenderError;
+use crate::error::Error;
 use crate::pixels::Pixels;
 
 /// The quickest that the encoder knows, but for blocks of 8 to 32 pixels a side in place of 16 alone, which for twice the
@@ -23,25 +23,24 @@ fn speed() -> SpeedSettings {
     settings
 }
 
-/// Encodes grey or RGB pixels, with or without alpha.
-pub(crate) fn encode(pixels: &Pixels, quality: Quality, job: &Job) -> Result<Vec<u8>, RenderError> {
+/// Encodes gray or RGB pixels, with or without alpha.
+pub(crate) fn encode(pixels: &Pixels, quality: Quality, context: &RenderContext) -> Result<Vec<u8>, Error> {
     let size = (pixels.width as usize, pixels.height as usize);
     let quantizer = quantizer(quality);
     let (planes, alpha) = planes(pixels);
-    let colour = still(size, &planes, quantizer, job)?;
+    let color = still(size, &planes, quantizer, context)?;
     let opaque = alpha.iter().all(|&alpha| alpha == u8::MAX);
-    // Edges of what can be seen show more than its colours.
-    let alpha = if opaque { None } else { Some(still(size, &[alpha], quantizer / 2, job)?) };
-    let is_grey = planes.len() == 1;
+    // Edges of what can be seen show more than its colors.
+    let alpha = if opaque { None } else { Some(still(size, &[alpha], quantizer / 2, context)?) };
+    let is_gray = planes.len() == 1;
     let mut file = Aviffy::new();
     file.set_matrix_coefficients(MatrixCoefficients::Bt601);
-    if is_grey {
+    if is_gray {
         file.set_monochrome(true);
     }
     file.set_chroma_subsampling((true, true));
-    let mut bytes = Vec::with_capacity(colour.len() + 512);
-    file.write(&mut bytes, &colour, alpha.as_deref(), pixels.width, pixels.height, 8)
-        .map_err(|error| failed(&error))?;
+    let mut bytes = Vec::with_capacity(color.len() + 512);
+    file.write(&mut bytes, &color, alpha.as_deref(), pixels.width, pixels.height, 8).map_err(|error| failed(&error))?;
     Ok(bytes)
 }
 
@@ -50,8 +49,8 @@ fn still(
     (width, height): (usize, usize),
     planes: &[Vec<u8>],
     quantizer: usize,
-    job: &Job,
-) -> Result<Vec<u8>, RenderError> {
+    context: &RenderContext,
+) -> Result<Vec<u8>, Error> {
     let config = EncoderConfig {
         width,
         height,
@@ -73,7 +72,7 @@ fn still(
     encoder.send_frame((frame, FrameParameters::default())).map_err(|error| failed(&error))?;
     encoder.flush();
     loop {
-        job.deadline.check()?;
+        context.deadline.check()?;
         match encoder.receive_packet() {
             Ok(packet) => return Ok(packet.data),
             Err(EncoderStatus::Encoded | EncoderStatus::NeedMoreData) => {}
@@ -123,11 +122,11 @@ fn byte(sample: i32) -> u8 {
     u8::try_from(sample.clamp(0, 255)).unwrap_or(0)
 }
 
-/// 1 to 100 as one of AV1's 256 quantisers, evenly.
+/// 1 to 100 as one of AV1's 256 quantizers, evenly.
 fn quantizer(quality: Quality) -> usize {
     (255 * (100 - usize::from(quality.get())) + 50) / 100
 }
 
-fn failed(error: &dyn ToString) -> RenderError {
-    RenderError::Encode { reason: error.to_string() }
+fn failed(error: &dyn ToString) -> Error {
+    Error::Encode { reason: error.to_string() }
 }

@@ -2,25 +2,25 @@
 //! the whole's planes and one tile's.
 
 use crate::codec::avif::heif::Layer;
-use crate::codec::avif::yuv_image::{Cicp, Coded, Samples, Sampling};
-use crate::error::RenderError;
+use crate::error::{Error, damaged};
+use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples};
 
 /// A picture of which some tiles are there.
 #[derive(Debug)]
-pub(crate) struct Assembly {
+pub(crate) struct GridCanvas {
     size: (u32, u32),
     tile_size: (u32, u32),
     columns: u32,
     tiles: u32,
     depth: u8,
-    sampling: Sampling,
+    sampling: ChromaSubsampling,
     /// How many tiles are there.
     done: u32,
-    whole: Option<Coded>,
+    whole: Option<YuvImage>,
 }
 
-impl Assembly {
-    pub(crate) fn of(layer: &Layer<'_>) -> Self {
+impl GridCanvas {
+    pub(crate) fn new(layer: &Layer<'_>) -> Self {
         Self {
             size: layer.size,
             tile_size: layer.tile_size,
@@ -37,7 +37,7 @@ impl Assembly {
     ///
     /// # Errors
     /// It is not what its container says.
-    pub(crate) fn put(&mut self, tile: Coded) -> Result<(), RenderError> {
+    pub(crate) fn push_tile(&mut self, tile: YuvImage) -> Result<(), Error> {
         if (tile.width, tile.height) != self.tile_size {
             return Err(damaged("its size is not what its header says"));
         }
@@ -52,12 +52,12 @@ impl Assembly {
             return Ok(());
         }
         let (size, depth, sampling) = (self.size, self.depth, self.sampling);
-        let whole = self.whole.get_or_insert_with(|| empty(size, depth, sampling, tile.colour));
+        let whole = self.whole.get_or_insert_with(|| empty(size, depth, sampling, tile.cicp));
         for (n, (to, from)) in whole.planes.iter_mut().zip(&tile.planes).enumerate() {
             let (to_size, from_size) = (sampling.plane_size(n, size), sampling.plane_size(n, self.tile_size));
             match (to, from) {
-                (Samples::Eight(to), Samples::Eight(from)) => lay((to, to_size), (from, from_size), place),
-                (Samples::More(to), Samples::More(from)) => lay((to, to_size), (from, from_size), place),
+                (YuvSamples::U8(to), YuvSamples::U8(from)) => lay((to, to_size), (from, from_size), place),
+                (YuvSamples::U16(to), YuvSamples::U16(from)) => lay((to, to_size), (from, from_size), place),
                 _ => return Err(damaged("its tiles are of different kinds")),
             }
         }
@@ -68,16 +68,16 @@ impl Assembly {
     ///
     /// # Errors
     /// A tile is missing.
-    pub(crate) fn finish(self) -> Result<Coded, RenderError> {
+    pub(crate) fn finish(self) -> Result<YuvImage, Error> {
         self.whole.filter(|_| self.done == self.tiles).ok_or_else(|| damaged("a tile is missing"))
     }
 }
 
 /// Whether the planes are as many and as large as the picture says.
-fn check_planes(tile: &Coded) -> Result<(), RenderError> {
-    let fits = |(n, plane): (usize, &Samples)| {
+fn check_planes(tile: &YuvImage) -> Result<(), Error> {
+    let fits = |(n, plane): (usize, &YuvSamples)| {
         let (width, height) = tile.sampling.plane_size(n, (tile.width, tile.height));
-        let is_deep = matches!(plane, Samples::More(_));
+        let is_deep = matches!(plane, YuvSamples::U16(_));
         plane.len() as u64 == u64::from(width) * u64::from(height) && is_deep == (tile.depth > 8)
     };
     if tile.planes.len() != tile.sampling.planes() || !tile.planes.iter().enumerate().all(fits) {
@@ -86,14 +86,14 @@ fn check_planes(tile: &Coded) -> Result<(), RenderError> {
     Ok(())
 }
 
-fn empty(size: (u32, u32), depth: u8, sampling: Sampling, colour: Cicp) -> Coded {
+fn empty(size: (u32, u32), depth: u8, sampling: ChromaSubsampling, cicp: Cicp) -> YuvImage {
     let plane = |n| {
         let (width, height) = sampling.plane_size(n, size);
         let length = width as usize * height as usize;
-        if depth > 8 { Samples::More(vec![0; length]) } else { Samples::Eight(vec![0; length]) }
+        if depth > 8 { YuvSamples::U16(vec![0; length]) } else { YuvSamples::U8(vec![0; length]) }
     };
     let planes = (0..sampling.planes()).map(plane).collect();
-    Coded { width: size.0, height: size.1, depth, sampling, colour, planes }
+    YuvImage { width: size.0, height: size.1, depth, sampling, cicp, planes }
 }
 
 /// Lays a tile's plane into the whole's, `place` tiles across and down. What lies beyond the whole is cut off.
@@ -111,8 +111,4 @@ fn lay<T: Copy>(
     for (to, from) in to.chunks_exact_mut(width).skip(y).zip(from.chunks_exact(tile_width)) {
         to[x..x + shown].copy_from_slice(&from[..shown]);
     }
-}
-
-fn damaged(reason: &str) -> RenderError {
-    RenderError::Damaged { reason: reason.to_owned() }
 }

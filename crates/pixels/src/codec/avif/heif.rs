@@ -13,12 +13,12 @@ use std::borrow::Cow;
 
 use image::metadata::Orientation;
 
-use crate::codec::avif::yuv_image::{Cicp, Sampling};
-use crate::error::RenderError;
-use crate::info::Facts;
-use crate::transform::color::PROFILE_BYTES_MAX;
+use crate::error::{Error, damaged};
+use crate::info::ImageInfo;
 #[cfg(feature = "avif-originals")]
-use crate::transform::crop::upright;
+use crate::info::oriented_size;
+use crate::transform::color::PROFILE_BYTES_MAX;
+use crate::yuv_image::{ChromaSubsampling, Cicp};
 
 mod boxes;
 #[cfg(any(test, fuzzing))]
@@ -26,7 +26,7 @@ pub(crate) mod check;
 mod grid;
 mod meta;
 mod property;
-mod turn;
+mod orientation;
 
 #[cfg(test)]
 mod tests;
@@ -38,14 +38,14 @@ use property::{Av1, Properties, is_alpha};
 
 /// A picture as its file describes it.
 #[derive(Debug)]
-pub(crate) struct Picture<'a> {
-    pub(crate) colour: Layer<'a>,
-    /// What can be seen of it; as large as the colours.
+pub(crate) struct AvifImage<'a> {
+    pub(crate) color: Layer<'a>,
+    /// What can be seen of it; as large as the colors.
     pub(crate) alpha: Option<Layer<'a>>,
-    /// Whether colours are multiplied by alpha.
+    /// Whether colors are multiplied by alpha.
     pub(crate) is_premultiplied: bool,
     /// What of the picture is shown. All sizes but this one's are of the whole.
-    pub(crate) crop: Crop,
+    pub(crate) crop: CropRect,
     /// How what is shown is to be turned.
     pub(crate) orientation: Orientation,
     /// What the samples mean, where the file says so; the codestream says it else.
@@ -54,7 +54,7 @@ pub(crate) struct Picture<'a> {
     pub(crate) profile: Option<&'a [u8]>,
 }
 
-/// Colours or alpha: tiles of one size, row by row, put together and cut off on the right and below.
+/// Colors or alpha: tiles of one size, row by row, put together and cut off on the right and below.
 #[derive(Debug)]
 pub(crate) struct Layer<'a> {
     /// In pixels.
@@ -65,7 +65,7 @@ pub(crate) struct Layer<'a> {
     pub(crate) tiles: Vec<Tile<'a>>,
     /// Bits of a sample.
     pub(crate) depth: u8,
-    pub(crate) sampling: Sampling,
+    pub(crate) sampling: ChromaSubsampling,
     /// What the file says that the samples mean.
     pub(crate) cicp: Option<Cicp>,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Tile<'a> {
 
 /// A part of a picture, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Crop {
+pub(crate) struct CropRect {
     pub(crate) x: u32,
     pub(crate) y: u32,
     pub(crate) width: u32,
@@ -112,7 +112,7 @@ impl Layer<'_> {
     }
 }
 
-fn planes_bytes(sampling: Sampling, depth: u8, size: (u32, u32)) -> u64 {
+fn planes_bytes(sampling: ChromaSubsampling, depth: u8, size: (u32, u32)) -> u64 {
     let plane = |n| {
         let (width, height) = sampling.plane_size(n, size);
         u64::from(width).saturating_mul(height.into())
@@ -121,66 +121,67 @@ fn planes_bytes(sampling: Sampling, depth: u8, size: (u32, u32)) -> u64 {
     samples.saturating_mul(if depth > 8 { 2 } else { 1 })
 }
 
-impl<'a> Picture<'a> {
+impl<'a> AvifImage<'a> {
     /// Reads the boxes of a file.
     ///
     /// # Errors
     /// What is wrong with them, or which unusual thing would have to be known.
-    pub(crate) fn read(file: &'a [u8]) -> Result<Self, RenderError> {
+    pub(crate) fn read(file: &'a [u8]) -> Result<Self, Error> {
         let (meta, is_sequence) = find_meta(file)?;
         let Some(id) = meta.as_ref().and_then(|meta| meta.primary) else {
             return Err(no_picture(is_sequence));
         };
         let meta = meta.ok_or_else(|| no_picture(is_sequence))?;
-        let (colour, properties) = layer(&meta, id)?;
-        let alpha = alpha(&meta, id, &colour)?;
+        let (color, properties) = layer(&meta, id)?;
+        let alpha = alpha(&meta, id, &color)?;
         let is_premultiplied = alpha.as_ref().is_some_and(|(alpha, _)| meta.referred(*b"prem", id).contains(alpha));
-        let (width, height) = colour.size;
+        let (width, height) = color.size;
         let crop = match &properties.aperture {
-            Some(aperture) => aperture.crop(colour.size)?,
-            None => Crop { x: 0, y: 0, width, height },
+            Some(aperture) => aperture.crop(color.size)?,
+            None => CropRect { x: 0, y: 0, width, height },
         };
         Ok(Self {
             alpha: alpha.map(|(_, layer)| layer),
             is_premultiplied,
             crop,
             orientation: properties.turns.orientation(),
-            cicp: colour.cicp,
+            cicp: color.cicp,
             profile: properties.profile.filter(|profile| profile.len() <= PROFILE_BYTES_MAX),
-            colour,
+            color,
         })
     }
 
-    /// Channels of the pixels that it becomes: grey or three, and one for alpha.
+    /// Channels of the pixels that it becomes: gray or three, and one for alpha.
     pub(crate) fn channels(&self) -> u8 {
-        let colours = if self.colour.sampling == Sampling::Grey { 1 } else { 3 };
-        colours + u8::from(self.alpha.is_some())
+        let colors = if self.color.sampling == ChromaSubsampling::Cs400 { 1 } else { 3 };
+        colors + u8::from(self.alpha.is_some())
     }
 
     /// The size of the largest of what is decoded: the whole, or a tile that reaches beyond it. It has to be held against limits
     /// as the size of what is shown is.
     pub(crate) fn decoded_size(&self) -> (u32, u32) {
-        let layers = [Some(&self.colour), self.alpha.as_ref()].into_iter().flatten();
+        let layers = [Some(&self.color), self.alpha.as_ref()].into_iter().flatten();
         let sizes = layers.flat_map(|layer| [layer.size, layer.tile_size]);
-        sizes.max_by_key(|(width, height)| u64::from(*width) * u64::from(*height)).unwrap_or(self.colour.size)
+        sizes.max_by_key(|(width, height)| u64::from(*width) * u64::from(*height)).unwrap_or(self.color.size)
     }
 
     /// What is known before AV1 is decoded. The size is of what is shown.
     ///
     /// # Errors
     /// Little is shown of much.
-    pub(crate) fn facts(&self) -> Result<Facts, RenderError> {
+    pub(crate) fn info(&self) -> Result<ImageInfo, Error> {
         let alpha = self.alpha.as_ref();
         // Planes, one tile beside them, and the longest codestream that is not in one piece.
-        let planes = self.colour.bytes().saturating_add(alpha.map_or(0, Layer::bytes));
-        let tile = self.colour.tile_bytes().max(alpha.map_or(0, Layer::tile_bytes));
-        let tiles = self.colour.tiles.iter().chain(alpha.iter().flat_map(|alpha| &alpha.tiles));
+        let planes = self.color.bytes().saturating_add(alpha.map_or(0, Layer::bytes));
+        let tile = self.color.tile_bytes().max(alpha.map_or(0, Layer::tile_bytes));
+        let tiles = self.color.tiles.iter().chain(alpha.iter().flat_map(|alpha| &alpha.tiles));
         let copied = tiles.filter(|tile| tile.extents.len() > 1).map(Tile::len).max().unwrap_or(0) as u64;
         let shown = u64::from(self.crop.width) * u64::from(self.crop.height);
         let bytes = planes.saturating_add(tile).saturating_add(copied).div_ceil(shown.max(1));
         let codec_bytes = u8::try_from(bytes).map_err(|_| damaged("too little of it is shown (clap, grid)"))?;
-        Ok(Facts {
-            size: (self.crop.width, self.crop.height),
+        Ok(ImageInfo {
+            width: self.crop.width,
+            height: self.crop.height,
             orientation: self.orientation,
             pixel_bytes: self.channels(),
             codec_bytes,
@@ -201,11 +202,11 @@ pub(crate) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
         None => size,
     };
     let is_shown = width > 0 && height > 0;
-    is_shown.then(|| upright((width, height), properties.turns.orientation()))
+    is_shown.then(|| oriented_size((width, height), properties.turns.orientation()))
 }
 
 /// The metadata of a file of AVIF's brands, and whether it is a sequence.
-fn find_meta(file: &[u8]) -> Result<(Option<Meta<'_>>, bool), RenderError> {
+fn find_meta(file: &[u8]) -> Result<(Option<Meta<'_>>, bool), Error> {
     let mut boxes = Boxes::of(file);
     let first = boxes.next().ok_or_else(|| damaged("it has no bytes"))??;
     if first.kind != *b"ftyp" {
@@ -228,7 +229,7 @@ fn find_meta(file: &[u8]) -> Result<(Option<Meta<'_>>, bool), RenderError> {
 }
 
 /// The major brand, and those that the file is compatible with (ISO/IEC 14496-12 section 4.3).
-fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, RenderError> {
+fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, Error> {
     let (words, rest) = ftyp.data.as_chunks::<4>();
     if words.len() < 2 || !rest.is_empty() {
         return Err(damaged("its brands are cut short (ftyp)"));
@@ -237,15 +238,15 @@ fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, RenderError> {
     Ok(words.iter().enumerate().filter(|(n, _)| *n != 1).map(|(_, brand)| *brand).collect())
 }
 
-fn no_picture(is_sequence: bool) -> RenderError {
+fn no_picture(is_sequence: bool) -> Error {
     if is_sequence {
-        return RenderError::UnsupportedFormat { format: "an AVIF sequence without a still picture" };
+        return Error::UnsupportedFormat { format: "an AVIF sequence without a still picture" };
     }
     damaged("no item is its picture (pitm)")
 }
 
-/// The item `id` as tiles, and its own properties. Alpha is turned and cropped as its colours are, whatever it says itself.
-fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), RenderError> {
+/// The item `id` as tiles, and its own properties. Alpha is turned and cropped as its colors are, whatever it says itself.
+fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), Error> {
     let properties = Properties::of(meta, id)?;
     let size = properties.size.ok_or_else(|| damaged(format!("its item {id} has no size (ispe)")))?;
     if size.0 == 0 || size.1 == 0 {
@@ -269,7 +270,7 @@ fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), Re
 }
 
 /// What an item says of its AV1, which every one has to.
-fn av1(properties: &Properties<'_>, id: u32) -> Result<Av1, RenderError> {
+fn av1(properties: &Properties<'_>, id: u32) -> Result<Av1, Error> {
     let av1 = properties.av1.ok_or_else(|| damaged(format!("its item {id} does not say what its AV1 is (av1C)")))?;
     if properties.bits.is_some_and(|(_, bits)| bits != av1.depth) {
         return Err(damaged(format!("its item {id} has two depths (pixi, av1C)")));
@@ -278,7 +279,7 @@ fn av1(properties: &Properties<'_>, id: u32) -> Result<Av1, RenderError> {
 }
 
 /// The alpha of picture `id`, and its item: one auxiliary picture, or one of each tile.
-fn alpha<'a>(meta: &Meta<'a>, id: u32, colour: &Layer<'a>) -> Result<Option<(u32, Layer<'a>)>, RenderError> {
+fn alpha<'a>(meta: &Meta<'a>, id: u32, color: &Layer<'a>) -> Result<Option<(u32, Layer<'a>)>, Error> {
     let mut found = None;
     for (auxiliary, master) in meta.all_referred(*b"auxl") {
         let is_alpha = master == id && is_alpha(meta, auxiliary);
@@ -288,14 +289,10 @@ fn alpha<'a>(meta: &Meta<'a>, id: u32, colour: &Layer<'a>) -> Result<Option<(u32
     }
     let alpha = match found {
         Some(found) => Some((found, layer(meta, found)?.0)),
-        None => grid::alpha_of_tiles(meta, id, colour)?,
+        None => grid::alpha_of_tiles(meta, id, color)?,
     };
-    if alpha.as_ref().is_some_and(|(_, alpha)| alpha.size != colour.size) {
-        return Err(damaged("its alpha has another size than its colours (ispe)"));
+    if alpha.as_ref().is_some_and(|(_, alpha)| alpha.size != color.size) {
+        return Err(damaged("its alpha has another size than its colors (ispe)"));
     }
     Ok(alpha)
-}
-
-fn damaged(reason: impl Into<String>) -> RenderError {
-    RenderError::Damaged { reason: reason.into() }
 }

@@ -3,8 +3,8 @@
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 
 use crate::codec::jpeg;
-use crate::context::Job;
-use crate::error::RenderError;
+use crate::context::RenderContext;
+use crate::error::{Error, damaged};
 use crate::pixels::Pixels;
 
 /// The picture as cyan, magenta, yellow and black, 255 being all of an ink; and its profile.
@@ -13,11 +13,11 @@ use crate::pixels::Pixels;
 ///
 /// # Errors
 /// The bytes are damaged, or of a kind that the codec does not know.
-pub(crate) fn decode(original: &[u8], job: &Job) -> Result<(Pixels, Option<Vec<u8>>), RenderError> {
-    let mut decoder = jpeg::open(original, jpeg::options(original, job))?;
+pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
+    let mut decoder = jpeg::open(original, jpeg::options(original, context))?;
     let stored = decoder.input_colorspace().unwrap_or(ColorSpace::CMYK);
     if !matches!(stored, ColorSpace::CMYK | ColorSpace::YCCK) {
-        return Err(RenderError::Damaged { reason: "four channels that are not CMYK".to_owned() });
+        return Err(damaged("four channels that are not CMYK"));
     }
     let (mut pixels, profile) = jpeg::decode_as(&mut decoder, stored, 4)?;
     let is_inverted = jpeg::has_adobe_marker(original);

@@ -2,19 +2,19 @@
 
 use png::{BitDepth, ColorType, Compression, DeflateCompression, Encoder, Filter};
 
-use crate::codec::palette::Indexed;
-use crate::error::RenderError;
+use crate::codec::palette::IndexedImage;
+use crate::error::Error;
 use crate::pixels::Pixels;
 
 /// How rows are filtered, and what of deflate they get.
 type Way = (DeflateCompression, Filter);
 
-/// Colours that change from pixel to pixel, as in photographs: filters leave small numbers that hardly ever come again in the
+/// Colors that change from pixel to pixel, as in photographs: filters leave small numbers that hardly ever come again in the
 /// same order, so the quick end of deflate has next to all there is to gain. By [`FLAT`] photographs are a quarter larger and
 /// take seven times as long. benches/README.md has the table.
 const GRADUAL: Way = (DeflateCompression::FdeflateUltraFast, Filter::Adaptive);
 
-/// Colours that come again, as in drawings, text, and most of what has alpha: deflate finds them where no filter hides them.
+/// Colors that come again, as in drawings, text, and most of what has alpha: deflate finds them where no filter hides them.
 /// Level 6 is what libpng does by itself. Level 5 takes a quarter less time for 1 % more bytes, but may need twice the bytes
 /// where everything comes again.
 const FLAT: Way = (DeflateCompression::Level(6), Filter::NoFilter);
@@ -26,11 +26,11 @@ const FLAT_TRIAL: Way = (DeflateCompression::Level(2), Filter::NoFilter);
 const TRIED_OF: usize = 32;
 const TRIED: usize = 4;
 
-/// Encodes grey or RGB pixels, with or without alpha, in the way that is smaller for some of their rows.
+/// Encodes gray or RGB pixels, with or without alpha, in the way that is smaller for some of their rows.
 ///
 /// # Errors
-/// [`RenderError::Encode`]: a fault of ours.
-pub(crate) fn encode(pixels: &Pixels) -> Result<Vec<u8>, RenderError> {
+/// [`Error::Encode`]: a fault of ours.
+pub(crate) fn encode(pixels: &Pixels) -> Result<Vec<u8>, Error> {
     let some = some_rows(pixels);
     let (gradual, flat) = (write(&some, GRADUAL)?.len(), write(&some, FLAT_TRIAL)?.len());
     // Of photographs it is at most 0.86, of all else at least 1.01; and the trial is some 10 % larger than what comes of it.
@@ -51,7 +51,7 @@ fn some_rows(pixels: &Pixels) -> Pixels {
     some
 }
 
-fn write(pixels: &Pixels, (compression, filter): Way) -> Result<Vec<u8>, RenderError> {
+fn write(pixels: &Pixels, (compression, filter): Way) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(pixels.data.len() / 2 + 1024);
     let mut encoder = Encoder::new(&mut bytes, pixels.width, pixels.height);
     encoder.set_color(match pixels.channels {
@@ -70,27 +70,27 @@ fn write(pixels: &Pixels, (compression, filter): Way) -> Result<Vec<u8>, RenderE
 /// Encodes pixels of a palette.
 ///
 /// # Errors
-/// [`RenderError::Encode`]: a fault of ours.
+/// [`Error::Encode`]: a fault of ours.
 pub(crate) fn encode_indexed(
-    Indexed { palette, indices }: &Indexed,
+    IndexedImage { palette, indices }: &IndexedImage,
     (width, height): (u32, u32),
-) -> Result<Vec<u8>, RenderError> {
+) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(indices.len() / 2 + 1024);
     let mut encoder = Encoder::new(&mut bytes, width, height);
     encoder.set_color(ColorType::Indexed);
     encoder.set_palette(palette.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect::<Vec<_>>());
-    if palette.iter().any(|colour| colour[3] != u8::MAX) {
-        encoder.set_trns(palette.iter().map(|colour| colour[3]).collect::<Vec<_>>());
+    if palette.iter().any(|color| color[3] != u8::MAX) {
+        encoder.set_trns(palette.iter().map(|color| color[3]).collect::<Vec<_>>());
     }
-    // Few colours repeat: what deflate finds for its time is worth it, and filters only hide it.
+    // Few colors repeat: what deflate finds for its time is worth it, and filters only hide it.
     encoder.set_compression(Compression::Balanced);
     encoder.set_filter(Filter::NoFilter);
     finish(encoder, indices)?;
     Ok(bytes)
 }
 
-fn finish(encoder: Encoder<'_, &mut Vec<u8>>, samples: &[u8]) -> Result<(), RenderError> {
-    let failed = |error: png::EncodingError| RenderError::Encode { reason: error.to_string() };
+fn finish(encoder: Encoder<'_, &mut Vec<u8>>, samples: &[u8]) -> Result<(), Error> {
+    let failed = |error: png::EncodingError| Error::Encode { reason: error.to_string() };
     let mut writer = encoder.write_header().map_err(failed)?;
     writer.write_image_data(samples).map_err(failed)?;
     writer.finish().map_err(failed)
@@ -100,8 +100,8 @@ fn finish(encoder: Encoder<'_, &mut Vec<u8>>, samples: &[u8]) -> Result<(), Rend
 mod tests {
     use super::*;
 
-    fn picture(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 4]) -> Pixels {
-        let data = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| colour(x, y)).collect();
+    fn picture(width: u32, height: u32, color: impl Fn(u32, u32) -> [u8; 4]) -> Pixels {
+        let data = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| color(x, y)).collect();
         Pixels { width, height, channels: 4, data }
     }
 

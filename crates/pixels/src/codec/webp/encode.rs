@@ -13,9 +13,9 @@ use libwebp_sys::{
 
 pub(crate) mod animation;
 
-use crate::codec::planes::Halved;
+use crate::codec::planes::Yuv420;
 use crate::encoding::Quality;
-use crate::error::RenderError;
+use crate::error::Error;
 use crate::pixels::Pixels;
 
 /// How hard libwebp tries, 0 to 6.
@@ -33,7 +33,7 @@ const LOSSLESS_EFFORT: f32 = 70.0;
 ///
 /// # Errors
 /// libwebp gives no reason: it has run out of memory, or a side is over 16,383 pixels.
-pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, RenderError> {
+pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Error> {
     let mut picture = Picture::new(pixels.width, pixels.height, quality.is_lossless())?;
     let stride = picture.0.width.checked_mul(c_int::from(pixels.channels)).ok_or_else(failed)?;
     let import = match pixels.channels {
@@ -45,7 +45,7 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Rende
     if pixels.data.len() as u64 != bytes {
         return Err(failed());
     }
-    // SAFETY: the picture has been initialised, and its width and height are those of the pixels. The function reads
+    // SAFETY: the picture has been initialized, and its width and height are those of the pixels. The function reads
     // `height` rows of `stride` bytes each, which is exactly the length of `data`, checked above, and keeps no pointer.
     let imported = unsafe { import(&raw mut picture.0, pixels.data.as_ptr(), stride) };
     if imported == 0 {
@@ -54,15 +54,15 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Rende
     picture.encode(quality)
 }
 
-/// Encodes planes of limited range as lossy WebP. Luma alone gets chroma without colour.
+/// Encodes planes of limited range as lossy WebP. Luma alone gets chroma without color.
 ///
 /// # Errors
 /// See [`encode`].
-pub(crate) fn encode_planes(mut planes: Halved, quality: Quality) -> Result<Vec<u8>, RenderError> {
+pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality) -> Result<Vec<u8>, Error> {
     if let [luma] = planes.planes.as_slice() {
         let (width, height) = (luma.width.div_ceil(2), luma.height.div_ceil(2));
-        let grey = Pixels { width, height, channels: 1, data: vec![128; width as usize * height as usize] };
-        planes.planes.extend([grey.clone(), grey]);
+        let gray = Pixels { width, height, channels: 1, data: vec![128; width as usize * height as usize] };
+        planes.planes.extend([gray.clone(), gray]);
     }
     let [luma, blue, red] = planes.planes.as_mut_slice() else { return Err(failed()) };
     let mut picture = Picture::new(luma.width, luma.height, false)?;
@@ -83,23 +83,23 @@ pub(crate) fn encode_planes(mut planes: Halved, quality: Quality) -> Result<Vec<
     picture.encode(quality)
 }
 
-fn failed() -> RenderError {
-    RenderError::Encode { reason: "libwebp returned nothing".to_owned() }
+fn failed() -> Error {
+    Error::Encode { reason: "libwebp returned nothing".to_owned() }
 }
 
 /// A picture of libwebp's in 4:2:0, and what it has allocated for it.
 struct Picture(WebPPicture);
 
 impl Picture {
-    /// Of this size, and without any samples yet; those will be colours where nothing is to be lost, else planes.
-    fn new(width: u32, height: u32, is_lossless: bool) -> Result<Self, RenderError> {
+    /// Of this size, and without any samples yet; those will be colors where nothing is to be lost, else planes.
+    fn new(width: u32, height: u32, is_lossless: bool) -> Result<Self, Error> {
         let side = |n: u32| c_int::try_from(n).ok().filter(|n| *n > 0).ok_or_else(failed);
         let mut picture = WebPPicture::new().map_err(|()| failed())?;
         (picture.width, picture.height, picture.use_argb) = (side(width)?, side(height)?, is_lossless.into());
         Ok(Self(picture))
     }
 
-    fn encode(mut self, quality: Quality) -> Result<Vec<u8>, RenderError> {
+    fn encode(mut self, quality: Quality) -> Result<Vec<u8>, Error> {
         let mut config = WebPConfig::new().map_err(|()| failed())?;
         config.lossless = self.0.use_argb;
         config.quality = if self.0.use_argb == 0 { f32::from(quality.get()) } else { LOSSLESS_EFFORT };
@@ -108,7 +108,7 @@ impl Picture {
         let mut output = Output::new();
         self.0.writer = Some(WebPMemoryWrite);
         self.0.custom_ptr = (&raw mut output.0).cast();
-        // SAFETY: config and picture have been initialised by libwebp and are of its own version; the picture's planes are as
+        // SAFETY: config and picture have been initialized by libwebp and are of its own version; the picture's planes are as
         // large as its sizes and strides say (checked by the callers, or allocated by libwebp). `custom_ptr` is the
         // writer that WebPMemoryWrite expects; it lives until after the call, and nobody else touches it meanwhile.
         let encoded = unsafe { WebPEncode(&raw const config, &raw mut self.0) };
@@ -118,7 +118,7 @@ impl Picture {
 
 impl Drop for Picture {
     fn drop(&mut self) {
-        // SAFETY: the picture has been initialised; this frees what libwebp has allocated for it, which is none of the
+        // SAFETY: the picture has been initialized; this frees what libwebp has allocated for it, which is none of the
         // planes that `encode_planes` has lent it, and leaves it without any.
         unsafe { WebPPictureFree(&raw mut self.0) }
     }
@@ -139,7 +139,7 @@ impl Output {
         }
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, RenderError> {
+    fn bytes(&self) -> Result<Vec<u8>, Error> {
         if self.0.mem.is_null() {
             return Err(failed());
         }
@@ -150,7 +150,7 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // SAFETY: the writer has been initialised; this frees what it holds, once, and leaves it empty.
+        // SAFETY: the writer has been initialized; this frees what it holds, once, and leaves it empty.
         unsafe { WebPMemoryWriterClear(&raw mut self.0) }
     }
 }

@@ -1,6 +1,6 @@
 //! Boxes of ISO base media files (ISO/IEC 14496-12 section 4.2), and the fields in them.
 
-use super::{RenderError, damaged};
+use crate::error::{Error, damaged};
 
 /// A box: its type, and what is in it.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ impl<'a> IsoBox<'a> {
     }
 
     /// The version and the flags of a full box, and the fields behind them.
-    pub(super) fn full(&self) -> Result<(u8, u32, Fields<'a>), RenderError> {
+    pub(super) fn full(&self) -> Result<(u8, u32, Fields<'a>), Error> {
         let mut fields = self.fields();
         let word = fields.u32()?;
         let [version, ..] = word.to_be_bytes();
@@ -24,7 +24,7 @@ impl<'a> IsoBox<'a> {
     }
 
     /// The same of a box whose version is `version_max` at most.
-    pub(super) fn full_up_to(&self, version_max: u8) -> Result<(u8, u32, Fields<'a>), RenderError> {
+    pub(super) fn full_up_to(&self, version_max: u8) -> Result<(u8, u32, Fields<'a>), Error> {
         let (version, flags, fields) = self.full()?;
         if version > version_max {
             return Err(damaged(format!("its box '{}' has version {version}", self.kind.escape_ascii())));
@@ -53,7 +53,7 @@ impl<'a> Boxes<'a> {
         Self { rest: bytes, left: boxes_max, boxes_max }
     }
 
-    fn read(&mut self) -> Result<IsoBox<'a>, RenderError> {
+    fn read(&mut self) -> Result<IsoBox<'a>, Error> {
         let left = self.left.checked_sub(1);
         self.left = left.ok_or_else(|| damaged(format!("it has more than {} boxes in one", self.boxes_max)))?;
         let mut header = Fields { rest: self.rest, kind: *b"size" };
@@ -78,7 +78,7 @@ impl<'a> Boxes<'a> {
 }
 
 impl<'a> Iterator for Boxes<'a> {
-    type Item = Result<IsoBox<'a>, RenderError>;
+    type Item = Result<IsoBox<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -109,30 +109,30 @@ impl<'a> Fields<'a> {
         self.rest
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, RenderError> {
+    pub(super) fn u8(&mut self) -> Result<u8, Error> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, RenderError> {
+    pub(super) fn u16(&mut self) -> Result<u16, Error> {
         self.array().map(u16::from_be_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, RenderError> {
+    pub(super) fn u32(&mut self) -> Result<u32, Error> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Four letters: a type.
-    pub(super) fn four(&mut self) -> Result<[u8; 4], RenderError> {
+    pub(super) fn four(&mut self) -> Result<[u8; 4], Error> {
         self.array()
     }
 
     /// A number of 16 bits, or of 32 if it is `wide`.
-    pub(super) fn id(&mut self, wide: bool) -> Result<u32, RenderError> {
+    pub(super) fn id(&mut self, wide: bool) -> Result<u32, Error> {
         if wide { self.u32() } else { self.u16().map(u32::from) }
     }
 
     /// A number of `bytes` bytes: 0, 4 or 8. That of none is 0.
-    pub(super) fn uint(&mut self, bytes: u8) -> Result<u64, RenderError> {
+    pub(super) fn uint(&mut self, bytes: u8) -> Result<u64, Error> {
         match bytes {
             0 => Ok(0),
             4 => self.u32().map(u64::from),
@@ -141,7 +141,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RenderError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let kind = self.kind;
         let short = || damaged(format!("its box '{}' is cut short", kind.escape_ascii()));
         let (array, rest) = self.rest.split_first_chunk::<N>().ok_or_else(short)?;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::boxes::Fields;
 use super::meta::Meta;
+use super::orientation::ItemTransform;
 use super::property::{Properties, is_alpha};
-use super::turn::Turns;
-use super::{Layer, RenderError, av1, damaged};
-use crate::codec::avif::yuv_image::Sampling;
+use super::{Layer, av1};
+use crate::error::{Error, damaged};
+use crate::yuv_image::ChromaSubsampling;
 
 /// How many tiles a picture may have: enough for 16,384 x 16,384 pixels in tiles of 512.
 const TILES_MAX: u32 = 1024;
@@ -22,7 +23,7 @@ pub(super) struct Grid {
 
 impl Grid {
     /// Reads the grid that item `id` is, whose size is said to be `size`.
-    pub(super) fn read(meta: &Meta<'_>, id: u32, size: (u32, u32)) -> Result<Self, RenderError> {
+    pub(super) fn read(meta: &Meta<'_>, id: u32, size: (u32, u32)) -> Result<Self, Error> {
         let bytes = meta.bytes(id)?.bytes();
         let mut fields = Fields::of(&bytes, *b"grid");
         let [version, flags, rows, columns] = fields.array()?;
@@ -45,12 +46,7 @@ impl Grid {
     }
 
     /// The picture of these tiles. They are alike, and each of them shows.
-    pub(super) fn layer<'a>(
-        &self,
-        meta: &Meta<'a>,
-        tiles: &[u32],
-        whole: &Properties<'a>,
-    ) -> Result<Layer<'a>, RenderError> {
+    pub(super) fn layer<'a>(&self, meta: &Meta<'a>, tiles: &[u32], whole: &Properties<'a>) -> Result<Layer<'a>, Error> {
         let count = u32::try_from(tiles.len()).unwrap_or(u32::MAX);
         let Some(&first) = tiles.first().filter(|_| count == self.rows * self.columns) else {
             let (columns, rows) = (self.columns, self.rows);
@@ -65,9 +61,9 @@ impl Grid {
             tile * count >= whole && tile * (count - 1) < whole && !(is_halved && count > 1 && tile % 2 != 0)
         };
         let (across, down) = match av1.sampling {
-            Sampling::Halved => (true, true),
-            Sampling::Narrowed => (true, false),
-            Sampling::Grey | Sampling::Full => (false, false),
+            ChromaSubsampling::Cs420 => (true, true),
+            ChromaSubsampling::Cs422 => (true, false),
+            ChromaSubsampling::Cs400 | ChromaSubsampling::Cs444 => (false, false),
         };
         if !shows(width, self.columns, self.size.0, across) || !shows(height, self.rows, self.size.1, down) {
             return Err(damaged("its grid has another size than its tiles have together"));
@@ -94,12 +90,12 @@ impl Grid {
 }
 
 /// The properties of a tile, which is a picture that nothing is done to.
-fn tile_properties<'a>(meta: &Meta<'a>, id: u32) -> Result<Properties<'a>, RenderError> {
+fn tile_properties<'a>(meta: &Meta<'a>, id: u32) -> Result<Properties<'a>, Error> {
     if meta.item(id)?.kind != Some(*b"av01") {
         return Err(damaged(format!("its tile {id} is not AV1")));
     }
     let properties = Properties::of(meta, id)?;
-    if properties.aperture.is_some() || properties.turns != Turns::default() {
+    if properties.aperture.is_some() || properties.turns != ItemTransform::default() {
         return Err(damaged(format!("its tile {id} is to be cropped or turned")));
     }
     Ok(properties)
@@ -109,8 +105,8 @@ fn tile_properties<'a>(meta: &Meta<'a>, id: u32) -> Result<Properties<'a>, Rende
 pub(super) fn alpha_of_tiles<'a>(
     meta: &Meta<'a>,
     id: u32,
-    colour: &Layer<'a>,
-) -> Result<Option<(u32, Layer<'a>)>, RenderError> {
+    color: &Layer<'a>,
+) -> Result<Option<(u32, Layer<'a>)>, Error> {
     let tiles = meta.referred(*b"dimg", id);
     let mut alphas = BTreeMap::new();
     for (auxiliary, master) in meta.all_referred(*b"auxl") {
@@ -120,7 +116,7 @@ pub(super) fn alpha_of_tiles<'a>(
     }
     let found: Vec<u32> = tiles.iter().filter_map(|tile| alphas.get(tile).copied()).collect();
     let Some(&first) = found.first() else { return Ok(None) };
-    let rows = u32::try_from(tiles.len()).unwrap_or(u32::MAX) / colour.columns;
-    let grid = Grid { rows, columns: colour.columns, size: colour.size };
+    let rows = u32::try_from(tiles.len()).unwrap_or(u32::MAX) / color.columns;
+    let grid = Grid { rows, columns: color.columns, size: color.size };
     Ok(Some((first, grid.layer(meta, &found, &Properties::default())?)))
 }

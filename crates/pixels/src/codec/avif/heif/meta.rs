@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Tile;
 use super::boxes::{Boxes, Fields, IsoBox};
-use super::{RenderError, Tile, damaged};
+use crate::error::{Error, damaged};
 
 /// How many items a file may have: the largest grid, its alpha, and metadata.
 const ITEMS_MAX: usize = 4096;
@@ -50,7 +51,7 @@ struct Location {
 
 impl<'a> Meta<'a> {
     /// Reads the metadata's boxes; items are looked at when they are asked for.
-    pub(super) fn read(file: &'a [u8], meta: &IsoBox<'a>) -> Result<Self, RenderError> {
+    pub(super) fn read(file: &'a [u8], meta: &IsoBox<'a>) -> Result<Self, Error> {
         let (_, _, fields) = meta.full_up_to(0)?;
         let mut read = Self { file, ..Self::default() };
         let mut seen = Vec::new();
@@ -83,7 +84,7 @@ impl<'a> Meta<'a> {
     }
 
     /// The item called `id`.
-    pub(super) fn item(&self, id: u32) -> Result<&Item, RenderError> {
+    pub(super) fn item(&self, id: u32) -> Result<&Item, Error> {
         let item = self.items.get(&id).filter(|item| item.kind.is_some());
         let item = item.ok_or_else(|| damaged(format!("its item {id} is missing")))?;
         if item.is_protected {
@@ -109,7 +110,7 @@ impl<'a> Meta<'a> {
     }
 
     /// The bytes of an item, piece by piece.
-    pub(super) fn bytes(&self, id: u32) -> Result<Tile<'a>, RenderError> {
+    pub(super) fn bytes(&self, id: u32) -> Result<Tile<'a>, Error> {
         let location = self.item(id)?.location.as_ref();
         let location = location.ok_or_else(|| damaged(format!("its item {id} lies nowhere (iloc)")))?;
         let container = match (location.method, location.data_reference) {
@@ -133,7 +134,7 @@ impl<'a> Meta<'a> {
     }
 
     /// The item, as far as it is known. There is room for so many.
-    fn entry(&mut self, id: u32) -> Result<&mut Item, RenderError> {
+    fn entry(&mut self, id: u32) -> Result<&mut Item, Error> {
         if self.items.len() >= ITEMS_MAX && !self.items.contains_key(&id) {
             return Err(damaged(format!("it has more than {ITEMS_MAX} items")));
         }
@@ -141,7 +142,7 @@ impl<'a> Meta<'a> {
     }
 
     /// Section 8.11.6. Of the oldest versions, no picture is.
-    fn infos(&mut self, iinf: &IsoBox<'a>) -> Result<(), RenderError> {
+    fn infos(&mut self, iinf: &IsoBox<'a>) -> Result<(), Error> {
         let (version, _, mut fields) = iinf.full_up_to(1)?;
         // As many as there are; the count says nothing more.
         let _count = fields.id(version > 0)?;
@@ -168,7 +169,7 @@ impl<'a> Meta<'a> {
     }
 
     /// Section 8.11.3.
-    fn locations(&mut self, iloc: &IsoBox<'a>) -> Result<(), RenderError> {
+    fn locations(&mut self, iloc: &IsoBox<'a>) -> Result<(), Error> {
         let (version, _, mut fields) = iloc.full_up_to(2)?;
         let [sizes, more] = fields.array()?;
         let (offset_bytes, length_bytes, base_bytes) = (sizes >> 4, sizes & 15, more >> 4);
@@ -202,7 +203,7 @@ impl<'a> Meta<'a> {
     }
 
     /// Section 8.11.12. What is referred to for other reasons is passed over.
-    fn references(&mut self, iref: &IsoBox<'a>) -> Result<(), RenderError> {
+    fn references(&mut self, iref: &IsoBox<'a>) -> Result<(), Error> {
         let (version, _, fields) = iref.full_up_to(1)?;
         let mut room = REFERENCES_MAX;
         for list in Boxes::of_many(fields.rest(), ITEMS_MAX) {
@@ -225,7 +226,7 @@ impl<'a> Meta<'a> {
     }
 
     /// ISO/IEC 23008-12 section 9.3: the properties, and which items they belong to.
-    fn properties(&mut self, iprp: &IsoBox<'a>) -> Result<(), RenderError> {
+    fn properties(&mut self, iprp: &IsoBox<'a>) -> Result<(), Error> {
         for inner in Boxes::of(iprp.data) {
             let inner = inner?;
             match &inner.kind {
@@ -240,7 +241,7 @@ impl<'a> Meta<'a> {
         Ok(())
     }
 
-    fn associations(&mut self, ipma: &IsoBox<'a>) -> Result<(), RenderError> {
+    fn associations(&mut self, ipma: &IsoBox<'a>) -> Result<(), Error> {
         let (version, flags, mut fields) = ipma.full_up_to(1)?;
         for _ in 0..fields.u32()? {
             let id = fields.id(version > 0)?;
@@ -257,7 +258,7 @@ impl<'a> Meta<'a> {
 }
 
 /// The number of a property, and whether it is essential: the highest bit of one byte, or of two.
-fn association(fields: &mut Fields<'_>, wide: bool) -> Result<(u16, bool), RenderError> {
+fn association(fields: &mut Fields<'_>, wide: bool) -> Result<(u16, bool), Error> {
     if wide {
         let word = fields.u16()?;
         return Ok((word & 0x7FFF, word & 0x8000 != 0));
@@ -267,7 +268,7 @@ fn association(fields: &mut Fields<'_>, wide: bool) -> Result<(u16, bool), Rende
 }
 
 /// Section 8.4.3: the metadata are of pictures.
-fn handler(hdlr: &IsoBox<'_>) -> Result<(), RenderError> {
+fn handler(hdlr: &IsoBox<'_>) -> Result<(), Error> {
     let (_, _, mut fields) = hdlr.full_up_to(0)?;
     fields.u32()?;
     let kind = fields.four()?;

@@ -2,17 +2,18 @@
 
 use image::metadata::Orientation;
 
+use super::CropRect;
 use super::boxes::IsoBox;
-use super::{Crop, RenderError, damaged};
+use crate::error::{Error, damaged};
 
 /// Turns and mirrorings, one after the other: quarter turns clockwise, then perhaps left and right exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Turns {
+pub(super) struct ItemTransform {
     quarters: u8,
     is_mirrored: bool,
 }
 
-impl Turns {
+impl ItemTransform {
     /// `irot`: quarter turns anticlockwise.
     pub(super) fn rotate(&mut self, anticlockwise: u8) {
         let clockwise = (4 - anticlockwise % 4) % 4;
@@ -45,7 +46,7 @@ impl Turns {
 
 /// `clap`: the middle and the size of what is shown, as fractions (ISO/IEC 14496-12 section 12.1.4).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Aperture {
+pub(super) struct CleanAperture {
     width: Fraction,
     height: Fraction,
     /// From the picture's middle to the aperture's.
@@ -56,8 +57,8 @@ pub(super) struct Aperture {
 /// Numerator and denominator.
 type Fraction = (i128, i128);
 
-impl Aperture {
-    pub(super) fn read(clap: &IsoBox<'_>) -> Result<Self, RenderError> {
+impl CleanAperture {
+    pub(super) fn read(clap: &IsoBox<'_>) -> Result<Self, Error> {
         let mut fields = clap.fields();
         let mut fraction = |is_signed: bool| {
             let (numerator, denominator) = (fields.u32()?, fields.u32()?);
@@ -72,7 +73,7 @@ impl Aperture {
 
     /// Which pixels of a picture of `size` it shows. They have to be whole ones, and there (MIAF, ISO/IEC 23000-22
     /// section 7.3.6.7).
-    pub(super) fn crop(&self, size: (u32, u32)) -> Result<Crop, RenderError> {
+    pub(super) fn crop(&self, size: (u32, u32)) -> Result<CropRect, Error> {
         let side = |length: Fraction, offset: Fraction, whole: u32| {
             let pixels = whole_number(length).filter(|pixels| *pixels > 0)?;
             // Half of what is cut off, and what the middle is moved.
@@ -82,7 +83,7 @@ impl Aperture {
         };
         let (across, down) = (side(self.width, self.across, size.0), side(self.height, self.down, size.1));
         match (across, down) {
-            (Some((x, width)), Some((y, height))) => Ok(Crop { x, y, width, height }),
+            (Some((x, width)), Some((y, height))) => Ok(CropRect { x, y, width, height }),
             _ => Err(damaged("its aperture (clap) is not of whole pixels within the picture")),
         }
     }
@@ -98,7 +99,7 @@ mod tests {
 
     /// Where pixels of a picture of 3x2 come to lie, in EXIF's words.
     fn turned(steps: &[(char, u8)]) -> u8 {
-        let mut turns = Turns::default();
+        let mut turns = ItemTransform::default();
         for (what, n) in steps {
             if *what == 'r' { turns.rotate(*n) } else { turns.mirror(*n) }
         }
@@ -133,7 +134,7 @@ mod tests {
         let picture = image::GrayImage::from_raw(3, 2, (0..6).collect()).map(image::DynamicImage::from).unwrap();
         let kinds = [('r', 0), ('r', 1), ('r', 2), ('r', 3), ('m', 0), ('m', 1)];
         for (first, second) in kinds.iter().flat_map(|a| kinds.iter().map(move |b| (*a, *b))) {
-            let (mut turns, mut expected) = (Turns::default(), picture.clone());
+            let (mut turns, mut expected) = (ItemTransform::default(), picture.clone());
             for step in [first, second] {
                 expected = match step {
                     ('r', 1) => expected.rotate270(),
@@ -151,14 +152,14 @@ mod tests {
         }
     }
 
-    fn crop(width: Fraction, across: Fraction) -> Option<Crop> {
-        let aperture = Aperture { width, height: (10, 1), across, down: (0, 1) };
+    fn crop(width: Fraction, across: Fraction) -> Option<CropRect> {
+        let aperture = CleanAperture { width, height: (10, 1), across, down: (0, 1) };
         aperture.crop((20, 10)).ok()
     }
 
     #[test]
     fn an_aperture_is_of_whole_pixels_in_the_picture() {
-        let at = |x, width| Some(Crop { x, y: 0, width, height: 10 });
+        let at = |x, width| Some(CropRect { x, y: 0, width, height: 10 });
         assert_eq!(crop((20, 1), (0, 1)), at(0, 20));
         assert_eq!(crop((12, 1), (0, 1)), at(4, 12));
         assert_eq!(crop((24, 2), (-8, 2)), at(0, 12));

@@ -2,9 +2,9 @@
 
 use super::boxes::{Fields, IsoBox};
 use super::meta::Meta;
-use super::turn::{Aperture, Turns};
-use super::{RenderError, damaged};
-use crate::codec::avif::yuv_image::{Cicp, Sampling};
+use super::orientation::{CleanAperture, ItemTransform};
+use crate::error::{Error, damaged};
+use crate::yuv_image::{ChromaSubsampling, Cicp};
 
 /// The properties of one item. Pixels have whatever aspect ratio; `pasp` is passed over as browsers do.
 #[derive(Debug, Default)]
@@ -20,21 +20,21 @@ pub(super) struct Properties<'a> {
     /// `colr` of type `prof` or `rICC`.
     pub(super) profile: Option<&'a [u8]>,
     /// `clap`.
-    pub(super) aperture: Option<Aperture>,
+    pub(super) aperture: Option<CleanAperture>,
     /// `irot` and `imir`.
-    pub(super) turns: Turns,
+    pub(super) turns: ItemTransform,
 }
 
 /// What an AV1 codestream is said to hold (AV1 Codec ISO Media File Format Binding 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Av1 {
     pub(super) depth: u8,
-    pub(super) sampling: Sampling,
+    pub(super) sampling: ChromaSubsampling,
 }
 
 impl<'a> Properties<'a> {
     /// Reads those of item `id`. What is essential and not known here makes it an error (ISO/IEC 23008-12 section 9.3.1).
-    pub(super) fn of(meta: &Meta<'a>, id: u32) -> Result<Self, RenderError> {
+    pub(super) fn of(meta: &Meta<'a>, id: u32) -> Result<Self, Error> {
         let mut properties = Self::default();
         for &(number, is_essential) in &meta.item(id)?.properties {
             // None at all has number 0.
@@ -52,7 +52,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Takes a property; `false` if it is none that is known.
-    fn read(&mut self, property: &IsoBox<'a>) -> Result<bool, RenderError> {
+    fn read(&mut self, property: &IsoBox<'a>) -> Result<bool, Error> {
         let kind = property.kind;
         let twice = || damaged(format!("one of its items has two properties '{}'", kind.escape_ascii()));
         let once = |was_there: bool| if was_there { Err(twice()) } else { Ok(()) };
@@ -63,12 +63,12 @@ impl<'a> Properties<'a> {
             }
             b"av1C" => once(self.av1.replace(av1(property)?).is_some())?,
             b"pixi" => once(self.bits.replace(bits(property)?).is_some())?,
-            b"colr" => self.colour(property)?,
+            b"colr" => self.color(property)?,
             b"clap" => {
-                if self.turns != Turns::default() {
+                if self.turns != ItemTransform::default() {
                     return Err(damaged("it is to be cropped (clap) after it is turned"));
                 }
-                once(self.aperture.replace(Aperture::read(property)?).is_some())?;
+                once(self.aperture.replace(CleanAperture::read(property)?).is_some())?;
             }
             b"irot" => self.turns.rotate(property.fields().u8()? & 3),
             b"imir" => self.turns.mirror(property.fields().u8()? & 1),
@@ -82,7 +82,7 @@ impl<'a> Properties<'a> {
     }
 
     /// ISO/IEC 14496-12 section 12.1.5. There may be both a profile and code points; of two of a kind, the first counts.
-    fn colour(&mut self, colr: &IsoBox<'a>) -> Result<(), RenderError> {
+    fn color(&mut self, colr: &IsoBox<'a>) -> Result<(), Error> {
         let mut fields = colr.fields();
         match &fields.four()? {
             b"nclx" => {
@@ -113,7 +113,7 @@ pub(super) fn is_alpha(meta: &Meta<'_>, id: u32) -> bool {
     })
 }
 
-fn av1(property: &IsoBox<'_>) -> Result<Av1, RenderError> {
+fn av1(property: &IsoBox<'_>) -> Result<Av1, Error> {
     let [marker, _, flags, _] = property.fields().array()?;
     if marker != 0x81 {
         return Err(damaged("its AV1 is of an unknown version (av1C)"));
@@ -126,17 +126,17 @@ fn av1(property: &IsoBox<'_>) -> Result<Av1, RenderError> {
         (false, true) => return Err(damaged("its samples have no known depth (av1C)")),
     };
     let sampling = match (flag(4), flag(3), flag(2)) {
-        (true, ..) => Sampling::Grey,
-        (false, true, true) => Sampling::Halved,
-        (false, true, false) => Sampling::Narrowed,
-        (false, false, false) => Sampling::Full,
+        (true, ..) => ChromaSubsampling::Cs400,
+        (false, true, true) => ChromaSubsampling::Cs420,
+        (false, true, false) => ChromaSubsampling::Cs422,
+        (false, false, false) => ChromaSubsampling::Cs444,
         (false, false, true) => return Err(damaged("its chroma has no known sampling (av1C)")),
     };
     Ok(Av1 { depth, sampling })
 }
 
 /// The number of channels, and their bits, which are the same of all (AV1 Image File Format 2.2.1).
-fn bits(property: &IsoBox<'_>) -> Result<(u8, u8), RenderError> {
+fn bits(property: &IsoBox<'_>) -> Result<(u8, u8), Error> {
     let (_, _, mut fields) = property.full_up_to(1)?;
     let count = fields.u8()?;
     let first = |fields: &mut Fields<'_>| if count == 0 { Ok(0) } else { fields.u8() };

@@ -1,7 +1,7 @@
 //! From luma and chroma to red, green and blue (ITU-T H.273 section 8.3).
 
-use crate::codec::avif::yuv_image::{Cicp, Sampling};
-use crate::error::RenderError;
+use crate::error::Error;
+use crate::yuv_image::{ChromaSubsampling, Cicp};
 
 /// What the numbers of a plane stand for.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ impl Levels {
     }
 }
 
-/// Levels of luma, of alpha, or of a colour itself: 0 to 1.
+/// Levels of luma, of alpha, or of a color itself: 0 to 1.
 pub(super) fn levels(full_range: bool, depth: u8) -> Levels {
     let one = f32::from(1_u16 << depth.saturating_sub(8).min(7));
     if full_range {
@@ -36,40 +36,40 @@ fn chroma_levels(full_range: bool, depth: u8) -> Levels {
 pub(super) struct Matrix {
     luma: Levels,
     chroma: Levels,
-    /// How much of each plane is in each colour.
+    /// How much of each plane is in each color.
     weights: [[f32; 3]; 3],
 }
 
 /// Whether planes by this matrix are those that [`super::super::planes`] knows. Luma alone is by any.
-pub(super) fn is_bt601(matrix: u16, sampling: Sampling) -> bool {
+pub(super) fn is_bt601(matrix: u16, sampling: ChromaSubsampling) -> bool {
     match sampling {
-        Sampling::Grey => true,
-        Sampling::Halved | Sampling::Narrowed | Sampling::Full => matches!(matrix, 2 | 5 | 6),
+        ChromaSubsampling::Cs400 => true,
+        ChromaSubsampling::Cs420 | ChromaSubsampling::Cs422 | ChromaSubsampling::Cs444 => matches!(matrix, 2 | 5 | 6),
     }
 }
 
 impl Matrix {
     /// # Errors
-    /// Matrices that are not known here, and colours themselves with fewer samples of two of them.
-    pub(super) fn new(cicp: Cicp, depth: u8, sampling: Sampling) -> Result<Self, RenderError> {
+    /// Matrices that are not known here, and colors themselves with fewer samples of two of them.
+    pub(super) fn new(cicp: Cicp, depth: u8, sampling: ChromaSubsampling) -> Result<Self, Error> {
         let luma = levels(cicp.full_range, depth);
-        if sampling == Sampling::Grey {
+        if sampling == ChromaSubsampling::Cs400 {
             return Ok(Self { luma, chroma: luma, weights: [[1.0, 0.0, 0.0]; 3] });
         }
         let is_identity = cicp.matrix == 0;
-        if is_identity && matches!(sampling, Sampling::Halved | Sampling::Narrowed) {
-            let reason = "its planes are colours themselves, but not all of one size (matrix coefficients 0)";
-            return Err(RenderError::Damaged { reason: reason.to_owned() });
+        if is_identity && matches!(sampling, ChromaSubsampling::Cs420 | ChromaSubsampling::Cs422) {
+            let reason = "its planes are colors themselves, but not all of one size (matrix coefficients 0)";
+            return Err(Error::Damaged { reason: reason.to_owned() });
         }
         let chroma = if is_identity { luma } else { chroma_levels(cicp.full_range, depth) };
         Ok(Self { luma, chroma, weights: weights(cicp.matrix)? })
     }
 
-    /// Makes rows of luma and two of chroma such of red, green and blue, 0 to 1 where they are colours that a screen has; one
-    /// row stays grey.
+    /// Makes rows of luma and two of chroma such of red, green and blue, 0 to 1 where they are colors that a screen has; one
+    /// row stays gray.
     pub(super) fn apply(&self, rows: &mut [Vec<f32>]) {
-        if let [grey] = rows {
-            grey.iter_mut().for_each(|sample| *sample = self.luma.of(*sample));
+        if let [gray] = rows {
+            gray.iter_mut().for_each(|sample| *sample = self.luma.of(*sample));
         }
         let [first, second, third] = rows else { return };
         let [red, green, blue] = self.weights;
@@ -84,10 +84,10 @@ impl Matrix {
 
 /// Red, green and blue of the planes, by H.273's number. Where nothing is said it is BT.601, as sRGB's sYCC is (IEC 61966-2-1
 /// amendment 1) and as other readers have it.
-fn weights(matrix: u16) -> Result<[[f32; 3]; 3], RenderError> {
+fn weights(matrix: u16) -> Result<[[f32; 3]; 3], Error> {
     let unknown = |name: &str| {
-        let reason = format!("its colours are coded as {name} (matrix coefficients {matrix}), which is not known here");
-        Err(RenderError::Damaged { reason })
+        let reason = format!("its colors are coded as {name} (matrix coefficients {matrix}), which is not known here");
+        Err(Error::Damaged { reason })
     };
     match matrix {
         // Green, blue and red.

@@ -3,18 +3,18 @@
 //! A sample of chroma lies in the middle of the pixels it stands for, and those in between are interpolated, as by
 //! libjpeg and by libavif, whatever `av1C` says of its place: writers rarely know it.
 
-use crate::codec::avif::yuv_image::{Coded, Samples, Sampling};
-use crate::error::RenderError;
+use crate::error::Error;
+use crate::yuv_image::{ChromaSubsampling, YuvImage, YuvSamples};
 
 pub(super) struct Rows<'a> {
-    coded: &'a Coded,
+    coded: &'a YuvImage,
     samples: Vec<Vec<f32>>,
     near: Vec<f32>,
     far: Vec<f32>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(coded: &'a Coded) -> Self {
+    pub(super) fn new(coded: &'a YuvImage) -> Self {
         let row = || vec![0.0; coded.width as usize];
         let chroma_width = coded.sampling.plane_size(1, (coded.width, coded.height)).0 as usize;
         let samples = (0..coded.sampling.planes()).map(|_| row()).collect();
@@ -22,14 +22,14 @@ impl<'a> Rows<'a> {
     }
 
     /// Row `y` of each plane, at the levels that are coded.
-    pub(super) fn read(&mut self, y: usize) -> Result<&mut [Vec<f32>], RenderError> {
+    pub(super) fn read(&mut self, y: usize) -> Result<&mut [Vec<f32>], Error> {
         for (n, row) in self.samples.iter_mut().enumerate() {
             match self.coded.sampling {
-                Sampling::Narrowed if n > 0 => {
+                ChromaSubsampling::Cs422 if n > 0 => {
                     load(self.coded, n, y, &mut self.near)?;
                     widen(&self.near, row);
                 }
-                Sampling::Halved if n > 0 => {
+                ChromaSubsampling::Cs420 if n > 0 => {
                     let last = (self.coded.height.div_ceil(2) as usize).saturating_sub(1);
                     let other = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(last) };
                     load(self.coded, n, y / 2, &mut self.near)?;
@@ -47,21 +47,21 @@ impl<'a> Rows<'a> {
 }
 
 /// Row `y` of plane `n`.
-pub(super) fn load(coded: &Coded, n: usize, y: usize, row: &mut [f32]) -> Result<(), RenderError> {
+pub(super) fn load(coded: &YuvImage, n: usize, y: usize, row: &mut [f32]) -> Result<(), Error> {
     let width = coded.sampling.plane_size(n, (coded.width, coded.height)).0 as usize;
     let loaded = coded.planes.get(n).and_then(|plane| {
         let place = y.checked_mul(width)?..y.checked_add(1)?.checked_mul(width)?;
         match plane {
-            Samples::Eight(samples) => {
+            YuvSamples::U8(samples) => {
                 row.iter_mut().zip(samples.get(place)?).for_each(|(to, from)| *to = f32::from(*from));
             }
-            Samples::More(samples) => {
+            YuvSamples::U16(samples) => {
                 row.iter_mut().zip(samples.get(place)?).for_each(|(to, from)| *to = f32::from(*from));
             }
         }
         Some(())
     });
-    loaded.ok_or_else(|| RenderError::Damaged { reason: "its planes are not of its size".to_owned() })
+    loaded.ok_or_else(|| Error::Damaged { reason: "its planes are not of its size".to_owned() })
 }
 
 /// Two samples of each: three quarters of it and a quarter of the next one to either side.

@@ -2,14 +2,14 @@
 //!
 //! HDR is shown as on a screen without it. Its white for text and paper is 203 cd/m2 (ITU-R BT.2408), which is what white is
 //! here, and its brightest is taken for 1,000 cd/m2. Light up to 92 cd/m2 is kept, and what is brighter is brought below white
-//! by the curve of ITU-R BT.2390 section 5.4.1, by the brightest of the three colours, so that hues stay. Browsers do
+//! by the curve of ITU-R BT.2390 section 5.4.1, by the brightest of the three colors, so that hues stay. Browsers do
 //! likewise, by other curves.
 
 use moxcms::ColorProfile;
 
-use crate::codec::avif::yuv_image::Cicp;
-use crate::transform::color::of_primaries;
+use crate::transform::color::profile_from_primaries;
 use crate::transform::linear_light::sample;
+use crate::yuv_image::Cicp;
 
 /// Steps of the tables.
 const STEPS: u16 = 4096;
@@ -22,7 +22,7 @@ const WHITE: f32 = 203.0;
 pub(super) struct ToSrgb {
     /// The light of each step of a sample, 1 being white or, of HDR, the peak.
     light: Vec<f32>,
-    /// Of HDR, by what light is multiplied whose brightest colour is a square of so many steps.
+    /// Of HDR, by what light is multiplied whose brightest color is a square of so many steps.
     gains: Option<Vec<f32>>,
     /// Whether light is that of a scene, which a screen shows with more contrast (HLG).
     is_scene: bool,
@@ -53,10 +53,10 @@ impl ToSrgb {
         })
     }
 
-    /// Makes rows of red, green and blue, or one of grey, such of sRGB.
+    /// Makes rows of red, green and blue, or one of gray, such of sRGB.
     pub(super) fn apply(&self, rows: &mut [Vec<f32>]) {
-        if let [grey] = rows {
-            for value in grey.iter_mut() {
+        if let [gray] = rows {
+            for value in gray.iter_mut() {
                 let [_, green, _] = self.shown([step(&self.light, *value); 3]);
                 *value = f32::from(sample(green)) / 255.0;
             }
@@ -147,7 +147,7 @@ fn pq(light: f32) -> f32 {
 
 #[expect(clippy::cast_possible_truncation, reason = "weights between -2 and 2")]
 fn matrix(primaries: u16) -> [[f32; 3]; 3] {
-    match of_primaries(primaries) {
+    match profile_from_primaries(primaries) {
         Some(profile) => {
             profile.transform_matrix(&ColorProfile::new_srgb()).v.map(|row| row.map(|weight| weight as f32))
         }
@@ -158,11 +158,11 @@ fn matrix(primaries: u16) -> [[f32; 3]; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::avif::yuv_image::Cicp;
+    use crate::yuv_image::Cicp;
 
-    fn shown(transfer: u16, primaries: u16, colour: [f32; 3]) -> [u8; 3] {
+    fn shown(transfer: u16, primaries: u16, color: [f32; 3]) -> [u8; 3] {
         let to_srgb = ToSrgb::of(Cicp { primaries, transfer, matrix: 9, full_range: true }).unwrap();
-        let mut rows = colour.map(|value| vec![value]);
+        let mut rows = color.map(|value| vec![value]);
         to_srgb.apply(&mut rows);
         rows.map(|row| (row[0] * 255.0).round() as u8)
     }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_beyond_srgb_are_cut_off_and_greys_stay_grey() {
+    fn colors_beyond_srgb_are_cut_off_and_grays_stay_gray() {
         assert_eq!(shown(8, 9, [0.0, 1.0, 0.0]), [0, 255, 0]);
         let [red, green, blue] = shown(8, 9, [0.3; 3]);
         assert!(red.abs_diff(green) <= 1 && blue.abs_diff(green) <= 1, "{red} {green} {blue}");

@@ -13,16 +13,16 @@ use libwebp_sys::{
     WebPPictureInit, WebPPreset,
 };
 
-use crate::codec::animation::Loops;
+use crate::codec::animation::LoopCount;
 use crate::encoding::Quality;
-use crate::error::RenderError;
+use crate::error::Error;
 use crate::pixels::Pixels;
 
 /// How much each frame is worked on, 0 to 6: a third of the time of 4, and few bytes more.
 const METHOD: c_int = 2;
 
 /// An encoder that has taken some frames of one size.
-pub(crate) struct Animation {
+pub(crate) struct WebPAnimationEncoder {
     encoder: *mut WebPAnimEncoder,
     config: WebPConfig,
     side: (c_int, c_int),
@@ -30,12 +30,8 @@ pub(crate) struct Animation {
     at_ms: c_int,
 }
 
-impl Animation {
-    pub(crate) fn new(
-        (width, height): (u32, u32),
-        quality: Quality,
-        loops: Loops,
-    ) -> Result<Self, RenderError> {
+impl WebPAnimationEncoder {
+    pub(crate) fn new((width, height): (u32, u32), quality: Quality, loop_count: LoopCount) -> Result<Self, Error> {
         let side = |n: u32| c_int::try_from(n).map_err(|_| failed());
         let side = (side(width)?, side(height)?);
         let abi = |version: u32| c_int::try_from(version).map_err(|_| failed());
@@ -60,14 +56,14 @@ impl Animation {
         }
         // SAFETY: it has just been written whole.
         let mut options = unsafe { options.assume_init() };
-        options.anim_params.loop_count = c_int::from(loops.0);
+        options.anim_params.loop_count = c_int::from(loop_count.0);
         // SAFETY: the options are whole and are copied; the result is an encoder of its own, or null.
         let encoder = unsafe { WebPAnimEncoderNewInternal(side.0, side.1, &raw const options, mux_abi) };
         if encoder.is_null() { Err(failed()) } else { Ok(Self { encoder, config, side, at_ms: 0 }) }
     }
 
     /// Adds RGBA pixels that are shown so long.
-    pub(crate) fn add(&mut self, pixels: &Pixels, shown: Duration) -> Result<(), RenderError> {
+    pub(crate) fn add(&mut self, pixels: &Pixels, shown: Duration) -> Result<(), Error> {
         let bytes = 4 * u64::from(pixels.width) * u64::from(pixels.height);
         let side = (c_int::try_from(pixels.width), c_int::try_from(pixels.height));
         if side != (Ok(self.side.0), Ok(self.side.1)) || pixels.channels != 4 || pixels.data.len() as u64 != bytes {
@@ -91,7 +87,7 @@ impl Animation {
     }
 
     /// The file.
-    pub(crate) fn finish(self) -> Result<Vec<u8>, RenderError> {
+    pub(crate) fn finish(self) -> Result<Vec<u8>, Error> {
         // SAFETY: no picture and no configuration say that the last frame ends here.
         if unsafe { WebPAnimEncoderAdd(self.encoder, ptr::null_mut(), self.at_ms, ptr::null()) } == 0 {
             return Err(failed());
@@ -111,7 +107,7 @@ impl Animation {
     }
 }
 
-impl Drop for Animation {
+impl Drop for WebPAnimationEncoder {
     fn drop(&mut self) {
         // SAFETY: it came from libwebp, is not null, and is deleted here alone.
         unsafe { WebPAnimEncoderDelete(self.encoder) }
@@ -123,7 +119,7 @@ struct Picture(WebPPicture);
 
 impl Picture {
     /// Of this size, without pixels yet.
-    fn new((width, height): (c_int, c_int)) -> Result<Self, RenderError> {
+    fn new((width, height): (c_int, c_int)) -> Result<Self, Error> {
         let mut picture = MaybeUninit::<WebPPicture>::uninit();
         // SAFETY: the function writes a whole picture, without pixels, if it returns true.
         if !unsafe { WebPPictureInit(picture.as_mut_ptr()) } {
@@ -143,6 +139,6 @@ impl Drop for Picture {
     }
 }
 
-fn failed() -> RenderError {
-    RenderError::Encode { reason: "libwebp made no animation".to_owned() }
+fn failed() -> Error {
+    Error::Encode { reason: "libwebp made no animation".to_owned() }
 }

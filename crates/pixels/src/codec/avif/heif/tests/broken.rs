@@ -1,7 +1,7 @@
 //! Boxes that are put together wrongly: what the error says of each.
 
 use super::maker::{self, Maker, iso_box};
-use super::{ALPHA, Picture, refused};
+use super::{ALPHA, AvifImage, refused};
 
 /// What the error says, and how the file is broken.
 type Broken = (&'static str, fn(&mut Maker));
@@ -55,7 +55,7 @@ fn what_is_wrong_with_a_picture_is_said() {
     ];
     for (says, break_it) in table {
         let mut maker = Maker::picture();
-        assert!(Picture::read(&maker.file()).is_ok());
+        assert!(AvifImage::read(&maker.file()).is_ok());
         break_it(&mut maker);
         let error = refused(&maker.file());
         assert!(error.contains(says), "{says}: {error}");
@@ -101,7 +101,7 @@ fn what_is_wrong_with_a_grid_is_said() {
     ];
     for (says, break_it) in table {
         let mut maker = Maker::grid();
-        assert!(Picture::read(&maker.file()).is_ok());
+        assert!(AvifImage::read(&maker.file()).is_ok());
         break_it(&mut maker);
         let error = refused(&maker.file());
         assert!(error.contains(says), "{says}: {error}");

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use resized::resize::{Finish, Header, Incomplete, Limits, RenderError, render, render_each};
-use resized::variant::{Encoding, Geometry, Quality};
+use pixels::{
+    EncodeOptions, Encoding, Error, Geometry, Header, Incomplete, Limits, OutputSpec, Quality, RenderOptions,
+};
 
-#[path = "../fuzz/checks.rs"]
+#[path = "../../../fuzz/checks.rs"]
 mod checks;
 
 #[path = "hostile/make.rs"]
@@ -32,10 +33,20 @@ fn jpeg() -> Encoding {
     Encoding::Jpeg(Quality::new(80).unwrap())
 }
 
+fn render(
+    original: &[u8],
+    header: &Header,
+    geometry: Geometry,
+    encoding: Encoding,
+    limits: &Limits,
+) -> Result<Vec<u8>, Error> {
+    pixels::render(original, header, OutputSpec { geometry, encoding }, &RenderOptions::new(limits))
+}
+
 /// Renders a thumbnail of `original`. Fails if that takes more than `time_max`, or more memory than `bytes_max` plus twice the size of
 /// `original`.
 #[track_caller]
-fn render_within(original: &[u8], bytes_max: u64, time_max: Duration) -> Result<Vec<u8>, RenderError> {
+fn render_within(original: &[u8], bytes_max: u64, time_max: Duration) -> Result<Vec<u8>, Error> {
     let limits = Limits::default();
     let start = Instant::now();
     let (made, bytes) = checks::peak(|| {
@@ -55,7 +66,7 @@ fn headers_with_65535_pixels_per_side_are_refused_without_allocation() {
     let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, file) in make::giant_headers() {
         let error = render_within(&file, 1 << 20, TIME_MAX).unwrap_err();
-        assert!(matches!(error, RenderError::TooManyPixels { .. }), "{name}: {error}");
+        assert!(matches!(error, Error::TooManyPixels { .. }), "{name}: {error}");
     }
 }
 
@@ -75,10 +86,10 @@ fn png_takes_no_more_memory_than_estimated_from_the_header() {
     let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     for (color, linear_light) in [L8, La8, Rgb8, Rgba8, Rgba16].into_iter().flat_map(|c| [(c, false), (c, true)]) {
         let file = large_png(color);
-        let finish = Finish { linear_light, ..Finish::default() };
-        let limits = Limits { finish, ..Limits::default() };
+        let encode = EncodeOptions { linear_light, ..EncodeOptions::default() };
+        let limits = Limits { encode, ..Limits::default() };
         let header = Header::read(&file, &limits).unwrap();
-        let estimated = header.working_bytes(&[(thumbnail(), jpeg())]);
+        let estimated = header.working_bytes(&[OutputSpec { geometry: thumbnail(), encoding: jpeg() }]);
         let (made, used) = checks::peak(|| render(&file, &header, thumbnail(), jpeg(), &limits));
         made.unwrap();
         assert!(used <= estimated, "{color:?}, linear light: {linear_light}: {used} of {estimated} bytes");
@@ -92,7 +103,7 @@ fn png_takes_no_more_memory_than_estimated_from_the_header() {
 /// Converts an image to lossy WebP of the same size.
 fn lossy_webp(file: &[u8]) -> Vec<u8> {
     let header = Header::read(file, &Limits::default()).unwrap();
-    let same = Geometry::Fit { width: NonZeroU32::new(header.width), height: None };
+    let same = Geometry::Fit { width: NonZeroU32::new(header.info.width), height: None };
     render(file, &header, same, Encoding::WebP(Quality::new(80).unwrap()), &Limits::default()).unwrap()
 }
 
@@ -103,10 +114,12 @@ fn lossy_webp_takes_no_more_memory_than_estimated_from_the_header() {
     let header = Header::read(&file, &Limits::default()).unwrap();
     let large = Geometry::Fit { width: NonZeroU32::new(1500), height: None };
     // The thumbnail uses planes without the loop filter, the large variant filtered planes, and the pair both.
-    for variants in [&[(thumbnail(), jpeg())][..], &[(large, jpeg())], &[(thumbnail(), jpeg()), (large, jpeg())]] {
-        let estimated = header.working_bytes(variants);
-        let made = |_, made: Result<Vec<u8>, RenderError>| drop(made.unwrap());
-        let ((), used) = checks::peak(|| render_each(&file, &header, variants, &Limits::default(), made));
+    let [small, large] = [thumbnail(), large].map(|geometry| OutputSpec { geometry, encoding: jpeg() });
+    for variants in [&[small][..], &[large], &[small, large]] {
+        let (estimated, limits) = (header.working_bytes(variants), Limits::default());
+        let options = RenderOptions::new(&limits);
+        let made = |_, made: Result<Vec<u8>, Error>| drop(made.unwrap());
+        let ((), used) = checks::peak(|| pixels::render_each(&file, &header, variants, &options, made));
         assert!(used <= estimated, "{variants:?}: {used} of {estimated} bytes");
         let planes = 2000 * 2000 * 3 / 2 * if variants.len() == 2 { 2 } else { 1 };
         assert!(estimated < planes + (60 << 20), "{variants:?}: {estimated}");
@@ -151,7 +164,7 @@ fn a_jpeg_with_thousands_of_scans_is_refused_if_they_are_needed() {
     for encoding in [jpeg(), Encoding::Png] {
         let start = Instant::now();
         let error = render(&file, &header, large, encoding, &limits).unwrap_err();
-        assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
         assert!(start.elapsed() < TIME_MAX, "{:?}", start.elapsed());
     }
     // At 1/8 scale, only the first scan is needed.
@@ -173,9 +186,9 @@ fn frames_larger_than_their_canvas_are_refused() {
     let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     // A frame of 65,535 x 65,535 pixels on a canvas of 8 x 8 exceeds the pixel limit itself.
     let error = render_within(&make::gif_frame(8, 8, 65_535, 65_535), 2 << 20, TIME_MAX).unwrap_err();
-    assert!(matches!(error, RenderError::TooManyPixels { .. }), "{error}");
+    assert!(matches!(error, Error::TooManyPixels { .. }), "{error}");
     let error = render_within(&make::webp_with_inner_size(8, 8, 16_383, 16_383), 2 << 20, TIME_MAX).unwrap_err();
-    assert!(matches!(error, RenderError::Damaged { .. }), "{error}");
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
     for (width, height) in [(9, 8), (8, 9), (5000, 5000), (1 << 24, 1 << 24)] {
         let error = render_within(&make::webp_frame(width, height), 2 << 20, TIME_MAX).unwrap_err();
         assert!(error.to_string().contains("beyond its canvas"), "{width}x{height}: {error}");
@@ -214,7 +227,7 @@ fn rendering_stops_at_the_time_limit() {
         let header = Header::read(&file, &limits).unwrap();
         let start = Instant::now();
         let error = render(&file, &header, thumbnail(), jpeg(), &limits).unwrap_err();
-        assert!(matches!(error, RenderError::TooSlow { .. }), "{error}");
+        assert!(matches!(error, Error::TooSlow { .. }), "{error}");
         assert!(error.to_string().contains("limits.render_time"), "{error}");
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
@@ -231,7 +244,7 @@ fn truncated_originals_render_partially_if_incomplete_is_keep() {
         for encoding in [jpeg(), Encoding::Png] {
             let header = Header::read(file, &Limits::default()).unwrap();
             let make = |incomplete| render(file, &header, thumbnail(), encoding, &limits(incomplete));
-            assert!(matches!(make(Incomplete::Refuse), Err(RenderError::Damaged { .. })), "{name} {encoding:?}");
+            assert!(matches!(make(Incomplete::Refuse), Err(Error::Damaged { .. })), "{name} {encoding:?}");
             let made = image::load_from_memory(&make(Incomplete::Keep).unwrap()).unwrap().to_rgb8();
             // The top rows equal those of the complete file.
             let expected = render(&complete, &header, thumbnail(), encoding, &Limits::default()).unwrap();
@@ -246,7 +259,7 @@ fn truncated_originals_render_partially_if_incomplete_is_keep() {
 #[test]
 fn fuzz_seeds_pass_the_checks_of_their_targets() {
     let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
     let read = |target: &str| -> Vec<Vec<u8>> {
         let entries = fs::read_dir(folder.join(target)).unwrap();
         entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()

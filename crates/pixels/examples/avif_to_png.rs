@@ -1,0 +1,53 @@
+//! Decodes an AVIF to a PNG of the same size: `avif_to_png IN.avif OUT.png`.
+//!
+//! The sandbox of this example is none: it decodes AV1 in the same process. That is fine for files that you made yourself. For untrusted
+//! files, implement [`Sandbox`] with a child process that the kernel confines, as the proxy does.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use pixels::{
+    Encoding, Geometry, Header, Limits, OutputSpec, RenderOptions, Sandbox, SandboxDecoder, SandboxError,
+    SandboxOutput, YuvShape, av1, render,
+};
+
+/// Decodes in this process, without any isolation.
+struct InProcess;
+
+impl Sandbox for InProcess {
+    fn start(&self, _memory_bytes: u64, _cpu_time: Duration) -> Result<Box<dyn SandboxDecoder>, SandboxError> {
+        Ok(Box::new(InProcessDecoder { started: Instant::now() }))
+    }
+}
+
+struct InProcessDecoder {
+    started: Instant,
+}
+
+impl SandboxDecoder for InProcessDecoder {
+    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput, SandboxError> {
+        let damaged = |reason: String| SandboxError::Damaged { reason };
+        let pixels_max = shape.width.saturating_mul(shape.height);
+        let picture = av1::decode(av1, pixels_max).map_err(|error| damaged(error.to_string()))?;
+        if picture.shape() != shape {
+            return Err(damaged(format!("its AV1 has {}, and its header says {shape}", picture.shape())));
+        }
+        Ok(SandboxOutput { image: picture.to_image(), cpu_time: self.started.elapsed() })
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(input), Some(output)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: avif_to_png IN.avif OUT.png".into());
+    };
+    let limits = Limits::default();
+    let original = std::fs::read(input)?;
+    let header = Header::read(&original, &limits)?;
+    let (width, height) = header.oriented_size();
+    let geometry = Geometry::Fit { width: width.try_into().ok(), height: height.try_into().ok() };
+    let options = RenderOptions::new(&limits).with_sandbox(&InProcess);
+    let png = render(&original, &header, OutputSpec { geometry, encoding: Encoding::Png }, &options)?;
+    std::fs::write(output, png)?;
+    Ok(())
+}

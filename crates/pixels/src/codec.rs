@@ -1,0 +1,13 @@
+//! File formats: reading headers, decoding and encoding. No codec knows another one, except for the modules below that several
+//! codecs share.
+
+pub(crate) mod jpeg;
+pub(crate) mod png;
+pub(crate) mod gif;
+pub(crate) mod webp;
+pub(crate) mod avif;
+// Shared by several codecs.
+pub(crate) mod animation;
+pub(crate) mod decoded;
+pub(crate) mod palette;
+pub(crate) mod planes;

@@ -1,0 +1,23 @@
+//! A decoded original: pixels, or YUV planes that need not become pixels.
+
+use crate::codec::planes::YuvPlanes;
+use crate::pixels::Pixels;
+use crate::transform::color::Conversion;
+
+/// A decoded original.
+pub(crate) enum Decoded {
+    Pixels(DecodedPixels),
+    Planes(DecodedPlanes),
+}
+
+/// Pixels of the whole image in the stored orientation, and their conversion to sRGB.
+pub(crate) struct DecodedPixels {
+    pub(crate) pixels: Pixels,
+    pub(crate) conversion: Conversion,
+}
+
+/// YUV planes of the whole image in the stored orientation, and the conversion of their colors to sRGB.
+pub(crate) struct DecodedPlanes {
+    pub(crate) planes: YuvPlanes,
+    pub(crate) conversion: Conversion,
+}

@@ -1,0 +1,48 @@
+//! Properties of an image that its header states.
+
+use image::metadata::Orientation;
+
+/// Properties of an image, read from its header without decoding pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// Width in pixels as stored, before the orientation is applied.
+    pub width: u32,
+    /// Height in pixels as stored, before the orientation is applied.
+    pub height: u32,
+    /// Transformation that makes the stored pixels upright (EXIF 2.32, tag 274).
+    pub orientation: Orientation,
+    /// Number of frames; 1 for a still image.
+    pub frames: u32,
+    /// Bytes per decoded pixel.
+    pub(crate) pixel_bytes: u8,
+    /// Bytes per pixel that the decoder needs in addition to the decoded pixels.
+    pub(crate) codec_bytes: u8,
+}
+
+impl Default for ImageInfo {
+    fn default() -> Self {
+        let orientation = Orientation::NoTransforms;
+        Self { width: 0, height: 0, orientation, frames: 1, pixel_bytes: 0, codec_bytes: 0 }
+    }
+}
+
+impl ImageInfo {
+    /// Width and height of the upright image.
+    #[must_use]
+    pub fn oriented_size(&self) -> (u32, u32) {
+        oriented_size((self.width, self.height), self.orientation)
+    }
+}
+
+/// Width and height after `orientation` has been applied.
+pub(crate) fn oriented_size((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            (height, width)
+        }
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => (width, height),
+    }
+}

@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod limits;
+mod info;
+mod pixels;
+mod encoding;
+mod geometry;
+mod output;
+mod yuv_image;
+mod sandbox;
+mod observer;
+mod deadline;
+mod context;
+mod size_limits;
+mod sniff;
+mod transform;
+mod codec;
+mod header;
+mod probe;
+mod render;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "avif-originals")]
+pub use codec::avif::av1;
+#[cfg(fuzzing)]
+pub use codec::avif::heif::check::avif as check_avif;
+pub use encoding::{Encoding, Format, Quality};
+pub use error::Error;
+pub use geometry::{Geometry, Region};
+pub use header::{Codec, Header};
+pub use info::ImageInfo;
+pub use limits::{EncodeOptions, Incomplete, Limits};
+pub use observer::{NoObserver, Observer, Stage};
+pub use output::OutputSpec;
+pub use probe::{Probe, probe};
+pub use render::{PIPELINE, RenderOptions, render, render_each};
+pub use sandbox::{Sandbox, SandboxDecoder, SandboxError, SandboxOutput};
+pub use sniff::sniff;
+pub use transform::crop::output_size;
+pub use yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};

@@ -1,0 +1,64 @@
+//! Limits on originals and variants, and the encoding settings that a URL does not contain.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// Limits on originals and variants. Most are checked against the header, before any pixel is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Width times height of an original.
+    pub input_pixels: u64,
+    /// Width times height of a variant.
+    pub output_pixels: u64,
+    /// Frames of an animation.
+    pub frames: u32,
+    /// Width times height times frames of an animation.
+    pub animation_pixels: u64,
+    /// Scans of a JPEG. Progressive JPEGs of common encoders have about ten; a malicious file can have thousands.
+    pub scans: u32,
+    /// CPU time for one variant.
+    pub render_time: Duration,
+    /// How truncated originals are handled.
+    pub incomplete: Incomplete,
+    /// True if AVIF originals are decoded. Needs the feature `avif-originals` and a [`Sandbox`](crate::Sandbox).
+    pub avif_originals: bool,
+    /// Encoder settings.
+    pub encode: EncodeOptions,
+}
+
+/// How truncated originals are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum Incomplete {
+    /// A truncated original is an error.
+    Refuse,
+    /// The part that can be decoded is used.
+    Keep,
+}
+
+/// Encoder settings that apply to all variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EncodeOptions {
+    /// True if JPEGs are progressive.
+    pub jpeg_progressive: bool,
+    /// Maximum number of colors of a PNG; `None` keeps all colors.
+    pub png_colors: Option<NonZeroU16>,
+    /// True if images are scaled in linear light instead of gamma-encoded sRGB.
+    pub linear_light: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            input_pixels: 100_000_000,
+            output_pixels: 20_000_000,
+            frames: 1000,
+            animation_pixels: 400_000_000,
+            scans: 64,
+            render_time: Duration::from_secs(30),
+            incomplete: Incomplete::Refuse,
+            avif_originals: true,
+            encode: EncodeOptions::default(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Cropping and scaling of a decoded original for one variant.
+
+use std::num::NonZeroU32;
+
+use image::metadata::Orientation;
+
+use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes};
+use crate::codec::planes::Yuv420;
+use crate::context::RenderContext;
+use crate::encoding::Encoding;
+use crate::error::Error;
+use crate::limits::EncodeOptions;
+use crate::output::OutputSpec;
+use crate::pixels::Pixels;
+use crate::render::encode;
+use crate::transform::color::Conversion;
+use crate::transform::crop::CropWindow;
+use crate::transform::orientation::orient;
+use crate::transform::scale::{LANCZOS, SUPERSAMPLING, reduce, scale};
+use crate::transform::smart_crop::smart_crop;
+
+/// Samples of a variant before encoding, in the stored orientation.
+pub(crate) enum Scaled<'a> {
+    Planes(Yuv420),
+    Pixels(Pixels, &'a Conversion),
+}
+
+/// Crops and scales `decoded`. The result stays in planes if the variant is encoded from planes.
+///
+/// # Errors
+/// A plane is missing, or the scaler refuses its arguments.
+pub(crate) fn scale_decoded<'a>(
+    decoded: &'a Decoded,
+    crop_window: CropWindow,
+    orientation: Orientation,
+    output: OutputSpec,
+    options: &EncodeOptions,
+) -> Result<Scaled<'a>, Error> {
+    let crop_window = smart_crop(crop_window, orientation, output.geometry, |window, size| match decoded {
+        Decoded::Planes(DecodedPlanes { planes, conversion }) => {
+            Ok(conversion.apply(planes.scale_to_pixels(&window, size, SUPERSAMPLING)?))
+        }
+        Decoded::Pixels(DecodedPixels { pixels, conversion }) => reduce(pixels, conversion, window, size),
+    })?;
+    let (window, size) = crop_window.stored(orientation);
+    Ok(match decoded {
+        Decoded::Planes(DecodedPlanes { planes, conversion })
+            if conversion.is_none() && encodes_from_planes(output.encoding, size, options) =>
+        {
+            Scaled::Planes(planes.scale_to_yuv420(&window, size)?)
+        }
+        Decoded::Planes(DecodedPlanes { planes, conversion }) => {
+            Scaled::Pixels(planes.scale_to_pixels(&window, size, LANCZOS)?, conversion)
+        }
+        Decoded::Pixels(DecodedPixels { pixels, conversion }) => {
+            Scaled::Pixels(scale(pixels, conversion, window, size, options.linear_light)?, conversion)
+        }
+    })
+}
+
+/// Pixels of a variant up to which it is encoded from pixels although its planes would do.
+///
+/// Planes are scaled separately, which produces colors outside the RGB cube; saturated colors produce more of them. Converting to
+/// pixels clips those colors before chroma is subsampled. At 300 pixels this gains up to 0.9 points of ssimulacra2 for JPEG and 1.8
+/// for WebP (0.2 and 0.3 on average over seven images) for 2 to 4 % of the time; at 800 and 1600 pixels it gains nothing, for 12 % and
+/// 22 % of the time of a JPEG.
+const FROM_PIXELS_MAX: u32 = 1 << 17;
+
+/// True if a variant in sRGB is encoded from 4:2:0 planes instead of pixels.
+fn encodes_from_planes(encoding: Encoding, (width, height): (NonZeroU32, NonZeroU32), options: &EncodeOptions) -> bool {
+    if width.saturating_mul(height).get() <= FROM_PIXELS_MAX {
+        return false;
+    }
+    match encoding {
+        Encoding::Jpeg(_) => !options.jpeg_progressive,
+        Encoding::WebP(quality) => !quality.is_lossless(),
+        Encoding::Png | Encoding::Avif(_) | Encoding::Gif => false,
+    }
+}
+
+impl Scaled<'_> {
+    /// Converts to sRGB, makes the image upright and encodes it.
+    ///
+    /// # Errors
+    /// See [`encode::encode_pixels`].
+    pub(crate) fn encode(
+        self,
+        orientation: Orientation,
+        encoding: Encoding,
+        context: &RenderContext,
+    ) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Planes(planes) => encode::encode_planes(planes, orientation, encoding),
+            Self::Pixels(pixels, conversion) => {
+                encode::encode_pixels(orient(conversion.apply(pixels), orientation), encoding, context)
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Variants that are rendered from YUV planes.
+
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+
+use super::*;
+use crate::codec::decoded::Decoded;
+use crate::codec::webp;
+use crate::pixels::Pixels;
+use crate::render::decode::{decode_pixels, decode_planes};
+use crate::render::encode::encode_pixels;
+use crate::render::scale::scale_decoded;
+use crate::transform::crop::CropWindow;
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+/// Soft waves of color: so slow that it hardly matters by which filter the other way halves its chroma.
+fn file(sampling: SamplingFactor, progressive: bool, profile: Option<&ColorProfile>) -> Vec<u8> {
+    let wave = |n: u16| (40.0 * (f32::from(n) / 30.0).sin()) as i32 + 100;
+    let byte = |n: i32| u8::try_from(n.clamp(0, 255)).unwrap();
+    let data: Vec<u8> = (0..351_u16)
+        .flat_map(|y| (0..453_u16).flat_map(move |x| [wave(x), wave(y), wave(x / 2 + y)].map(byte)))
+        .collect();
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, 92);
+    encoder.set_sampling_factor(sampling);
+    encoder.set_progressive(progressive);
+    if let Some(profile) = profile {
+        encoder.add_icc_profile(&profile.encode().unwrap()).unwrap();
+    }
+    encoder.encode(&data, 453, 351, ColorType::Rgb).unwrap();
+    bytes
+}
+
+fn geometries() -> [Geometry; 6] {
+    let nonzero = |n| NonZeroU32::new(n).unwrap();
+    let fit = |n| Geometry::Fit { width: Some(nonzero(n)), height: None };
+    let crop = |width, height, region| Geometry::Crop { width: nonzero(width), height: nonzero(height), region };
+    let (large, small) = (crop(439, 307, Region::Right), crop(99, 31, Region::Right));
+    [fit(45), fit(150), fit(453), large, small, crop(99, 31, Region::Smart)]
+}
+
+/// Without the smart one: where nothing stands out, a level decides where it goes.
+fn fixed() -> impl Iterator<Item = Geometry> {
+    geometries().into_iter().take(5)
+}
+
+fn encodings() -> [Encoding; 3] {
+    let quality = Quality::new(92).unwrap();
+    [Encoding::Jpeg(quality), Encoding::WebP(quality), Encoding::Png]
+}
+
+/// The variant by way of planes, and a PNG of it by way of whole pixels: halving its chroma is its encoder's affair.
+fn both_ways(original: &[u8], geometry: Geometry, encoding: Encoding) -> [DynamicImage; 2] {
+    let (header, context) = (Header::read(original, &limits()).unwrap(), RenderContext::new(&limits()));
+    let output = OutputSpec { geometry, encoding };
+    let planar = decode_planes(original, &header, &[output], &context).unwrap().expect("it holds planes");
+    let pixels = Decoded::Pixels(decode_pixels(original, &header, &context).unwrap());
+    let crop_window = CropWindow::new(header.oriented_size(), geometry);
+    let orientation = header.info.orientation;
+    let make = |decoded: Decoded, encoding| {
+        let output = OutputSpec { geometry, encoding };
+        scale_decoded(&decoded, crop_window, orientation, output, &limits().encode)
+            .and_then(|scaled| scaled.encode(orientation, encoding, &RenderContext::new(&limits())))
+            .unwrap()
+    };
+    let made = [make(Decoded::Planes(planar), encoding), make(pixels, Encoding::Png)];
+    made.map(|bytes| image::load_from_memory(&bytes).unwrap())
+}
+
+#[track_caller]
+fn alike(ours: &DynamicImage, theirs: &DynamicImage, what: &str) {
+    assert_eq!((ours.width(), ours.height()), (theirs.width(), theirs.height()));
+    let luma: u64 = ours.to_luma8().iter().zip(theirs.to_luma8().iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    assert!(luma < u64::from(ours.width() * ours.height()) * 2, "{what}: luma {luma}");
+    let (ours, theirs) = (ours.to_rgb8(), theirs.to_rgb8());
+    let off: u64 = ours.iter().zip(theirs.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    assert!(off < 3 * ours.len() as u64, "{what}: {off} of {}", ours.len());
+}
+
+#[test]
+fn planes_give_the_picture_that_pixels_give() {
+    for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2, SamplingFactor::F_2_1, SamplingFactor::F_1_2] {
+        for (progressive, profile) in [(false, None), (true, None), (false, Some(ColorProfile::new_display_p3()))] {
+            let original = file(sampling, progressive, profile.as_ref());
+            for (geometry, encoding) in fixed().flat_map(|g| encodings().map(|e| (g, e))) {
+                let [ours, theirs] = both_ways(&original, geometry, encoding);
+                alike(&ours, &theirs, &format!("{sampling:?} {progressive} {geometry:?} {encoding:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_small_variant_has_only_colors_that_pixels_can_have() {
+    let original = file(SamplingFactor::F_2_2, false, None);
+    let header = Header::read(&original, &limits()).unwrap();
+    let quality = Quality::new(92).unwrap();
+    for (width, is_small) in [(150, true), (300, true), (430, false)] {
+        let geometry = Geometry::Fit { width: NonZeroU32::new(width), height: None };
+        let make = |encoding| render(&original, &header, geometry, encoding, &limits()).unwrap();
+        let shown = image::load_from_memory(&make(Encoding::Png)).unwrap().to_rgb8();
+        let (width, height) = shown.dimensions();
+        for encoding in [Encoding::Jpeg(quality), Encoding::WebP(quality)] {
+            let pixels = Pixels { width, height, channels: 3, data: shown.as_raw().clone() };
+            let of_pixels = encode_pixels(pixels, encoding, &RenderContext::new(&limits())).unwrap();
+            assert_eq!(make(encoding) == of_pixels, is_small, "{width} {encoding:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lossy_webp_comes_as_planes_and_other_webp_does_not() {
+    let picture = image::load_from_memory(&file(SamplingFactor::F_1_1, false, None)).unwrap();
+    let pixels = |channels, data| Pixels { width: 453, height: 351, channels, data };
+    let lossy = webp::encode::encode(&pixels(3, picture.to_rgb8().into_raw()), Quality::new(95).unwrap()).unwrap();
+    for (geometry, encoding) in fixed().flat_map(|g| encodings().map(|e| (g, e))) {
+        let [ours, theirs] = both_ways(&lossy, geometry, encoding);
+        alike(&ours, &theirs, &format!("{geometry:?} {encoding:?}"));
+    }
+    let mut see_through = picture.to_rgba8().into_raw();
+    see_through[3] = 7;
+    let with_alpha = webp::encode::encode(&pixels(4, see_through), Quality::new(95).unwrap()).unwrap();
+    let mut lossless = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut lossless, image::ImageFormat::WebP).unwrap();
+    for other in [with_alpha, lossless.into_inner()] {
+        let header = Header::read(&other, &limits()).unwrap();
+        assert!(
+            decode_planes(
+                &other,
+                &header,
+                &[OutputSpec { geometry: geometries()[0], encoding: encodings()[0] }],
+                &RenderContext::new(&limits())
+            )
+            .unwrap()
+            .is_none()
+        );
+    }
+}
+
+#[test]
+fn a_variant_has_the_same_bytes_whether_it_is_made_alone_or_with_others() {
+    let variants: Vec<_> = geometries()
+        .into_iter()
+        .flat_map(|geometry| encodings().map(|encoding| OutputSpec { geometry, encoding }))
+        .collect();
+    let picture = image::load_from_memory(&file(SamplingFactor::F_2_2, false, None)).unwrap();
+    let rgb = Pixels { width: 453, height: 351, channels: 3, data: picture.to_rgb8().into_raw() };
+    let originals = [
+        file(SamplingFactor::F_2_2, false, None),
+        file(SamplingFactor::F_2_2, true, None),
+        file(SamplingFactor::F_2_1, false, Some(&ColorProfile::new_display_p3())),
+        webp::encode::encode(&rgb, Quality::new(95).unwrap()).unwrap(),
+        encode_pixels(rgb, Encoding::Png, &RenderContext::new(&limits())).unwrap(),
+    ];
+    for original in originals {
+        let header = Header::read(&original, &limits()).unwrap();
+        let mut together = vec![Vec::new(); variants.len()];
+        render_each(&original, &header, &variants, &limits(), |n, made| together[n] = made.unwrap());
+        for (OutputSpec { geometry, encoding }, together) in variants.iter().zip(together) {
+            let alone = render(&original, &header, *geometry, *encoding, &limits()).unwrap();
+            assert!(alone == together, "{:?} {geometry:?} {encoding:?}", header.codec);
+        }
+    }
+}
+
+#[test]
+fn one_that_cannot_be_made_keeps_no_other_from_being_made() {
+    let original = file(SamplingFactor::F_2_2, false, None);
+    let header = Header::read(&original, &limits()).unwrap();
+    let small = Limits { output_pixels: 100 * 100, ..limits() };
+    let variants = [geometries()[2], geometries()[0]].map(|geometry| OutputSpec { geometry, encoding: encodings()[0] });
+    let mut outcomes = Vec::new();
+    render_each(&original, &header, &variants, &small, |n, made| outcomes.push((n, made.is_ok())));
+    assert_eq!(outcomes, [(0, false), (1, true)]);
+    // Damage that only the larger one meets: the file is progressive, and cut off behind its DC.
+    let whole = file(SamplingFactor::F_1_1, true, None);
+    let header = Header::read(&whole, &limits()).unwrap();
+    let cut = &whole[..whole.len() * 3 / 4];
+    let mut outcomes = Vec::new();
+    render_each(cut, &header, &variants, &limits(), |n, made| outcomes.push((n, made.is_ok())));
+    assert_eq!(outcomes, [(0, false), (1, true)]);
+}

@@ -1,0 +1,12 @@
+//! Operations on decoded pixels. No module here knows a file format.
+
+pub(crate) mod alpha;
+pub(crate) mod channels;
+pub(crate) mod color;
+pub(crate) mod convolve;
+pub(crate) mod crop;
+pub(crate) mod linear_light;
+pub(crate) mod orientation;
+pub(crate) mod saliency;
+pub(crate) mod scale;
+pub(crate) mod smart_crop;

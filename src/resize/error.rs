@@ -1,0 +1,37 @@
+//! Errors of the resize service.
+
+use super::PixelsError;
+
+/// Why the resize service did not return a variant.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RenderError {
+    #[error(transparent)]
+    Pixels(#[from] PixelsError),
+    #[error("a codec panicked")]
+    Panicked,
+    #[error("too many images are waiting to be resized")]
+    Overloaded,
+    #[error("the resize threads have been stopped")]
+    Stopped,
+}
+
+impl RenderError {
+    /// Label of the error in metrics.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Pixels(
+                PixelsError::UnsupportedFormat { .. } | PixelsError::NotAnImage | PixelsError::Unconfined { .. },
+            ) => "format",
+            Self::Pixels(PixelsError::Damaged { .. }) => "damaged",
+            Self::Pixels(
+                PixelsError::TooManyPixels { .. }
+                | PixelsError::TooManyFrames { .. }
+                | PixelsError::OutputTooLarge { .. },
+            ) => "too_large",
+            Self::Pixels(PixelsError::TooSlow { .. }) => "too_slow",
+            Self::Pixels(PixelsError::Encode { .. }) => "encode",
+            Self::Panicked => "panic",
+            Self::Overloaded | Self::Stopped | Self::Pixels(PixelsError::NoDecoder { .. }) => "overloaded",
+        }
+    }
+}
