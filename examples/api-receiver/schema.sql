@@ -1,17 +1,17 @@
--- The originals that were stored, one row an event.
+-- Uploaded originals, one row for each event.
 
 CREATE TABLE IF NOT EXISTS originals (
-    -- The event's webhook-id. It is the same however often the event is sent, so as a primary key it makes it count once.
+    -- The webhook-id of the event. It is the same each time the event is sent, so the primary key prevents duplicates.
     event_id     TEXT PRIMARY KEY,
     key          TEXT NOT NULL,
     url          TEXT NOT NULL,
     content_type TEXT NOT NULL,
     bytes        INTEGER NOT NULL,
-    -- As the picture is meant to be seen; missing for types that are not decoded.
+    -- Size after EXIF orientation; NULL for types that are not decoded.
     width        INTEGER,
     height       INTEGER,
     sha256       TEXT NOT NULL,
-    -- RFC 3339 in UTC. Events may come in any order: of two with one key, the later time is the newer original.
+    -- RFC 3339 in UTC. Events may arrive in any order; of two events with the same key, the later time is the newer original.
     stored_at    TEXT NOT NULL
 ) STRICT;
 

@@ -1,7 +1,7 @@
-//! Hears of uploads to resized, and keeps their URLs in SQLite.
+//! Receives notifications of uploads to resized and stores the URLs in SQLite.
 //!
-//! `POST /hook` is the `notify.url`. Three things make it safe: it believes nothing that is not signed, it answers 2xx only
-//! once the event is in the database, and the event's id is a primary key, since an event may come twice.
+//! `POST /hook` is the `notify.url`. Three rules make it reliable: it verifies the signature of each request, it responds with
+//! 2xx only after the event is in the database, and the id of the event is a primary key, because an event may arrive twice.
 
 #![forbid(unsafe_code)]
 
@@ -18,14 +18,14 @@ use serde::{Deserialize, Serialize};
 use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
 
-/// What is sent.
+/// Body of a notification.
 #[derive(Debug, Deserialize)]
 struct Event {
     r#type: String,
     data: Original,
 }
 
-/// An original, as it is sent and as it is kept.
+/// An original, as it is sent and stored.
 #[derive(Debug, Serialize, Deserialize)]
 struct Original {
     key: String,
@@ -48,53 +48,53 @@ struct Api {
 async fn main() -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).with_context(|| format!("set {name}; see README.md"));
     let webhook =
-        Webhook::new(&variable("WEBHOOK_SECRET")?).context("WEBHOOK_SECRET is not of the form whsec_BASE64")?;
+        Webhook::new(&variable("WEBHOOK_SECRET")?).context("WEBHOOK_SECRET must have the form whsec_BASE64")?;
     let database = open(&variable("DATABASE")?).context("the database cannot be opened")?;
     let listener = TcpListener::bind(variable("LISTEN")?).await.context("cannot listen on LISTEN")?;
     println!("listening on http://{}", listener.local_addr()?);
     let api = Api { webhook: Arc::new(webhook), database: Arc::new(Mutex::new(database)) };
-    let router = axum::Router::new().route("/hook", post(hear)).route("/originals", get(list)).with_state(api);
+    let router = axum::Router::new().route("/hook", post(receive)).route("/originals", get(list)).with_state(api);
     Ok(axum::serve(listener, router).await?)
 }
 
 fn open(path: &str) -> rusqlite::Result<Connection> {
     let database = Connection::open(path)?;
-    // What was committed is on the disk: no crash takes back what was answered.
+    // Commits are synced to the disk, so a crash never loses an event that was acknowledged.
     database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")?;
     database.execute_batch(include_str!("../schema.sql"))?;
     Ok(database)
 }
 
-/// An event: 204 once it is kept. Anything but 2xx has it sent again later.
-async fn hear(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    // Over the very bytes that came, and before anything else is done with them.
+/// Receives an event. Responds with 204 once it is stored; after any status but 2xx, resized sends it again.
+async fn receive(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    // The signature covers the raw body, so verify it before parsing.
     if api.webhook.verify(&body, &headers).is_err() {
         return StatusCode::UNAUTHORIZED;
     }
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let Ok(event) = serde_json::from_slice::<Event>(&body) else { return StatusCode::BAD_REQUEST };
     if event.r#type != "original.stored" {
-        // Of a type that is newer than this program: it is no use to send it again.
+        // An unknown event type. Accept it, because sending it again would not help.
         return StatusCode::NO_CONTENT;
     }
-    match tokio::task::spawn_blocking(move || api.keep(&id, &event.data)).await {
+    match tokio::task::spawn_blocking(move || api.insert(&id, &event.data)).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT,
         Ok(Err(error)) => {
-            eprintln!("an event could not be kept: {error}");
+            eprintln!("event not stored: {error}");
             StatusCode::INTERNAL_SERVER_ERROR
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-/// Everything that was heard of, with the events' ids.
+/// Lists all originals with the ids of their events.
 async fn list(State(api): State<Api>) -> Result<Json<Vec<(String, Original)>>, StatusCode> {
     let listed = tokio::task::spawn_blocking(move || api.all()).await;
     listed.ok().and_then(Result::ok).map(Json).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 impl Api {
-    fn keep(&self, id: &str, original: &Original) -> rusqlite::Result<()> {
+    fn insert(&self, id: &str, original: &Original) -> rusqlite::Result<()> {
         let Original { key, url, content_type, bytes, width, height, sha256, time } = original;
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let insert =

@@ -1,4 +1,4 @@
-//! The program as it runs: what it believes, what it keeps, and what a kill leaves of it.
+//! The running program: signatures, stored events, and restarts after a kill.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -56,7 +56,7 @@ impl Drop for Api {
 }
 
 #[tokio::test]
-async fn an_event_is_kept_once_however_often_it_is_sent_and_a_kill_takes_nothing_back() {
+async fn repeated_event_is_stored_once_and_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let api = Api::start(folder.path());
     for id in ["msg_1", "msg_1", "msg_2"] {
@@ -69,11 +69,12 @@ async fn an_event_is_kept_once_however_often_it_is_sent_and_a_kill_takes_nothing
 }
 
 #[tokio::test]
-async fn what_is_not_signed_or_too_old_is_not_believed() {
+async fn unsigned_and_expired_events_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let api = Api::start(folder.path());
-    let of_another = Webhook::new("whsec_c2VjcmV0IG9mIHNvbWVib2R5IGVsc2U=").unwrap().sign("msg_1", 1, b"{}").unwrap();
-    assert_eq!(api.send("msg_1", 0, Some(&of_another), BODY).await, 401);
+    let other_signature =
+        Webhook::new("whsec_c2VjcmV0IG9mIHNvbWVib2R5IGVsc2U=").unwrap().sign("msg_1", 1, b"{}").unwrap();
+    assert_eq!(api.send("msg_1", 0, Some(&other_signature), BODY).await, 401);
     assert_eq!(api.send("msg_1", 0, Some("v1,"), BODY).await, 401);
     assert_eq!(api.send("msg_1", 3600, None, BODY).await, 401);
     assert_eq!(api.send("msg_1", 0, None, "{}").await, 400);

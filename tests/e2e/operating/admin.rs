@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::bucket::{Bucket, Fault, Operation};
 use crate::support::node::TOKEN;
 use crate::support::pictures::{jpeg, see};
-use crate::support::receiver::{Mood, Receiver, SECRET};
+use crate::support::receiver::{Behavior, Receiver, SECRET};
 use crate::support::stage::{Stage, header, settings, until};
 
 fn operated(bucket: &Bucket) -> Config {
@@ -205,7 +205,7 @@ async fn metrics_count_uploads_and_pending_notifications() {
     assert_eq!(put("/upload/a.jpg", picture.clone()).await, 201);
     assert_eq!(put("/upload/a.jpg", picture.clone()).await, 200);
     assert_eq!(put("/upload/b.jpg", b"text".to_vec()).await, 415);
-    receiver.set(Mood::Status(500));
+    receiver.set(Behavior::Status(500));
     assert_eq!(put("/upload/c.jpg", picture.clone()).await, 201);
     until("the notification waits for its second retry", || {
         let text = stage.metrics.encode();

@@ -107,7 +107,7 @@ async fn a_collector_that_does_not_respond_is_a_warning() {
     let url = collector.url();
     let (text, status) = check(&bucket, &[], &[("RESIZED_TRACES__ENDPOINT", &url)]).await;
     assert!(status == 0 && text.contains("traces     ok") && text.contains("All checks passed."), "{text}");
-    assert_eq!((collector.heads().len(), collector.spans()), (1, vec![]), "an empty batch was sent");
+    assert_eq!((collector.request_headers().len(), collector.spans()), (1, vec![]), "an empty batch was sent");
     let nowhere = [("RESIZED_TRACES__ENDPOINT", "http://127.0.0.1:1/v1/traces")];
     let (text, status) = check(&bucket, &[], &nowhere).await;
     assert!(status == 0 && text.contains("traces     warn") && text.contains("start the collector"), "{text}");

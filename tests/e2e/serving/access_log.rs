@@ -1,11 +1,11 @@
-//! The access log of a program that runs: its formats, and which requests have lines.
+//! The access log of a running node: formats, and which requests are logged.
 
 use crate::support::bucket::Bucket;
 use crate::support::node::{Node, Settings, on_bucket};
 use crate::support::pictures::jpeg;
 use crate::support::stage::until;
 
-/// What a node with these settings has logged of requests for these paths, one after the other, when the last has its line.
+/// Requests `paths` one after the other from a node with these settings, and returns its access log.
 async fn lines(more: Settings, paths: &[&str]) -> Vec<String> {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(64, 48), "image/jpeg");
@@ -22,12 +22,12 @@ async fn lines(more: Settings, paths: &[&str]) -> Vec<String> {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    until("the last has its line", || of_requests().iter().any(|line| line.contains("/last"))).await;
+    until("last request is logged", || of_requests().iter().any(|line| line.contains("/last"))).await;
     of_requests()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_are_in_the_format_that_is_asked_for() {
+async fn lines_have_the_configured_format() {
     let format = |format: &str| vec![("RESIZED_LOG__ACCESS_FORMAT", format.to_owned())];
     let combined = &lines(format("combined"), &["/cat_32x.jpg", "/last"]).await[0];
     let (client, rest) = combined.split_once(" - - [").unwrap();
@@ -37,7 +37,7 @@ async fn lines_are_in_the_format_that_is_asked_for() {
     let (bytes, rest) = rest.split_once(' ').unwrap();
     assert!(bytes.parse::<u32>().unwrap() > 100, "{combined}");
     assert!(rest.ends_with("\"https://a.example/\" \"a \\\"test\\\"\""), "{combined}");
-    // Events are JSON here, and so are lines unless it is said otherwise.
+    // By default, lines have the format of log events, which is JSON here.
     for (name, starts) in [("", "{\"time\":\""), ("json", "{\"time\":\""), ("text", "20")] {
         let line = &lines(format(name), &["/cat_32x.jpg", "/last"]).await[0];
         assert!(line.starts_with(starts), "{name}: {line}");
@@ -45,7 +45,7 @@ async fn lines_are_in_the_format_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hits_can_be_left_out() {
+async fn hits_can_be_excluded() {
     let paths = ["/cat_32x.jpg", "/cat_32x.jpg", "/cat_32x.jpg", "/last"];
     assert_eq!(lines(vec![], &paths).await.len(), 4);
     let lines = lines(vec![("RESIZED_LOG__ACCESS_HITS", "false".into())], &paths).await;
@@ -54,7 +54,7 @@ async fn hits_can_be_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_what_went_well_a_sample_has_lines_and_what_did_not_always_has() {
+async fn successes_are_sampled_and_errors_are_always_logged() {
     let mut paths = vec!["/cat_32x.jpg"; 25];
     paths.extend(["/no_32x.jpg", "/no_32x.jpg", "/last"]);
     let lines = lines(vec![("RESIZED_LOG__ACCESS_SAMPLE", "10".into())], &paths).await;

@@ -9,7 +9,7 @@ use resized::config::{Config, Secret, Serve};
 use crate::serving::connections::send_raw;
 use crate::serving::wire::statuses;
 use crate::support::bucket::Bucket;
-use crate::support::collector::{Collector, Mood};
+use crate::support::collector::{Behavior, Collector};
 use crate::support::node::TOKEN;
 use crate::support::pictures::jpeg;
 use crate::support::stage::{Stage, exporting_at_once, header, settings, until};
@@ -165,7 +165,7 @@ async fn neither_requests_nor_pictures_make_the_server_connect_elsewhere() {
     let host = elsewhere.local_addr().unwrap().to_string();
     let url = format!("http://{host}/cat.jpg");
     let (collector, mut config) = (Collector::start().await, uploading(&bucket));
-    collector.set(Mood::Redirects(format!("http://{host}/v1/traces")));
+    collector.set(Behavior::Redirect(format!("http://{host}/v1/traces")));
     config.traces.endpoint = collector.url();
     config.traces.sample = 1.0;
     let stage = Stage::start_with(config, exporting_at_once()).await;

@@ -1,4 +1,4 @@
-//! The API of examples/api-receiver, as a process that can be killed, and what it has in its database.
+//! Runs examples/api-receiver as a process that can be killed, and reads the rows of its database.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::receiver::SECRET;
 use crate::support::stage::PATIENCE;
 
-/// A process, killed when dropped. Its database outlives it.
+/// The running example. Dropping it kills the process but keeps its database.
 pub struct Api {
     process: Child,
     program: PathBuf,
@@ -17,13 +17,13 @@ pub struct Api {
 }
 
 impl Api {
-    /// With its database in `folder`.
+    /// Starts the example with its database in `folder`.
     pub async fn start(folder: &Path) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (program, database) = (tokio::task::block_in_place(program), folder.join("api.db"));
         let address = format!("127.0.0.1:{port}");
         let this = Self { process: spawn(&program, &database, &address), program, database, address };
-        this.listens().await;
+        this.wait_until_listening().await;
         this
     }
 
@@ -31,16 +31,16 @@ impl Api {
         format!("http://{}/hook", self.address)
     }
 
-    /// SIGKILL, and a start on the same port.
+    /// Kills the process with SIGKILL and restarts it on the same port.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         self.process = spawn(&self.program, &self.database, &self.address);
     }
 
-    /// How many rows its database has of each key.
+    /// Returns the number of rows of each key.
     pub async fn rows(&self) -> BTreeMap<String, usize> {
-        self.listens().await;
+        self.wait_until_listening().await;
         let answer = reqwest::get(format!("http://{}/originals", self.address)).await.unwrap();
         let mut rows = BTreeMap::new();
         for (_id, original) in answer.json::<Vec<(String, serde_json::Value)>>().await.unwrap() {
@@ -49,13 +49,13 @@ impl Api {
         rows
     }
 
-    async fn listens(&self) {
-        let listens = async {
+    async fn wait_until_listening(&self) {
+        let connected = async {
             while tokio::net::TcpStream::connect(&self.address).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, listens).await.expect("the API listens");
+        tokio::time::timeout(PATIENCE, connected).await.expect("the API listens");
     }
 }
 
@@ -75,7 +75,7 @@ fn spawn(program: &Path, database: &Path, address: &str) -> Child {
         .unwrap()
 }
 
-/// The program beside ours: a test of the whole workspace has built it; where it is not there, it is built now.
+/// Returns the path of the example's executable, and builds it if a test run of the whole workspace has not.
 fn program() -> PathBuf {
     let ours = Path::new(env!("CARGO_BIN_EXE_resized"));
     let program = ours.with_file_name("api-receiver");

@@ -1,4 +1,4 @@
-//! A collector of traces: it keeps what it is sent, and behaves as badly as a test wants.
+//! A fake trace collector, which stores the spans it receives and injects the faults that a test selects.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,15 +16,15 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message;
 use tokio::net::TcpListener;
 
-/// How the collector behaves.
+/// How the collector responds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mood {
-    Takes,
+pub enum Behavior {
+    Accept,
     Status(u16),
-    /// Answers nothing, for ever.
-    Hangs,
-    /// Sends whoever comes elsewhere.
-    Redirects(String),
+    /// Never responds.
+    Hang,
+    /// Redirects to this URL.
+    Redirect(String),
 }
 
 #[derive(Clone)]
@@ -34,14 +34,14 @@ pub struct Collector {
 }
 
 struct State {
-    mood: Mood,
+    behavior: Behavior,
     spans: Vec<Span>,
-    /// The bodies of all requests, one behind the other.
+    /// Concatenated bodies of all requests.
     bytes: Vec<u8>,
-    heads: Vec<HeaderMap>,
+    headers: Vec<HeaderMap>,
 }
 
-/// A span, with ids in hexadecimal and values as text.
+/// A received span, with ids in hexadecimal and attribute values as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     pub name: String,
@@ -53,9 +53,9 @@ pub struct Span {
     pub links: Vec<(String, String)>,
     pub state: String,
     pub is_error: bool,
-    /// When it began and ended.
+    /// Start and end.
     pub time: (u64, u64),
-    /// What the program that sent it says of itself.
+    /// Attributes of the process that sent it.
     pub resource: BTreeMap<String, String>,
 }
 
@@ -76,13 +76,13 @@ impl Collector {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = State { mood: Mood::Takes, spans: Vec::new(), bytes: Vec::new(), heads: Vec::new() };
+        let state = State { behavior: Behavior::Accept, spans: Vec::new(), bytes: Vec::new(), headers: Vec::new() };
         let this = Self { address, state: Arc::new(Mutex::new(state)) };
         let serving = this.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let this = serving.clone();
-                let service = service_fn(move |request| this.clone().answer(request));
+                let service = service_fn(move |request| this.clone().respond(request));
                 let connection = hyper::server::conn::http1::Builder::new();
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
             }
@@ -94,55 +94,55 @@ impl Collector {
         format!("http://{}/v1/traces", self.address)
     }
 
-    pub fn set(&self, mood: Mood) {
-        self.state.lock().unwrap().mood = mood;
+    pub fn set(&self, behavior: Behavior) {
+        self.state.lock().unwrap().behavior = behavior;
     }
 
-    /// All that it has taken.
+    /// Returns all received spans.
     pub fn spans(&self) -> Vec<Span> {
         self.state.lock().unwrap().spans.clone()
     }
 
-    /// Those of one trace.
+    /// Returns the spans of one trace.
     pub fn trace(&self, id: &str) -> Vec<Span> {
         self.spans().into_iter().filter(|span| span.trace == id).collect()
     }
 
-    /// Whether it has taken a span of this name and trace.
+    /// True if a span of this name and trace was received.
     pub fn has(&self, trace: &str, name: &str) -> bool {
         self.trace(trace).iter().any(|span| span.name == name)
     }
 
-    /// The headers of all requests.
-    pub fn heads(&self) -> Vec<HeaderMap> {
-        self.state.lock().unwrap().heads.clone()
+    /// Returns the headers of all requests.
+    pub fn request_headers(&self) -> Vec<HeaderMap> {
+        self.state.lock().unwrap().headers.clone()
     }
 
-    /// All that it was ever sent, as text where it is.
+    /// Returns the bodies of all requests, decoded as text as far as possible.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.state.lock().unwrap().bytes).into_owned()
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
+    async fn respond(self, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
         assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v1/traces"));
         assert_eq!(request.headers()["content-type"], "application/x-protobuf");
-        let head = request.headers().clone();
+        let headers = request.headers().clone();
         let body = request.into_body().collect().await?.to_bytes();
-        let mood = {
+        let behavior = {
             let mut state = self.state.lock().unwrap();
-            state.heads.push(head);
+            state.headers.push(headers);
             state.bytes.extend_from_slice(&body);
-            if state.mood == Mood::Takes {
+            if state.behavior == Behavior::Accept {
                 state.spans.extend(decode(&body));
             }
-            state.mood.clone()
+            state.behavior.clone()
         };
         let response = Response::builder();
-        let response = match mood {
-            Mood::Takes => response,
-            Mood::Status(status) => response.status(status),
-            Mood::Hangs => std::future::pending().await,
-            Mood::Redirects(to) => response.status(307).header("location", to),
+        let response = match behavior {
+            Behavior::Accept => response,
+            Behavior::Status(status) => response.status(status),
+            Behavior::Hang => std::future::pending().await,
+            Behavior::Redirect(to) => response.status(307).header("location", to),
         };
         Ok(response.body(Empty::new()).unwrap())
     }
@@ -151,9 +151,9 @@ impl Collector {
 fn decode(body: &[u8]) -> Vec<Span> {
     let request = ExportTraceServiceRequest::decode(body).unwrap();
     let mut spans = Vec::new();
-    for of_resource in request.resource_spans {
-        let resource = texts(of_resource.resource.unwrap().attributes);
-        for span in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+    for resource_spans in request.resource_spans {
+        let resource = texts(resource_spans.resource.unwrap().attributes);
+        for span in resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             spans.push(Span {
                 name: span.name,
                 trace: hex(&span.trace_id),

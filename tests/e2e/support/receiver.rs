@@ -1,5 +1,5 @@
-//! An API that hears of uploads: it verifies signatures, keeps each id once, and behaves as badly as a test wants. It can also
-//! stand in front of a real one, and spoil its answers.
+//! A fake API that receives notifications of uploads. It verifies signatures, stores each id once, and injects the faults that a
+//! test selects. It can also forward notifications to a real API and replace its responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,17 +18,17 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// How the API behaves.
+/// How the API responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// Answers with this status, and keeps the event if it is 2xx.
+pub enum Behavior {
+    /// Responds with this status, and stores the event if the status is 2xx.
     Status(u16),
-    /// Keeps the event, but answers so late that nobody waits.
+    /// Stores the event, but responds only after all timeouts.
     Slow,
-    /// Answers what is not HTTP.
+    /// Responds with bytes that are not HTTP.
     Garbage,
     /// Closes every connection.
-    Dead,
+    Disconnect,
 }
 
 #[derive(Clone)]
@@ -38,48 +38,62 @@ pub struct Receiver {
 }
 
 struct State {
-    mood: Mood,
-    /// By their ids.
+    behavior: Behavior,
+    /// Stored events by id.
     events: BTreeMap<String, serde_json::Value>,
-    /// When each request came.
+    /// When each request arrived.
     times: Vec<Instant>,
-    /// How many of them were told that theirs is kept.
+    /// Number of 2xx responses.
     accepted: usize,
-    /// The `traceparent` and `tracestate` of each request.
-    parents: Vec<(Option<String>, Option<String>)>,
-    /// Where events go that are heard, if there is a real API.
-    real: Option<String>,
+    /// `traceparent` and `tracestate` of each request.
+    trace_headers: Vec<TraceHeaders>,
+    /// URL of the real API, if notifications are forwarded.
+    upstream: Option<String>,
 }
 
-impl Mood {
+impl Behavior {
     fn status(self) -> u16 {
         if let Self::Status(status) = self { status } else { 204 }
     }
 }
 
-/// What the real API answers; 502 if it does not.
-async fn tell(real: &str, (id, timestamp, signature): (&str, &str, &str), body: bytes::Bytes) -> u16 {
-    let request = reqwest::Client::new().post(real).header("webhook-id", id).header("webhook-timestamp", timestamp);
-    let answer = request.header("webhook-signature", signature).body(body).send().await;
-    answer.map_or(502, |answer| answer.status().as_u16())
+/// Values of the `traceparent` and `tracestate` headers.
+pub type TraceHeaders = (Option<String>, Option<String>);
+
+/// The signed headers of a notification.
+struct WebhookHeaders {
+    id: String,
+    timestamp: String,
+    signature: String,
+}
+
+/// Forwards a notification and returns the status of the response, or 502 if there is no response.
+async fn forward(upstream: &str, headers: &WebhookHeaders, body: bytes::Bytes) -> u16 {
+    let request = reqwest::Client::new()
+        .post(upstream)
+        .header("webhook-id", &headers.id)
+        .header("webhook-timestamp", &headers.timestamp)
+        .header("webhook-signature", &headers.signature);
+    let response = request.body(body).send().await;
+    response.map_or(502, |response| response.status().as_u16())
 }
 
 impl Receiver {
     pub async fn start() -> Self {
-        Self::in_front_of(None).await
+        Self::with_upstream(None).await
     }
 
-    /// What is heard is told to `real`, and its answer passed on.
-    pub async fn in_front_of(real: Option<String>) -> Self {
+    /// Starts a receiver that forwards notifications to `upstream`.
+    pub async fn with_upstream(upstream: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = State {
-            mood: Mood::Status(204),
+            behavior: Behavior::Status(204),
             events: BTreeMap::new(),
             times: Vec::new(),
             accepted: 0,
-            parents: Vec::new(),
-            real,
+            trace_headers: Vec::new(),
+            upstream,
         };
         let this = Self { address, state: Arc::new(Mutex::new(state)) };
         let serving = this.clone();
@@ -95,97 +109,103 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
-    pub fn set(&self, mood: Mood) {
-        self.state.lock().unwrap().mood = mood;
+    pub fn set(&self, behavior: Behavior) {
+        self.state.lock().unwrap().behavior = behavior;
     }
 
     pub fn requests(&self) -> usize {
         self.state.lock().unwrap().times.len()
     }
 
-    /// When each request came.
+    /// Returns when each request arrived.
     pub fn times(&self) -> Vec<Instant> {
         self.state.lock().unwrap().times.clone()
     }
 
-    /// How many events it has answered to have kept, the same one again counted again.
+    /// Returns the number of 2xx responses, counting repeated events again.
     pub fn accepted(&self) -> usize {
         self.state.lock().unwrap().accepted
     }
 
-    /// The `traceparent` and `tracestate` of each request.
-    pub fn parents(&self) -> Vec<(Option<String>, Option<String>)> {
-        self.state.lock().unwrap().parents.clone()
+    /// Returns the `traceparent` and `tracestate` of each request.
+    pub fn trace_headers(&self) -> Vec<TraceHeaders> {
+        self.state.lock().unwrap().trace_headers.clone()
     }
 
-    /// The ids of all events, and the keys they tell of.
+    /// Returns the ids and the keys of all events.
     pub fn ids_and_keys(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let state = self.state.lock().unwrap();
         let key = |event: &serde_json::Value| event["data"]["key"].as_str().unwrap().to_owned();
         (state.events.keys().cloned().collect(), state.events.values().map(key).collect())
     }
 
-    /// What it has heard.
+    /// Returns the stored events.
     pub fn events(&self) -> Vec<serde_json::Value> {
         self.state.lock().unwrap().events.values().cloned().collect()
     }
 
     async fn connection(self, mut stream: TcpStream) {
-        let mood = self.state.lock().unwrap().mood;
-        match mood {
-            Mood::Dead => return,
-            Mood::Garbage => {
+        let behavior = self.state.lock().unwrap().behavior;
+        match behavior {
+            Behavior::Disconnect => return,
+            Behavior::Garbage => {
                 let _ = stream.write_all(b"\x00\xFFnonsense\r\n\r\n").await;
                 return;
             }
-            Mood::Status(_) | Mood::Slow => {}
+            Behavior::Status(_) | Behavior::Slow => {}
         }
-        let service = service_fn(move |request| self.clone().answer(request));
-        // A connection that the client gives up ends with an error here.
+        let service = service_fn(move |request| self.clone().respond(request));
+        // An error here means that the client closed the connection.
         let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Empty<bytes::Bytes>>, std::io::Error> {
+    async fn respond(self, request: Request<Incoming>) -> Result<Response<Empty<bytes::Bytes>>, std::io::Error> {
         if request.method() == hyper::Method::HEAD {
             return Ok(Response::builder().status(405).body(Empty::new()).unwrap());
         }
         let text = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
-        let (id, timestamp, signature) = (text("webhook-id"), text("webhook-timestamp"), text("webhook-signature"));
-        let parent = ["traceparent", "tracestate"].map(|name| request.headers().get(name).map(|_| text(name)));
-        let Ok(body) = request.into_body().collect().await else { return Err(std::io::Error::other("cut off")) };
+        let headers = WebhookHeaders {
+            id: text("webhook-id"),
+            timestamp: text("webhook-timestamp"),
+            signature: text("webhook-signature"),
+        };
+        let trace_headers = ["traceparent", "tracestate"].map(|name| request.headers().get(name).map(|_| text(name)));
+        let Ok(body) = request.into_body().collect().await else {
+            return Err(std::io::Error::other("incomplete body"));
+        };
         let body = body.to_bytes();
         let secret = STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap();
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
-        let signed = [format!("{id}.{timestamp}.").as_bytes(), &body].concat();
-        let sent = STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap();
-        ring::hmac::verify(&key, &signed, &sent).expect("the signature is right");
+        let signed = [format!("{}.{}.", headers.id, headers.timestamp).as_bytes(), &body].concat();
+        let sent = STANDARD.decode(headers.signature.strip_prefix("v1,").unwrap()).unwrap();
+        ring::hmac::verify(&key, &signed, &sent).expect("the signature is valid");
         let event: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let (mood, real) = {
+        let (behavior, upstream) = {
             let mut state = self.state.lock().unwrap();
             state.times.push(Instant::now());
-            state.parents.push(parent.into());
-            (state.mood, state.real.clone())
+            state.trace_headers.push(trace_headers.into());
+            (state.behavior, state.upstream.clone())
         };
-        let mut heard = 204;
-        if matches!(mood, Mood::Slow | Mood::Status(200..=299)) {
-            heard = match real {
-                None => mood.status(),
-                Some(real) => tell(&real, (&id, &timestamp, &signature), body).await,
+        let mut stored = 204;
+        if matches!(behavior, Behavior::Slow | Behavior::Status(200..=299)) {
+            stored = match upstream {
+                None => behavior.status(),
+                Some(upstream) => forward(&upstream, &headers, body).await,
             };
-            if heard < 300 {
+            if stored < 300 {
                 let mut state = self.state.lock().unwrap();
                 state.accepted += 1;
-                state.events.insert(id, event);
+                state.events.insert(headers.id, event);
             }
         }
-        let status = match mood {
-            Mood::Status(200..=299) => heard,
-            Mood::Status(status) => status,
-            Mood::Slow => {
+        let status = match behavior {
+            Behavior::Status(200..=299) => stored,
+            Behavior::Status(status) => status,
+            Behavior::Slow => {
                 tokio::time::sleep(Duration::from_secs(3)).await;
                 204
             }
-            Mood::Garbage | Mood::Dead => return Err(std::io::Error::other("its mood has changed")),
+            Behavior::Garbage | Behavior::Disconnect => return Err(std::io::Error::other("the behavior has changed")),
         };
         let response = Response::builder().status(status);
         let response = match status {

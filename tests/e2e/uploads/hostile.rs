@@ -1,4 +1,4 @@
-//! Uploads by those who mean harm: clear errors, nothing stored, nothing logged that is secret.
+//! Malicious uploads: they get an error, store nothing, and no secret appears in the log.
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
@@ -9,14 +9,14 @@ use crate::support::pictures::jpeg;
 use crate::support::stage::{Stage, header, until};
 use crate::uploads::receiving::{send, uploading as settings};
 
-/// Headers that promise more pixels than there could ever be bytes for.
+/// Images whose header declares far more pixels than the file can contain.
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let png = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\x0F\x42\x40\0\x0F\x42\x40\x08\x06\0\0\0".to_vec();
     let gif = [&b"GIF89a\xFF\xFF\xFF\xFF\xF0\0\0"[..], &[0; 6], b",\0\0\0\0\xFF\xFF\xFF\xFF\0\x02\0;"].concat();
     let mut jpeg = jpeg(16, 16);
     let frame = jpeg.windows(2).position(|pair| matches!(pair, [0xFF, 0xC0 | 0xC2])).unwrap();
     jpeg[frame + 5..frame + 9].fill(0xFF);
-    // VP8L: 14 bits of width and of height, less one.
+    // VP8L stores width - 1 and height - 1 in 14 bits each.
     let webp = b"RIFF\x1E\0\0\0WEBPVP8L\x11\0\0\0\x2F\xFF\xFF\xFF\x0F\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
     [("PNG", png), ("GIF", gif), ("JPEG", jpeg), ("WebP", webp)]
         .map(|(name, head)| (name, [head, vec![0; 64]].concat()))
@@ -24,7 +24,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bomb_of_pixels_is_refused_by_its_header() {
+async fn decompression_bombs_are_rejected_by_their_header() {
     let bucket = Bucket::start().await;
     let stage = Stage::start(settings(&bucket)).await;
     for (name, bomb) in bombs() {
@@ -37,11 +37,11 @@ async fn a_bomb_of_pixels_is_refused_by_its_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_two_things_at_once_is_served_as_a_picture_and_nothing_else() {
+async fn polyglot_files_are_served_as_images_only() {
     let bucket = Bucket::start().await;
     let stage = Stage::start(settings(&bucket)).await;
     let page = b"<html><script>alert(document.domain)</script></html>";
-    // A whole picture that goes on as a page, a page in a comment of a GIF, and an archive behind a picture.
+    // A JPEG followed by HTML, HTML in a GIF comment, and a JPEG followed by a ZIP archive.
     let mut gif = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF!\xFE".to_vec();
     gif.push(u8::try_from(page.len()).unwrap());
     gif.extend([&page[..], b"\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;"].concat());
@@ -57,16 +57,16 @@ async fn what_is_two_things_at_once_is_served_as_a_picture_and_nothing_else() {
         assert_eq!(
             bucket.object(&format!("originals{path}")).unwrap().content_type,
             media_type,
-            "what a bucket serves"
+            "content type in the bucket"
         );
         let served = stage.get(&path).await;
         assert_eq!(
             (header(&served, "content-type"), header(&served, "x-content-type-options")),
             (media_type, "nosniff")
         );
-        assert_eq!(served.bytes().await.unwrap(), body, "unchanged");
+        assert_eq!(served.bytes().await.unwrap(), body, "served unchanged");
     }
-    // Those that are a page first are none of ours.
+    // Files that do not start as an image are rejected.
     for body in [[&page[..], &jpeg(16, 16)].concat(), [b"\n", &jpeg(16, 16)[..]].concat(), b"GIF89a<script>".to_vec()] {
         let status = send(&stage, "POST", "/upload", body, &[]).await.status().as_u16();
         assert!(matches!(status, 415 | 422), "{status}");
@@ -75,7 +75,7 @@ async fn what_is_two_things_at_once_is_served_as_a_picture_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_name_leads_out_of_where_originals_are() {
+async fn no_key_escapes_the_originals_store() {
     let bucket = Bucket::start().await;
     let folder = tempfile::tempdir().unwrap();
     for on_file in [false, true] {
@@ -108,16 +108,16 @@ async fn no_name_leads_out_of_where_originals_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_token_and_no_secret_is_logged() {
+async fn tokens_and_secrets_are_not_logged() {
     let bucket = Bucket::start().await;
     let settings = [on_bucket(&bucket), uploading(), vec![("RESIZED_LOG__LEVEL", "debug".into())]].concat();
     let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
-    for token in [TOKEN, "a-token-that-somebody-mistyped"] {
+    for token in [TOKEN, "a-mistyped-token"] {
         let request = Client::new().put(format!("{}/upload/a.jpg", node.url)).bearer_auth(token);
         request.body(jpeg(16, 16)).send().await.unwrap();
     }
-    until("both are logged", || node.log().matches("/upload/a.jpg").count() >= 2).await;
-    for secret in [TOKEN, UPLOAD_SECRET, "a-token-that-somebody-mistyped", crate::support::bucket::SECRET_KEY] {
+    until("both requests are logged", || node.log().matches("/upload/a.jpg").count() >= 2).await;
+    for secret in [TOKEN, UPLOAD_SECRET, "a-mistyped-token", crate::support::bucket::SECRET_KEY] {
         assert!(!node.log().contains(secret), "{}", node.log());
     }
 }

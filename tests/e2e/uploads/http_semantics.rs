@@ -1,4 +1,4 @@
-//! What HTTP promises those who upload and those who hear of it: continuation, digests, `Retry-After`, redirects.
+//! HTTP semantics of uploads and notifications: `Expect`, digests, `Retry-After`, redirects.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use tokio::net::TcpStream;
 use crate::support::bucket::Bucket;
 use crate::support::node::TOKEN;
 use crate::support::pictures::jpeg;
-use crate::support::receiver::{Mood, Receiver};
+use crate::support::receiver::{Behavior, Receiver};
 use crate::support::stage::{Stage, until};
 use crate::uploads::receiving::{notifying, send, uploading};
 
-/// What comes back for `head`, until as many bytes as `expected` has.
+/// Sends `head` and reads as many bytes as `expected` has.
 async fn first_bytes(stream: &mut TcpStream, head: &str, expected: &str) -> String {
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut bytes = vec![0; expected.len()];
@@ -25,7 +25,7 @@ async fn first_bytes(stream: &mut TcpStream, head: &str, expected: &str) -> Stri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_first_sends_its_body_only_where_it_is_wanted() {
+async fn expect_continue_is_answered_before_the_body() {
     let bucket = Bucket::start().await;
     let stage = Stage::start(uploading(&bucket)).await;
     let picture = jpeg(16, 16);
@@ -36,20 +36,24 @@ async fn a_client_that_asks_first_sends_its_body_only_where_it_is_wanted() {
         )
     };
     let mut stream = TcpStream::connect(stage.address).await.unwrap();
-    let go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    assert_eq!(first_bytes(&mut stream, &head(TOKEN, picture.len()), go_on).await, go_on);
+    let continuation = "HTTP/1.1 100 Continue\r\n\r\n";
+    assert_eq!(first_bytes(&mut stream, &head(TOKEN, picture.len()), continuation).await, continuation);
     stream.write_all(&picture).await.unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 201");
     for (token, length, expected) in [("forged", 9000, "HTTP/1.1 401"), (TOKEN, 200_000, "HTTP/1.1 413")] {
         let mut stream = TcpStream::connect(stage.address).await.unwrap();
-        assert_eq!(first_bytes(&mut stream, &head(token, length), expected).await, expected, "no byte of the body");
+        assert_eq!(
+            first_bytes(&mut stream, &head(token, length), expected).await,
+            expected,
+            "rejected before the body"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn digests_that_are_sent_hold_or_the_upload_is_refused() {
+async fn upload_with_a_wrong_digest_is_rejected() {
     let bucket = Bucket::start().await;
     let stage = Stage::start(uploading(&bucket)).await;
     let picture = jpeg(16, 16);
@@ -76,33 +80,33 @@ async fn digests_that_are_sent_hold_or_the_upload_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_says_when_to_come_again_is_not_asked_before() {
+async fn retry_after_of_the_api_is_honored() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
-    // With Retry-After: 1.
-    receiver.set(Mood::Status(429));
+    // The receiver adds Retry-After: 1.
+    receiver.set(Behavior::Status(429));
     let stage = Stage::start(notifying(&bucket, &receiver)).await;
     send(&stage, "PUT", "/upload/a.jpg", jpeg(16, 16), &[]).await;
-    receiver.set(Mood::Status(204));
-    // Another one does not go out either: it waits, and loses no try by it.
+    receiver.set(Behavior::Status(204));
+    // A second notification waits too, which does not count as an attempt.
     send(&stage, "PUT", "/upload/b.jpg", jpeg(16, 16), &[]).await;
-    until("both are delivered", || receiver.ids_and_keys().1.len() == 2).await;
+    until("both notifications are delivered", || receiver.ids_and_keys().1.len() == 2).await;
     let times = receiver.times();
     assert_eq!(times.len(), 3);
     assert!(times[1] - times[0] >= Duration::from_secs(1), "{:?}", times[1] - times[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_of_the_api_is_not_followed() {
+async fn redirects_of_the_api_are_not_followed() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     for status in [301, 302, 303, 307, 308] {
-        // Each with a Location on the same server, where it would be counted too.
-        receiver.set(Mood::Status(status));
+        // The Location is on the same server, so a followed redirect would be counted.
+        receiver.set(Behavior::Status(status));
         let mut config = notifying(&bucket, &receiver);
         config.notify.retries = vec![];
         let (stage, before) = (Stage::start(config).await, receiver.requests());
         send(&stage, "POST", "/upload", jpeg(16, 16), &[]).await;
         let dead = || bucket.keys("variants/.resized-outbox/dead/").len() == 1;
-        until("it is given up on", dead).await;
+        until("notification is a dead letter", dead).await;
         assert_eq!(receiver.requests() - before, 1, "{status}");
         bucket.keys("variants/.resized-outbox/").iter().for_each(|key| bucket.remove_object(key));
     }

@@ -1,4 +1,4 @@
-//! The whole binary: killed again and again in the middle of uploads, and how much memory a large one takes.
+//! The real program: it is killed repeatedly during uploads, and its memory is measured during a large one.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -15,13 +15,13 @@ use crate::support::api::Api;
 use crate::support::bucket::Bucket;
 use crate::support::node::{self, Settings, TOKEN, on_bucket, on_real_bucket};
 use crate::support::pictures::jpeg;
-use crate::support::receiver::{Mood, Receiver};
+use crate::support::receiver::{Behavior, Receiver};
 use crate::support::stage::{PATIENCE, settings};
 
 const UPLOADS: usize = 500;
 const KILLS: usize = 10;
 
-/// The program on a port of its own, which a start after a kill takes again.
+/// Starts the program on a fixed port, so that it can be restarted after a kill.
 fn start(settings: &Settings, port: u16) -> Child {
     Command::new(env!("CARGO_BIN_EXE_resized"))
         .current_dir(std::env::temp_dir())
@@ -34,49 +34,49 @@ fn start(settings: &Settings, port: u16) -> Child {
         .unwrap()
 }
 
-/// Originals and variants in a folder.
+/// Settings with both stores in a folder.
 fn on_folder(folder: &std::path::Path) -> Settings {
     let store = |name: &str| format!("file:{}", folder.join(name).display());
     vec![("RESIZED_ORIGINALS__STORE", store("originals")), ("RESIZED_VARIANTS__STORE", store("variants"))]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_folder_every_upload_that_was_answered_is_stored_and_heard_of_once_whatever_is_killed() {
+async fn on_a_folder_acknowledged_uploads_survive_kills_and_are_notified_once() {
     let folder = tempfile::tempdir().unwrap();
-    kill_and_count(on_folder(folder.path()), Config::default().s3).await;
+    check_kills(on_folder(folder.path()), Config::default().s3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_s3_every_upload_that_was_answered_is_stored_and_heard_of_once_whatever_is_killed() {
+async fn on_s3_acknowledged_uploads_survive_kills_and_are_notified_once() {
     let bucket = Bucket::start().await;
-    kill_and_count(on_bucket(&bucket), settings(&bucket).s3).await;
+    check_kills(on_bucket(&bucket), settings(&bucket).s3).await;
     assert_eq!(bucket.unfinished(), 0);
     if let Some(real) = on_real_bucket("killed") {
         let mut s3 = settings(&bucket).s3;
         s3.endpoint = real[0].1.clone();
         s3.anonymous = false;
-        kill_and_count(real, s3).await;
+        check_kills(real, s3).await;
     }
 }
 
-async fn kill_and_count(stores: Settings, s3: resized::config::S3) {
+async fn check_kills(stores: Settings, s3: resized::config::S3) {
     let folder = tempfile::tempdir().unwrap();
     let mut api = Api::start(folder.path()).await;
-    let receiver = Receiver::in_front_of(Some(api.hook())).await;
+    let receiver = Receiver::with_upstream(Some(api.hook())).await;
     let pauses = format!("[{}]", ["\"300ms\""; 60].join(", "));
-    let patience: Settings = vec![
+    let timing: Settings = vec![
         ("RESIZED_NOTIFY__TIMEOUT", "1s".into()),
         ("RESIZED_NOTIFY__WAIT", "100ms".into()),
         ("RESIZED_NOTIFY__POLL_INTERVAL", "200ms".into()),
         ("RESIZED_NOTIFY__RETRIES", pauses),
     ];
-    let settings = [stores.clone(), node::uploading(), node::notifying(&receiver), patience].concat();
+    let settings = [stores.clone(), node::uploading(), node::notifying(&receiver), timing].concat();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
     let picture = jpeg(16, 16);
     let done = AtomicUsize::new(0);
 
-    // Each client repeats its upload until it hears that it is done.
+    // Each client repeats its upload until it gets a response.
     let uploads = stream::iter(0..UPLOADS).for_each_concurrent(8, |n| {
         let (client, picture, done) = (&client, &picture, &done);
         async move {
@@ -93,24 +93,31 @@ async fn kill_and_count(stores: Settings, s3: resized::config::S3) {
         }
     });
     let killing = async {
-        let moods = [Mood::Dead, Mood::Status(500), Mood::Status(204), Mood::Slow, Mood::Garbage, Mood::Status(429)];
+        let behaviors = [
+            Behavior::Disconnect,
+            Behavior::Status(500),
+            Behavior::Status(204),
+            Behavior::Slow,
+            Behavior::Garbage,
+            Behavior::Status(429),
+        ];
         let mut server = start(&settings, port);
         for kill in 1..=KILLS {
             while done.load(Ordering::Relaxed) < kill * UPLOADS / (KILLS + 1) {
-                assert!(server.try_wait().unwrap().is_none(), "it has ended by itself");
+                assert!(server.try_wait().unwrap().is_none(), "the server exited");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             server.kill().unwrap();
             server.wait().unwrap();
             api.kill();
-            receiver.set(moods[kill % moods.len()]);
+            receiver.set(behaviors[kill % behaviors.len()]);
             server = start(&settings, port);
         }
         server
     };
     let ((), mut server) = tokio::join!(uploads, killing);
 
-    receiver.set(Mood::Status(204));
+    receiver.set(Behavior::Status(204));
     let expected: BTreeMap<String, usize> = (0..UPLOADS).map(|n| (format!("picture-{n}.jpg"), 1)).collect();
     let open = async |name: &str| {
         let address = stores.iter().find(|(key, _)| *key == name).unwrap().1.parse().unwrap();
@@ -126,19 +133,19 @@ async fn kill_and_count(stores: Settings, s3: resized::config::S3) {
             break;
         }
         let twice = rows.values().filter(|rows| **rows != 1).count();
-        assert!(start.elapsed() < 4 * PATIENCE, "{waiting} wait, {} are kept, {twice} of them twice", rows.len());
+        assert!(start.elapsed() < 4 * PATIENCE, "{waiting} pending, {} rows, {twice} of them duplicated", rows.len());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for n in 0..UPLOADS {
         let key = ObjectKey::new(&format!("picture-{n}.jpg")).unwrap();
-        let (_, stored) = originals.get_bounded(&key, 1 << 20).await.unwrap().expect("it is stored");
+        let (_, stored) = originals.get_bounded(&key, 1 << 20).await.unwrap().expect("stored original");
         assert!(stored == [picture.as_slice(), format!("{n}").as_bytes()].concat(), "{key}");
     }
     server.kill().unwrap();
     server.wait().unwrap();
 }
 
-/// The most memory that a process has had, in bytes (proc(5), "VmHWM").
+/// Returns the peak memory of a process in bytes (proc(5), "VmHWM").
 fn peak(process: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -146,7 +153,7 @@ fn peak(process: &Child) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_of_200_mb_takes_less_than_32_mb_of_memory() {
+async fn upload_of_200_mb_uses_less_than_32_mb_of_memory() {
     let folder = tempfile::tempdir().unwrap();
     let limits: Settings =
         vec![("RESIZED_LIMITS__ORIGINAL_BYTES", "256MiB".into()), ("RESIZED_UPLOAD__BYTES", "256MiB".into())];
@@ -159,15 +166,15 @@ async fn an_upload_of_200_mb_takes_less_than_32_mb_of_memory() {
     };
     let begun = Instant::now();
     while put("small.jpg", jpeg(16, 16)).await.is_err() {
-        assert!(begun.elapsed() < PATIENCE, "it does not start");
+        assert!(begun.elapsed() < PATIENCE, "the server does not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let idle = peak(&server);
     let mut large = jpeg(160, 120);
     large.resize(200_000_000, 0);
     assert_eq!(put("large.jpg", large).await.unwrap().status().as_u16(), 201);
-    let more = peak(&server) - idle;
-    assert!(more < 32_000_000, "{more} bytes");
+    let growth = peak(&server) - idle;
+    assert!(growth < 32_000_000, "{growth} bytes");
     assert_eq!(std::fs::metadata(folder.path().join("originals/large.jpg")).unwrap().len(), 200_000_000);
     server.kill().unwrap();
     server.wait().unwrap();

@@ -1,8 +1,9 @@
 //! Uploads and the outbox.
 
-pub mod receiving;
-mod presigned;
 mod hostile;
-mod killed;
-mod outbox;
 mod http_semantics;
+mod killed;
+mod notifications;
+mod outbox;
+mod presigned;
+pub mod receiving;

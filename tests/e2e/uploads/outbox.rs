@@ -1,4 +1,4 @@
-//! Several nodes, one outbox: each event is delivered, and neither the API nor the store is asked more than it has to be.
+//! Several nodes share one outbox: every event is delivered once, with a bounded number of requests to the API and the store.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use reqwest::Client;
 use crate::support::bucket::{Bucket, Operation};
 use crate::support::node::{Node, TOKEN, notifying, on_bucket, uploading};
 use crate::support::pictures::jpeg;
-use crate::support::receiver::{Mood, Receiver};
+use crate::support::receiver::{Behavior, Receiver};
 use crate::support::stage::until;
 
 const NODES: usize = 3;
@@ -16,13 +16,13 @@ const UPLOADS: usize = 60;
 const POLL: Duration = Duration::from_millis(500);
 const PENDING: &str = "variants/.resized-outbox/pending/";
 
-/// What a node may send to an API that fails before it gives it a pause: five failures, and what was under way by then.
-const FAILING_AT_ONCE: usize = 5 + 8;
+/// Requests that a node may send to a failing API before it pauses: five failures, and the requests in progress by then.
+const REQUESTS_BEFORE_PAUSE: usize = 5 + 8;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_nodes_deliver_from_one_outbox_without_a_storm() {
+async fn several_nodes_deliver_from_one_outbox_without_a_retry_storm() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
-    receiver.set(Mood::Status(500));
+    receiver.set(Behavior::Status(500));
     let mut settings = [on_bucket(&bucket), uploading(), notifying(&receiver)].concat();
     settings.push(("RESIZED_NOTIFY__POLL_INTERVAL", "500ms".into()));
     settings.push(("RESIZED_NOTIFY__WAIT", "10ms".into()));
@@ -38,24 +38,24 @@ async fn several_nodes_deliver_from_one_outbox_without_a_storm() {
     };
     stream::iter(0..UPLOADS).for_each_concurrent(8, upload).await;
 
-    // The API fails for some rounds of the sweep, of every node.
+    // The API fails for several sweeps of each node.
     let rounds = |n| bucket.count(Operation::List, PENDING) >= n;
-    until("the outbox is looked through", || rounds(6 * NODES)).await;
+    until("outbox is swept", || rounds(6 * NODES)).await;
     let (polls, failed) = (begun.elapsed().div_duration_f64(POLL).ceil() as usize + 1, receiver.requests());
-    assert!(bucket.keys(PENDING).len() >= UPLOADS, "nothing is lost");
-    assert!(failed <= NODES * FAILING_AT_ONCE * polls, "{failed} requests to an API that fails, in {polls} polls");
+    assert!(bucket.keys(PENDING).len() >= UPLOADS, "every notification is in the outbox");
+    assert!(failed <= NODES * REQUESTS_BEFORE_PAUSE * polls, "{failed} requests to a failing API in {polls} polls");
 
-    receiver.set(Mood::Status(204));
-    until("all are delivered", || bucket.keys("variants/.resized-outbox/").is_empty()).await;
+    receiver.set(Behavior::Status(204));
+    until("all notifications are delivered", || bucket.keys("variants/.resized-outbox/").is_empty()).await;
     let polls = begun.elapsed().div_duration_f64(POLL).ceil() as usize + 1;
     assert_eq!(receiver.ids_and_keys().1.len(), UPLOADS);
-    assert_eq!(receiver.accepted(), UPLOADS, "each is accepted once: whoever sends it has taken it first");
+    assert_eq!(receiver.accepted(), UPLOADS, "each is accepted once, because nodes claim it before they send it");
     let lists = bucket.count(Operation::List, PENDING);
     assert!(lists <= NODES * polls, "{lists} listings by {NODES} nodes in {polls} polls");
     let claims = bucket.count(Operation::Get, PENDING);
     assert!(
         claims <= NODES * (receiver.requests() + UPLOADS),
-        "{claims} markers were read for {} tries",
+        "{claims} entries were read for {} attempts",
         receiver.requests()
     );
 }

@@ -1,5 +1,4 @@
-//! Files that clients put into the bucket themselves, and their completion: on the S3 server in this process, and on the
-//! real one that `TEST_S3_ENDPOINT` names.
+//! Presigned uploads and their completion, on the S3 server in this process and on the server that `TEST_S3_ENDPOINT` names.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +16,14 @@ async fn start(settings: Settings) -> Node {
     tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap()
 }
 
-async fn sign(node: &Node, wish: &Value) -> Response {
+async fn sign(node: &Node, request: &Value) -> Response {
     let url = format!("{}/upload/sign", node.url);
-    Client::new().post(url).bearer_auth(TOKEN).json(wish).send().await.unwrap()
+    Client::new().post(url).bearer_auth(TOKEN).json(request).send().await.unwrap()
 }
 
-/// What was signed for `wish`.
-async fn signed(node: &Node, wish: &Value) -> Value {
-    let response = sign(node, wish).await;
+/// Requests a signed URL and returns the response.
+async fn signed(node: &Node, request: &Value) -> Value {
+    let response = sign(node, request).await;
     assert_eq!(response.status(), StatusCode::OK);
     response.json().await.unwrap()
 }
@@ -40,50 +39,50 @@ async fn complete(node: &Node, signed: &Value) -> (StatusCode, Value) {
     (response.status(), response.json().await.unwrap())
 }
 
-fn wish(key: &str, bytes: &[u8]) -> Value {
+fn sign_request(key: &str, bytes: &[u8]) -> Value {
     json!({ "key": key, "content_type": "image/jpeg", "bytes": bytes.len() })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_put_by_a_signed_url_is_an_original_once_it_is_completed() {
+async fn presigned_upload_becomes_an_original_when_completed() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
-    a_direct_upload([on_bucket(&bucket), uploading(), notifying(&receiver)].concat(), &receiver).await;
+    check_presigned_upload([on_bucket(&bucket), uploading(), notifying(&receiver)].concat(), &receiver).await;
     assert_eq!(bucket.keys("").iter().filter(|key| key.contains(".resized")).count(), 0, "{:?}", bucket.keys(""));
-    if let Some(real) = on_real_bucket("direct") {
+    if let Some(real) = on_real_bucket("presigned") {
         let receiver = Receiver::start().await;
-        a_direct_upload([real, uploading(), notifying(&receiver)].concat(), &receiver).await;
+        check_presigned_upload([real, uploading(), notifying(&receiver)].concat(), &receiver).await;
     }
 }
 
-async fn a_direct_upload(settings: Settings, receiver: &Receiver) {
+async fn check_presigned_upload(settings: Settings, receiver: &Receiver) {
     let node = start(settings).await;
     let picture = jpeg(160, 120);
-    let wish = wish("cats/Tom & Café.jpg", &picture);
-    let signed = signed(&node, &wish).await;
+    let request = sign_request("cats/Tom & Café.jpg", &picture);
+    let signed = signed(&node, &request).await;
     assert_eq!((&signed["method"], &signed["headers"]["content-type"]), (&json!("PUT"), &json!("image/jpeg")));
-    assert_eq!(complete(&node, &signed).await.0, StatusCode::NOT_FOUND, "nothing is there yet");
+    assert_eq!(complete(&node, &signed).await.0, StatusCode::NOT_FOUND, "nothing is uploaded yet");
     let mut longer = picture.clone();
     longer.push(0);
     assert_eq!(put(&signed, "image/jpeg", longer).await, StatusCode::FORBIDDEN, "the length is signed");
-    assert_eq!(put(&signed, "text/html", picture.clone()).await, StatusCode::FORBIDDEN, "and the type");
+    assert_eq!(put(&signed, "text/html", picture.clone()).await, StatusCode::FORBIDDEN, "the type is signed");
     assert_eq!(put(&signed, "image/jpeg", picture.clone()).await, StatusCode::OK);
     let original = || Client::new().get(format!("{}/cats/Tom%20%26%20Caf%C3%A9.jpg", node.url)).send();
-    assert_eq!(original().await.unwrap().status(), StatusCode::NOT_FOUND, "nothing unchecked has a key");
+    assert_eq!(original().await.unwrap().status(), StatusCode::NOT_FOUND, "an unchecked file is not served");
     let (status, answer) = complete(&node, &signed).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
     assert_eq!((&answer["width"], &answer["notified"]), (&json!(160), &json!(true)));
-    assert_eq!(original().await.unwrap().bytes().await.unwrap(), picture, "that it was not there is not remembered");
+    assert_eq!(original().await.unwrap().bytes().await.unwrap(), picture, "the cached 404 is invalidated");
     let (ids, keys) = receiver.ids_and_keys();
     assert_eq!(ids, BTreeSet::from([answer["id"].as_str().unwrap().to_owned()]));
     assert_eq!(keys, BTreeSet::from(["cats/Tom & Café.jpg".to_owned()]));
-    assert_eq!(complete(&node, &signed).await.0, StatusCode::NOT_FOUND, "it is completed once");
+    assert_eq!(complete(&node, &signed).await.0, StatusCode::NOT_FOUND, "completed only once");
     let ticket = signed["complete"].as_str().unwrap().split_once("ticket=").unwrap().1;
-    until("it is logged", || node.log().contains("/upload/complete")).await;
-    assert!(!node.log().contains(ticket), "but not what lets one complete");
+    until("completion is logged", || node.log().contains("/upload/complete")).await;
+    assert!(!node.log().contains(ticket), "the grant is not logged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_as_promised_is_refused_and_taken_out_of_the_bucket() {
+async fn file_that_differs_from_its_grant_is_rejected_and_deleted() {
     let bucket = Bucket::start().await;
     let mut settings = [on_bucket(&bucket), uploading()].concat();
     settings.push(("RESIZED_LIMITS__INPUT_PIXELS", "1000000".into()));
@@ -100,26 +99,26 @@ async fn what_is_not_as_promised_is_refused_and_taken_out_of_the_bucket() {
         (json!({ "content_type": "image/jpeg", "sha256": sha256 }), jpeg(16, 16), 400),
         (json!({ "content_type": "image/jpeg", "key": "taken.jpg" }), jpeg(16, 16), 409),
     ];
-    for (mut wish, body, expected) in table {
-        wish["bytes"] = body.len().into();
-        let signed = signed(&node, &wish).await;
-        assert_eq!(put(&signed, wish["content_type"].as_str().unwrap(), body).await, StatusCode::OK);
+    for (mut request, body, expected) in table {
+        request["bytes"] = body.len().into();
+        let signed = signed(&node, &request).await;
+        assert_eq!(put(&signed, request["content_type"].as_str().unwrap(), body).await, StatusCode::OK);
         assert_eq!(bucket.keys("originals/.resized-incoming/").len(), 1);
         let (status, problem) = complete(&node, &signed).await;
-        assert_eq!(status.as_u16(), expected, "{wish} {problem}");
+        assert_eq!(status.as_u16(), expected, "{request} {problem}");
         assert!(problem["detail"].as_str().unwrap().len() > 10, "{problem}");
-        assert_eq!(bucket.keys("originals/"), ["originals/taken.jpg"], "{wish}");
+        assert_eq!(bucket.keys("originals/"), ["originals/taken.jpg"], "{request}");
     }
-    // A server that does not keep to what was signed: the completion looks by itself.
-    let signed = signed(&node, &wish("short.jpg", &jpeg(16, 16))).await;
-    let place = signed["url"].as_str().unwrap().split_once("/pictures/").unwrap().1.split_once('?').unwrap().0;
-    bucket.put_object(place, jpeg(8, 8)[..100].to_vec(), "image/jpeg");
+    // The completion checks the length itself, in case the bucket does not enforce the signature.
+    let signed = signed(&node, &sign_request("short.jpg", &jpeg(16, 16))).await;
+    let incoming = signed["url"].as_str().unwrap().split_once("/pictures/").unwrap().1.split_once('?').unwrap().0;
+    bucket.put_object(incoming, jpeg(8, 8)[..100].to_vec(), "image/jpeg");
     assert_eq!(complete(&node, &signed).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(bucket.keys("originals/"), ["originals/taken.jpg"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_refused_is_refused_before_it_is_signed() {
+async fn invalid_sign_requests_are_rejected() {
     let bucket = Bucket::start().await;
     let node = start([on_bucket(&bucket), uploading()].concat()).await;
     let table = [
@@ -132,8 +131,8 @@ async fn what_can_be_refused_is_refused_before_it_is_signed() {
         (json!({ "content_type": "image/jpeg", "bytes": 10, "name": "a" }), 400),
         (json!({ "content_type": "image/jpeg" }), 400),
     ];
-    for (wish, status) in table {
-        assert_eq!(sign(&node, &wish).await.status().as_u16(), status, "{wish}");
+    for (request, status) in table {
+        assert_eq!(sign(&node, &request).await.status().as_u16(), status, "{request}");
     }
     let url = format!("{}/upload/sign", node.url);
     assert_eq!(Client::new().post(url).json(&json!({})).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
@@ -146,12 +145,12 @@ async fn what_can_be_refused_is_refused_before_it_is_signed() {
             other => panic!("{other}"),
         }
     }
-    assert!(counts.0 < 60 && counts.1 > 0, "forged tickets are limited as forged tokens are: {counts:?}");
+    assert!(counts.0 < 60 && counts.1 > 0, "forged grants are rate limited like forged tokens: {counts:?}");
     assert!(bucket.keys("").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_completion_that_the_store_fails_can_be_repeated_and_is_one_event() {
+async fn completion_can_be_repeated_after_a_store_error_and_causes_one_event() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     let mut settings = [on_bucket(&bucket), uploading(), notifying(&receiver)].concat();
     settings.push(("RESIZED_S3__ATTEMPTS", "1".into()));
@@ -163,13 +162,13 @@ async fn a_completion_that_the_store_fails_can_be_repeated_and_is_one_event() {
     assert_eq!(complete(&node, &signed).await.0, StatusCode::BAD_GATEWAY);
     bucket.heal();
     let (status, answer) = complete(&node, &signed).await;
-    assert_eq!(status, StatusCode::OK, "the original was there already: {answer}");
+    assert_eq!(status, StatusCode::OK, "the original was stored already: {answer}");
     assert_eq!(receiver.ids_and_keys().0, BTreeSet::from([answer["id"].as_str().unwrap().to_owned()]));
     assert_eq!(bucket.keys("originals/").len(), 1, "{:?}", bucket.keys(""));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_can_be_signed_the_answer_says_what_to_configure() {
+async fn error_names_the_setting_that_signed_urls_require() {
     let bucket = Bucket::start().await;
     let folder = tempfile::tempdir().unwrap();
     let ask = async |change: &dyn Fn(&mut Config)| {
@@ -179,8 +178,8 @@ async fn where_nothing_can_be_signed_the_answer_says_what_to_configure() {
         config.upload.base_url = "http://images.test".into();
         change(&mut config);
         let stage = Stage::start(config).await;
-        let wish = json!({ "content_type": "image/jpeg", "bytes": 10 });
-        let response = stage.request("POST", "/upload/sign").bearer_auth(TOKEN).json(&wish).send().await.unwrap();
+        let request = json!({ "content_type": "image/jpeg", "bytes": 10 });
+        let response = stage.request("POST", "/upload/sign").bearer_auth(TOKEN).json(&request).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
         assert_eq!(header(&response, "content-type"), "application/problem+json");
         response.json::<Value>().await.unwrap()["detail"].as_str().unwrap().to_owned()

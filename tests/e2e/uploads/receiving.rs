@@ -1,4 +1,4 @@
-//! Uploads, what is refused of them, and the API that hears of them.
+//! Uploads through the proxy: stored originals, rejected requests, tokens, keys and forms.
 
 use std::time::Duration;
 
@@ -6,15 +6,14 @@ use reqwest::{Response, StatusCode};
 use resized::config::{Config, Overwrite, UploadToken};
 use serde_json::Value;
 
-use crate::operating::check::resized;
-use crate::support::bucket::{Bucket, Fault, Operation};
-use crate::support::node::{self, TOKEN, on_bucket};
+use crate::support::bucket::Bucket;
+use crate::support::node::TOKEN;
 use crate::support::pictures::jpeg;
-use crate::support::receiver::{Mood, Receiver, SECRET};
+use crate::support::receiver::{Receiver, SECRET};
 use crate::support::stage::{Stage, header, settings, until};
 
-/// Method, path, body, headers, and the status that refuses them.
-type Refused<'t> = (&'t str, &'t str, Vec<u8>, &'t [(&'t str, &'t str)], u16);
+/// Method, path, body and headers of a request, and the status of its response.
+type Case<'t> = (&'t str, &'t str, Vec<u8>, &'t [(&'t str, &'t str)], u16);
 
 pub fn uploading(bucket: &Bucket) -> Config {
     let mut config = settings(bucket);
@@ -41,7 +40,7 @@ pub async fn send(stage: &Stage, method: &str, path: &str, body: Vec<u8>, header
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_stored_unchanged_and_the_api_hears_of_it_before_the_client() {
+async fn upload_is_stored_unchanged_and_the_api_is_notified_before_the_response() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     let stage = Stage::start(notifying(&bucket, &receiver)).await;
     let picture = jpeg(160, 120);
@@ -57,21 +56,21 @@ async fn an_upload_is_stored_unchanged_and_the_api_hears_of_it_before_the_client
     assert_eq!((&stored.bytes[..], stored.content_type.as_str()), (&picture[..], "image/jpeg"));
     let (ids, keys) = receiver.ids_and_keys();
     assert!(ids.contains(answer["id"].as_str().unwrap()) && keys.contains(key));
-    assert!(bucket.keys("variants/.resized-outbox").is_empty(), "no marker is left");
-    assert_eq!(stage.get(&format!("/{key}")).await.status(), StatusCode::OK, "and it is served");
+    assert!(bucket.keys("variants/.resized-outbox").is_empty(), "outbox is empty");
+    assert_eq!(stage.get(&format!("/{key}")).await.status(), StatusCode::OK, "original is served");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_told_why_and_nothing_is_stored() {
+async fn invalid_uploads_get_a_problem_and_store_nothing() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
     config.limits.input_pixels = 1_000_000;
     let stage = Stage::start(config).await;
     let picture = || jpeg(16, 16);
-    // A PNG that promises a million rows of as many pixels.
+    // A PNG whose header declares a million rows of a million pixels.
     let mut bomb = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\x0F\x42\x40\0\x0F\x42\x40\x08\x06\0\0\0".to_vec();
     bomb.extend([0; 64]);
-    let table: Vec<Refused> = vec![
+    let table: Vec<Case> = vec![
         ("POST", "/upload", b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(), &[], 415),
         ("POST", "/upload", b"PK\x03\x04 a zip".to_vec(), &[("content-type", "image/jpeg")], 415),
         ("POST", "/upload", b"<html><script>".to_vec(), &[("content-type", "image/png")], 415),
@@ -103,7 +102,7 @@ async fn what_is_refused_is_told_why_and_nothing_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_cut_off_stores_nothing() {
+async fn incomplete_body_stores_nothing() {
     use tokio::io::AsyncWriteExt;
     let bucket = Bucket::start().await;
     let stage = Stage::start(uploading(&bucket)).await;
@@ -118,7 +117,7 @@ async fn a_body_that_is_cut_off_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_forged_tokens_are_limited_and_hinder_nobody() {
+async fn forged_tokens_are_rate_limited_for_each_client() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
     config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -135,11 +134,15 @@ async fn ten_thousand_forged_tokens_are_limited_and_hinder_nobody() {
     assert!(unauthorized <= 2 * 60 && unauthorized + limited == 10_000, "{unauthorized} {limited}");
     assert_eq!(send(&stage, "POST", "/upload", jpeg(16, 16), &[]).await.status(), StatusCode::CREATED);
     let other = stage.request("POST", "/upload").bearer_auth("forged").header("x-forwarded-for", "192.0.2.7");
-    assert_eq!(other.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "each client has tries of its own");
+    assert_eq!(
+        other.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED,
+        "the limit applies to each client separately"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_writes_below_its_prefix_and_no_more_than_it_may() {
+async fn token_is_limited_to_its_prefix_and_size() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
     config.upload.token = "".into();
@@ -160,7 +163,7 @@ async fn a_token_writes_below_its_prefix_and_no_more_than_it_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_bytes_are_stored_once_where_keys_are_hashes() {
+async fn content_addressed_upload_is_stored_once() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     let mut config = notifying(&bucket, &receiver);
     config.upload.key_template = "{sha256}.{ext}".into();
@@ -176,7 +179,7 @@ async fn the_same_bytes_are_stored_once_where_keys_are_hashes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_taken_is_replaced_only_as_allowed() {
+async fn existing_key_is_replaced_only_if_config_allows_it() {
     let bucket = Bucket::start().await;
     let stage = Stage::start(uploading(&bucket)).await;
     let put = async |stage: &Stage, side, headers: &[(&str, &str)]| {
@@ -185,7 +188,7 @@ async fn a_key_that_is_taken_is_replaced_only_as_allowed() {
     let first = put(&stage, 16, &[("if-none-match", "*")]).await;
     assert_eq!(first.status().as_u16(), 201);
     let etag = header(&first, "etag").to_owned();
-    assert_eq!(put(&stage, 16, &[]).await.status().as_u16(), 200, "the same again is no harm");
+    assert_eq!(put(&stage, 16, &[]).await.status().as_u16(), 200, "same bytes again");
     assert_eq!(put(&stage, 32, &[]).await.status().as_u16(), 409);
     assert_eq!(put(&stage, 32, &[("if-none-match", "*")]).await.status().as_u16(), 412);
     assert_eq!(put(&stage, 32, &[("if-match", &etag)]).await.status().as_u16(), 409);
@@ -196,12 +199,12 @@ async fn a_key_that_is_taken_is_replaced_only_as_allowed() {
     assert_eq!(stage.get("/a_8x8.jpg").await.status(), StatusCode::OK);
     until("the variant is stored", || bucket.keys("variants/a.jpg/").len() == 1).await;
     assert_eq!(put(&stage, 32, &[("if-match", &etag)]).await.status().as_u16(), 201);
-    assert!(bucket.keys("variants/a.jpg/").is_empty(), "its variants are dropped");
+    assert!(bucket.keys("variants/a.jpg/").is_empty(), "variants are purged");
     assert_eq!(put(&stage, 24, &[]).await.status().as_u16(), 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_has_its_file_in_any_place() {
+async fn form_may_have_its_file_in_any_position() {
     let bucket = Bucket::start().await;
     let stage = Stage::start(uploading(&bucket)).await;
     let picture = jpeg(16, 16);
@@ -225,7 +228,7 @@ async fn a_form_has_its_file_in_any_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fields_that_config_names_are_kept_and_nothing_in_them_becomes_a_header() {
+async fn configured_form_fields_are_stored_and_cannot_inject_headers() {
     let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
     let mut config = notifying(&bucket, &receiver);
     config.upload.fields = vec!["title".into(), "alt".into()];
@@ -242,7 +245,7 @@ async fn fields_that_config_names_are_kept_and_nothing_in_them_becomes_a_header(
     let response = send(&stage, "POST", "/upload", body, &kind).await;
     assert_eq!(response.status(), StatusCode::CREATED);
     let answer: Value = response.json().await.unwrap();
-    assert_eq!(answer["fields"], serde_json::json!({ "title": title, "alt": "Tom" }), "and none but these");
+    assert_eq!(answer["fields"], serde_json::json!({ "title": title, "alt": "Tom" }), "only configured fields");
     assert_eq!(receiver.events()[0]["data"]["fields"], answer["fields"]);
     let stored = bucket.object(&format!("originals/{}", answer["key"].as_str().unwrap())).unwrap();
     let encoded = "A%20cat%0D%0AX-Amz-Acl%3A%20public-read%0D%0A%0D%0A%3Cscript%3E%20%C3%A9";
@@ -263,7 +266,7 @@ async fn fields_that_config_names_are_kept_and_nothing_in_them_becomes_a_header(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_allowed_origins_may_upload_and_no_others() {
+async fn cors_headers_are_sent_to_allowed_origins_only() {
     let bucket = Bucket::start().await;
     let mut config = uploading(&bucket);
     config.upload.allow_origins = vec!["https://admin.example.com".into()];
@@ -274,87 +277,4 @@ async fn pages_of_allowed_origins_may_upload_and_no_others() {
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert_eq!(header(&response, "access-control-allow-origin"), allowed);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_notification_is_tried_again_until_the_api_takes_it() {
-    let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
-    receiver.set(Mood::Status(500));
-    let stage = Stage::start(notifying(&bucket, &receiver)).await;
-    let response = send(&stage, "PUT", "/upload/a.jpg", jpeg(16, 16), &[]).await;
-    let answer: Value = response.json().await.unwrap();
-    assert_eq!(answer["notified"], false);
-    until("it was tried again", || receiver.requests() >= 2).await;
-    receiver.set(Mood::Status(200));
-    until("it is delivered", || receiver.ids_and_keys().0.contains(answer["id"].as_str().unwrap())).await;
-    until("no marker is left", || bucket.keys("variants/.resized-outbox").is_empty()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_notification_that_nobody_takes_becomes_a_dead_letter() {
-    let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
-    receiver.set(Mood::Status(302));
-    let mut config = notifying(&bucket, &receiver);
-    config.admin.listen = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
-    let stage = Stage::start(config).await;
-    send(&stage, "PUT", "/upload/a.jpg", jpeg(16, 16), &[]).await;
-    until("it is dead", || bucket.keys("variants/.resized-outbox/dead/").len() == 1).await;
-    until("it is nowhere else", || bucket.keys("variants/.resized-outbox").len() == 1).await;
-    assert_eq!(receiver.requests(), 4, "one try and three more");
-    receiver.set(Mood::Status(204));
-    let ids = stage.admin("GET", "/outbox/dead").send().await.unwrap().text().await.unwrap();
-    let answer = stage.admin("POST", "/outbox/redeliver").body(format!("{ids}../x\n")).send().await.unwrap();
-    assert_eq!(
-        answer.text().await.unwrap(),
-        format!("{} will be redelivered\n../x is not a dead letter\n", ids.trim())
-    );
-    until("it is delivered", || receiver.ids_and_keys().0.contains(ids.trim())).await;
-    until("none is left", || bucket.keys("variants/.resized-outbox").is_empty()).await;
-
-    // The same from the command line, beside the node that serves.
-    receiver.set(Mood::Status(500));
-    send(&stage, "PUT", "/upload/b.jpg", jpeg(16, 16), &[]).await;
-    until("it is dead", || bucket.keys("variants/.resized-outbox/dead/").len() == 1).await;
-    receiver.set(Mood::Status(204));
-    let environment = [on_bucket(&bucket), node::notifying(&receiver)].concat();
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let outbox = |arguments: &[&str]| {
-        let (out, _, status) = resized(&[&["outbox"], arguments].concat(), &environment);
-        (out, status)
-    };
-    let (ids, status) = tokio::task::block_in_place(|| outbox(&[]));
-    assert_eq!((ids.lines().count(), status), (1, 0), "{ids}");
-    let unknown = tokio::task::block_in_place(|| outbox(&["redeliver", "msg_0"]));
-    assert_eq!(unknown, ("msg_0 is not a dead letter\n".to_owned(), 1));
-    assert_eq!(
-        tokio::task::block_in_place(|| outbox(&["redeliver", "--all"])),
-        (format!("{} will be redelivered\n", ids.trim()), 0)
-    );
-    until("it is delivered", || receiver.ids_and_keys().0.contains(ids.trim())).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_is_gone_is_asked_no_more_and_nothing_is_lost() {
-    let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
-    receiver.set(Mood::Status(410));
-    let stage = Stage::start(notifying(&bucket, &receiver)).await;
-    for n in 0..3 {
-        let response = send(&stage, "PUT", &format!("/upload/{n}.jpg"), jpeg(16, 16), &[]).await;
-        assert_eq!(response.status(), StatusCode::CREATED);
-    }
-    assert_eq!(receiver.requests(), 1);
-    until("all wait", || bucket.keys("variants/.resized-outbox/pending/").len() == 3).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_201_before_the_notification_is_safe() {
-    let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
-    let stage = Stage::start(notifying(&bucket, &receiver)).await;
-    bucket.fail(Operation::Put, "variants/.resized-outbox", Fault::Status(500));
-    let response = send(&stage, "PUT", "/upload/a.jpg", jpeg(16, 16), &[]).await;
-    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
-    bucket.heal();
-    let again = send(&stage, "PUT", "/upload/a.jpg", jpeg(16, 16), &[]).await;
-    assert_eq!(again.status(), StatusCode::OK);
-    assert_eq!(again.json::<Value>().await.unwrap()["notified"], true);
 }
