@@ -106,7 +106,7 @@ pub fn form(bytes: &[u8]) {
 /// Any bytes as a notification of S3, bare or wrapped: a purge of what it names, or an error.
 pub fn event(bytes: &[u8]) {
     let Front { runtime, proxy, .. } = front();
-    let _ = runtime.block_on(proxy.notified(bytes));
+    let _ = runtime.block_on(proxy.handle_event(bytes));
 }
 
 /// Any text as a path: an error, or a key that stays inside; a variant has one spelling, and what `[sizes]` leads to is allowed.

@@ -1,10 +1,10 @@
-//! Remember what was made, and make each thing once at a time.
+//! An in-memory cache that runs at most one task per missing key.
 //!
-//! A [`Cache`] is a memory of outcomes, weighed in bytes and least recently used first out, and the *flights* that fill
-//! it: the one running task that makes an outcome while everyone else who asks for the same key waits for it. A flight
-//! runs on a task of its own, so that a client who hangs up cannot cancel what others wait for; a flight that panics is
-//! an outcome too. This module knows neither pictures nor stores: what an outcome is, and how long it is kept, its type
-//! says by [`Outcome`].
+//! A [`Cache`] holds values, weighs them in bytes and evicts the least recently used first. A missing or stale key starts a
+//! *flight*: one task that makes the value while all other requests for the key wait for it. The task is detached from the
+//! request that started it, so a client that disconnects cannot cancel work that others wait for. A panic in a flight
+//! becomes a value too. This module knows neither pictures nor stores: the value type decides by [`CacheValue`] how much
+//! memory it takes and how long it is kept.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,66 +26,64 @@ use crate::support::tasks::Tasks;
 #[cfg(test)]
 mod tests;
 
-/// What a flight ends with, and what memory holds: a value or a failure, cheap to clone.
-pub trait Outcome<K>: Clone + Send + Sync + 'static {
-    /// Bytes that the outcome and its key occupy in memory.
+/// The result of a flight, a success or an error. It must be cheap to clone.
+pub trait CacheValue<K>: Clone + Send + Sync + 'static {
+    /// Bytes that the value and its key occupy in memory.
     fn weight(&self, key: &K) -> usize;
-    /// How long it may be answered from memory.
-    fn keep(&self) -> Keep;
-    /// What those who wait are told when their flight panicked.
-    fn aborted() -> Self;
-    /// What those who ask are told when too many flights are under way.
-    fn refused() -> Self;
+    /// How long the value may be served from memory.
+    fn retention(&self) -> Retention;
+    /// The value for the waiters of a flight that panicked.
+    fn panicked() -> Self;
+    /// The value for a request that would exceed the limit of flights.
+    fn overloaded() -> Self;
 }
 
-/// How long an outcome is remembered.
+/// How long a value is kept in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// Until it is the least recently used and its room is needed.
+pub enum Retention {
+    /// Until it is evicted.
     UntilEvicted,
-    /// As [`Keep::UntilEvicted`], but after this long it is answered no more: the next one who asks starts a flight, which
-    /// is given the stale outcome to renew it, replace it, or fall back on it.
-    Fresh(Duration),
+    /// Until it is evicted, but it is served only for this long. After that, the next request starts a flight, which gets the
+    /// stale value to revalidate it, replace it or fall back on it.
+    FreshFor(Duration),
     /// At most this long.
-    For(Duration),
-    /// Not at all: the next one who asks starts a new flight.
+    ExpireAfter(Duration),
+    /// It is not kept: the next request starts a flight.
     Never,
 }
 
-/// Where an outcome came from.
+/// How a request got its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Memory.
-    Hit,
-    /// A flight that this request started.
-    Led,
-    /// A flight that another request had started.
-    Joined,
+pub enum ServedFrom {
+    /// From memory.
+    Memory,
+    /// From a flight that this request started.
+    OwnFlight,
+    /// From a flight that another request had started.
+    JoinedFlight,
 }
 
-type Memory<K, V> = moka::sync::Cache<K, Remembered<V>, RandomState>;
+type Memory<K, V> = moka::sync::Cache<K, CacheEntry<V>, RandomState>;
 type Flight<V> = Shared<BoxFuture<'static, V>>;
-type Flights<K, V> = Mutex<HashMap<K, Listing<V>, RandomState>>;
+type Flights<K, V> = Mutex<HashMap<K, ActiveFlight<V>, RandomState>>;
 
-/// An outcome in memory.
 #[derive(Debug, Clone)]
-struct Remembered<V> {
-    outcome: V,
-    /// When it stops being an answer; `None` is never.
+struct CacheEntry<V> {
+    value: V,
+    /// When the value becomes stale; `None` means never.
     stale_at: Option<Instant>,
 }
 
-/// A flight in the map. The number tells it from a later one for the same key, which may start when it is disowned.
-struct Listing<V> {
-    number: u64,
+/// A running flight. The id tells it from a later flight for the same key, which can start after an invalidation.
+struct ActiveFlight<V> {
+    id: u64,
     flight: Flight<V>,
     span: traces::SpanLink,
 }
 
-/// Numbers for flights.
-static FLIGHTS: AtomicU64 = AtomicU64::new(0);
+static NEXT_FLIGHT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// Outcomes by key. Cloning is cheap and gives the same cache.
+/// A cache with its running flights. Clones share both.
 pub struct Cache<K, V> {
     memory: Memory<K, V>,
     flights: Arc<Flights<K, V>>,
@@ -109,17 +107,17 @@ impl<K, V> fmt::Debug for Cache<K, V> {
 impl<K, V> Cache<K, V>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
-    V: Outcome<K>,
+    V: CacheValue<K>,
 {
-    /// An empty cache of at most `bytes_max`, with at most `flights_max` flights at once, run as `tasks`. What gives way
-    /// for room is counted in `evictions`.
+    /// An empty cache of at most `bytes_max` that runs at most `flights_max` flights at once on `tasks`. `evictions` counts
+    /// values that were evicted to make room.
     #[must_use]
     pub fn new(bytes_max: u64, flights_max: usize, tasks: Tasks, evictions: Counter) -> Self {
         let memory = moka::sync::Cache::builder()
             .max_capacity(bytes_max)
-            .weigher(|key: &K, kept: &Remembered<V>| u32::try_from(kept.outcome.weight(key)).unwrap_or(u32::MAX))
+            .weigher(|key: &K, entry: &CacheEntry<V>| u32::try_from(entry.value.weight(key)).unwrap_or(u32::MAX))
             .eviction_policy(moka::policy::EvictionPolicy::lru())
-            .expire_after(KeepAsLong)
+            .expire_after(RetentionExpiry)
             .eviction_listener(move |_, _, cause| {
                 if cause == moka::notification::RemovalCause::Size {
                     evictions.inc();
@@ -129,188 +127,189 @@ where
         Self { memory, flights: Arc::default(), flights_max, tasks }
     }
 
-    /// What memory holds for `key`, if it is an answer still.
+    /// The fresh value for `key`, if memory holds one.
     #[must_use]
-    pub fn find(&self, key: &K) -> Option<V> {
-        self.memory.get(key).filter(Remembered::is_fresh).map(|kept| kept.outcome)
+    pub fn get(&self, key: &K) -> Option<V> {
+        self.memory.get(key).filter(CacheEntry::is_fresh).map(|entry| entry.value)
     }
 
-    /// What memory holds for `key`, or else what its flight ends with; `make` is called only to start one, and is given
-    /// what memory holds that is no longer fresh.
-    pub async fn find_or_make<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> (V, Source)
+    /// The value from memory, or the result of the flight for `key`. `make` is called only to start a flight; it gets the
+    /// stale value that memory holds, if any.
+    pub async fn get_or_make<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> (V, ServedFrom)
     where
         F: Future<Output = V> + Send + 'static,
     {
-        if let Some(outcome) = self.find(key) {
-            return (outcome, Source::Hit);
+        if let Some(value) = self.get(key) {
+            return (value, ServedFrom::Memory);
         }
-        match self.board(key, make) {
-            Boarded::Started(flight) => (flight.await, Source::Led),
-            Boarded::Joined(flight, span) => (traces::wait_span(&span, flight).await, Source::Joined),
-            Boarded::Landed(outcome) => (outcome, Source::Hit),
-            Boarded::Full => (V::refused(), Source::Led),
+        match self.join_or_start(key, make) {
+            FlightEntry::Started(flight) => (flight.await, ServedFrom::OwnFlight),
+            FlightEntry::Joined(flight, span) => (traces::wait_span(&span, flight).await, ServedFrom::JoinedFlight),
+            FlightEntry::Completed(value) => (value, ServedFrom::Memory),
+            FlightEntry::Full => (V::overloaded(), ServedFrom::OwnFlight),
         }
     }
 
-    /// Joins the flight for `key` or starts it.
-    fn board<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> Boarded<V>
+    fn join_or_start<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> FlightEntry<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let (land, landed) = oneshot::channel();
-        let number = FLIGHTS.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let id = NEXT_FLIGHT_ID.fetch_add(1, Ordering::Relaxed);
         let (flight, stale, span) = {
             let mut flights = lock(&self.flights);
-            if let Some(listing) = flights.get(key) {
-                return Boarded::Joined(listing.flight.clone(), listing.span.clone());
+            if let Some(active) = flights.get(key) {
+                return FlightEntry::Joined(active.flight.clone(), active.span.clone());
             }
-            // A flight is remembered before it leaves the map, so one that landed since the first look is found here.
+            // A flight puts its value into memory before it leaves the map, so a flight that ended since the first lookup
+            // is seen here.
             let stale = match self.memory.get(key) {
-                Some(kept) if kept.is_fresh() => return Boarded::Landed(kept.outcome),
-                kept => kept.map(|kept| kept.outcome),
+                Some(entry) if entry.is_fresh() => return FlightEntry::Completed(entry.value),
+                entry => entry.map(|entry| entry.value),
             };
             if flights.len() >= self.flights_max {
-                return Boarded::Full;
+                return FlightEntry::Full;
             }
-            let (flight, span) = (arrival::<K, V>(landed), traces::child_span("flight"));
-            flights.insert(key.clone(), Listing { number, flight: flight.clone(), span: span.link() });
+            let (flight, span) = (shared_result::<K, V>(receiver), traces::child_span("flight"));
+            flights.insert(key.clone(), ActiveFlight { id, flight: flight.clone(), span: span.link() });
             (flight, stale, span)
         };
-        self.start(key.clone(), number, span.instrument(make(stale)), land);
-        Boarded::Started(flight)
+        self.spawn(key.clone(), id, span.instrument(make(stale)), sender);
+        FlightEntry::Started(flight)
     }
 
-    fn start(&self, key: K, number: u64, make: impl Future<Output = V> + Send + 'static, land: oneshot::Sender<V>) {
-        // Made before the task is, so that the flight leaves the map even if the task is dropped without being polled.
-        let listed = Listed { flights: self.flights.clone(), key, number };
+    fn spawn(&self, key: K, id: u64, make: impl Future<Output = V> + Send + 'static, sender: oneshot::Sender<V>) {
+        // The guard exists before the task, so the flight leaves the map even if the task is dropped before its first poll.
+        let guard = FlightGuard { flights: self.flights.clone(), key, id };
         let memory = self.memory.clone();
         self.tasks.spawn(async move {
-            let outcome = make.await;
-            listed.land(&memory, &outcome);
-            // An error here says that nobody waits any more.
-            let _ = land.send(outcome);
+            let value = make.await;
+            guard.complete(&memory, &value);
+            // Sending fails if all waiters have disconnected; the value is in memory by then.
+            let _ = sender.send(value);
         });
     }
 
-    /// Forgets every outcome whose key `concerns` says yes to, and disowns the flights under way for such keys: those who
-    /// wait for them get their outcomes, but nobody after them does. Looks at every key there is.
-    pub fn forget_all(&self, concerns: impl Fn(&K) -> bool) {
-        // First the flights: one that lands after this leaves nothing in memory, one that landed before is found there.
-        lock(&self.flights).retain(|key, _| !concerns(key));
-        let forgotten: Vec<_> = self.memory.iter().map(|(key, _)| key).filter(|key| concerns(key)).collect();
-        for key in forgotten {
+    /// Removes all values whose key matches and detaches the running flights of such keys: their waiters still get the
+    /// result, but it is not kept and later requests start new flights. The call visits every key.
+    pub fn invalidate_matching(&self, matches: impl Fn(&K) -> bool) {
+        // Flights first: a flight that ends after this leaves nothing in memory, one that ended before is removed below.
+        lock(&self.flights).retain(|key, _| !matches(key));
+        let removed: Vec<_> = self.memory.iter().map(|(key, _)| key).filter(|key| matches(key)).collect();
+        for key in removed {
             self.memory.invalidate(&*key);
         }
     }
 
-    /// Forgets what memory holds for `key`.
-    pub fn forget(&self, key: &K) {
+    /// Removes the value for `key` from memory.
+    pub fn invalidate(&self, key: &K) {
         self.memory.invalidate(key);
     }
 
-    /// Bytes remembered now.
+    /// Bytes in use.
     #[must_use]
-    pub fn weight(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.memory.run_pending_tasks();
         self.memory.weighted_size()
     }
 
-    /// Outcomes remembered now.
+    /// Number of values in memory.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.memory.entry_count()
     }
 
-    /// Flights under way now.
+    /// Number of running flights.
     #[must_use]
     pub fn flights(&self) -> usize {
         lock(&self.flights).len()
     }
 }
 
-enum Boarded<V> {
+enum FlightEntry<V> {
     Started(Flight<V>),
-    /// Another request's, whose span it is.
+    /// A flight of another request, with the span of that request.
     Joined(Flight<V>, traces::SpanLink),
-    Landed(V),
+    Completed(V),
     Full,
 }
 
-/// What everyone on a flight waits for. A task that ended without an outcome panicked; the panic hook has said where.
-fn arrival<K, V: Outcome<K>>(landed: oneshot::Receiver<V>) -> Flight<V> {
-    landed.map(|outcome| outcome.unwrap_or_else(|_| V::aborted())).boxed().shared()
+/// The future that all waiters of a flight share. The sender is dropped without a value only if the task panicked; the panic
+/// hook has logged where.
+fn shared_result<K, V: CacheValue<K>>(receiver: oneshot::Receiver<V>) -> Flight<V> {
+    receiver.map(|value| value.unwrap_or_else(|_| V::panicked())).boxed().shared()
 }
 
-impl<V> Remembered<V> {
-    /// The clock is only asked where it matters.
+impl<V> CacheEntry<V> {
+    /// Reads the clock only for values that can become stale.
     fn is_fresh(&self) -> bool {
         self.stale_at.is_none_or(|at| Instant::now() < at)
     }
 }
 
-/// Takes a flight out of the map when its task ends, however it ends.
-struct Listed<K: Hash + Eq, V> {
+/// Removes a flight from the map when its task ends, in whatever way it ends.
+struct FlightGuard<K: Hash + Eq, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
-    number: u64,
+    id: u64,
 }
 
-impl<K, V> Listed<K, V>
+impl<K, V> FlightGuard<K, V>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
-    V: Outcome<K>,
+    V: CacheValue<K>,
 {
-    /// Remembers the outcome, unless the flight has been disowned, and takes it out of the map.
-    fn land(self, memory: &Memory<K, V>, outcome: &V) {
-        let stale_at = match outcome.keep() {
-            Keep::Fresh(time) => Instant::now().checked_add(time),
-            Keep::UntilEvicted | Keep::For(_) | Keep::Never => None,
+    /// Puts the value into memory, unless the key was invalidated meanwhile, and removes the flight from the map.
+    fn complete(self, memory: &Memory<K, V>, value: &V) {
+        let stale_at = match value.retention() {
+            Retention::FreshFor(time) => Instant::now().checked_add(time),
+            Retention::UntilEvicted | Retention::ExpireAfter(_) | Retention::Never => None,
         };
-        // The map is locked meanwhile: a flight cannot be disowned between the look and the memory.
+        // The lock is held across the insertion, so that an invalidation cannot come in between.
         let flights = lock(&self.flights);
-        let is_owned = flights.get(&self.key).is_some_and(|listing| listing.number == self.number);
-        if is_owned && outcome.keep() != Keep::Never {
-            memory.insert(self.key.clone(), Remembered { outcome: outcome.clone(), stale_at });
+        let is_attached = flights.get(&self.key).is_some_and(|active| active.id == self.id);
+        if is_attached && value.retention() != Retention::Never {
+            memory.insert(self.key.clone(), CacheEntry { value: value.clone(), stale_at });
         }
         drop(flights);
-        // Evict now: left to itself moka does it later, and would be over its limit until then.
+        // moka evicts lazily and would exceed its limit until then.
         memory.run_pending_tasks();
     }
 }
 
-impl<K: Hash + Eq, V> Drop for Listed<K, V> {
+impl<K: Hash + Eq, V> Drop for FlightGuard<K, V> {
     fn drop(&mut self) {
         let mut flights = lock(&self.flights);
-        if flights.get(&self.key).is_some_and(|listing| listing.number == self.number) {
+        if flights.get(&self.key).is_some_and(|active| active.id == self.id) {
             flights.remove(&self.key);
         }
     }
 }
 
-/// The map is whole at every unlock, so a thread that panicked while it held the lock left nothing broken behind.
+/// Ignores poisoning: the map is consistent at every unlock, even after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks each outcome how long it keeps.
-struct KeepAsLong;
+/// Tells moka the retention of each value.
+struct RetentionExpiry;
 
-impl<K, V: Outcome<K>> moka::Expiry<K, Remembered<V>> for KeepAsLong {
-    fn expire_after_create(&self, _: &K, kept: &Remembered<V>, _: Instant) -> Option<Duration> {
-        match kept.outcome.keep() {
-            Keep::UntilEvicted | Keep::Fresh(_) => None,
-            Keep::For(time) => Some(time),
-            Keep::Never => Some(Duration::ZERO),
+impl<K, V: CacheValue<K>> moka::Expiry<K, CacheEntry<V>> for RetentionExpiry {
+    fn expire_after_create(&self, _: &K, entry: &CacheEntry<V>, _: Instant) -> Option<Duration> {
+        match entry.value.retention() {
+            Retention::UntilEvicted | Retention::FreshFor(_) => None,
+            Retention::ExpireAfter(time) => Some(time),
+            Retention::Never => Some(Duration::ZERO),
         }
     }
 
     fn expire_after_update(
         &self,
         key: &K,
-        kept: &Remembered<V>,
+        entry: &CacheEntry<V>,
         now: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        self.expire_after_create(key, kept, now)
+        self.expire_after_create(key, entry, now)
     }
 }

@@ -1,8 +1,9 @@
-//! The story of a request.
+//! From a request to its response.
 //!
-//! A path names a variant or an original. A variant is answered from memory, from its store, or it is made: once, however
-//! many ask. An original streams through. What fails becomes a status. This is where the parts meet that know nothing of
-//! one another: [`crate::cache`], [`crate::origin`] and [`crate::resize`].
+//! A request is validated, and its path names a variant or an original. A variant comes from [`crate::variants`]: from memory,
+//! from its store, or made for this request; `Accept` may choose its format. An original is streamed from its store.
+//! Preconditions and ranges select the bytes to send. An error becomes a problem response. This module and those below it know
+//! HTTP; how a variant is found or made, they leave to the layer below.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -12,100 +13,117 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, LOCATION, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{Either, Full};
 
-use crate::cache::{Cache, Source};
-use crate::config::{Mode, Overload, Require, Serve};
+use crate::config::{Config, Overload};
 use crate::observability::metrics::{Metrics, Outcome};
 use crate::observability::traces::Traces;
-use crate::origin::{Store, StoreError};
+use crate::origin::Store;
 use crate::outbox::Notifier;
-use crate::support::error_chain::chain;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
-use crate::variant::{Addressed, Allowance, Format, Grammar, Hint, Named, ObjectKey, Signature, Signer, Variant};
+use crate::variant::{Addressed, Allowance, Grammar, Hint, Named, Signature, Variant};
+use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
 
-pub(crate) mod preconditions;
-mod s3_events;
+mod cache_status;
+mod error;
 mod explain;
-mod request_validation;
 mod negotiate;
 mod open;
-pub(crate) mod original;
-pub(crate) mod response_headers;
-mod probe;
-pub(crate) mod error;
-mod purge;
+mod original;
 mod path_cache;
+mod preconditions;
+mod problem_details;
+mod purge;
+mod request_validation;
 mod response;
+mod response_headers;
+mod s3_events;
 mod signature;
-mod preview;
 mod uploads;
 
-use crate::variants::invalidation_log::Purges;
-use crate::variants::make::Maker;
-use crate::variants::rate_limit::Limited;
-use crate::variants::rendition::{Answer, Rendition};
-use error::{ALLOWED, Failure};
-pub use explain::{ExplainedVariant, Explanation, Seen};
-use negotiate::negotiate;
-pub use open::OpenError;
-use original::Sight;
-use path_cache::Readings;
-use preconditions::{Wanted, wanted};
-pub use purge::PurgeError;
+pub use explain::{ExplainedVariant, Explainer, Explanation, ObjectStatus, VariantAccess};
+pub use open::{OpenError, log_probes};
+pub use original::ObjectInfoCache;
+pub use response::Body;
+pub use response_headers::ResponsePolicy;
+pub use s3_events::{EventError, EventOutcome};
+
+use cache_status::server_timing;
+use error::{ALLOWED_METHODS, RequestError};
+use original::Originals;
+use path_cache::PathCache;
+use preconditions::{BodySelection, evaluate};
 use response::{empty, full, respond, slice, with_headers};
-use response_headers::Policy;
-pub use s3_events::{Notified, NotifyError};
+use response_headers::SERVER_TIMING;
+use signature::SignaturePolicy;
 
-/// An answer's body: bytes from memory, or a stream from a store.
-pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
-
-/// The proxy: everything between a request and its answer.
+/// Responds to requests.
 #[derive(Debug)]
 pub struct Proxy {
-    grammar: Grammar,
-    readings: Readings,
-    renditions: Cache<Variant, Answer>,
-    sights: Cache<ObjectKey, Sight>,
-    maker: Arc<Maker>,
-    originals: Store,
-    variants: Store,
-    purges: Arc<Purges>,
-    policy: Arc<Policy>,
-    signer: Option<Signer>,
-    require: Require,
-    offers: Vec<Format>,
-    side_max: u16,
-    serve: Serve,
-    mode: Mode,
+    paths: PathCache,
+    signatures: SignaturePolicy,
+    variants: Variants,
+    originals: Originals,
+    policy: Arc<ResponsePolicy>,
+    uploads: Option<Uploads>,
     overload: Overload,
-    remembered: Duration,
-    tasks: Tasks,
+    side_max: u16,
     metrics: Arc<Metrics>,
     traces: Traces,
-    uploads: Option<Uploads>,
+    tasks: Tasks,
     notifier: Option<Notifier>,
 }
 
-/// An answer, and what the log and the numbers say of it.
+/// Parts of a [`Proxy`]. A reload makes a new proxy from new settings and the parts of the running one.
+#[derive(Debug)]
+pub struct ProxyParts<'a> {
+    pub config: &'a Config,
+    pub grammar: Grammar,
+    pub policy: Arc<ResponsePolicy>,
+    pub variants: Variants,
+    pub originals: Store,
+    pub object_infos: ObjectInfoCache,
+    pub uploads: Option<Uploads>,
+    /// Streams of originals are opened on these tasks.
+    pub tasks: Tasks,
+    pub metrics: Arc<Metrics>,
+    pub traces: Traces,
+    pub notifier: Option<Notifier>,
+}
+
+/// A response with the facts that the access log and the metrics report.
 #[derive(Debug)]
 pub struct Answered {
     pub response: Response<Body>,
     pub outcome: Outcome,
-    /// From the request's header to the answer's.
+    /// Time from the request's header to the response's header.
     pub elapsed: Duration,
 }
 
-/// How many flights of clients over their rate one that is not gets to see.
-const FLIGHTS_OF_OTHERS: usize = 8;
-
 impl Proxy {
-    /// Answers a request of `client`; its body is not read.
+    #[must_use]
+    pub fn new(parts: ProxyParts<'_>) -> Self {
+        let ProxyParts { config, policy, tasks, .. } = parts;
+        Self {
+            paths: PathCache::new(parts.grammar),
+            signatures: SignaturePolicy::new(config),
+            variants: parts.variants,
+            originals: Originals::new(config, parts.originals, parts.object_infos, policy.clone(), tasks.clone()),
+            policy,
+            uploads: parts.uploads,
+            overload: config.work.overload,
+            side_max: config.limits.max_side.get(),
+            metrics: parts.metrics,
+            traces: parts.traces,
+            tasks,
+            notifier: parts.notifier,
+        }
+    }
+
+    /// Responds to a request of `client`. The body of the request is not read.
     pub async fn answer<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
         let Some(span) = self.traces.request_span(request) else { return self.answer_and_count(client, request).await };
         let answered = span.instrument(Box::pin(self.answer_and_count(client, request))).await;
@@ -116,162 +134,136 @@ impl Proxy {
     async fn answer_and_count<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
         let start = Instant::now();
         let method = request.method();
-        let (answer, outcome) = match self.route(client, request).await {
-            Ok(answer) => answer,
-            Err(failure) => (self.problem(&failure), failure.outcome()),
+        let (response, outcome) = match self.route(client, request).await {
+            Ok(response) => response,
+            Err(error) => (self.error_response(&error), error.class().outcome),
         };
-        let response = if *method == Method::HEAD { answer.map(|_| empty()) } else { answer };
+        let response = if *method == Method::HEAD { response.map(|_| empty()) } else { response };
         let elapsed = start.elapsed();
         self.metrics.requests.record(outcome, elapsed);
         Answered { response, outcome, elapsed }
     }
 
-    async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), Failure> {
-        request_validation::check(request)?;
-        self.maker.rates().ask(client)?;
-        let (method, uri, request) = (request.method(), request.uri(), request.headers());
+    async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), RequestError> {
+        request_validation::validate(request)?;
+        self.check_request_rate(client)?;
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         match *method {
             Method::GET | Method::HEAD => {}
-            Method::OPTIONS => return Ok((self.options(request), Outcome::Options)),
-            _ => return Err(Failure::Method),
+            Method::OPTIONS => return Ok((self.options(headers), Outcome::Options)),
+            _ => return Err(RequestError::MethodNotAllowed),
         }
-        let named = self.readings.parse(&self.grammar, uri.path());
-        let named = named.map_err(|error| Failure::BadPath(error.to_string().into()))?;
-        let signature = self.signature(&named, uri.query())?;
-        let (mut response, outcome) = match (&*named, signature) {
+        let parsed = self.paths.parse(uri.path()).map_err(|error| RequestError::BadPath(error.to_string()))?;
+        let signature = self.signatures.verify(&parsed, uri.query())?;
+        let (mut response, outcome) = match (&*parsed, signature) {
             (Named::Variant(addressed), Signature::None) => match &addressed.allowance {
-                Allowance::Allowed => self.variant(method, addressed, (client, request)).await?,
-                Allowance::Snapped(to) => (self.snapped(to, uri.query())?, Outcome::Snapped),
-                Allowance::Refused(nearest) => return Err(self.refused(nearest)),
+                Allowance::Allowed => self.variant(client, method, headers, addressed).await?,
+                Allowance::Snapped(nearest) => (self.redirect_to_nearest(nearest, uri.query())?, Outcome::Snapped),
+                Allowance::Refused(nearest) => return Err(size_not_allowed(self.grammar(), nearest)),
             },
             (Named::Variant(addressed), Signature::Valid { .. }) => {
-                self.variant(method, addressed, (client, request)).await?
+                self.variant(client, method, headers, addressed).await?
             }
             (Named::Object(key, hint), _) => {
-                let original = self.original(method, key, request).await.map_err(|f| self.hinted(f, *hint))?;
-                (original, Outcome::Original)
+                let original = self.originals.respond(method, key, headers).await;
+                (original.map_err(|error| self.with_hint(error, *hint))?, Outcome::Original)
             }
         };
         if let Signature::Valid { expires: Some(expires) } = signature {
-            signature::bound(&mut response, expires);
+            signature::cap_cache_lifetime(&mut response, expires);
         }
         Ok((response, outcome))
     }
 
-    /// The way to the nearest size that is allowed. A canonical path begins with one slash and a name, so this leads nowhere
-    /// but here.
-    fn snapped(&self, to: &Variant, query: Option<&str>) -> Result<Response<Body>, Failure> {
-        let mut url = self.grammar.show(to);
-        if let Some(query) = query {
-            url = format!("{url}?{query}");
-        }
-        let mut response = self.redirect(&url)?;
-        // Whatever redirects to the store are: what was asked for is never served here.
-        *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-        Ok(response)
-    }
-
-    fn refused(&self, nearest: &Variant) -> Failure {
-        let path = self.grammar.show(nearest);
-        Failure::SizeRefused(format!("this size or quality is not allowed here; the nearest that is: {path}").into())
-    }
-
-    /// Memory, else the flight; and if there is no such original, the object that is really called so.
+    /// Responds with a variant. If its original does not exist, the object with the literal name of the path is served.
     async fn variant(
         &self,
+        client: IpAddr,
         method: &Method,
+        request: &HeaderMap,
         addressed: &Addressed,
-        (client, request): (IpAddr, &HeaderMap),
-    ) -> Result<(Response<Body>, Outcome), Failure> {
+    ) -> Result<(Response<Body>, Outcome), RequestError> {
         let variant = self.negotiated(addressed, request);
-        let (answer, source) = self.find_or_make(&variant, client).await;
-        let mut response = match &answer {
-            Answer::Rendition(rendition) => self.whole_or_part(method, rendition, request)?,
-            Answer::Location(location) => with_headers(self.policy.redirect_status, location.headers.clone(), empty()),
-            Answer::Failed { failure: missing @ Failure::NotFound(_), .. } => {
-                let literal = self.original(method, &addressed.literal, request).await;
-                return literal.map(|response| (response, Outcome::Original)).map_err(|failure| match failure {
-                    Failure::NotFound(_) => missing.clone(),
-                    other => other,
-                });
+        let found = match self.variants.get(&variant, client).await {
+            Ok(found) => found,
+            Err(missing @ Error::NotFound(_)) => {
+                return match self.originals.respond(method, &addressed.literal, request).await {
+                    Ok(response) => Ok((response, Outcome::Original)),
+                    Err(RequestError::Variant(Error::NotFound(_))) => Err(missing.into()),
+                    Err(error) => Err(error),
+                };
             }
-            Answer::Failed { failure: Failure::Overloaded, .. } if self.overload == Overload::Original => {
-                return Ok((self.instead(&variant.original)?, Outcome::Overloaded));
+            Err(Error::Overloaded) if self.overload == Overload::Original => {
+                return Ok((self.originals.redirect_to_original(&variant.original)?, Outcome::Overloaded));
             }
-            Answer::Failed { failure, .. } => return Err(failure.clone()),
+            Err(error) => return Err(error.into()),
         };
-        answer.describe(source, response.headers_mut());
+        let mut response = self.deliver(&found, method, request)?;
         if addressed.negotiable {
             response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         }
-        Ok((response, answer.outcome(source)))
+        Ok((response, cache_status::outcome(&found)))
     }
 
-    /// Memory, else the flight. Where whoever began that was over its rate, this client may not be, and begins one.
-    async fn find_or_make(&self, variant: &Variant, client: IpAddr) -> (Answer, Source) {
-        for _ in 0..FLIGHTS_OF_OTHERS {
-            let make = |stale| self.maker.clone().make(variant.clone(), client, stale);
-            match self.renditions.find_or_make(variant, make).await {
-                (Answer::Failed { failure: Failure::Limited { what: Limited::Client, .. }, .. }, Source::Joined) => {}
-                answered => return answered,
-            }
-        }
-        (Answer::Failed { failure: Failure::Overloaded, remembered: self.remembered }, Source::Joined)
-    }
-
-    fn whole_or_part(
+    fn deliver(
         &self,
+        found: &FoundVariant,
         method: &Method,
-        rendition: &Rendition,
         request: &HeaderMap,
-    ) -> Result<Response<Body>, Failure> {
-        let bytes = &rendition.bytes;
-        let wanted = wanted(method, request, &rendition.validators, bytes.len() as u64)?;
-        let headers = rendition.headers.clone();
-        Ok(respond(headers, &wanted, bytes.len() as u64, || match &wanted {
-            Wanted::Part(part) => full(slice(bytes, part)),
-            Wanted::Whole => full(bytes.clone()),
-            Wanted::NotModified => empty(),
-        }))
+    ) -> Result<Response<Body>, RequestError> {
+        let mut response = match &found.delivery {
+            Delivery::Rendition(rendition) => send(rendition, method, request)?,
+            Delivery::Redirect(redirect) => {
+                with_headers(self.policy.redirect_status, redirect.headers.clone(), empty())
+            }
+        };
+        cache_status::describe(found, &self.policy, response.headers_mut());
+        Ok(response)
     }
 
-    fn redirect(&self, url: &str) -> Result<Response<Body>, Failure> {
-        let mut headers = self.policy.image_headers();
-        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
-        headers.insert(CACHE_CONTROL, self.policy.redirect_cache_control.clone());
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        Ok(with_headers(self.policy.redirect_status, headers, empty()))
-    }
-
-    /// The variant in the best format that the client accepts, where the URL leaves that open.
+    /// The variant in the format that `Accept` prefers, if the URL leaves the format open.
     fn negotiated<'a>(&self, addressed: &'a Addressed, request: &HeaderMap) -> Cow<'a, Variant> {
-        // The original may move: then so must the variant.
-        let moves = addressed.variant.encoding.format().supports_animation();
-        let offers = self.offers.iter().copied().filter(|offer| offer.supports_animation() || !moves);
-        let format = if addressed.negotiable { negotiate(request, offers) } else { None };
-        match format {
-            Some(format) => Cow::Owned(addressed.variant.with_format(format, &self.grammar)),
+        if !addressed.negotiable {
+            return Cow::Borrowed(&addressed.variant);
+        }
+        // The original may be animated, so only formats that can be are offered then.
+        let may_be_animated = addressed.variant.encoding.format().supports_animation();
+        let offers =
+            self.grammar().negotiated().iter().copied().filter(|offer| offer.supports_animation() || !may_be_animated);
+        match negotiate::negotiate(request, offers) {
+            Some(format) => Cow::Owned(addressed.variant.with_format(format, self.grammar())),
             None => Cow::Borrowed(&addressed.variant),
         }
     }
 
-    fn hinted(&self, failure: Failure, hint: Hint) -> Failure {
-        match (&failure, hint) {
-            (Failure::NotFound(detail), Hint::SideTooLarge) => {
+    /// A redirect to the nearest allowed size. It cannot leave this site, because a canonical path begins with a single slash
+    /// and a name.
+    fn redirect_to_nearest(&self, nearest: &Variant, query: Option<&str>) -> Result<Response<Body>, RequestError> {
+        let mut url = self.grammar().show(nearest);
+        if let Some(query) = query {
+            url = format!("{url}?{query}");
+        }
+        // Always permanent: unlike a redirect to a store, it depends on the settings alone.
+        Ok(with_headers(StatusCode::MOVED_PERMANENTLY, self.policy.redirect_headers(&url)?, empty()))
+    }
+
+    fn with_hint(&self, error: RequestError, hint: Hint) -> RequestError {
+        match (error, hint) {
+            (RequestError::Variant(Error::NotFound(detail)), Hint::SideTooLarge) => {
                 let side_max = self.side_max;
-                Failure::NotFound(format!("{detail}; a side may be at most {side_max} pixels").into())
+                Error::NotFound(format!("{detail}; a side may be at most {side_max} pixels").into()).into()
             }
-            _ => failure,
+            (error, Hint::SideTooLarge | Hint::None) => error,
         }
     }
 
-    /// What may be asked; and to a preflight, by whom (Fetch standard, "CORS-preflight request").
+    /// The allowed methods, and the CORS headers if the request is a preflight (Fetch standard, "CORS-preflight request").
     fn options(&self, request: &HeaderMap) -> Response<Body> {
         let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
+        headers.insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let preflight = request.contains_key(ORIGIN) && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if let (true, Some(origin)) = (preflight, &self.policy.allow_origin) {
+        let is_preflight = request.contains_key(ORIGIN) && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if let (true, Some(origin)) = (is_preflight, &self.policy.allow_origin) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
@@ -280,40 +272,65 @@ impl Proxy {
         with_headers(StatusCode::NO_CONTENT, headers, empty())
     }
 
-    fn problem(&self, failure: &Failure) -> Response<Body> {
-        let (status, headers, body) = failure.answer(&self.policy.error_cache_control);
-        with_headers(status, headers, full(body.into()))
+    /// Responds with the variant that `path` names, made from the bytes `original` instead of a stored original. The response
+    /// is neither stored, cached nor counted.
+    pub async fn preview(&self, path: &str, original: Bytes) -> Response<Body> {
+        self.make_preview(path, original).await.unwrap_or_else(|error| self.error_response(&error))
     }
 
-    /// Whether both stores answer.
-    ///
-    /// # Errors
-    /// Which does not, by its key in config; its cause is logged.
-    pub async fn ready(&self) -> Result<(), &'static str> {
-        // Nothing is ever stored under this key.
-        let key = ObjectKey::new("resized-ready").map_err(|_| "internal")?;
-        let look = async |name: &'static str, store: &Store| match store.head(&key).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                tracing::warn!(name, error = chain(&error), "a store does not answer");
-                Err(name)
-            }
+    async fn make_preview(&self, path: &str, original: Bytes) -> Result<Response<Body>, RequestError> {
+        let parsed = self.grammar().parse(path).map_err(|error| RequestError::BadPath(error.to_string()))?;
+        let Named::Variant(Addressed { variant, .. }) = parsed else {
+            return Err(Error::NotFound("the name has no size; write it as cat_300x200.jpg".into()).into());
         };
-        tokio::try_join!(look("originals.store", &self.originals), look("variants.store", &self.variants))?;
-        Ok(())
+        let Preview { bytes, timings } = self.variants.preview(&variant, original).await?;
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(variant.encoding.format().media_type()));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        if let Some(timing) = server_timing(&timings) {
+            headers.insert(SERVER_TIMING, timing);
+        }
+        Ok(with_headers(StatusCode::OK, headers, full(bytes)))
     }
 
-    /// Waits until flights and write-backs have ended, at most `patience` long, ends the resize threads, and sends the spans
-    /// that are left; `false` if something was left undone.
-    pub async fn drain(&self, patience: Duration) -> bool {
-        let drained = self.tasks.drain(patience).await;
-        self.maker.stop();
-        self.traces.shutdown().await;
-        drained
+    fn check_request_rate(&self, client: IpAddr) -> Result<(), RequestError> {
+        self.variants.check_request_rate(client).map_err(|limit| Error::RateLimited(limit).into())
     }
 
-    /// The way to the collector of traces.
-    pub fn traces(&self) -> &Traces {
-        &self.traces
+    fn error_response(&self, error: &RequestError) -> Response<Body> {
+        problem_details::error_response(error, &self.policy.error_cache_control)
     }
+
+    fn grammar(&self) -> &Grammar {
+        self.paths.grammar()
+    }
+
+    /// The variants that this proxy serves.
+    #[must_use]
+    pub fn variants(&self) -> &Variants {
+        &self.variants
+    }
+
+    /// The originals' store.
+    #[must_use]
+    pub fn originals_store(&self) -> &Store {
+        self.originals.store()
+    }
+}
+
+/// Responds with the rendition, a range of it, or 304.
+fn send(rendition: &Rendition, method: &Method, request: &HeaderMap) -> Result<Response<Body>, RequestError> {
+    let bytes = &rendition.bytes;
+    let selection = evaluate(method, request, &rendition.validators, bytes.len() as u64)?;
+    let headers = rendition.headers.clone();
+    Ok(respond(headers, &selection, bytes.len() as u64, || match &selection {
+        BodySelection::Range(range) => full(slice(bytes, range)),
+        BodySelection::Full => full(bytes.clone()),
+        BodySelection::NotModified => empty(),
+    }))
+}
+
+fn size_not_allowed(grammar: &Grammar, nearest: &Variant) -> RequestError {
+    let path = grammar.show(nearest);
+    RequestError::SizeNotAllowed(format!("this size or quality is not allowed; the nearest allowed one: {path}"))
 }

@@ -1,14 +1,200 @@
-//! Getting or making one variant.
+//! Getting one variant: from memory, from its store, or by making it from its original.
+//!
+//! [`Variants::get`] looks into memory first. A miss starts a flight, which looks into the variants' store; if the variant is
+//! missing there, it is made from the original and written back. Concurrent requests share a flight, and variants of one
+//! original share its download and decoding. This module knows no HTTP requests, statuses or responses; only the response
+//! headers of a cached variant are prebuilt, by the [`PrebuildHeaders`] that the HTTP layer supplies.
 
-pub(crate) mod batch;
-pub(crate) mod batch_run;
-pub(crate) mod invalidation_log;
-pub(crate) mod lease;
-pub(crate) mod lookup;
-pub(crate) mod make;
-pub(crate) mod memory_budget;
-pub(crate) mod preview;
-pub(crate) mod rate_limit;
-pub(crate) mod rendition;
-pub(crate) mod resources;
-pub(crate) mod write_back;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::cache::{Cache, ServedFrom};
+use crate::config::Config;
+use crate::observability::metrics::{self, Gauge, Metrics};
+use crate::origin::Store;
+use crate::resize;
+use crate::variant::Variant;
+
+mod batch;
+mod batch_run;
+mod cached;
+mod delivery;
+mod error;
+mod invalidation_log;
+mod lease;
+mod lookup;
+mod make;
+mod memory_budget;
+mod parts;
+mod preview;
+mod purge;
+mod rate_limit;
+mod rendition;
+mod resources;
+mod timings;
+mod write_back;
+
+pub use error::Error;
+pub use lookup::is_made_from;
+pub use make::{EnsureStored, EnsureStoredError};
+pub use parts::VariantsParts;
+pub use preview::Preview;
+pub use purge::{PurgeError, delete_stored};
+pub use rate_limit::{RateLimitExceeded, RateLimitKind};
+pub use rendition::{Acquisition, Delivery, PrebuildHeaders, Redirect, Rendition, RenditionFacts, Validators};
+pub use timings::Timings;
+
+use batch_run::BatchRunner;
+use cached::CachedVariant;
+use delivery::DeliveryBuilder;
+use lookup::StoredVariants;
+use make::VariantMaker;
+use rendition::Freshness;
+use resources::SharedResources;
+
+/// Gets variants. Clones share memory, flights and all resources.
+#[derive(Debug, Clone)]
+pub struct Variants {
+    cache: Cache<Variant, CachedVariant>,
+    maker: Arc<VariantMaker>,
+    store: Store,
+    metrics: metrics::PurgeMetrics,
+}
+
+/// A variant and where it came from.
+#[derive(Debug)]
+pub struct FoundVariant {
+    pub delivery: Delivery,
+    pub served_from: ServedFrom,
+}
+
+/// Flights of rate-limited clients that a request joins before it gives up.
+const LIMITED_FLIGHTS_MAX: usize = 8;
+
+impl Variants {
+    /// An empty cache in front of the two stores. Registers its gauges in `metrics`.
+    #[must_use]
+    pub fn new(parts: VariantsParts<'_>) -> Self {
+        let resources = SharedResources::new(&parts);
+        let VariantsParts { config, tuning, originals, variants, headers, tasks, metrics, .. } = parts;
+        let cache_bytes = config.cache.memory.as_u64();
+        let cache = Cache::new(cache_bytes, tuning.flights_max, tasks, metrics.evictions.clone());
+        register_gauges(&cache, metrics);
+        let maker = Arc::new(maker(config, originals, variants.clone(), resources, headers));
+        Self { cache, maker, store: variants, metrics: metrics.purges.clone() }
+    }
+
+    /// The same variants with other settings. Memory, stores, flights, threads and budgets are shared with `self` and keep
+    /// their settings.
+    #[must_use]
+    pub fn reconfigured(&self, config: &Config, headers: Arc<dyn PrebuildHeaders>) -> Self {
+        let resources = self.maker.resources().clone().with_rates(&config.rates);
+        let originals = self.maker.runner.originals.clone();
+        let maker = Arc::new(maker(config, originals, self.store.clone(), resources, headers));
+        Self { cache: self.cache.clone(), maker, store: self.store.clone(), metrics: self.metrics.clone() }
+    }
+
+    /// The variant from memory, or from a flight. A request that joined the flight of a rate-limited client starts another
+    /// flight, because its own client may be below the limit.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn get(&self, variant: &Variant, client: IpAddr) -> Result<FoundVariant, Error> {
+        for _ in 0..LIMITED_FLIGHTS_MAX {
+            let make = |stale: Option<CachedVariant>| {
+                let stale = stale.and_then(|stale| match stale {
+                    CachedVariant::Found(delivery) => Some(delivery),
+                    CachedVariant::Failed { .. } => None,
+                });
+                self.maker.clone().make(variant.clone(), client, stale)
+            };
+            match self.cache.get_or_make(variant, make).await {
+                (CachedVariant::Found(delivery), served_from) => return Ok(FoundVariant { delivery, served_from }),
+                (CachedVariant::Failed { error: Error::RateLimited(limit), .. }, ServedFrom::JoinedFlight)
+                    if limit.kind == RateLimitKind::VariantsPerClient => {}
+                (CachedVariant::Failed { error, .. }, _) => return Err(error),
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// Makes the variant, unless its store has a current one, and waits until the store has confirmed the write. Memory is
+    /// neither read nor filled, and rate limits do not apply.
+    ///
+    /// # Errors
+    /// See [`EnsureStoredError`].
+    pub async fn ensure_stored(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+        self.maker.ensure_stored(variant).await
+    }
+
+    /// Makes a variant from the bytes `original`. It is neither stored nor cached; limits, memory budgets and threads are
+    /// those of all other variants.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
+        self.maker.runner.preview(variant, original).await
+    }
+
+    /// Counts a request of `client` against `rates.requests_per_client`.
+    ///
+    /// # Errors
+    /// The client is over its limit.
+    pub fn check_request_rate(&self, client: IpAddr) -> Result<(), RateLimitExceeded> {
+        self.maker.resources().rate_limits.check_request(client)
+    }
+
+    /// Finishes the running resize jobs and ends the threads.
+    pub fn shutdown(&self) {
+        self.maker.resources().resizer.shutdown();
+    }
+
+    /// The variants' store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+fn maker(
+    config: &Config,
+    originals: Store,
+    variants: Store,
+    resources: SharedResources,
+    headers: Arc<dyn PrebuildHeaders>,
+) -> VariantMaker {
+    let immutable = config.originals.immutable;
+    let flight_timeout = config.work.flight_time;
+    let revalidate_after = (!immutable).then_some(config.cache.revalidate_after);
+    VariantMaker {
+        stored: StoredVariants { originals: originals.clone(), variants: variants.clone(), immutable },
+        runner: Arc::new(BatchRunner {
+            originals,
+            resources,
+            limits: resize::limits(config),
+            original_bytes_max: config.limits.original_bytes.as_u64(),
+            flight_timeout,
+        }),
+        delivery: DeliveryBuilder {
+            headers,
+            freshness: Freshness { revalidate_after, failure_ttl: config.cache.failures },
+            store: variants,
+        },
+        mode: config.answers.mode,
+        cache_control: config.answers.cache_control.to_str().unwrap_or_default().to_owned(),
+        flight_timeout,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn register_gauges(cache: &Cache<Variant, CachedVariant>, metrics: &Metrics) {
+    let gauge = |read: fn(&Cache<Variant, CachedVariant>) -> u64| {
+        let cache = cache.clone();
+        vec![Gauge::new(move || read(&cache) as f64)]
+    };
+    metrics.register_gauge("cache_bytes", "Memory in use by cached variants", gauge(Cache::bytes));
+    metrics.register_gauge("cache_entries", "Cached variants", gauge(Cache::entries));
+    metrics.register_gauge("flights", "Flights that find or make a variant", gauge(|cache| cache.flights() as u64));
+}

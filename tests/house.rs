@@ -150,7 +150,7 @@ fn only_cache_names_the_memory() {
 }
 
 #[test]
-fn cache_origin_and_resize_never_meet_but_in_proxy() {
+fn cache_origin_and_resize_meet_only_in_variants_and_proxy() {
     let above = ["proxy", "server", "observability::access_log", "admin", "admin::routes"];
     never("cache", &[&above[..], &["origin", "resize", "variant"]].concat());
     never("origin", &[&above[..], &["cache", "resize"]].concat());
@@ -170,6 +170,10 @@ fn lower_layers_never_name_upper_ones() {
         &["config", "proxy", "server", "observability::access_log", "admin", "admin::routes", "app::reload"],
     );
     never("server", &["admin", "admin::routes", "app::reload"]);
+    never(
+        "variants",
+        &["proxy", "server", "upload", "outbox", "observability::access_log", "admin", "admin::routes", "app::reload"],
+    );
     let all = [
         "proxy",
         "server",

@@ -66,7 +66,7 @@ impl Reload {
         let (next, restart) = found.keeping_restart_required(&running);
         let config = next.config()?;
 
-        let proxy = self.proxy.get().renewed(&config)?;
+        let proxy = self.proxy.get().reconfigured(&config)?;
         let connections = self.connections.get().reloaded(&config.server)?;
         let filter = LogFilter::parse(&config.log.level)?;
 

@@ -44,8 +44,8 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
                 .await?;
         report.line(Verdict::Passed, "settings", &file);
         for (role, store, findings) in [
-            ("originals", &config.originals.store, proxy.probe_originals().await),
-            ("variants", &config.variants.store, proxy.probe_variants().await),
+            ("originals", &config.originals.store, proxy.originals_store().probe_reading().await),
+            ("variants", &config.variants.store, proxy.variants().store().probe_writing().await),
         ] {
             report.store(role, &store.to_string(), &findings);
         }
@@ -122,7 +122,7 @@ impl Report {
 
     async fn races(&mut self, proxy: &Proxy) {
         for _ in 0..RACES {
-            let (verdict, text) = match proxy.race(WRITERS).await {
+            let (verdict, text) = match proxy.variants().store().race(WRITERS).await {
                 Ok(1) => (
                     Verdict::Passed,
                     format!("{WRITERS} concurrent writers, 1 succeeded: each variant is written once"),

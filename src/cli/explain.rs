@@ -7,7 +7,7 @@ use clap::Args;
 use resized::config::{StoreAddress, Tuning};
 use resized::observability::metrics::Metrics;
 use resized::origin::ObjectMeta;
-use resized::proxy::{ExplainedVariant, Explanation, Proxy, Seen};
+use resized::proxy::{ExplainedVariant, Explainer, Explanation, ObjectStatus, Proxy};
 use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
@@ -32,14 +32,16 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     runtime.block_on(async {
         let tasks = Tasks::new(runtime.handle().clone());
         let proxy = Proxy::open(&settings.config, &Tuning::default(), tasks, Arc::new(Metrics::new())).await?;
+        let (originals, variants) = (proxy.originals_store().clone(), proxy.variants().store().clone());
+        let explainer = Explainer::new(&settings.config, originals, variants)?;
         let mut exit_code = ExitCode::SUCCESS;
         for url in &arguments.urls {
             let path = url_path(url);
             println!("{path}");
             let query = url.split('#').next().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
             let target = if query.is_empty() { path } else { format!("{path}?{query}") };
-            let response = match proxy.explain(&target).await {
-                Explanation::Refused(reason) => Err(format!("400: {reason}")),
+            let response = match explainer.explain(&target).await {
+                Explanation::Invalid(reason) => Err(format!("400: {reason}")),
                 Explanation::Original { key, object, hint, forbidden, refused } => {
                     line("meaning", "an unmodified original");
                     hint.iter().for_each(|hint| line("", hint));
@@ -69,19 +71,19 @@ fn explain_variant(explained: &ExplainedVariant, settings: &Settings) -> Result<
     if !explained.negotiable.is_empty() {
         line("", &format!("or as {}, depending on the Accept header", explained.negotiable.join(", ")));
     }
-    line("canonical", &explained.canonical);
+    line("canonical", &explained.canonical_path);
     line("original", &describe(&config.originals.store, variant.original.as_str(), &explained.original));
     if let Some((literal, seen)) = &explained.literal {
         line("fallback", &describe(&config.originals.store, literal.as_str(), seen));
     }
     line("variant", &describe(&config.variants.store, explained.key.as_str(), &explained.stored));
-    if let Some(reason) = &explained.forbidden {
+    if let Some(reason) = &explained.access.forbidden {
         return Err(format!("403: {reason}"));
     }
-    if let Some(path) = &explained.snapped {
+    if let Some(path) = &explained.access.redirected_to {
         return Ok(format!("301 to {path}, the nearest size that [sizes] allows"));
     }
-    if let Some(reason) = &explained.disallowed {
+    if let Some(reason) = &explained.access.size_not_allowed {
         return Err(format!("404: {reason} ([sizes])"));
     }
     match (&explained.original, &explained.stored, &explained.literal) {
@@ -100,7 +102,7 @@ fn explain_variant(explained: &ExplainedVariant, settings: &Settings) -> Result<
     }
 }
 
-fn original_response(object: &Seen, refused: Option<String>) -> Result<String, String> {
+fn original_response(object: &ObjectStatus, refused: Option<String>) -> Result<String, String> {
     match (object, refused) {
         (_, Some(reason)) => Err(format!("404: {reason}")),
         (Err(reason), None) => Err(format!("502 or 504: {reason}")),
@@ -113,7 +115,7 @@ fn line(subject: &str, text: &str) {
     println!("  {subject:<10} {text}");
 }
 
-fn describe(store: &StoreAddress, key: &str, seen: &Seen) -> String {
+fn describe(store: &StoreAddress, key: &str, seen: &ObjectStatus) -> String {
     let seen = match seen {
         Ok(Some(ObjectMeta { bytes, etag, last_modified, .. })) => {
             format!("exists: {bytes} bytes, ETag {etag}, {}", humantime::format_rfc3339_seconds(*last_modified))

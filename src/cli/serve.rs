@@ -11,7 +11,7 @@ use resized::config::Tuning;
 use resized::observability::access_log::AccessLog;
 use resized::observability::logs;
 use resized::observability::metrics::Metrics;
-use resized::proxy::Proxy;
+use resized::proxy::{Proxy, log_probes};
 use resized::server::{Server, inherited_listeners};
 use resized::support::error_chain::chain;
 use resized::support::hot_swap::HotSwap;
@@ -35,7 +35,7 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let proxy = Arc::new(runtime.block_on(Proxy::open(config, &tuning, tasks, metrics.clone()))?);
     // Behind the start: a store that is slow or gone keeps nobody from what can be answered without it.
     let probed = proxy.clone();
-    runtime.spawn(async move { probed.log_probes().await });
+    runtime.spawn(async move { log_probes(probed.originals_store(), probed.variants().store()).await });
     let server = match inherited_listeners().context("LISTEN_FDS")?.as_slice() {
         [] => Server::bind(&config.server, &tuning)?,
         inherited => Server::from_listeners(inherited, &config.server, &tuning)?,

@@ -1,133 +1,171 @@
-//! What a path means, and what of it is there: the steps of a request, without making anything.
+//! Explains a path: what it names and what a request for it would find, without making a variant.
 
-use super::Proxy;
-use crate::config::Serve;
-use crate::origin::{ListPage, ObjectMeta, PAGE_OBJECTS_MAX, Store, StoreError};
+use super::signature::SignaturePolicy;
+use super::size_not_allowed;
+use crate::config::{Config, Serve};
+use crate::origin::{ObjectMeta, Store};
 use crate::support::error_chain::chain;
-use crate::variant::{Addressed, Allowance, Hint, Named, ObjectKey, Signature, Variant};
+use crate::variant::{Addressed, Allowance, Grammar, GrammarError, Hint, Named, ObjectKey, Signature, Variant};
+use crate::variants::{Error, is_made_from};
 
-/// What a store says of an object; or why it says nothing.
-pub type Seen = Result<Option<ObjectMeta>, String>;
+/// Metadata of an object, `None` if it does not exist, or why the store did not tell.
+pub type ObjectStatus = Result<Option<ObjectMeta>, String>;
 
-/// What a path means.
+/// Meaning of a path.
 #[derive(Debug)]
 pub enum Explanation {
-    /// It names nothing, and this is why.
-    Refused(String),
-    /// An original as it is.
+    /// The path is invalid for this reason.
+    Invalid(String),
+    /// The path names an original.
     Original {
         key: ObjectKey,
-        object: Seen,
-        /// Why it is no variant, if it looks much like one.
+        object: ObjectStatus,
+        /// Why the path is not a variant, if it almost is.
         hint: Option<String>,
-        /// Why its signature is not enough.
+        /// Why the signature is not sufficient.
         forbidden: Option<String>,
-        /// Why it would not be served though it is there.
+        /// Why the original is not served although it exists.
         refused: Option<String>,
     },
-    /// A variant.
+    /// The path names a variant.
     Variant(Box<ExplainedVariant>),
 }
 
-/// What is known of a variant that a path names.
+/// A variant, and the state of the objects that a request for it would look up.
 #[derive(Debug)]
 pub struct ExplainedVariant {
     pub variant: Variant,
-    /// The path that stands for all that mean the same.
-    pub canonical: String,
-    /// Why its signature is not enough.
-    pub forbidden: Option<String>,
-    /// The path that clients are sent to, where this size is not allowed and another stands in for it.
-    pub snapped: Option<String>,
-    /// Why this size is not allowed, where none stands in for it.
-    pub disallowed: Option<String>,
-    pub original: Seen,
-    /// The object of the path's own name, which is served where there is no such original.
-    pub literal: Option<(ObjectKey, Seen)>,
-    /// In the variants' store.
+    pub canonical_path: String,
+    /// Key of the variant in its store.
     pub key: ObjectKey,
-    pub stored: Seen,
-    /// Whether what is stored was made of the original as it is.
+    pub access: VariantAccess,
+    pub original: ObjectStatus,
+    /// The object with the literal name of the path, which is served if the original does not exist.
+    pub literal: Option<(ObjectKey, ObjectStatus)>,
+    pub stored: ObjectStatus,
+    /// True if the stored variant was made from the current original.
     pub is_current: bool,
-    /// The formats that the client's `Accept` may choose in place of this one.
+    /// Extensions of the formats that `Accept` may select instead.
     pub negotiable: Vec<&'static str>,
-    /// Why it would not be made though its original is there.
+    /// Why the variant would not be made although its original exists.
     pub refused: Option<String>,
 }
 
-impl Proxy {
-    /// Reads a path and query as a request's would be, and looks at what they name in the stores.
+/// Checks of a variant's path that precede every lookup.
+#[derive(Debug, Default)]
+pub struct VariantAccess {
+    /// Why the signature is not sufficient.
+    pub forbidden: Option<String>,
+    /// Path of the allowed size that requests are redirected to.
+    pub redirected_to: Option<String>,
+    /// Why the size is not allowed, if requests are not redirected.
+    pub size_not_allowed: Option<String>,
+}
+
+/// Explains paths.
+#[derive(Debug)]
+pub struct Explainer {
+    grammar: Grammar,
+    signatures: SignaturePolicy,
+    originals: Store,
+    variants: Store,
+    serve: Serve,
+    immutable: bool,
+    side_max: u16,
+    original_bytes_max: u64,
+}
+
+impl Explainer {
+    /// An explainer for the paths of `config` and its two stores.
+    ///
+    /// # Errors
+    /// A setting of the URL grammar that cannot be used.
+    pub fn new(config: &Config, originals: Store, variants: Store) -> Result<Self, GrammarError> {
+        Ok(Self {
+            grammar: Grammar::new(config)?,
+            signatures: SignaturePolicy::new(config),
+            originals,
+            variants,
+            serve: config.originals.serve,
+            immutable: config.originals.immutable,
+            side_max: config.limits.max_side.get(),
+            original_bytes_max: config.limits.original_bytes.as_u64(),
+        })
+    }
+
+    /// Parses the path and query of a request and looks up the objects that it names.
     pub async fn explain(&self, target: &str) -> Explanation {
-        let named = match self.grammar.parse(target) {
-            Ok(named) => named,
-            Err(error) => return Explanation::Refused(error.to_string()),
+        let parsed = match self.grammar.parse(target) {
+            Ok(parsed) => parsed,
+            Err(error) => return Explanation::Invalid(error.to_string()),
         };
-        let signature = self.signature(&named, target.split_once('?').map(|(_, query)| query));
-        let forbidden = signature.as_ref().err().map(|failure| failure.detail().to_owned());
-        match named {
+        let signature = self.signatures.verify(&parsed, target.split_once('?').map(|(_, query)| query));
+        let forbidden = signature.as_ref().err().map(ToString::to_string);
+        match parsed {
             Named::Object(key, hint) => {
                 let hint = (hint == Hint::SideTooLarge)
                     .then(|| format!("a side may be at most {} pixels (limits.max_side)", self.side_max));
                 let refused = (self.serve == Serve::None).then(|| "originals.serve is \"none\"".to_owned());
-                Explanation::Original { object: seen(&self.originals, &key).await, key, hint, forbidden, refused }
+                Explanation::Original { object: status(&self.originals, &key).await, key, hint, forbidden, refused }
             }
             Named::Variant(mut addressed) => {
                 if matches!(signature, Ok(Signature::Valid { .. })) {
                     addressed.allowance = Allowance::Allowed;
                 }
-                let variant = self.explain_variant(addressed).await;
-                Explanation::Variant(Box::new(ExplainedVariant { forbidden, ..variant }))
+                Explanation::Variant(Box::new(self.explain_variant(addressed, forbidden).await))
             }
         }
     }
 
-    /// One page of the originals whose keys begin with `prefix` and come behind `after`.
-    ///
-    /// # Errors
-    /// The originals' store does not list.
-    pub async fn originals(&self, prefix: &str, after: Option<&str>) -> Result<ListPage, StoreError> {
-        self.originals.list(prefix, after, PAGE_OBJECTS_MAX).await
-    }
-
-    async fn explain_variant(
-        &self,
-        Addressed { variant, literal, negotiable, allowance }: Addressed,
-    ) -> ExplainedVariant {
+    async fn explain_variant(&self, addressed: Addressed, forbidden: Option<String>) -> ExplainedVariant {
+        let Addressed { variant, literal, negotiable, allowance } = addressed;
+        let access = VariantAccess { forbidden, ..self.explain_allowance(allowance) };
         let key = variant.storage_key();
-        let (original, stored) = tokio::join!(seen(&self.originals, &variant.original), seen(&self.variants, &key));
+        let (original, stored) = tokio::join!(status(&self.originals, &variant.original), status(&self.variants, &key));
         let literal = match original {
-            Ok(None) => Some((literal.clone(), seen(&self.originals, &literal).await)),
+            Ok(None) => Some((literal.clone(), status(&self.originals, &literal).await)),
             Ok(Some(_)) | Err(_) => None,
         };
         let is_current = match (&original, &stored) {
-            (Ok(Some(original)), Ok(Some(stored))) => self.maker.is_made_of(stored, original),
-            _ => false,
+            (Ok(Some(original)), Ok(Some(stored))) => self.immutable || is_made_from(stored, original),
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
         };
-        let refused = original.as_ref().ok().and_then(Option::as_ref).and_then(|meta| self.maker.refusal(meta));
-        let (snapped, disallowed) = match allowance {
-            Allowance::Allowed => (None, None),
-            Allowance::Snapped(to) => (Some(self.grammar.show(&to)), None),
-            Allowance::Refused(nearest) => (None, Some(self.refused(&nearest).detail().to_owned())),
-        };
-        let negotiable = if negotiable { self.offers.iter().map(|offer| offer.extension()).collect() } else { vec![] };
-        let canonical = self.grammar.show(&variant);
+        let refused = original.as_ref().ok().and_then(Option::as_ref).and_then(|meta| self.refusal(meta));
+        let offers = if negotiable { self.grammar.negotiated() } else { &[] };
         ExplainedVariant {
+            canonical_path: self.grammar.show(&variant),
             variant,
-            canonical,
-            forbidden: None,
-            snapped,
-            disallowed,
+            key,
+            access,
             original,
             literal,
-            key,
             stored,
             is_current,
-            negotiable,
+            negotiable: offers.iter().map(|format| format.extension()).collect(),
             refused,
         }
     }
+
+    fn explain_allowance(&self, allowance: Allowance) -> VariantAccess {
+        match allowance {
+            Allowance::Allowed => VariantAccess::default(),
+            Allowance::Snapped(nearest) => {
+                VariantAccess { redirected_to: Some(self.grammar.show(&nearest)), ..VariantAccess::default() }
+            }
+            Allowance::Refused(nearest) => {
+                let error = size_not_allowed(&self.grammar, &nearest);
+                VariantAccess { size_not_allowed: Some(error.to_string()), ..VariantAccess::default() }
+            }
+        }
+    }
+
+    /// Why no variant of the original is made, if its metadata tells.
+    fn refusal(&self, original: &ObjectMeta) -> Option<String> {
+        let is_too_large = original.bytes > self.original_bytes_max;
+        is_too_large.then(|| Error::original_too_large(original.bytes, self.original_bytes_max).to_string())
+    }
 }
 
-async fn seen(store: &Store, key: &ObjectKey) -> Seen {
+async fn status(store: &Store, key: &ObjectKey) -> ObjectStatus {
     store.head(key).await.map_err(|error| chain(&error))
 }

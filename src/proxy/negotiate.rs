@@ -1,32 +1,33 @@
-//! Which of the formats on offer a client takes: its `Accept` header (RFC 9110 section 12.5.1).
+//! Content negotiation: the output format that the `Accept` header prefers (RFC 9110 section 12.5.1).
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
 use crate::variant::Format;
 
-/// The format of `offers` with the highest quality in `Accept`; among equals the first. `None` if none is named.
+/// The format of `offers` with the highest weight in `Accept`; the first of several with equal weights. `None` if `Accept`
+/// names no offered format.
 ///
-/// Only a format that is named counts: `image/*` and `*/*` are what clients send that know no newer format.
+/// Wildcards are ignored, because clients that support only old formats send `image/*` and `*/*` too.
 pub(super) fn negotiate(request: &HeaderMap, offers: impl Iterator<Item = Format>) -> Option<Format> {
     let mut best: Option<(Format, u16)> = None;
     for offer in offers {
-        let quality = request
+        let weight = request
             .get_all(ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .find_map(|range| quality(range, offer.media_type()))
+            .find_map(|range| weight(range, offer.media_type()))
             .unwrap_or(0);
-        if quality > best.map_or(0, |(_, quality)| quality) {
-            best = Some((offer, quality));
+        if weight > best.map_or(0, |(_, weight)| weight) {
+            best = Some((offer, weight));
         }
     }
     best.map(|(format, _)| format)
 }
 
-/// The weight, in thousandths, that a media range gives to `media_type`, if it names it (RFC 9110 section 12.4.2).
-fn quality(range: &str, media_type: &str) -> Option<u16> {
+/// The weight of a media range in thousandths, if it names `media_type` (RFC 9110 section 12.4.2).
+fn weight(range: &str, media_type: &str) -> Option<u16> {
     let mut parts = range.split(';').map(str::trim);
     if !parts.next()?.eq_ignore_ascii_case(media_type) {
         return None;
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_named_format_wins() {
+    fn the_named_format_with_the_highest_weight_wins() {
         let table = [
             ("image/webp", Some(Format::WebP)),
             ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", Some(Format::WebP)),

@@ -1,26 +1,24 @@
-//! A proxy out of settings: its stores are opened and its threads started once, all else is made anew with other settings.
+//! Builds a proxy from settings. Stores are opened and threads started once; a reload builds all other parts again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Proxy;
-use super::original::Sight;
-use super::path_cache::Readings;
-use super::response_headers::Policy;
-use crate::cache::Cache;
+use tokio_util::sync::CancellationToken;
+
+use super::{ObjectInfoCache, Proxy, ProxyParts, ResponsePolicy};
 use crate::config::{Config, StoreAddress, Tuning};
-use crate::observability::metrics::{Counter, Gauge, Metrics};
+use crate::observability::metrics::{Gauge, Metrics};
 use crate::observability::traces::{self, Traces};
 use crate::origin::Store;
 use crate::outbox::Notifier;
+use crate::resize::Resizer;
+use crate::support::error_chain::chain;
 use crate::support::tasks::Tasks;
 use crate::upload::{UploadDependencies, Uploads};
-use crate::variant::{Grammar, GrammarError, ObjectKey, Signer, Variant};
-use crate::variants::invalidation_log::Purges;
-use crate::variants::make::Maker;
-use crate::variants::rendition::Answer;
-use crate::variants::resources::Works;
+use crate::variant::{Grammar, GrammarError, ObjectKey};
+use crate::variants::{Variants, VariantsParts};
 
-/// Why the proxy cannot start.
+/// Why the proxy cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
@@ -37,28 +35,22 @@ pub enum OpenError {
     Threads(#[source] std::io::Error),
 }
 
-/// What one proxy hands on to the next, whose settings are others.
-struct Kept {
-    renditions: Cache<Variant, Answer>,
-    sights: Cache<ObjectKey, Sight>,
-    works: Works,
+/// Parts that a reload shares between the old and the new proxy.
+struct SharedParts {
+    variants: Variants,
     originals: Store,
-    variants: Store,
-    purges: Arc<Purges>,
+    object_infos: ObjectInfoCache,
     tasks: Tasks,
     metrics: Arc<Metrics>,
     traces: Traces,
     notifier: Option<Notifier>,
 }
 
-/// What first looks at originals may occupy in memory.
-const SIGHTS_BYTES: u64 = 4 << 20;
-
 impl Proxy {
-    /// Opens the stores and starts the resize threads. Flights and write-backs run on `tasks`; all is counted in `metrics`.
+    /// Opens the stores and starts the resize threads. Flights and write-backs run on `tasks`.
     ///
     /// # Errors
-    /// A setting that cannot be used, or a store that cannot be opened, with the key in config.
+    /// Names the key of a setting that cannot be used, or of a store that cannot be opened.
     pub async fn open(
         config: &Config,
         tuning: &Tuning,
@@ -70,116 +62,157 @@ impl Proxy {
             store.map_err(|source| OpenError::Store { key, source })
         };
         let originals = open("originals.store", &config.originals.store, &config.originals.public_url).await?;
-        let variants = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
-        let purges = Arc::new(Purges::default());
-        let works = Works::start(config, tuning, &variants, &tasks, &purges, &metrics)?;
-        works.watch(&metrics);
-        watch_stores(&originals, &variants, &metrics);
+        let store = open("variants.store", &config.variants.store, &config.variants.public_url).await?;
         let notifier = match (config.notify.url.as_str(), &config.notify.outbox) {
             ("", _) => None,
-            (_, None) => Some(Notifier::new(&config.notify, variants.clone(), &metrics, tasks.clone())?),
+            (_, None) => Some(Notifier::new(&config.notify, store.clone(), &metrics, tasks.clone())?),
             (_, Some(outbox)) => {
                 let outbox = open("notify.outbox", outbox, "").await?;
                 Some(Notifier::new(&config.notify, outbox, &metrics, tasks.clone())?)
             }
         };
-        let flights = tuning.flights_max;
-        let renditions = Cache::new(config.cache.memory.as_u64(), flights, tasks.clone(), metrics.evictions.clone());
-        let sights = Cache::new(SIGHTS_BYTES, flights, tasks.clone(), Counter::default());
-        watch(&renditions, &metrics);
-        watch_limits(config, &metrics);
+        register_store_gauges(&originals, &store, &metrics);
+        register_limit_gauges(config, &metrics);
+        let resizer = Resizer::start(config.work.threads, tuning.queue_length, metrics.resize.clone());
+        let policy = Arc::new(ResponsePolicy::new(config));
+        let variants = Variants::new(VariantsParts {
+            config,
+            tuning,
+            originals: originals.clone(),
+            variants: store,
+            resizer: Arc::new(resizer.map_err(OpenError::Threads)?),
+            headers: policy.clone(),
+            tasks: tasks.clone(),
+            metrics: &metrics,
+        });
+        let object_infos = ObjectInfoCache::new(tuning, tasks.clone());
         let traces = Traces::new(config, &tuning.span_export, metrics.spans.clone())?;
-        let kept = Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, traces, notifier };
-        Self::with(config, kept)
+        let shared = SharedParts { variants, originals, object_infos, tasks, metrics, traces, notifier };
+        Self::from_shared(config, policy, shared)
     }
 
-    /// The same proxy with other settings: it has the same memory, stores, flights and threads, whose own settings stay as
-    /// they are. Requests that the former one has begun to answer are answered by it.
+    /// The same proxy with other settings. Memory, stores, flights and threads are shared with `self` and keep their
+    /// settings. `self` goes on with the requests that it has begun.
     ///
     /// # Errors
-    /// A setting that cannot be used.
-    pub fn renewed(&self, config: &Config) -> Result<Self, OpenError> {
-        let kept = Kept {
-            renditions: self.renditions.clone(),
-            sights: self.sights.clone(),
-            works: self.maker.works(),
-            originals: self.originals.clone(),
-            variants: self.variants.clone(),
-            purges: self.purges.clone(),
+    /// Names the key of a setting that cannot be used.
+    pub fn reconfigured(&self, config: &Config) -> Result<Self, OpenError> {
+        let policy = Arc::new(ResponsePolicy::new(config));
+        let shared = SharedParts {
+            variants: self.variants.reconfigured(config, policy.clone()),
+            originals: self.originals.store().clone(),
+            object_infos: self.originals.infos().clone(),
             tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),
             traces: self.traces.with_config(config),
             notifier: self.notifier.clone(),
         };
-        Self::with(config, kept)
+        Self::from_shared(config, policy, shared)
     }
 
-    /// Everything that is made of settings alone.
-    fn with(config: &Config, kept: Kept) -> Result<Self, OpenError> {
-        let Kept { renditions, sights, works, originals, variants, purges, tasks, metrics, traces, notifier } = kept;
+    fn from_shared(config: &Config, policy: Arc<ResponsePolicy>, shared: SharedParts) -> Result<Self, OpenError> {
+        let SharedParts { variants, originals, object_infos, tasks, metrics, traces, notifier } = shared;
         let grammar = Grammar::new(config)?;
-        let policy = Arc::new(Policy::new(config));
-        let (o, v, p) = (originals.clone(), variants.clone(), purges.clone());
-        let maker = Arc::new(Maker::new(config, works, o, v, policy.clone(), tasks.clone(), p));
-        let upload_dependencies = UploadDependencies {
+        let dependencies = UploadDependencies {
             grammar: grammar.clone(),
             originals: originals.clone(),
             notifier: notifier.clone(),
             metrics: metrics.uploads.clone(),
             tasks: tasks.clone(),
         };
-        let uploads = Uploads::new(config, upload_dependencies)?;
-        Ok(Self {
-            renditions,
-            sights,
-            maker,
-            offers: grammar.negotiated().to_vec(),
-            side_max: config.limits.max_side.get(),
-            signer: Signer::new(&config.signing),
-            require: config.signing.require,
-            serve: config.originals.serve,
-            mode: config.answers.mode,
-            overload: config.work.overload,
-            remembered: config.cache.failures,
-            readings: Readings::default(),
+        let uploads = Uploads::new(config, dependencies)?;
+        Ok(Self::new(ProxyParts {
+            config,
             grammar,
-            originals,
-            variants,
-            purges,
             policy,
+            variants,
+            originals,
+            object_infos,
+            uploads,
             tasks,
             metrics,
             traces,
-            uploads,
             notifier,
-        })
+        }))
+    }
+
+    /// Checks that both stores respond.
+    ///
+    /// # Errors
+    /// The key in config of the store that does not; the cause is logged.
+    pub async fn ready(&self) -> Result<(), &'static str> {
+        // An object with this key never exists.
+        let key = ObjectKey::new("resized-ready").map_err(|_| "internal")?;
+        let check = async |name: &'static str, store: &Store| match store.head(&key).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(name, error = chain(&error), "object store does not respond");
+                Err(name)
+            }
+        };
+        tokio::try_join!(
+            check("originals.store", self.originals_store()),
+            check("variants.store", self.variants.store())
+        )?;
+        Ok(())
+    }
+
+    /// Waits at most `timeout` for flights and write-backs, then ends the resize threads and sends the remaining spans.
+    /// `false` if work was left unfinished.
+    pub async fn drain(&self, timeout: Duration) -> bool {
+        let drained = self.tasks.drain(timeout).await;
+        self.variants.shutdown();
+        self.traces.shutdown().await;
+        drained
+    }
+
+    /// The exporter of traces.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// The notifier of the API, if `notify.url` is set.
+    #[must_use]
+    pub fn notifier(&self) -> Option<&Notifier> {
+        self.notifier.as_ref()
+    }
+
+    /// Delivers the notifications in the outbox until `stop`.
+    pub async fn notify(&self, stop: CancellationToken) {
+        if let Some(notifier) = &self.notifier {
+            notifier.sweep(stop).await;
+        }
     }
 }
 
-/// Has memory and the flights shown among the numbers.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn watch(renditions: &Cache<Variant, Answer>, metrics: &Metrics) {
-    let read = |read: fn(&Cache<Variant, Answer>) -> u64| {
-        let renditions = renditions.clone();
-        vec![Gauge::new(move || read(&renditions) as f64)]
-    };
-    metrics.register_gauge("cache_bytes", "Memory that renditions occupy", read(Cache::weight));
-    metrics.register_gauge("cache_entries", "Renditions in memory", read(Cache::entries));
-    metrics.register_gauge("flights", "Variants that are being found or made", read(|cache| cache.flights() as u64));
+/// Logs the capabilities of both stores and advice on missing ones.
+pub async fn log_probes(originals: &Store, variants: &Store) {
+    for (store, findings) in
+        [("originals", originals.probe_reading().await), ("variants", variants.probe_writing().await)]
+    {
+        match findings {
+            Ok(findings) => {
+                tracing::info!(store, %findings, "store probed");
+                for advice in findings.advice() {
+                    tracing::warn!(store, advice = advice.text, "store lacks a capability");
+                }
+            }
+            Err(error) => tracing::error!(store, error = chain(&error), "store could not be probed"),
+        }
+    }
 }
 
-/// Has it shown among the numbers when a store counts as gone.
-fn watch_stores(originals: &Store, variants: &Store, metrics: &Metrics) {
-    let gone = [("originals", originals), ("variants", variants)].map(|(name, store)| {
+fn register_store_gauges(originals: &Store, variants: &Store, metrics: &Metrics) {
+    let open = [("originals", originals), ("variants", variants)].map(|(name, store)| {
         let store = store.clone();
         Gauge::new(move || f64::from(u8::from(store.is_circuit_open()))).with_label("store", name)
     });
-    metrics.register_gauge("s3_circuit_open", "1 while a store counts as gone and is not asked", gone.into());
+    metrics.register_gauge("s3_circuit_open", "1 while the circuit breaker of a store is open", open.into());
 }
 
-/// Has what config gives shown beside what is in use.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn watch_limits(config: &Config, metrics: &Metrics) {
+fn register_limit_gauges(config: &Config, metrics: &Metrics) {
     let work = &config.work;
     let limits = [
         ("cache", config.cache.memory),
@@ -187,6 +220,6 @@ fn watch_limits(config: &Config, metrics: &Metrics) {
         ("pixels", work.pixel_memory),
         ("write_back", work.write_back_memory),
     ];
-    let reading = |(of, limit): (_, bytesize::ByteSize)| Gauge::new(move || limit.as_u64() as f64).with_label("of", of);
-    metrics.register_gauge("limit_bytes", "Memory that config gives", limits.into_iter().map(reading).collect());
+    let gauge = |(of, limit): (_, bytesize::ByteSize)| Gauge::new(move || limit.as_u64() as f64).with_label("of", of);
+    metrics.register_gauge("limit_bytes", "Configured memory limits", limits.into_iter().map(gauge).collect());
 }

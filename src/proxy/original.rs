@@ -1,5 +1,6 @@
-//! Plain originals: looked at briefly, then streamed, never held whole.
+//! Originals: a cached lookup of their metadata and media type, then a stream that is never held in memory as a whole.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,125 +8,183 @@ use futures_util::StreamExt;
 use headers::{HeaderMapExt, LastModified};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    LOCATION,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::error::Failure;
-use super::preconditions::{Validators, Wanted, wanted};
-use super::response::{empty, respond, streamed, with_headers};
-use super::response_headers::Policy;
-use super::{Body, Proxy};
-use crate::cache::{Keep, Outcome};
-use crate::config::{Mode, Require, Serve};
+use super::error::RequestError;
+use super::preconditions::{BodySelection, evaluate};
+use super::response::{Body, empty, respond, streamed, with_headers};
+use super::response_headers::{CACHE_STATUS, ResponsePolicy};
+use crate::cache::{Cache, CacheValue, Retention};
+use crate::config::{Config, Mode, Require, Serve, Tuning};
+use crate::observability::metrics::Counter;
 use crate::origin::{ByteRange, Object, ObjectMeta, Store, StoreError};
 use crate::resize::sniff;
+use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
-use crate::variants::rendition::CACHE_STATUS;
+use crate::variants::{Error, Validators};
 
-/// What a first look at an object says.
-#[derive(Debug, Clone)]
-pub(crate) enum Sight {
-    Object { meta: ObjectMeta, media_type: Option<&'static str>, remembered: Duration },
-    Failed { failure: Failure, remembered: Duration },
+/// Serves originals.
+#[derive(Debug)]
+pub(super) struct Originals {
+    store: Store,
+    infos: ObjectInfoCache,
+    policy: Arc<ResponsePolicy>,
+    serve: Serve,
+    mode: Mode,
+    require: Require,
+    info_ttl: Duration,
+    tasks: Tasks,
 }
 
-impl Proxy {
-    /// A plain original, if its kind is served: streamed, or in redirect mode at its public URL.
-    pub(crate) async fn original(
+/// Cached metadata and media types of originals. Clones share it.
+#[derive(Debug, Clone)]
+pub struct ObjectInfoCache(Cache<ObjectKey, ObjectInfo>);
+
+/// Metadata and media type of an object, or why there is none.
+#[derive(Debug, Clone)]
+enum ObjectInfo {
+    Found { meta: ObjectMeta, media_type: Option<&'static str>, ttl: Duration },
+    Failed { error: Error, ttl: Duration },
+}
+
+/// Memory limit of the [`ObjectInfoCache`].
+const INFO_CACHE_BYTES: u64 = 4 << 20;
+
+/// First bytes of an object that are read to detect its media type.
+const SNIFF_BYTES: u64 = 64;
+
+/// `Cache-Status` (RFC 9211) of originals.
+pub(super) const BYPASS: &str = "resized; fwd=bypass; detail=original";
+
+impl ObjectInfoCache {
+    /// An empty cache with at most [`Tuning::flights_max`] lookups at once, which run on `tasks`.
+    #[must_use]
+    pub fn new(tuning: &Tuning, tasks: Tasks) -> Self {
+        Self(Cache::new(INFO_CACHE_BYTES, tuning.flights_max, tasks, Counter::default()))
+    }
+}
+
+impl Originals {
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        infos: ObjectInfoCache,
+        policy: Arc<ResponsePolicy>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            store,
+            infos,
+            policy,
+            serve: config.originals.serve,
+            mode: config.answers.mode,
+            require: config.signing.require,
+            info_ttl: config.cache.failures,
+            tasks,
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn infos(&self) -> &ObjectInfoCache {
+        &self.infos
+    }
+
+    /// Removes an object from the cache.
+    pub(super) fn forget(&self, key: &ObjectKey) {
+        self.infos.0.invalidate_matching(|cached| cached == key);
+    }
+
+    /// Responds with an original if its kind is served: as a stream, or as a redirect in redirect mode.
+    pub(super) async fn respond(
         &self,
         method: &Method,
         key: &ObjectKey,
         request: &HeaderMap,
-    ) -> Result<Response<Body>, Failure> {
-        // An original that is replaced between the look and the stream is looked at again, once.
+    ) -> Result<Response<Body>, RequestError> {
+        // If the original is replaced between lookup and stream, both are repeated once.
         for _ in 0..2 {
-            let (meta, media_type) = self.look(key).await?;
-            if let (Mode::Redirect, Some(url)) = (self.mode, self.originals.public_url(key)) {
-                return self.redirect(&url);
+            let (meta, media_type) = self.stat(key).await?;
+            if let (Mode::Redirect, Some(url)) = (self.mode, self.store.public_url(key)) {
+                let headers = self.policy.redirect_headers(&url)?;
+                return Ok(with_headers(self.policy.redirect_status, headers, empty()));
             }
             let (headers, validators) = describe(&self.policy, &meta, media_type)?;
-            let wanted = wanted(method, request, &validators, meta.bytes)?;
-            if *method == Method::HEAD || wanted == Wanted::NotModified {
-                return Ok(respond(headers, &wanted, meta.bytes, empty));
+            let selection = evaluate(method, request, &validators, meta.bytes)?;
+            if *method == Method::HEAD || selection == BodySelection::NotModified {
+                return Ok(respond(headers, &selection, meta.bytes, empty));
             }
-            if let Some(object) = self.open_stream(key, &wanted).await?
+            if let Some(object) = self.open_stream(key, &selection).await?
                 && object.meta.etag == meta.etag
             {
-                return Ok(respond(headers, &wanted, meta.bytes, || streamed(object)));
+                return Ok(respond(headers, &selection, meta.bytes, || streamed(object)));
             }
-            self.sights.forget(key);
+            self.infos.0.invalidate(key);
         }
-        Err(Failure::StoreFailed)
+        Err(Error::StoreFailed.into())
     }
 
-    /// The way to the original, for once, when a variant cannot be made now.
-    pub(crate) fn instead(&self, original: &ObjectKey) -> Result<Response<Body>, Failure> {
-        let url = match self.originals.public_url(original) {
+    /// A temporary redirect to the original, for a variant that cannot be made at the moment.
+    pub(super) fn redirect_to_original(&self, key: &ObjectKey) -> Result<Response<Body>, Error> {
+        let url = match self.store.public_url(key) {
             Some(url) => url,
-            None if self.serve == Serve::None || self.require == Require::All => return Err(Failure::Overloaded),
-            None => original.url_path(),
+            None if self.serve == Serve::None || self.require == Require::All => return Err(Error::Overloaded),
+            None => key.url_path(),
         };
-        let mut headers = self.policy.image_headers();
-        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Failure::Internal)?);
+        let mut headers = self.policy.redirect_headers(&url)?;
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         Ok(with_headers(StatusCode::TEMPORARY_REDIRECT, headers, empty()))
     }
 
-    /// What the original is, if it is served.
-    async fn look(&self, key: &ObjectKey) -> Result<(ObjectMeta, Option<&'static str>), Failure> {
-        let missing = || Failure::NotFound(format!("there is no picture {:?}", key.as_str()).into());
+    /// Metadata and media type of an original that may be served.
+    async fn stat(&self, key: &ObjectKey) -> Result<(ObjectMeta, Option<&'static str>), Error> {
+        let missing = || Error::NotFound(format!("there is no picture {:?}", key.as_str()).into());
         if self.serve == Serve::None {
             return Err(missing());
         }
-        let take = |_| Sight::take(self.originals.clone(), key.clone(), self.remembered);
-        match self.sights.find_or_make(key, take).await.0 {
-            Sight::Object { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
-            Sight::Object { meta, media_type, .. } => Ok((meta, media_type)),
-            Sight::Failed { failure, .. } => Err(failure),
+        let request = |_| request_info(self.store.clone(), key.clone(), self.info_ttl);
+        match self.infos.0.get_or_make(key, request).await.0 {
+            ObjectInfo::Found { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
+            ObjectInfo::Found { meta, media_type, .. } => Ok((meta, media_type)),
+            ObjectInfo::Failed { error, .. } => Err(error),
         }
     }
 
-    /// Opens the stream on the runtime of the tasks, where the store's connections live.
-    async fn open_stream(&self, key: &ObjectKey, wanted: &Wanted) -> Result<Option<Object>, Failure> {
-        let range = match wanted {
-            Wanted::Part(part) => Some(ByteRange::FromTo { first: *part.start(), last: *part.end() }),
-            Wanted::Whole | Wanted::NotModified => None,
+    /// Opens the stream on the runtime of the tasks, to which the connections of the store belong.
+    async fn open_stream(&self, key: &ObjectKey, selection: &BodySelection) -> Result<Option<Object>, RequestError> {
+        let range = match selection {
+            BodySelection::Range(range) => Some(ByteRange::FromTo { first: *range.start(), last: *range.end() }),
+            BodySelection::Full | BodySelection::NotModified => None,
         };
-        let (store, key) = (self.originals.clone(), key.clone());
+        let (store, key) = (self.store.clone(), key.clone());
         let opened = self.tasks.spawn(async move { store.get(&key, range).await }).await;
-        opened.map_err(|_| Failure::Internal)?.map_err(|error| Failure::of_store("original", &error))
+        opened.map_err(|_| Error::Internal)?.map_err(|error| match error {
+            StoreError::RangeNotSatisfiable { bytes } => RequestError::RangeNotSatisfiable { bytes },
+            error => Error::from_store(&error).into(),
+        })
     }
 }
 
-/// `Cache-Status` (RFC 9211): originals pass through.
-pub(crate) const NOT_KEPT: &str = "resized; fwd=bypass; detail=original";
-
-/// As many of an object's first bytes as say what it is.
-const SNIFF_BYTES: u64 = 64;
-
-impl Sight {
-    /// Asks the store for the object's description and its first bytes in one request.
-    pub(crate) async fn take(originals: Store, key: ObjectKey, remembered: Duration) -> Self {
-        match look(&originals, &key).await {
-            Ok((meta, head)) => Self::Object { meta, media_type: sniff(&head), remembered },
-            Err(failure) => Self::Failed { failure, remembered },
-        }
+async fn request_info(store: Store, key: ObjectKey, ttl: Duration) -> ObjectInfo {
+    match probe(&store, &key).await {
+        Ok((meta, head)) => ObjectInfo::Found { meta, media_type: sniff(&head), ttl },
+        Err(error) => ObjectInfo::Failed { error, ttl },
     }
 }
 
-async fn look(originals: &Store, key: &ObjectKey) -> Result<(ObjectMeta, Bytes), Failure> {
-    let failed = |error: StoreError| Failure::of_store("original", &error);
+/// Reads the metadata and the first bytes of an object in one request.
+async fn probe(store: &Store, key: &ObjectKey) -> Result<(ObjectMeta, Bytes), Error> {
+    let failed = |error: StoreError| Error::from_store(&error);
     let first = ByteRange::FromTo { first: 0, last: SNIFF_BYTES - 1 };
-    let object = match originals.get(key, Some(first)).await {
-        // No range lies inside of an empty object.
-        Err(StoreError::RangeNotSatisfiable { .. }) => originals.get(key, None).await.map_err(failed)?,
+    let object = match store.get(key, Some(first)).await {
+        // An empty object has no satisfiable range.
+        Err(StoreError::RangeNotSatisfiable { .. }) => store.get(key, None).await.map_err(failed)?,
         object => object.map_err(failed)?,
     };
-    let Some(mut object) = object else {
-        return Err(Failure::NotFound(format!("there is no original {:?}", key.as_str()).into()));
-    };
+    let mut object = object.ok_or_else(|| Error::no_original(key.as_str()))?;
     let mut head = Vec::new();
     while let Some(chunk) = object.body.next().await {
         head.extend_from_slice(&chunk.map_err(failed)?);
@@ -133,47 +192,47 @@ async fn look(originals: &Store, key: &ObjectKey) -> Result<(ObjectMeta, Bytes),
     Ok((object.meta, head.into()))
 }
 
-impl Outcome<ObjectKey> for Sight {
+impl CacheValue<ObjectKey> for ObjectInfo {
     fn weight(&self, key: &ObjectKey) -> usize {
         512 + key.as_str().len()
     }
 
-    fn keep(&self) -> Keep {
+    fn retention(&self) -> Retention {
         match self {
-            Self::Object { remembered, .. } => Keep::For(*remembered),
-            Self::Failed { failure, remembered } if failure.is_lasting() => Keep::For(*remembered),
-            Self::Failed { .. } => Keep::Never,
+            Self::Found { ttl, .. } => Retention::ExpireAfter(*ttl),
+            Self::Failed { error, ttl } if error.is_lasting() => Retention::ExpireAfter(*ttl),
+            Self::Failed { .. } => Retention::Never,
         }
     }
 
-    fn aborted() -> Self {
-        Self::Failed { failure: Failure::Internal, remembered: Duration::ZERO }
+    fn panicked() -> Self {
+        Self::Failed { error: Error::Internal, ttl: Duration::ZERO }
     }
 
-    fn refused() -> Self {
-        Self::Failed { failure: Failure::Overloaded, remembered: Duration::ZERO }
+    fn overloaded() -> Self {
+        Self::Failed { error: Error::Overloaded, ttl: Duration::ZERO }
     }
 }
 
-/// The headers of an original, and what tells its states apart.
-pub(crate) fn describe(
-    policy: &Policy,
+/// Headers and validators of an original.
+fn describe(
+    policy: &ResponsePolicy,
     meta: &ObjectMeta,
     media_type: Option<&'static str>,
-) -> Result<(HeaderMap, Validators), Failure> {
-    let etag = meta.etag.parse::<headers::ETag>().map_err(|_| Failure::Internal)?;
-    let mut headers = policy.image_headers();
+) -> Result<(HeaderMap, Validators), Error> {
+    let etag = meta.etag.parse::<headers::ETag>().map_err(|_| Error::Internal)?;
+    let mut headers = policy.picture_headers();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type.unwrap_or("application/octet-stream")));
-    // Nobody has looked at more than its beginning. Whatever a browser makes of it, it must not run as a page of this site.
+    // Only the first bytes of an upload were inspected, so a browser must never run it as a page of this site.
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     if media_type.is_none() {
         headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     }
-    headers.insert(ETAG, HeaderValue::try_from(&*meta.etag).map_err(|_| Failure::Internal)?);
+    headers.insert(ETAG, HeaderValue::try_from(&*meta.etag).map_err(|_| Error::Internal)?);
     headers.typed_insert(LastModified::from(meta.last_modified));
     headers.insert(CACHE_CONTROL, policy.original_cache_control.clone());
     headers.insert(CONTENT_LENGTH, HeaderValue::from(meta.bytes));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CACHE_STATUS, HeaderValue::from_static(NOT_KEPT));
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(BYPASS));
     Ok((headers, Validators { etag, last_modified: meta.last_modified }))
 }

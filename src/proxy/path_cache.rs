@@ -1,4 +1,4 @@
-//! What paths name, remembered: the path of a hit is read once.
+//! A cache of parsed paths, so that the path of a cache hit is not parsed again.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex};
@@ -7,54 +7,58 @@ use foldhash::fast::RandomState;
 
 use crate::variant::{Grammar, Named, PathError};
 
-/// A table in which each path has one place, and the latest to come there keeps it.
+/// A direct-mapped table: each path has one slot, and the latest path with that slot is kept.
 ///
-/// Reading a path costs several times what all else does that finds an answer in memory. A reading depends on the path and the
-/// grammar alone, so it is never out of date.
+/// Parsing costs several times as much as the rest of a cache hit. The result depends only on the path and the grammar, so
+/// entries never become stale.
 #[derive(Debug)]
-pub(super) struct Readings {
-    places: Box<[Mutex<Option<Reading>>]>,
+pub(super) struct PathCache {
+    grammar: Grammar,
+    slots: Box<[Mutex<Option<ParsedPath>>]>,
     hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct Reading {
+struct ParsedPath {
     path: Box<str>,
-    named: Arc<Named>,
+    parsed: Arc<Named>,
 }
 
-/// Of a kilobyte each, at most.
-const PLACES: usize = 4096;
+/// A slot holds at most about a kilobyte.
+const SLOTS: usize = 4096;
 
-/// Longer paths are read each time: they are no one's hits, and would fill memory.
+/// Longer paths are not cached, because they would fill memory and are unlikely to be requested often.
 const PATH_BYTES_MAX: usize = 256;
 
-impl Default for Readings {
-    fn default() -> Self {
-        let places = std::iter::repeat_with(Mutex::default).take(PLACES).collect();
-        Self { places, hasher: RandomState::default() }
+impl PathCache {
+    pub(super) fn new(grammar: Grammar) -> Self {
+        let slots = std::iter::repeat_with(Mutex::default).take(SLOTS).collect();
+        Self { grammar, slots, hasher: RandomState::default() }
     }
-}
 
-impl Readings {
-    /// As [`Grammar::parse`]; always by the same grammar.
-    pub(super) fn parse(&self, grammar: &Grammar, path: &str) -> Result<Arc<Named>, PathError> {
+    /// The grammar of all paths in the cache.
+    pub(super) fn grammar(&self) -> &Grammar {
+        &self.grammar
+    }
+
+    /// The same as [`Grammar::parse`].
+    pub(super) fn parse(&self, path: &str) -> Result<Arc<Named>, PathError> {
         if path.len() > PATH_BYTES_MAX {
-            return grammar.parse(path).map(Arc::new);
+            return self.grammar.parse(path).map(Arc::new);
         }
-        // The hash fits: its remainder is below `PLACES`.
-        let place = &self.places[(self.hasher.hash_one(path) % PLACES as u64) as usize];
-        // Nobody waits here: a place that another thread looks at is as good as empty.
-        if let Ok(reading) = place.try_lock()
-            && let Some(reading) = reading.as_ref().filter(|reading| *reading.path == *path)
+        // The cast is lossless: the remainder is below `SLOTS`.
+        let slot = &self.slots[(self.hasher.hash_one(path) % SLOTS as u64) as usize];
+        // A slot that another thread has locked counts as a miss, so no request waits here.
+        if let Ok(entry) = slot.try_lock()
+            && let Some(entry) = entry.as_ref().filter(|entry| *entry.path == *path)
         {
-            return Ok(reading.named.clone());
+            return Ok(entry.parsed.clone());
         }
-        let named = Arc::new(grammar.parse(path)?);
-        if let Ok(mut reading) = place.try_lock() {
-            *reading = Some(Reading { path: path.into(), named: named.clone() });
+        let parsed = Arc::new(self.grammar.parse(path)?);
+        if let Ok(mut entry) = slot.try_lock() {
+            *entry = Some(ParsedPath { path: path.into(), parsed: parsed.clone() });
         }
-        Ok(named)
+        Ok(parsed)
     }
 }
 
@@ -64,20 +68,20 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn a_remembered_reading_is_the_grammars_own_whatever_was_read_in_between() {
+    fn a_cached_path_parses_as_the_grammar_parses_it() {
         let grammar = Grammar::new(&Config::default()).unwrap();
-        let readings = Readings::default();
-        // More paths than places, so that each place is taken from others many times.
+        let cache = PathCache::new(grammar.clone());
+        // More paths than slots, so that paths evict each other many times.
         for _ in 0..2 {
-            for n in 0..2 * PLACES {
+            for n in 0..2 * SLOTS {
                 let path = format!("/photos/cat{n}_{}x200.jpg", 1 + n % 500);
-                let again = readings.parse(&grammar, &path);
-                assert_eq!(again, readings.parse(&grammar, &path));
-                assert_eq!(again.as_deref(), grammar.parse(&path).as_ref());
+                let parsed = cache.parse(&path);
+                assert_eq!(parsed, cache.parse(&path));
+                assert_eq!(parsed.as_deref(), grammar.parse(&path).as_ref());
             }
         }
-        assert_eq!(readings.parse(&grammar, "/a%2").unwrap_err(), grammar.parse("/a%2").unwrap_err());
+        assert_eq!(cache.parse("/a%2").unwrap_err(), grammar.parse("/a%2").unwrap_err());
         let long = format!("/{}_300x200.jpg", "a".repeat(PATH_BYTES_MAX));
-        assert_eq!(readings.parse(&grammar, &long).as_deref(), grammar.parse(&long).as_ref());
+        assert_eq!(cache.parse(&long).as_deref(), grammar.parse(&long).as_ref());
     }
 }

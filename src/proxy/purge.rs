@@ -1,77 +1,78 @@
-//! Forgetting every variant of one original: in memory, on their way, and in their store.
-
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+//! Purges, on request of the operator, of an upload or of the bucket's event notifications.
 
 use super::Proxy;
-use crate::origin::{PAGE_OBJECTS_MAX, StoreError};
+use super::s3_events::{self, EventError, EventOutcome, Notification};
+use crate::support::error_chain::chain;
 use crate::variant::ObjectKey;
-
-/// Why the stored variants of an original could not all be deleted. Memory has forgotten them all the same; the purge is to
-/// be tried again.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored variants could not all be deleted; {deleted} were")]
-pub struct PurgeError {
-    pub deleted: usize,
-    #[source]
-    source: StoreError,
-}
-
-/// Deletions at once.
-const DELETIONS: usize = 16;
+use crate::variants::PurgeError;
 
 impl Proxy {
-    /// Forgets every variant of `original` and deletes the stored ones; says how many those were. Requests that come after it
-    /// get the original as it is now. What was being made before is an answer to those who wait for it, but is not kept.
+    /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants that
+    /// were deleted.
     ///
     /// # Errors
     /// The variants' store failed.
     pub async fn purge(&self, original: &ObjectKey) -> Result<usize, PurgeError> {
-        // In this order: what is being made looks at the record, before it is stored and after.
-        self.purges.record(original);
-        self.forget(original);
-        let mut deleted = 0;
-        let ended = self.delete_stored(original, &mut deleted).await;
-        let counts = &self.metrics.purges;
-        counts.variants.inc_by(deleted as u64);
-        if ended.is_ok() {
-            counts.done.inc()
-        } else {
-            counts.failed.inc()
+        self.originals.forget(original);
+        self.variants.purge(original).await
+    }
+
+    /// Purges the originals that an S3 event notification reports as written or removed.
+    ///
+    /// # Errors
+    /// See [`EventError`].
+    pub async fn handle_event(&self, body: &[u8]) -> Result<EventOutcome, EventError> {
+        let outcome = self.purge_changed(body).await;
+        let metrics = &self.metrics.purges;
+        match &outcome {
+            Ok(EventOutcome::Purged { originals: 1.. }) => metrics.applied.inc(),
+            Ok(EventOutcome::Purged { .. } | EventOutcome::ConfirmSubscription) => metrics.ignored.inc(),
+            Err(EventError::Unrecognized) => metrics.unknown.inc(),
+            Err(EventError::Purge(_)) => metrics.events_failed.inc(),
         };
-        ended.map_err(|source| PurgeError { deleted, source })?;
-        tracing::info!(%original, deleted, "purged");
-        Ok(deleted)
+        outcome
     }
 
-    /// Forgets what memory holds of all originals, and has nothing of what is being made kept there.
-    pub fn forget_renditions(&self) {
-        self.renditions.forget_all(|_| true);
-    }
-
-    /// Forgets what memory holds of `original`, failures too.
-    pub(super) fn forget(&self, original: &ObjectKey) {
-        self.renditions.forget_all(|variant| variant.original == *original);
-        self.sights.forget_all(|key| key == original);
-    }
-
-    async fn delete_stored(&self, original: &ObjectKey, deleted: &mut usize) -> Result<(), StoreError> {
-        let folder = format!("{original}/");
-        let mut after = None;
-        loop {
-            let page = self.variants.list(&folder, after.as_deref(), PAGE_OBJECTS_MAX).await?;
-            // Deeper ones are variants of other originals, below a folder that is called like this one.
-            let own = page.objects.into_iter().map(|listed| listed.key);
-            let own: Vec<ObjectKey> = own.filter(|key| !key.as_str()[folder.len()..].contains('/')).collect();
-            let delete = |key: ObjectKey| async move { self.variants.delete(&key, None).await };
-            let mut deletions = stream::iter(own).map(delete).buffer_unordered(DELETIONS);
-            while deletions.try_next().await?.is_some() {
-                *deleted += 1;
+    async fn purge_changed(&self, body: &[u8]) -> Result<EventOutcome, EventError> {
+        let changes = match s3_events::parse(body)? {
+            Notification::Changes(changes) => changes,
+            Notification::SubscriptionConfirmation => {
+                tracing::warn!("SNS asks to confirm a subscription; open the SubscribeURL of the message");
+                return Ok(EventOutcome::ConfirmSubscription);
             }
-            drop(deletions);
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
+        };
+        let key_of = |change: &s3_events::Change| self.originals.store().key_of(&change.bucket, &change.key);
+        let mut originals: Vec<ObjectKey> = changes.iter().filter_map(key_of).collect();
+        originals.sort_unstable();
+        originals.dedup();
+        for original in &originals {
+            self.purge(original).await?;
+        }
+        Ok(EventOutcome::Purged { originals: originals.len() })
+    }
+
+    /// Removes what memory holds about an original that an upload created, such as a cached 404.
+    pub(super) fn forget(&self, original: &ObjectKey) {
+        self.originals.forget(original);
+        self.variants.forget(original);
+    }
+
+    /// Purges an original that an upload replaced. If the variants' store fails, the stored variants are replaced later,
+    /// because the ETag of the original no longer matches theirs.
+    pub(super) async fn purge_replaced(&self, original: &ObjectKey) {
+        for is_last_attempt in [false, false, true] {
+            match self.purge(original).await {
+                Ok(_) => return,
+                Err(error) if is_last_attempt => {
+                    tracing::error!(%original, error = chain(&error), "variants of a replaced original are still stored; purge it");
+                }
+                Err(_) => {}
             }
         }
+    }
+
+    /// Removes all variants from memory.
+    pub fn forget_renditions(&self) {
+        self.variants.forget_all();
     }
 }

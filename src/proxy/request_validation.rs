@@ -1,28 +1,29 @@
-//! What makes a request's extent or its addressee ambiguous is refused, whatever it asks for.
+//! Rejects requests whose host or length is ambiguous.
 //!
-//! What hyper has not refused by then: RFC 9112 lets a server take more than one that stands behind other proxies should.
+//! hyper accepts some requests that RFC 9112 lets a server accept, but that are dangerous if another proxy in front reads them
+//! differently.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Method, Request, Version};
 
-use super::error::Failure;
+use super::error::RequestError;
 
 /// # Errors
-/// [`Failure::BadRequest`] for an HTTP/1.1 request without exactly one `Host` (RFC 9112 section 3.2), and for a GET or
+/// [`RequestError::BadRequest`] for an HTTP/1.1 request without exactly one `Host` (RFC 9112 section 3.2), and for a GET or
 /// HEAD with a body, which has no meaning and has been used to smuggle requests (RFC 9110 section 9.3.1).
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), Failure> {
+pub(super) fn validate<B>(request: &Request<B>) -> Result<(), RequestError> {
     let headers = request.headers();
     if request.version() == Version::HTTP_11 {
         let mut hosts = headers.get_all(HOST).iter();
         if hosts.next().is_none() || hosts.next().is_some() {
-            return Err(Failure::BadRequest("an HTTP/1.1 request has exactly one Host header: send one"));
+            return Err(RequestError::BadRequest("an HTTP/1.1 request needs exactly one Host header"));
         }
     }
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let forbids_body = matches!(*request.method(), Method::GET | Method::HEAD);
     let has_body = headers.contains_key(TRANSFER_ENCODING)
         || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    if reads && has_body {
-        return Err(Failure::BadRequest("a GET or HEAD request has no body here: send it without"));
+    if forbids_body && has_body {
+        return Err(RequestError::BadRequest("a GET or HEAD request must not have a body"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Headers and bytes as a response.
+//! Builds responses from headers and bytes.
 
 use std::ops::RangeInclusive;
 
@@ -7,28 +7,31 @@ use futures_util::TryStreamExt;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
-use super::Body;
-use super::preconditions::{Wanted, content_range};
-use crate::origin::Object;
+use super::preconditions::{BodySelection, content_range};
+use crate::origin::{Object, StoreError};
 
-/// 200, 206 or 304, of a picture of `bytes` whose whole has `headers`.
+/// The body of a response: bytes from memory, or a stream from a store.
+pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
+
+/// A 200, 206 or 304 response for a representation of `bytes`; `headers` are those of its 200.
 pub(super) fn respond(
     mut headers: HeaderMap,
-    wanted: &Wanted,
+    selection: &BodySelection,
     bytes: u64,
     body: impl FnOnce() -> Body,
 ) -> Response<Body> {
-    match wanted {
-        Wanted::Whole => with_headers(StatusCode::OK, headers, body()),
-        Wanted::Part(part) => {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end() - part.start() + 1));
-            headers.insert(CONTENT_RANGE, content_range(part, bytes));
+    match selection {
+        BodySelection::Full => with_headers(StatusCode::OK, headers, body()),
+        BodySelection::Range(range) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end() - range.start() + 1));
+            headers.insert(CONTENT_RANGE, content_range(range, bytes));
             with_headers(StatusCode::PARTIAL_CONTENT, headers, body())
         }
-        Wanted::NotModified => {
-            // RFC 9110 section 15.4.5: nothing that describes a body that is not sent.
+        BodySelection::NotModified => {
+            // A 304 has no headers that describe a body (RFC 9110 section 15.4.5).
             headers.remove(CONTENT_LENGTH);
             headers.remove(CONTENT_TYPE);
             with_headers(StatusCode::NOT_MODIFIED, headers, empty())
@@ -43,9 +46,9 @@ pub(super) fn with_headers(status: StatusCode, headers: HeaderMap, body: Body) -
     response
 }
 
-pub(super) fn slice(bytes: &Bytes, part: &RangeInclusive<u64>) -> Bytes {
+pub(super) fn slice(bytes: &Bytes, range: &RangeInclusive<u64>) -> Bytes {
     let position = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-    bytes.slice(position(*part.start())..position(part.end() + 1))
+    bytes.slice(position(*range.start())..position(range.end() + 1))
 }
 
 pub(super) fn full(bytes: Bytes) -> Body {

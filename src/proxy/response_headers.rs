@@ -1,61 +1,86 @@
-//! What config says about answers, as header values made once, and how long they are good.
+//! Response headers from config, parsed and built once.
 
-use std::time::{Duration, Instant};
-
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use headers::{HeaderMapExt, LastModified};
+use http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::cache::Keep;
 use crate::config::{self, Config};
+use crate::variants::{Error, PrebuildHeaders, RenditionFacts};
 
+/// `Cache-Status` (RFC 9211).
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// `Server-Timing` (W3C).
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// `Cache-Status` of a cache hit.
+pub(super) const HIT: &str = "resized; hit";
+
+/// The headers that `[answers]` configures.
 #[derive(Debug)]
-pub(crate) struct Policy {
-    pub(crate) cache_control: HeaderValue,
-    pub(crate) redirect_cache_control: HeaderValue,
-    pub(crate) original_cache_control: HeaderValue,
-    pub(crate) error_cache_control: HeaderValue,
-    pub(crate) redirect_status: StatusCode,
-    pub(crate) allow_origin: Option<HeaderValue>,
-    /// What every image answer has.
-    image: HeaderMap,
-    /// How long a variant is good.
-    keep: Keep,
-    /// How long a failure is, or a variant that could not be looked after.
-    pub(crate) brief: Duration,
+pub struct ResponsePolicy {
+    pub(super) cache_control: HeaderValue,
+    pub(super) redirect_cache_control: HeaderValue,
+    pub(super) original_cache_control: HeaderValue,
+    pub(super) error_cache_control: HeaderValue,
+    pub(super) redirect_status: StatusCode,
+    pub(super) allow_origin: Option<HeaderValue>,
+    /// Headers of every response with a picture or a redirect to one.
+    picture_headers: HeaderMap,
 }
 
-impl Policy {
-    pub(crate) fn new(config: &Config) -> Self {
+impl ResponsePolicy {
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
         let answers = &config.answers;
-        let revalidate_after = config.cache.revalidate_after;
         Self {
-            image: image_headers(answers),
-            redirect_status: answers.redirect_status,
             cache_control: answers.cache_control.clone(),
             redirect_cache_control: answers.redirect_cache_control.clone(),
             original_cache_control: answers.original_cache_control.clone(),
             error_cache_control: answers.error_cache_control.clone(),
+            redirect_status: answers.redirect_status,
             allow_origin: answers.allow_origin.clone(),
-            keep: if config.originals.immutable { Keep::UntilEvicted } else { Keep::Fresh(revalidate_after) },
-            brief: config.cache.failures,
+            picture_headers: picture_headers(answers),
         }
     }
 
-    /// How long a variant is good still whose original was looked at at `as_of`: what took longer since then leaves less.
-    pub(crate) fn keep_since(&self, as_of: Instant) -> Keep {
-        match self.keep {
-            Keep::Fresh(time) => Keep::Fresh(time.saturating_sub(as_of.elapsed())),
-            keep => keep,
-        }
+    /// Headers of every response with a picture, with capacity for the others.
+    pub(super) fn picture_headers(&self) -> HeaderMap {
+        self.picture_headers.clone()
     }
 
-    /// The headers that every image answer has, with room for the rest.
-    pub(crate) fn image_headers(&self) -> HeaderMap {
-        self.image.clone()
+    /// Headers of a redirect to `url`.
+    pub(super) fn redirect_headers(&self, url: &str) -> Result<HeaderMap, Error> {
+        let mut headers = self.picture_headers();
+        headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Error::Internal)?);
+        headers.insert(CACHE_CONTROL, self.redirect_cache_control.clone());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        Ok(headers)
     }
 }
 
-fn image_headers(answers: &config::Answers) -> HeaderMap {
+impl PrebuildHeaders for ResponsePolicy {
+    fn rendition(&self, facts: &RenditionFacts<'_>) -> Result<HeaderMap, Error> {
+        let mut headers = self.picture_headers();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(facts.media_type));
+        headers.insert(ETAG, HeaderValue::try_from(facts.etag).map_err(|_| Error::Internal)?);
+        headers.typed_insert(LastModified::from(facts.last_modified));
+        headers.insert(CACHE_CONTROL, self.cache_control.clone());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(facts.bytes));
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(CACHE_STATUS, HeaderValue::from_static(HIT));
+        Ok(headers)
+    }
+
+    fn redirect(&self, url: &str) -> Result<HeaderMap, Error> {
+        let mut headers = self.redirect_headers(url)?;
+        headers.insert(CACHE_STATUS, HeaderValue::from_static(HIT));
+        Ok(headers)
+    }
+}
+
+fn picture_headers(answers: &config::Answers) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));

@@ -1,50 +1,58 @@
-//! URLs that are signed, or have to be.
+//! Signed URLs: verification, and the cache lifetime of a response to a URL that expires.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Response};
 
-use super::Proxy;
-use super::error::Failure;
-use crate::config::Require;
-use crate::variant::{Named, Signature};
+use super::error::RequestError;
+use crate::config::{Config, Require};
+use crate::variant::{Named, Signature, Signer};
 
-impl Proxy {
-    /// What the query says of the path that is `named`; where there are no keys it says nothing.
+/// The keys of `[signing]` and the paths that need a signature.
+#[derive(Debug)]
+pub(super) struct SignaturePolicy {
+    /// `None` if no keys are configured; then signatures are ignored.
+    signer: Option<Signer>,
+    require: Require,
+}
+
+impl SignaturePolicy {
+    pub(super) fn new(config: &Config) -> Self {
+        Self { signer: Signer::new(&config.signing), require: config.signing.require }
+    }
+
+    /// Verifies the signature in `query` for a path.
     ///
     /// # Errors
-    /// A signature that is wrong or expired, or missing where config requires one.
-    pub(super) fn signature(&self, named: &Named, query: Option<&str>) -> Result<Signature, Failure> {
+    /// The signature is wrong or expired, or it is missing where config requires it.
+    pub(super) fn verify(&self, path: &Named, query: Option<&str>) -> Result<Signature, RequestError> {
         let Some(signer) = &self.signer else { return Ok(Signature::None) };
         let signature = match query {
             None => Signature::None,
             Some(_) => signer
-                .verify(named.literal(), query, now())
-                .map_err(|error| Failure::Forbidden(error.to_string().into()))?,
+                .verify(path.literal(), query, unix_time())
+                .map_err(|error| RequestError::Forbidden(error.to_string()))?,
         };
         let is_required = match self.require {
             Require::None => false,
-            Require::Variants => matches!(named, Named::Variant(_)),
+            Require::Variants => matches!(path, Named::Variant(_)),
             Require::All => true,
         };
         match signature {
-            Signature::None if is_required => Err(Failure::Forbidden("this URL has to be signed, and is not".into())),
+            Signature::None if is_required => Err(RequestError::Forbidden("this URL needs a signature".into())),
             signature => Ok(signature),
         }
     }
 }
 
-/// Keeps what a URL shows until `expires` from outliving it: caches that others share do not keep it at all.
-pub(super) fn bound<B>(response: &mut Response<B>, expires: u64) {
-    let left = expires.saturating_sub(now());
-    let text = format!("private, max-age={left}");
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("no-store")));
+/// Limits the cache lifetime of a response to the expiry of its URL. Shared caches must not keep it at all.
+pub(super) fn cap_cache_lifetime<B>(response: &mut Response<B>, expires: u64) {
+    let remaining = expires.saturating_sub(unix_time());
+    let value = HeaderValue::try_from(format!("private, max-age={remaining}"));
+    response.headers_mut().insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("no-store")));
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
+fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

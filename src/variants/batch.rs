@@ -1,7 +1,7 @@
-//! Variants of one original that are asked for at the same time: they share its download and its decoding.
+//! Batches: variants of one original that are requested at the same time share its download and decoding.
 //!
-//! A batch is open from when its original is first wanted until a resize thread begins with it; whoever comes meanwhile
-//! joins. It knows who waits for what, and neither stores nor pixels.
+//! A batch is open from the first request for its original until a resize thread starts with it; requests that arrive
+//! meanwhile join. A batch knows which requests wait for which variant, and neither stores nor pixels.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,95 +11,100 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
-use super::invalidation_log::{Moment, Purges};
-use super::rendition::Steps;
+use super::error::Error;
+use super::invalidation_log::{Epoch, InvalidationLog};
+use super::timings::Timings;
 use crate::observability::traces;
-use crate::proxy::error::Failure;
 use crate::resize::OutputSpec;
 use crate::variant::{ObjectKey, Variant};
 
-/// The batches that may still be joined.
+/// The open batches by original.
 #[derive(Debug, Default)]
-pub(crate) struct Batches {
+pub(super) struct Batches {
     open: Mutex<HashMap<ObjectKey, Arc<Batch>, RandomState>>,
 }
 
-/// Those who wait for variants of one original.
+/// The requests for variants of one original.
 #[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) original: ObjectKey,
-    /// Before the original was read, as purges and as clocks tell it.
-    pub(crate) as_of: Moment,
-    pub(crate) began: Instant,
-    /// Of the flight that sees to it.
+pub(super) struct Batch {
+    pub(super) original: ObjectKey,
+    /// End of the invalidation log before the original was read.
+    pub(super) epoch: Epoch,
+    /// A time before the original was read.
+    pub(super) opened_at: Instant,
+    /// Span of the flight that runs the batch.
     span: traces::SpanLink,
     members: Mutex<Vec<Member>>,
 }
 
-/// One who waits.
+/// A request that waits for one variant.
 #[derive(Debug)]
 struct Member {
-    wanted: OutputSpec,
-    is_taken: bool,
-    /// `None` once it has been answered.
-    reply: Option<oneshot::Sender<Result<Made, Failure>>>,
+    output: OutputSpec,
+    is_claimed: bool,
+    /// `None` once the reply is sent.
+    reply: Option<oneshot::Sender<Result<MadeVariant, Error>>>,
 }
 
-/// A variant's bytes, and what they were made of.
+/// The bytes of a variant and the original they were made from.
 #[derive(Debug)]
-pub(crate) struct Made {
-    pub(crate) bytes: Bytes,
-    pub(crate) original_etag: Box<str>,
-    pub(crate) as_of: Moment,
-    pub(crate) began: Instant,
-    pub(crate) steps: Steps,
+pub(super) struct MadeVariant {
+    pub(super) bytes: Bytes,
+    pub(super) original_etag: Box<str>,
+    /// End of the invalidation log before the original was read.
+    pub(super) epoch: Epoch,
+    /// A time before the original was read.
+    pub(super) checked_at: Instant,
+    pub(super) timings: Timings,
 }
 
-/// How one came to be a member.
-pub(crate) enum Boarded {
-    /// There was no batch: it has to see that this one is made.
+/// How a request became a member of a batch.
+pub(super) enum Membership {
+    /// It opened the batch and has to run it.
     Opened(Arc<Batch>),
-    /// A flight of this span sees to it.
+    /// It joined the batch of the flight with this span.
     Joined(traces::SpanLink),
 }
 
-/// What a member waits for.
-pub(crate) type Awaited = oneshot::Receiver<Result<Made, Failure>>;
+/// The reply that a member waits for.
+pub(super) type PendingVariant = oneshot::Receiver<Result<MadeVariant, Error>>;
 
-/// Variants made by one decoding: a hundred of them would keep a thread, and those who wait, for too long.
-const TAKEN_MAX: usize = 16;
+/// Variants per decoding. More would occupy a resize thread for too long.
+const DECODING_VARIANTS_MAX: usize = 16;
 
 impl Batches {
-    /// Joins the open batch of the variant's original. Where there is none, or that was purged since, one is opened.
-    pub(crate) fn board(&self, variant: &Variant, purges: &Purges) -> (Awaited, Boarded) {
-        let (reply, awaited) = oneshot::channel();
-        let wanted = OutputSpec { geometry: variant.geometry, encoding: variant.encoding };
-        let member = Member { wanted, is_taken: false, reply: Some(reply) };
+    /// Joins the open batch of the variant's original. Opens one if there is none, or if the original was purged since.
+    pub(super) fn join_or_open(&self, variant: &Variant, log: &InvalidationLog) -> (PendingVariant, Membership) {
+        let (reply, pending) = oneshot::channel();
+        let member = Member {
+            output: OutputSpec { geometry: variant.geometry, encoding: variant.encoding },
+            is_claimed: false,
+            reply: Some(reply),
+        };
         let mut open = lock(&self.open);
-        let joined = open.get(&variant.original).filter(|batch| !purges.since(batch.as_of, &batch.original));
-        if let Some(batch) = joined {
+        let current = open.get(&variant.original).filter(|batch| !log.invalidated_since(batch.epoch, &batch.original));
+        if let Some(batch) = current {
             lock(&batch.members).push(member);
-            return (awaited, Boarded::Joined(batch.span.clone()));
+            return (pending, Membership::Joined(batch.span.clone()));
         }
-        let members = Mutex::new(vec![member]);
         let batch = Arc::new(Batch {
             original: variant.original.clone(),
-            as_of: purges.now(),
-            began: Instant::now(),
+            epoch: log.current(),
+            opened_at: Instant::now(),
             span: traces::SpanLink::current(),
-            members,
+            members: Mutex::new(vec![member]),
         });
         open.insert(variant.original.clone(), batch.clone());
-        (awaited, Boarded::Opened(batch))
+        (pending, Membership::Opened(batch))
     }
 
-    /// How many wait in batches that may still be joined.
-    pub(crate) fn waiting(&self) -> usize {
+    /// Number of requests in open batches.
+    pub(super) fn waiting(&self) -> usize {
         lock(&self.open).values().map(|batch| lock(&batch.members).len()).sum()
     }
 
-    /// Lets nobody join `batch` any more.
-    pub(crate) fn close(&self, batch: &Arc<Batch>) {
+    /// Closes `batch` to further members.
+    pub(super) fn close(&self, batch: &Arc<Batch>) {
         let mut open = lock(&self.open);
         if open.get(&batch.original).is_some_and(|open| Arc::ptr_eq(open, batch)) {
             open.remove(&batch.original);
@@ -108,54 +113,54 @@ impl Batches {
 }
 
 impl Batch {
-    /// What is waited for and has not been taken: in the order of its coming, no more than are made at once.
-    pub(crate) fn wanted(&self) -> Vec<OutputSpec> {
-        lock(&self.members).iter().filter(|member| member.waits()).map(|member| member.wanted).take(TAKEN_MAX).collect()
+    /// The outputs of waiting members in order of arrival, at most as many as one decoding makes.
+    pub(super) fn pending(&self) -> Vec<OutputSpec> {
+        let members = lock(&self.members);
+        members.iter().filter(|member| member.waits()).map(|member| member.output).take(DECODING_VARIANTS_MAX).collect()
     }
 
-    /// Takes as many of those as `fit` together, and says which members they are.
-    pub(crate) fn take(&self, fit: impl Fn(&[OutputSpec]) -> bool) -> Vec<(usize, OutputSpec)> {
+    /// Claims the first waiting members whose outputs together satisfy `fits`, and returns them with their indices.
+    pub(super) fn claim(&self, fits: impl Fn(&[OutputSpec]) -> bool) -> Vec<(usize, OutputSpec)> {
         let mut members = lock(&self.members);
-        let (mut taken, mut wanted) = (Vec::new(), Vec::new());
-        for (place, member) in members.iter_mut().enumerate().filter(|(_, member)| member.waits()) {
-            wanted.push(member.wanted);
-            if taken.len() == TAKEN_MAX || !fit(&wanted) {
+        let (mut claimed, mut outputs) = (Vec::new(), Vec::new());
+        for (index, member) in members.iter_mut().enumerate().filter(|(_, member)| member.waits()) {
+            outputs.push(member.output);
+            if claimed.len() == DECODING_VARIANTS_MAX || !fits(&outputs) {
                 break;
             }
-            member.is_taken = true;
-            taken.push((place, member.wanted));
+            member.is_claimed = true;
+            claimed.push((index, member.output));
         }
-        taken
+        claimed
     }
 
-    /// Answers the first who waits: what it wants can never be made.
-    pub(crate) fn refuse_first(&self, failure: Failure) {
+    /// Replies to the first waiting member, whose output can never be made.
+    pub(super) fn reject_first(&self, error: Error) {
         let first = lock(&self.members).iter_mut().find(|member| member.waits()).and_then(|member| member.reply.take());
-        first.map(|reply| reply.send(Err(failure)));
+        first.map(|reply| reply.send(Err(error)));
     }
 
-    /// Answers a member, if it has not been answered.
-    pub(crate) fn answer(&self, place: usize, made: Result<Made, Failure>) {
-        let reply = lock(&self.members).get_mut(place).and_then(|member| member.reply.take());
-        // One that does not wait any more hears nothing.
+    /// Replies to a member, unless it has its reply.
+    pub(super) fn reply(&self, index: usize, made: Result<MadeVariant, Error>) {
+        let reply = lock(&self.members).get_mut(index).and_then(|member| member.reply.take());
         reply.map(|reply| reply.send(made));
     }
 
-    /// Answers all who have not been answered.
-    pub(crate) fn fail(&self, failure: &Failure) {
+    /// Replies to all members that have no reply yet.
+    pub(super) fn fail(&self, error: &Error) {
         for reply in lock(&self.members).iter_mut().filter_map(|member| member.reply.take()) {
-            let _ = reply.send(Err(failure.clone()));
+            let _ = reply.send(Err(error.clone()));
         }
     }
 }
 
 impl Member {
     fn waits(&self) -> bool {
-        !self.is_taken && self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+        !self.is_claimed && self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 }
 
-/// What is locked is whole at every unlock.
+/// Ignores poisoning: the locked values are consistent at every unlock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

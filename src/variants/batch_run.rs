@@ -1,168 +1,193 @@
-//! A batch under way: its original is read once, decoded once, and made into what everyone waits for.
+//! Runs a batch: reads its original once, decodes it once and makes the variants of all members.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Batches, Boarded, Made};
-use super::make::{Maker, Original};
-use super::memory_budget::{Refusal, Ticket};
-use super::rendition::Steps;
+use bytes::Bytes;
+
+use super::batch::{Batch, Batches, MadeVariant, Membership};
+use super::error::Error;
+use super::memory_budget::{BudgetError, MemoryPermit};
+use super::resources::SharedResources;
+use super::timings::Timings;
 use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
-use crate::origin::StoreError;
-use crate::proxy::error::Failure;
-use crate::resize::{Header, RenderError, RenderRequest};
+use crate::origin::{Store, StoreError};
+use crate::resize::{Header, Limits, RenderError, RenderRequest};
 use crate::variant::{ObjectKey, Variant};
 
-impl Maker {
-    /// The variant's bytes, made together with whatever other variants of its original are asked for meanwhile.
-    pub(crate) async fn together(self: &Arc<Self>, variant: &Variant, steps: &mut Steps) -> Result<Made, Failure> {
-        let (awaited, boarded) = self.works.batches.board(variant, &self.purges);
-        let made = match boarded {
-            Boarded::Opened(batch) => {
+/// Makes variants from originals, under the memory budgets and on the resize threads.
+#[derive(Debug)]
+pub(super) struct BatchRunner {
+    pub(super) originals: Store,
+    pub(super) resources: SharedResources,
+    pub(super) limits: Limits,
+    pub(super) original_bytes_max: u64,
+    pub(super) flight_timeout: Duration,
+}
+
+/// A downloaded original with the permit for its memory.
+struct Original {
+    bytes: Bytes,
+    etag: Box<str>,
+    _permit: MemoryPermit,
+}
+
+/// A permit for pixel memory and the number of bytes it is for.
+struct PixelMemory {
+    bytes: u64,
+    permit: MemoryPermit,
+}
+
+impl BatchRunner {
+    /// Makes a variant, together with other variants of its original that are requested meanwhile.
+    pub(super) async fn make(self: &Arc<Self>, variant: &Variant, timings: &mut Timings) -> Result<MadeVariant, Error> {
+        let SharedResources { batches, invalidations, tasks, .. } = &self.resources;
+        let (pending, membership) = batches.join_or_open(variant, invalidations);
+        let made = match membership {
+            Membership::Opened(batch) => {
                 let this = self.clone();
-                self.tasks.spawn(async move { this.run(batch).await });
-                awaited.await
+                tasks.spawn(async move { this.run(batch).await });
+                pending.await
             }
-            Boarded::Joined(span) => traces::wait_span(&span, awaited).await,
+            Membership::Joined(span) => traces::wait_span(&span, pending).await,
         };
-        let mut made = made.map_err(|_| Failure::Internal)??;
-        steps.append(&mut made.steps);
+        let mut made = made.map_err(|_| Error::Internal)??;
+        timings.append(&mut made.timings);
         Ok(made)
     }
 
-    /// The whole batch, within a flight's time; everyone in it is answered.
+    /// Runs the whole batch within the time of a flight; every member gets a reply.
     async fn run(self: Arc<Self>, batch: Arc<Batch>) {
-        let _ended = Ended { batches: &self.works.batches, batch: &batch };
-        let made = tokio::time::timeout(self.flight_time, self.make_all(&batch)).await;
-        // Before anybody is told of a failure: who comes after that tries anew.
-        self.works.batches.close(&batch);
+        let _guard = BatchGuard { batches: &self.resources.batches, batch: &batch };
+        let made = tokio::time::timeout(self.flight_timeout, self.make_all(&batch)).await;
+        // The batch is closed before its members get the error, so that a retry does not join it.
+        self.resources.batches.close(&batch);
         match made {
             Ok(Ok(())) => {}
-            Ok(Err(failure)) => batch.fail(&failure),
-            Err(_) => batch.fail(&Failure::StoreSlow),
+            Ok(Err(error)) => batch.fail(&error),
+            Err(_) => batch.fail(&Error::FlightTimeout),
         }
     }
 
-    async fn make_all(self: &Arc<Self>, batch: &Arc<Batch>) -> Result<(), Failure> {
-        let mut steps = Steps::default();
-        let original = Arc::new(steps.time("original", self.download(&batch.original)).await?);
-        let header = Header::read(&original.bytes, &self.limits).map_err(|error| Failure::of_render(&error.into()))?;
+    async fn make_all(self: &Arc<Self>, batch: &Arc<Batch>) -> Result<(), Error> {
+        let mut timings = Timings::default();
+        let original = Arc::new(timings.time("original", self.download(&batch.original)).await?);
+        let header = Header::read(&original.bytes, &self.limits).map_err(|error| Error::from_pixels(&error))?;
         loop {
-            let mut wanted = batch.wanted();
-            if wanted.is_empty() {
-                self.works.batches.close(batch);
-                // One may have come meanwhile.
-                wanted = batch.wanted();
+            let mut pending = batch.pending();
+            if pending.is_empty() {
+                self.resources.batches.close(batch);
+                // A request may have joined before the batch was closed.
+                pending = batch.pending();
             }
-            let Some(first) = wanted.first() else { return Ok(()) };
-            // All at once, unless only fewer can be.
-            let bytes = match header.working_bytes(&wanted) {
-                bytes if bytes <= self.works.pixels.bytes_max() => bytes,
+            let Some(first) = pending.first() else { return Ok(()) };
+            // If all outputs together exceed the budget, one of them is made at a time.
+            let bytes = match header.working_bytes(&pending) {
+                bytes if bytes <= self.resources.pixel_memory.bytes_max() => bytes,
                 _ => header.working_bytes(&[*first]),
             };
-            let mut steps = steps.clone();
-            let ticket = match steps.time("queue", self.pixel_ticket(bytes)).await {
-                Err(failure @ Failure::Unprocessable(_)) => {
-                    batch.refuse_first(failure);
+            let mut timings = timings.clone();
+            let permit = match timings.time("queue", self.acquire_pixel_memory(bytes)).await {
+                Err(error @ Error::Unprocessable(_)) => {
+                    batch.reject_first(error);
                     continue;
                 }
-                ticket => ticket?,
+                permit => permit?,
             };
-            self.decode_once(batch, &original, &header, (bytes, ticket), steps).await?;
+            self.decode_once(batch, &original, &header, PixelMemory { bytes, permit }, timings).await?;
         }
     }
 
-    /// Makes those who wait when a thread is free, as many as the ticket is enough for. Original and ticket go with the
-    /// job: if the batch's time is over, it still uses them.
+    /// Decodes the original once for as many waiting members as the permit allows when a thread becomes free. The job owns
+    /// the original and the permit, because it goes on using them if the batch times out.
     async fn decode_once(
         self: &Arc<Self>,
         batch: &Arc<Batch>,
         original: &Arc<Original>,
         header: &Header,
-        (bytes, ticket): (u64, Ticket),
-        steps: Steps,
-    ) -> Result<(), Failure> {
-        let places = Arc::new(std::sync::OnceLock::new());
-        let take = {
-            let (this, batch, header, places) = (self.clone(), batch.clone(), header.clone(), places.clone());
+        memory: PixelMemory,
+        timings: Timings,
+    ) -> Result<(), Error> {
+        let indices = Arc::new(OnceLock::new());
+        let claim = {
+            let (this, batch, header, indices) = (self.clone(), batch.clone(), header.clone(), indices.clone());
             move || {
-                this.works.batches.close(&batch);
-                let taken = batch.take(|wanted| header.working_bytes(wanted) <= bytes);
-                let (taken, wanted): (Vec<usize>, Vec<_>) = taken.into_iter().unzip();
-                let _ = places.set(taken);
-                wanted
+                this.resources.batches.close(&batch);
+                let claimed = batch.claim(|outputs| header.working_bytes(outputs) <= memory.bytes);
+                let (claimed, outputs): (Vec<usize>, Vec<_>) = claimed.into_iter().unzip();
+                let _ = indices.set(claimed);
+                outputs
             }
         };
-        let done = {
-            let (batch, original, queued) = (batch.clone(), original.clone(), Instant::now());
+        let on_made = {
+            let (batch, original, queued_at) = (batch.clone(), original.clone(), Instant::now());
             move |n: usize, made: Result<_, RenderError>| {
-                let Some(place) = places.get().and_then(|places| places.get(n)) else { return };
-                let mut steps = steps.clone();
-                steps.note("render", queued.elapsed());
-                let made = made.map(|bytes| Made {
+                let Some(index) = indices.get().and_then(|indices| indices.get(n)) else { return };
+                let mut timings = timings.clone();
+                timings.record("render", queued_at.elapsed());
+                let made = made.map(|bytes| MadeVariant {
                     bytes,
                     original_etag: original.etag.clone(),
-                    as_of: batch.as_of,
-                    began: batch.began,
-                    steps,
+                    epoch: batch.epoch,
+                    checked_at: batch.opened_at,
+                    timings,
                 });
-                batch.answer(*place, made.map_err(|error| Failure::of_render(&error)));
+                batch.reply(*index, made.map_err(|error| Error::from_render(&error)));
             }
         };
-        let tickets = (ticket, original.clone());
+        let held = (memory.permit, original.clone());
         let request = RenderRequest { original: original.bytes.clone(), header: header.clone(), limits: self.limits };
-        let rendered = self.works.resizer.render_each(request, take, done, tickets);
-        traces::in_span("render", rendered).await.map_err(|error| Failure::of_render(&error))
+        let rendered = self.resources.resizer.render_each(request, claim, on_made, held);
+        traces::in_span("render", rendered).await.map_err(|error| Error::from_render(&error))
     }
 
-    pub(crate) async fn download_ticket(&self, length: u64) -> Result<Ticket, Failure> {
+    pub(super) async fn acquire_download_memory(&self, length: u64) -> Result<MemoryPermit, Error> {
         let start = Instant::now();
-        let ticket = self.works.downloads.ticket(length).await;
-        self.works.times.record_wait(WaitKind::Download, start.elapsed());
-        ticket.map_err(|refusal| match refusal {
-            Refusal::TooLarge { bytes_max } => Failure::too_large(length, bytes_max),
-            Refusal::Overloaded => Failure::Overloaded,
+        let permit = self.resources.download_memory.acquire(length).await;
+        self.resources.resize_metrics.record_wait(WaitKind::Download, start.elapsed());
+        permit.map_err(|error| match error {
+            BudgetError::TooLarge { bytes_max } => Error::original_too_large(length, bytes_max),
+            BudgetError::Overloaded => Error::Overloaded,
         })
     }
 
-    pub(crate) async fn pixel_ticket(&self, bytes: u64) -> Result<Ticket, Failure> {
+    pub(super) async fn acquire_pixel_memory(&self, bytes: u64) -> Result<MemoryPermit, Error> {
         let start = Instant::now();
-        let ticket = self.works.pixels.ticket(bytes).await;
-        self.works.times.record_wait(WaitKind::Pixels, start.elapsed());
-        ticket.map_err(|refusal| match refusal {
-            Refusal::TooLarge { bytes_max } => Failure::Unprocessable(
-                format!("the original needs more than the {bytes_max} bytes of work.pixel_memory").into(),
+        let permit = self.resources.pixel_memory.acquire(bytes).await;
+        self.resources.resize_metrics.record_wait(WaitKind::Pixels, start.elapsed());
+        permit.map_err(|error| match error {
+            BudgetError::TooLarge { bytes_max } => Error::Unprocessable(
+                format!("decoding the original needs more than {bytes_max} bytes of memory (work.pixel_memory)").into(),
             ),
-            Refusal::Overloaded => Failure::Overloaded,
+            BudgetError::Overloaded => Error::Overloaded,
         })
     }
 
-    /// The original's bytes, counted as they come; the ticket is taken when their number is known and before they are.
-    async fn download(&self, key: &ObjectKey) -> Result<Original, Failure> {
-        let failed = |error: StoreError| Failure::of_store("original", &error);
-        let Some(object) = self.originals.get(key, None).await.map_err(failed)? else {
-            return Err(Failure::NotFound(format!("there is no original {:?}", key.as_str()).into()));
-        };
+    /// Downloads the original. The permit is taken when the length is known, before the body is read.
+    async fn download(&self, key: &ObjectKey) -> Result<Original, Error> {
+        let failed = |error: StoreError| Error::from_store(&error);
+        let object = self.originals.get(key, None).await.map_err(failed)?;
+        let object = object.ok_or_else(|| Error::no_original(key.as_str()))?;
         let length = object.meta.bytes;
         if length > self.original_bytes_max {
-            return Err(Failure::too_large(length, self.original_bytes_max));
+            return Err(Error::original_too_large(length, self.original_bytes_max));
         }
-        let ticket = self.download_ticket(length).await?;
+        let permit = self.acquire_download_memory(length).await?;
         let bytes = object.body.collect().await.map_err(failed)?;
-        Ok(Original { bytes, etag: object.meta.etag, _ticket: ticket })
+        Ok(Original { bytes, etag: object.meta.etag, _permit: permit })
     }
 }
 
-/// Sees that nobody joins a batch that has ended, or waits for it, however it ended.
-struct Ended<'a> {
+/// Closes a batch when its run ends in any way, a panic included, and fails the members that have no reply.
+struct BatchGuard<'a> {
     batches: &'a Batches,
     batch: &'a Arc<Batch>,
 }
 
-impl Drop for Ended<'_> {
+impl Drop for BatchGuard<'_> {
     fn drop(&mut self) {
         self.batches.close(self.batch);
-        self.batch.fail(&Failure::Internal);
+        self.batch.fail(&Error::Internal);
     }
 }

@@ -1,51 +1,53 @@
-//! Which originals were purged lately, so that what was begun before a purge is not kept after it.
+//! Originals that were purged recently, so that a variant whose making began before a purge is not kept after it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::variant::ObjectKey;
 
-/// The latest purges, numbered.
+/// A numbered log of the latest purges.
 #[derive(Debug, Default)]
-pub(crate) struct Purges(Mutex<Log>);
+pub(super) struct InvalidationLog(Mutex<Entries>);
 
 #[derive(Debug, Default)]
-struct Log {
+struct Entries {
     latest: VecDeque<ObjectKey>,
-    /// How many there have been.
+    /// Number of purges so far.
     count: u64,
 }
 
-/// A point in the order of purges.
+/// A position in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment(u64);
+pub(super) struct Epoch(u64);
 
-/// As many as may well come while one variant is made and stored.
-const LATEST_MAX: usize = 4096;
+/// More purges than are likely while one variant is made and stored.
+const ENTRIES_MAX: usize = 4096;
 
-impl Purges {
-    pub(crate) fn now(&self) -> Moment {
-        Moment(self.log().count)
+impl InvalidationLog {
+    /// The current end of the log.
+    pub(super) fn current(&self) -> Epoch {
+        Epoch(self.entries().count)
     }
 
-    pub(crate) fn record(&self, original: &ObjectKey) {
-        let mut log = self.log();
-        log.latest.push_back(original.clone());
-        log.count += 1;
-        if log.latest.len() > LATEST_MAX {
-            log.latest.pop_front();
+    /// Appends a purge of `original`.
+    pub(super) fn record(&self, original: &ObjectKey) {
+        let mut entries = self.entries();
+        entries.latest.push_back(original.clone());
+        entries.count += 1;
+        if entries.latest.len() > ENTRIES_MAX {
+            entries.latest.pop_front();
         }
     }
 
-    /// Whether `original` was purged since `moment`; also if so many were that it is no longer known.
-    pub(crate) fn since(&self, moment: Moment, original: &ObjectKey) -> bool {
-        let log = self.log();
-        let since = usize::try_from(log.count - moment.0).unwrap_or(usize::MAX);
-        since > log.latest.len() || log.latest.iter().rev().take(since).any(|purged| purged == original)
+    /// True if `original` was purged since `epoch`, or if the log no longer reaches back to `epoch`.
+    pub(super) fn invalidated_since(&self, epoch: Epoch, original: &ObjectKey) -> bool {
+        let entries = self.entries();
+        let since = usize::try_from(entries.count - epoch.0).unwrap_or(usize::MAX);
+        since > entries.latest.len() || entries.latest.iter().rev().take(since).any(|purged| purged == original)
     }
 
-    /// Whole at every unlock.
-    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+    /// Ignores poisoning: the entries are consistent at every unlock.
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,25 +56,29 @@ impl Purges {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_purges_of_the_same_original_after_the_moment_count() {
-        let (purges, cat, dog) = (Purges::default(), ObjectKey::new("cat").unwrap(), ObjectKey::new("dog").unwrap());
-        purges.record(&cat);
-        let moment = purges.now();
-        assert!(!purges.since(moment, &cat));
-        purges.record(&dog);
-        assert!(!purges.since(moment, &cat) && purges.since(moment, &dog));
-        purges.record(&cat);
-        assert!(purges.since(moment, &cat));
+    fn fixture() -> (InvalidationLog, ObjectKey, ObjectKey) {
+        (InvalidationLog::default(), ObjectKey::new("cat").unwrap(), ObjectKey::new("dog").unwrap())
     }
 
     #[test]
-    fn what_is_no_longer_known_counts_as_purged() {
-        let (purges, cat, dog) = (Purges::default(), ObjectKey::new("cat").unwrap(), ObjectKey::new("dog").unwrap());
-        let moment = purges.now();
-        (0..LATEST_MAX).for_each(|_| purges.record(&dog));
-        assert!(!purges.since(moment, &cat));
-        purges.record(&dog);
-        assert!(purges.since(moment, &cat));
+    fn only_later_purges_of_the_same_original_invalidate() {
+        let (log, cat, dog) = fixture();
+        log.record(&cat);
+        let epoch = log.current();
+        assert!(!log.invalidated_since(epoch, &cat));
+        log.record(&dog);
+        assert!(!log.invalidated_since(epoch, &cat) && log.invalidated_since(epoch, &dog));
+        log.record(&cat);
+        assert!(log.invalidated_since(epoch, &cat));
+    }
+
+    #[test]
+    fn an_epoch_before_the_start_of_the_log_counts_as_invalidated() {
+        let (log, cat, dog) = fixture();
+        let epoch = log.current();
+        (0..ENTRIES_MAX).for_each(|_| log.record(&dog));
+        assert!(!log.invalidated_since(epoch, &cat));
+        log.record(&dog);
+        assert!(log.invalidated_since(epoch, &cat));
     }
 }

@@ -1,9 +1,10 @@
-//! The right to make a variant, so that of many nodes one does: an object beside the variant, taken by a conditional write.
+//! Leases: of several nodes, one makes a missing variant. A lease is an object next to the variant, taken by a conditional
+//! write.
 //!
-//! It saves work and nothing depends on it: a store that fails, or that ignores conditions, only lets more than one node
-//! make the variant. Its holder renews it several times in `fleet.lease_time`, however slow it is; one that was not renewed for
-//! so long is taken over: its holder crashed. Time is measured by the one who waits, from when it first saw the lease as it
-//! is, so clocks need not agree.
+//! Leases only save work. If the store fails or ignores preconditions, more than one node makes the variant. The holder renews
+//! its lease several times per `fleet.lease_time`, however long it takes. Another node takes over a lease that was not renewed
+//! for that time, because its holder has crashed. Each waiting node measures the time since it first saw the current state of
+//! the lease, so the clocks of the nodes need not agree.
 
 use std::time::{Duration, Instant};
 
@@ -21,160 +22,167 @@ use crate::variant::ObjectKey;
 
 /// Leases in the variants' store.
 #[derive(Debug, Clone)]
-pub(crate) struct Leases {
-    variants: Store,
-    time: Duration,
+pub(super) struct Leases {
+    store: Store,
+    /// A lease that is not renewed for this time may be taken over.
+    lease_time: Duration,
     tasks: Tasks,
-    counts: metrics::LeaseMetrics,
+    metrics: metrics::LeaseMetrics,
 }
 
-/// A lease that is held; given up when dropped.
+/// A held lease; dropping it releases it.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    _held: oneshot::Sender<()>,
+pub(super) struct Lease {
+    _release: oneshot::Sender<()>,
 }
 
-/// How a try to get a lease ended.
+/// Result of an attempt to get a lease.
 #[derive(Debug)]
-pub(crate) enum Claim {
+pub(super) enum Claim {
     Held(Lease),
-    /// Another node has it; a pause has been made.
+    /// Another node holds the lease. The attempt included a pause.
     Taken,
-    /// There is none to be had: the store fails, or it took too long.
-    Forgone,
+    /// The store failed, or the wait took too long.
+    Unavailable,
 }
 
-/// One node's wait for one lease.
+/// A node that waits for one lease.
 #[derive(Debug)]
-pub(crate) struct Wait<'a> {
+pub(super) struct LeaseWaiter<'a> {
     leases: &'a Leases,
     key: ObjectKey,
-    /// The lease as it was last seen, and since when.
-    seen: Option<(Box<str>, Instant)>,
-    /// When something last changed.
-    changed: Instant,
-    tries: u32,
-    /// Whether it was asked for in place of a holder who gives no sign.
+    /// ETag of the lease at the last look, and when it was first seen.
+    last_seen: Option<(Box<str>, Instant)>,
+    last_change: Instant,
+    attempts: u32,
+    /// True once the lease of a crashed holder was claimed.
     takes_over: bool,
 }
 
-/// Pauses between attempts to acquire a lease.
+/// Pauses between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
-/// A node gives up waiting after this many lease times without any change.
-const PATIENCE_TIMES: u32 = 3;
-/// How often a holder renews its lease in the time after which it would be taken over.
+/// A waiter gives up if the lease does not change for this many lease times.
+const GIVE_UP_LEASE_TIMES: u32 = 3;
+/// Renewals per lease time.
 const RENEWALS: u32 = 4;
 
 impl Leases {
-    /// `None` if config wants none.
-    pub(crate) fn new(
+    /// `None` if `fleet.lease` is off.
+    pub(super) fn new(
         fleet: &config::Fleet,
-        variants: Store,
+        store: Store,
         tasks: Tasks,
-        counts: metrics::LeaseMetrics,
+        metrics: metrics::LeaseMetrics,
     ) -> Option<Self> {
-        fleet.lease.then(|| Self { variants, time: fleet.lease_time, tasks, counts })
+        fleet.lease.then(|| Self { store, lease_time: fleet.lease_time, tasks, metrics })
     }
 
-    /// Begins to wait for the right to make the variant that is stored under `variant`; `None` if its key is too long for
-    /// another beside it.
-    pub(crate) fn wait(&self, variant: &ObjectKey) -> Option<Wait<'_>> {
-        // No variant is called so: "lease" is no format.
+    /// A waiter for the lease of the object `variant`; `None` if the key of the lease would be too long.
+    pub(super) fn waiter(&self, variant: &ObjectKey) -> Option<LeaseWaiter<'_>> {
+        // A variant cannot have this key, because "lease" is not a format.
         let key = ObjectKey::new(&format!("{variant}.lease")).ok()?;
-        Some(Wait { leases: self, key, seen: None, changed: Instant::now(), tries: 0, takes_over: false })
+        Some(LeaseWaiter {
+            leases: self,
+            key,
+            last_seen: None,
+            last_change: Instant::now(),
+            attempts: 0,
+            takes_over: false,
+        })
     }
 
-    /// Renews the lease on a task of its own until it is dropped, and gives it up then.
+    /// Renews the lease on a background task until the returned guard is dropped, then deletes it.
     fn hold(&self, key: ObjectKey, mut etag: Box<str>) -> Lease {
-        let (held, mut given_up) = oneshot::channel();
+        let (release, mut released) = oneshot::channel();
         let this = self.clone();
         self.tasks.spawn(async move {
-            while tokio::time::timeout(this.time / RENEWALS, &mut given_up).await.is_err() {
+            while tokio::time::timeout(this.lease_time / RENEWALS, &mut released).await.is_err() {
                 match this.put(&key, Precondition::Matches(etag.clone())).await {
                     Ok(Some(renewed)) => etag = renewed,
-                    // Another node has it: there is nothing to give up.
+                    // Another node has taken the lease over, so there is nothing to release.
                     Ok(None) => return,
-                    Err(error) => tracing::debug!(%key, %error, "a lease was not renewed"),
+                    Err(error) => tracing::debug!(%key, %error, "lease not renewed"),
                 }
             }
-            if let Err(error) = this.variants.delete(&key, Some(&etag)).await {
-                tracing::warn!(%key, error = chain(&error), "a lease could not be given up; it will expire");
+            if let Err(error) = this.store.delete(&key, Some(&etag)).await {
+                tracing::warn!(%key, error = chain(&error), "lease could not be released; it will expire");
             }
         });
-        Lease { _held: held }
+        Lease { _release: release }
     }
 
-    /// The lease's ETag if it is ours now.
+    /// Writes the lease and returns its ETag; `None` if the precondition failed.
     async fn put(&self, key: &ObjectKey, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
         let owner = hex::encode(&random_bytes::<16>());
-        // Another body each time gives each lease an ETag of its own. The process is for whoever looks into the bucket.
+        // A random body gives each lease a different ETag. The process id helps an operator who inspects the bucket.
         let body = Bytes::from(format!("process {} of {owner}\n", std::process::id()));
         let attributes =
             Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() };
-        match self.variants.put(key, body, &attributes, precondition).await? {
+        match self.store.put(key, body, &attributes, precondition).await? {
             PutOutcome::Stored(etag) => Ok(Some(etag)),
             PutOutcome::PreconditionFailed => Ok(None),
         }
     }
 }
 
-impl Wait<'_> {
-    /// One try. Where another node has the lease it ends after a pause, and the variant may be there by then.
-    pub(crate) async fn claim(&mut self) -> Claim {
+impl LeaseWaiter<'_> {
+    /// Makes one attempt. If another node holds the lease, the attempt ends after a pause, in which that node may have stored
+    /// the variant.
+    pub(super) async fn claim(&mut self) -> Claim {
+        let metrics = &self.leases.metrics;
         match self.try_claim().await {
             Ok(Some(etag)) => {
-                let counts = &self.leases.counts;
                 if self.takes_over {
-                    counts.taken_over.inc()
+                    metrics.taken_over.inc()
                 } else {
-                    counts.held.inc()
+                    metrics.held.inc()
                 };
                 return Claim::Held(self.leases.hold(self.key.clone(), etag));
             }
-            Ok(None) if self.changed.elapsed() < self.leases.time * PATIENCE_TIMES => {}
+            Ok(None) if self.last_change.elapsed() < self.leases.lease_time * GIVE_UP_LEASE_TIMES => {}
             Ok(None) => {
-                self.leases.counts.unavailable.inc();
-                return Claim::Forgone;
+                metrics.unavailable.inc();
+                return Claim::Unavailable;
             }
             Err(error) => {
-                self.leases.counts.unavailable.inc();
-                tracing::warn!(key = %self.key, error = chain(&error), "a lease cannot be had; going on without");
-                return Claim::Forgone;
+                metrics.unavailable.inc();
+                tracing::warn!(key = %self.key, error = chain(&error), "lease unavailable; making the variant without it");
+                return Claim::Unavailable;
             }
         }
-        if self.tries == 0 {
-            self.leases.counts.waited.inc();
+        if self.attempts == 0 {
+            metrics.waited.inc();
         }
-        self.tries = self.tries.saturating_add(1);
-        let half = BACKOFF.pause(self.tries) / 2;
+        self.attempts = self.attempts.saturating_add(1);
+        let half = BACKOFF.pause(self.attempts) / 2;
         // Nodes that wait for the same lease retry at different times.
         tokio::time::sleep(half + jitter(half)).await;
         Claim::Taken
     }
 
-    /// The lease's ETag if it is ours.
+    /// ETag of the lease if this node holds it now.
     async fn try_claim(&mut self) -> Result<Option<Box<str>>, StoreError> {
-        if self.tries == 0
+        if self.attempts == 0
             && let Some(etag) = self.put(Precondition::Absent).await?
         {
             return Ok(Some(etag));
         }
-        let Some(meta) = self.leases.variants.head(&self.key).await? else {
-            self.seen = None;
+        let Some(meta) = self.leases.store.head(&self.key).await? else {
+            self.last_seen = None;
             return self.put(Precondition::Absent).await;
         };
-        match &self.seen {
+        match &self.last_seen {
             Some((etag, since)) if *etag == meta.etag => {
-                if since.elapsed() < self.leases.time {
+                if since.elapsed() < self.leases.lease_time {
                     return Ok(None);
                 }
-                tracing::warn!(key = %self.key, "a lease was not renewed in its time; it is taken over");
+                tracing::warn!(key = %self.key, "lease was not renewed in time; taking it over");
                 self.takes_over = true;
                 self.put(Precondition::Matches(meta.etag)).await
             }
             _ => {
-                self.changed = Instant::now();
-                self.seen = Some((meta.etag, self.changed));
+                self.last_change = Instant::now();
+                self.last_seen = Some((meta.etag, self.last_change));
                 Ok(None)
             }
         }

@@ -1,147 +1,169 @@
-//! What the stores know already: is the variant there, and is it made of the original as it is now?
+//! Looks a variant up in its store and checks that its original is unchanged.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use super::make::{META_FINGERPRINT, META_ORIGINAL_ETAG, Maker};
-use super::rendition::{Answer, Detail, Provenance, Rendition, Steps, fingerprint};
-use crate::config::Mode;
-use crate::origin::{ObjectMeta, Precondition, StoreError};
-use crate::proxy::error::Failure;
+use super::delivery::{VariantBytes, fingerprint};
+use super::error::Error;
+use super::rendition::Delivery;
+use super::timings::Timings;
+use crate::origin::{ObjectMeta, Precondition, Store, StoreError};
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
 use crate::variant::{ObjectKey, Variant};
 
-/// Size of a stored variant. This program stores no larger ones, so a larger object is made again.
+/// Metadata of a stored variant: ETag of its original, pipeline version, and fingerprint of its bytes.
+pub(super) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
+pub(super) const META_PIPELINE: &str = "resized-pipeline";
+pub(super) const META_FINGERPRINT: &str = "resized-fingerprint";
+
+/// Size limit of stored variants. This program stores no larger ones, so a larger object is made again.
 const VARIANT_BYTES_MAX: u64 = 32 << 20;
 
-/// What the variants' store says.
-pub(crate) enum Lookup {
-    Found(Answer),
-    /// Not there, or not usable; and on what condition the new one may be written.
-    Make(Precondition),
+/// The variants' store, and the originals' store as far as it tells whether a stored variant is current.
+#[derive(Debug)]
+pub(super) struct StoredVariants {
+    pub(super) originals: Store,
+    pub(super) variants: Store,
+    /// True if originals never change under their keys (`originals.immutable`): then they are not checked.
+    pub(super) immutable: bool,
 }
 
-/// A stored variant, its bytes if they are sent, and what its original is now, if that may be another.
-struct Found {
+/// How much of a stored variant a lookup reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetch {
+    Bytes,
+    Metadata,
+}
+
+/// Result of a lookup.
+pub(super) enum Lookup {
+    Found(StoredVariant),
+    /// There is no usable variant; a new one may be written under this precondition.
+    Missing(Precondition),
+}
+
+/// A variant in its store.
+pub(super) struct StoredVariant {
+    /// `None` after [`Fetch::Metadata`].
+    pub(super) bytes: Option<VariantBytes>,
+    /// Value of the `?v=` cache buster.
+    pub(super) version: String,
+    /// ETag of the original that it was made from; empty if it is not known.
+    pub(super) original_etag: Box<str>,
+    /// A time before the original was checked.
+    pub(super) checked_at: Instant,
+    /// False if the originals' store failed, so that the original may have changed.
+    pub(super) is_confirmed: bool,
+}
+
+/// A stored object and the result of checking its original; `None` if originals are not checked.
+struct Response {
     meta: ObjectMeta,
-    bytes: Option<Bytes>,
+    bytes: Option<bytes::Bytes>,
     original: Option<Result<Option<ObjectMeta>, StoreError>>,
 }
 
-impl Maker {
-    /// HEAD for a redirect, GET for the bytes; and if it is there, the original's HEAD beside its bytes, unless originals are
-    /// immutable. What is not there costs no look at the original: making it reads that anyway. A store that fails here does
-    /// not fail the request: the variant is made.
-    pub(crate) async fn look_up(
+impl StoredVariants {
+    /// Looks up the object `key` and, at the same time, the original. A missing variant costs no request for the original,
+    /// because making the variant reads the original anyway. If the variants' store fails, the variant counts as missing, so
+    /// that it is made and the request succeeds.
+    pub(super) async fn lookup(
         &self,
         key: &ObjectKey,
         variant: &Variant,
-        steps: &mut Steps,
-    ) -> Result<Lookup, Failure> {
-        let as_of = Instant::now();
-        let found = steps.time("lookup", self.stored(key, variant)).await;
-        let (meta, bytes, original) = match found {
-            Ok(Some(Found { meta, bytes, original })) => (meta, bytes, original),
-            Ok(None) => return Ok(Lookup::Make(Precondition::Absent)),
+        fetch: Fetch,
+        timings: &mut Timings,
+    ) -> Lookup {
+        let checked_at = Instant::now();
+        let response = timings.time("lookup", self.request(key, variant, fetch)).await;
+        let Response { meta, bytes, original } = match response {
+            Ok(Some(response)) => response,
+            Ok(None) => return Lookup::Missing(Precondition::Absent),
             Err(error) => {
-                tracing::warn!(%key, error = chain(&error), "the variants' store failed a lookup; the variant is made");
-                return Ok(Lookup::Make(Precondition::Absent));
+                tracing::warn!(%key, error = chain(&error), "lookup in the variants' store failed; making the variant");
+                return Lookup::Missing(Precondition::Absent);
             }
         };
-        let made_of = metadata(&meta, META_ORIGINAL_ETAG).unwrap_or_default();
-        let is_unattended = match original {
-            Some(Ok(original)) if original.as_ref().is_none_or(|original| *original.etag != *made_of) => {
-                return Ok(Lookup::Make(Precondition::Matches(meta.etag)));
+        let original_etag = metadata(&meta, META_ORIGINAL_ETAG).unwrap_or_default();
+        let is_confirmed = match original {
+            Some(Ok(original)) if original.as_ref().is_none_or(|original| *original.etag != *original_etag) => {
+                return Lookup::Missing(Precondition::Matches(meta.etag));
             }
-            Some(Err(_)) => true,
-            Some(Ok(_)) | None => false,
+            Some(Err(_)) => false,
+            Some(Ok(_)) | None => true,
         };
-        let original_etag = made_of.into();
-        let origin = Provenance { detail: Detail::Stored, steps: steps.clone(), original_etag, as_of };
-        let answer = match bytes {
-            None => self.location(key, &version(&meta), origin)?,
+        let bytes = match bytes {
+            None => None,
             Some(bytes) => {
-                let media_type = variant.encoding.format().media_type();
                 let fingerprint = fingerprint(&bytes);
-                let is_sound = metadata(&meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint);
-                if !is_sound || sniff(&bytes) != Some(media_type) {
-                    tracing::warn!(%key, "what is stored under this key is no such variant; it is made again");
-                    return Ok(Lookup::Make(Precondition::Matches(meta.etag)));
+                let is_intact = metadata(&meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint);
+                if !is_intact || sniff(&bytes) != Some(variant.encoding.format().media_type()) {
+                    tracing::warn!(%key, "stored variant is corrupt; making it again");
+                    return Lookup::Missing(Precondition::Matches(meta.etag));
                 }
-                let last_modified = meta.last_modified;
-                let rendition = Rendition::new(&self.policy, media_type, bytes, &fingerprint, last_modified, origin)?;
-                Answer::Rendition(Arc::new(rendition))
+                Some(VariantBytes { bytes, fingerprint, last_modified: meta.last_modified })
             }
         };
-        // What the store could not say is asked again soon.
-        Ok(Lookup::Found(if is_unattended { answer.stale(&self.policy, steps.clone()) } else { answer }))
+        let (version, original_etag) = (version(&meta), original_etag.into());
+        Lookup::Found(StoredVariant { bytes, version, original_etag, checked_at, is_confirmed })
     }
 
-    /// What is stored under `key`, with the original as it is now.
-    async fn stored(&self, key: &ObjectKey, variant: &Variant) -> Result<Option<Found>, StoreError> {
-        let original = self.original_now(variant);
-        match self.mode {
-            Mode::Redirect => {
+    async fn request(&self, key: &ObjectKey, variant: &Variant, fetch: Fetch) -> Result<Option<Response>, StoreError> {
+        let original = self.check_original(variant);
+        match fetch {
+            Fetch::Metadata => {
                 let Some(meta) = self.variants.head(key).await? else { return Ok(None) };
-                Ok(Some(Found { meta, bytes: None, original: original.await }))
+                Ok(Some(Response { meta, bytes: None, original: original.await }))
             }
-            Mode::Stream => {
+            Fetch::Bytes => {
                 let Some(object) = self.variants.get(key, None).await? else { return Ok(None) };
                 let (bytes, original) = tokio::join!(object.collect(VARIANT_BYTES_MAX), original);
                 let (meta, bytes) = bytes?;
-                Ok(Some(Found { meta, bytes: Some(bytes), original }))
+                Ok(Some(Response { meta, bytes: Some(bytes), original }))
             }
         }
     }
 
-    /// What the original is now; `None` if it is what it ever was.
-    async fn original_now(&self, variant: &Variant) -> Option<Result<Option<ObjectMeta>, StoreError>> {
+    async fn check_original(&self, variant: &Variant) -> Option<Result<Option<ObjectMeta>, StoreError>> {
         if self.immutable { None } else { Some(self.originals.head(&variant.original).await) }
     }
 
-    /// Whether a stored variant was made of the original as it is.
-    pub(crate) fn is_made_of(&self, stored: &ObjectMeta, original: &ObjectMeta) -> bool {
-        self.immutable || metadata(stored, META_ORIGINAL_ETAG) == Some(&*original.etag)
-    }
-
-    /// Why nothing is made of an original, if that is known before it is read.
-    pub(crate) fn refusal(&self, original: &ObjectMeta) -> Option<String> {
-        let is_too_large = original.bytes > self.original_bytes_max;
-        is_too_large.then(|| Failure::too_large(original.bytes, self.original_bytes_max).detail().to_owned())
-    }
-
-    /// Whether what memory has is made of the original as it is now, and is where a redirect says.
-    pub(crate) async fn is_current(
+    /// True if a delivery from memory is of the original as it is now and, if it is a redirect, still leads to the stored
+    /// variant.
+    pub(super) async fn is_current(
         &self,
-        stale: &Answer,
+        delivery: &Delivery,
         key: &ObjectKey,
         variant: &Variant,
-        steps: &mut Steps,
-    ) -> Result<bool, Failure> {
+        timings: &mut Timings,
+    ) -> Result<bool, Error> {
         let original = self.originals.head(&variant.original);
         let stored = async {
-            match stale {
-                Answer::Location(location) => {
+            match delivery {
+                Delivery::Redirect(redirect) => {
                     let meta = self.variants.head(key).await?;
-                    Ok(meta.is_some_and(|meta| version(&meta) == *location.version))
+                    Ok(meta.is_some_and(|meta| version(&meta) == *redirect.version))
                 }
-                Answer::Rendition(_) | Answer::Failed { .. } => Ok(true),
+                Delivery::Rendition(_) => Ok(true),
             }
         };
-        let asked = steps.time("revalidate", async { tokio::try_join!(original, stored) }).await;
-        let (meta, is_stored) = asked.map_err(|error| Failure::of_store("original", &error))?;
-        Ok(is_stored && meta.is_some_and(|meta| stale.original_etag() == Some(&meta.etag)))
+        let checked = timings.time("revalidate", async { tokio::try_join!(original, stored) }).await;
+        let (original, is_stored) = checked.map_err(|error| Error::from_store(&error))?;
+        Ok(is_stored && original.is_some_and(|original| *delivery.original_etag() == *original.etag))
     }
+}
+
+/// True if a stored variant was made from the original with the metadata `original`.
+#[must_use]
+pub fn is_made_from(stored: &ObjectMeta, original: &ObjectMeta) -> bool {
+    metadata(stored, META_ORIGINAL_ETAG) == Some(&*original.etag)
 }
 
 fn metadata<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
-    meta.metadata.iter().find(|(named, _)| named == name).map(|(_, value)| value.as_str())
+    meta.metadata.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-/// What tells a stored variant from what was there before: its fingerprint, or else its ETag's letters and digits.
+/// Value of the `?v=` cache buster: the fingerprint, or else the letters and digits of the ETag.
 fn version(meta: &ObjectMeta) -> String {
     let version = metadata(meta, META_FINGERPRINT).unwrap_or(&meta.etag);
     version.chars().filter(char::is_ascii_alphanumeric).take(32).collect()

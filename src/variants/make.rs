@@ -1,248 +1,292 @@
-//! A flight: find the variant in its store, or make it and write it back.
+//! A flight: finds the variant in its store, or makes it and writes it back.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-
-use super::lookup::Lookup;
-use super::resources::Works;
-
-use super::batch::Made;
-use super::invalidation_log::Purges;
+use super::batch::MadeVariant;
+use super::batch_run::BatchRunner;
+use super::cached::CachedVariant;
+use super::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
+use super::error::Error;
 use super::lease::{Claim, Lease};
-use super::memory_budget::Ticket;
-use super::rate_limit::Rates;
-use super::rendition::{Answer, Detail, Location, Provenance, Rendition, Steps, fingerprint};
-use super::write_back::{Write, Written};
-use crate::config::{Config, Mode};
-use crate::origin::{Attributes, Precondition, Store};
-use crate::proxy::error::Failure;
-use crate::proxy::response_headers::Policy;
-use crate::resize::{self, Limits, PIPELINE};
+use super::lookup::{
+    Fetch, Lookup, META_FINGERPRINT, META_ORIGINAL_ETAG, META_PIPELINE, StoredVariant, StoredVariants,
+};
+use super::rendition::{Acquisition, Delivery, Provenance};
+use super::resources::SharedResources;
+use super::timings::Timings;
+use super::write_back::{VariantWrite, WriteOutcome};
+use crate::config::Mode;
+use crate::origin::{Attributes, Precondition, StoreError};
+use crate::resize::PIPELINE;
 use crate::support::error_chain::chain;
-use crate::support::tasks::Tasks;
 use crate::variant::{ObjectKey, Variant};
 
-/// Everything that a flight needs.
+/// Runs flights.
 #[derive(Debug)]
-pub(crate) struct Maker {
-    pub(crate) originals: Store,
-    pub(crate) variants: Store,
-    pub(crate) works: Works,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) purges: Arc<Purges>,
-    pub(crate) tasks: Tasks,
-    pub(crate) mode: Mode,
-    /// Whether originals never change under their keys, so that nothing need be looked at again.
-    pub(crate) immutable: bool,
-    pub(crate) limits: Limits,
-    pub(crate) original_bytes_max: u64,
-    pub(crate) flight_time: Duration,
+pub(super) struct VariantMaker {
+    pub(super) stored: StoredVariants,
+    pub(super) runner: Arc<BatchRunner>,
+    pub(super) delivery: DeliveryBuilder,
+    pub(super) mode: Mode,
+    /// `Cache-Control` of stored variants.
+    pub(super) cache_control: String,
+    pub(super) flight_timeout: Duration,
 }
 
-/// The metadata that a stored variant carries.
-pub(crate) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
-pub(crate) const META_PIPELINE: &str = "resized-pipeline";
-pub(crate) const META_FINGERPRINT: &str = "resized-fingerprint";
+/// How [`super::Variants::ensure_stored`] succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnsureStored {
+    /// The store had a current variant.
+    AlreadyStored,
+    /// The variant was made, and the store has confirmed the write.
+    Made,
+}
 
-/// How often a variant is looked for and made while other nodes are first each time, with what is not to be used.
+/// Why [`super::Variants::ensure_stored`] failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureStoredError {
+    /// The variant could not be made.
+    #[error(transparent)]
+    Variant(#[from] Error),
+    /// The variant was made, but the write failed.
+    #[error("the variant was made, but could not be stored")]
+    Write(#[from] StoreError),
+    /// The original was purged while the variant was made.
+    #[error("the original was purged while the variant was made")]
+    Purged,
+}
+
+/// Attempts before giving up when other nodes keep storing variants of a different version of the original.
 const ATTEMPTS: usize = 3;
 
-/// A downloaded original and its right to the memory.
-pub(crate) struct Original {
-    pub(crate) bytes: Bytes,
-    pub(crate) etag: Box<str>,
-    pub(crate) _ticket: Ticket,
+/// A variant that is to be made: the precondition of its write, and the lease if nodes coordinate by leases.
+struct MakeTask {
+    precondition: Precondition,
+    lease: Option<Arc<Lease>>,
 }
 
-impl Maker {
-    /// One of these settings that works with what there is.
-    pub(crate) fn new(
-        config: &Config,
-        works: Works,
-        originals: Store,
-        variants: Store,
-        policy: Arc<Policy>,
-        tasks: Tasks,
-        purges: Arc<Purges>,
-    ) -> Self {
-        Self {
-            works: works.limited_to(&config.rates),
-            purges,
-            tasks,
-            mode: config.answers.mode,
-            immutable: config.originals.immutable,
-            limits: resize::limits(config),
-            original_bytes_max: config.limits.original_bytes.as_u64(),
-            flight_time: config.work.flight_time,
-            originals,
-            variants,
-            policy,
-        }
-    }
+/// Result of a lookup after waiting for the lease.
+enum FoundOrClaimed {
+    Found(StoredVariant),
+    Claimed(MakeTask),
+}
 
-    /// What the next maker goes on with.
-    pub(crate) fn works(&self) -> Works {
-        self.works.clone()
-    }
-
-    /// What clients may do in a minute, and what may be made.
-    pub(crate) fn rates(&self) -> &Rates {
-        &self.works.rates
-    }
-
-    /// The whole flight, within its time, which `client` began. `stale` is what memory has, if it has to be looked after;
-    /// where the store fails, it is the answer still.
-    pub(crate) async fn make(self: Arc<Self>, variant: Variant, client: IpAddr, stale: Option<Answer>) -> Answer {
-        let mut steps = Steps::default();
-        let flight = self.renew_or_make(&variant, client, stale.as_ref(), &mut steps);
-        let failure = match tokio::time::timeout(self.flight_time, flight).await {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(failure)) => failure,
+impl VariantMaker {
+    /// Runs a flight that a request of `client` started. `stale` is the delivery that memory holds, if it has to be
+    /// revalidated; it is served if the store fails.
+    pub(super) async fn make(
+        self: Arc<Self>,
+        variant: Variant,
+        client: IpAddr,
+        stale: Option<Delivery>,
+    ) -> CachedVariant {
+        let mut timings = Timings::default();
+        let flight = self.revalidate_or_make(&variant, client, stale.as_ref(), &mut timings);
+        let error = match tokio::time::timeout(self.flight_timeout, flight).await {
+            Ok(Ok(delivery)) => return CachedVariant::Found(delivery),
+            Ok(Err(error)) => error,
             Err(_) => {
-                tracing::error!(original = %variant.original, "a flight took longer than work.flight_time");
-                Failure::StoreSlow
+                tracing::error!(original = %variant.original, "variant timed out (work.flight_time)");
+                Error::FlightTimeout
             }
         };
-        match (failure, stale) {
-            (Failure::StoreFailed | Failure::StoreSlow, Some(stale)) if stale.original_etag().is_some() => {
-                stale.stale(&self.policy, steps)
-            }
-            (failure, _) => Answer::Failed { failure, remembered: self.policy.brief },
+        let freshness = &self.delivery.freshness;
+        match stale {
+            Some(stale) if error.allows_stale() => CachedVariant::Found(stale.stale(freshness, timings)),
+            Some(_) | None => CachedVariant::Failed { error, ttl: freshness.failure_ttl },
         }
     }
 
-    async fn renew_or_make(
-        self: &Arc<Self>,
+    async fn revalidate_or_make(
+        &self,
         variant: &Variant,
         client: IpAddr,
-        stale: Option<&Answer>,
-        steps: &mut Steps,
-    ) -> Result<Answer, Failure> {
+        stale: Option<&Delivery>,
+        timings: &mut Timings,
+    ) -> Result<Delivery, Error> {
         let key = variant.storage_key();
         if let Some(stale) = stale {
-            let as_of = Instant::now();
-            if self.is_current(stale, &key, variant, steps).await? {
-                return Ok(stale.renewed(&self.policy, as_of, steps.clone()));
+            let checked_at = Instant::now();
+            if self.stored.is_current(stale, &key, variant, timings).await? {
+                return Ok(stale.revalidated(&self.delivery.freshness, checked_at, timings.clone()));
             }
         }
+        let fetch = match self.mode {
+            Mode::Stream => Fetch::Bytes,
+            Mode::Redirect => Fetch::Metadata,
+        };
         for attempt in 0..ATTEMPTS {
-            let (precondition, lease) = match self.find_or_claim(&key, variant, steps).await? {
-                (Lookup::Found(answer), _) => return Ok(answer),
-                (Lookup::Make(precondition), lease) => (precondition, lease),
+            let task = match self.find_or_claim(&key, variant, fetch, timings).await {
+                FoundOrClaimed::Found(stored) => return self.deliver_stored(&key, variant, stored, timings),
+                FoundOrClaimed::Claimed(task) => task,
             };
-            // What replaces an older one fills no bucket.
-            if attempt == 0 && precondition == Precondition::Absent {
-                self.works.rates.make(&variant.original, client)?;
+            // Replacing a stored variant does not grow the bucket, so it is not rate limited.
+            if attempt == 0 && task.precondition == Precondition::Absent {
+                self.resources().rate_limits.check_new_variant(&variant.original, client)?;
             }
-            if let Some(answer) = self.make_and_store(&key, variant, precondition, lease, steps).await? {
-                return Ok(answer);
+            if let Some(delivery) = self.make_and_store(&key, variant, task, timings).await? {
+                return Ok(delivery);
             }
         }
-        tracing::warn!(%key, "other nodes store it of other originals each time it is made");
-        Err(Failure::Overloaded)
+        tracing::warn!(%key, "gave up: other nodes keep storing variants of other versions of the original");
+        Err(Error::Overloaded)
     }
 
-    /// Makes the variant and answers with it. `None` where the answer is what is stored and another node was first: that has
-    /// to be looked at.
+    /// Makes the variant, unless the store has a current one, and waits until the store has confirmed the write.
+    pub(super) async fn ensure_stored(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+        let ensured = tokio::time::timeout(self.flight_timeout, self.find_or_store(variant)).await;
+        ensured.unwrap_or(Err(Error::FlightTimeout.into()))
+    }
+
+    async fn find_or_store(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+        let (key, mut timings) = (variant.storage_key(), Timings::default());
+        for _ in 0..ATTEMPTS {
+            let task = match self.find_or_claim(&key, variant, Fetch::Metadata, &mut timings).await {
+                FoundOrClaimed::Found(_) => return Ok(EnsureStored::AlreadyStored),
+                FoundOrClaimed::Claimed(task) => task,
+            };
+            let made = self.runner.make(variant, &mut timings).await?;
+            let write = self.prepare_write(&key, variant, &made, &fingerprint(&made.bytes), task);
+            match self.resources().write_back.write(write).await? {
+                WriteOutcome::Stored => return Ok(EnsureStored::Made),
+                WriteOutcome::LostRace => {}
+                WriteOutcome::Invalidated => return Err(EnsureStoredError::Purged),
+            }
+        }
+        Err(Error::Overloaded.into())
+    }
+
+    /// Makes the variant and delivers it. `None` if the delivery is a redirect and another node stored the variant first:
+    /// then it has to be looked up again.
     ///
-    /// The original may be replaced meanwhile. What was made then is of the former one, says so by its ETag, and is no
-    /// answer to whoever looks after it: memory does after `cache.revalidate_after`, reckoned from when the original was read,
-    /// and a lookup always. So nothing is asked between reading it and storing what was made of it.
+    /// The original may be replaced meanwhile. The variant then carries the ETag of the older original, and a later check
+    /// replaces it: memory checks after `cache.revalidate_after`, which counts from before the original was read, and each
+    /// lookup checks too. So the original is not checked again between reading it and storing the variant.
     async fn make_and_store(
-        self: &Arc<Self>,
+        &self,
         key: &ObjectKey,
         variant: &Variant,
-        precondition: Precondition,
-        lease: Option<Arc<Lease>>,
-        steps: &mut Steps,
-    ) -> Result<Option<Answer>, Failure> {
-        let Made { bytes, original_etag, as_of, began, .. } = self.together(variant, steps).await?;
-        let origin = Provenance { detail: Detail::Made, steps: steps.clone(), original_etag, as_of: began };
-        let attributes = self.attributes(variant, &origin.original_etag, &bytes);
-        let original = variant.original.clone();
-        let write = Write { key: key.clone(), bytes: bytes.clone(), attributes, precondition, original, as_of, lease };
-        self.finish(variant, bytes, origin, write, steps).await
+        task: MakeTask,
+        timings: &mut Timings,
+    ) -> Result<Option<Delivery>, Error> {
+        let made = self.runner.make(variant, timings).await?;
+        let fingerprint = fingerprint(&made.bytes);
+        let write = self.prepare_write(key, variant, &made, &fingerprint, task);
+        let mut provenance = Provenance {
+            acquisition: Acquisition::Made,
+            timings: timings.clone(),
+            original_etag: made.original_etag,
+            checked_at: made.checked_at,
+        };
+        let write_back = &self.resources().write_back;
+        if self.mode == Mode::Stream {
+            write_back.enqueue(write);
+            let bytes = VariantBytes { bytes: made.bytes, fingerprint, last_modified: SystemTime::now() };
+            let rendition = self.delivery.rendition(variant, bytes, provenance)?;
+            return Ok(Some(Delivery::Rendition(Arc::new(rendition))));
+        }
+        let outcome = timings.time("store", write_back.write(write)).await;
+        provenance.timings = timings.clone();
+        match outcome {
+            Ok(WriteOutcome::Stored) => {
+                let redirect = self.delivery.redirect(key, &fingerprint, provenance)?;
+                return Ok(Some(Delivery::Redirect(Arc::new(redirect))));
+            }
+            Ok(WriteOutcome::LostRace) => return Ok(None),
+            Ok(WriteOutcome::Invalidated) => {
+                tracing::debug!(%key, "original was purged while the variant was made; sending the bytes");
+            }
+            Err(error) => {
+                tracing::error!(%key, error = chain(&error), "variant could not be stored; sending the bytes");
+            }
+        }
+        let bytes = VariantBytes { bytes: made.bytes, fingerprint, last_modified: SystemTime::now() };
+        let rendition = self.delivery.rendition(variant, bytes, provenance)?.uncacheable();
+        Ok(Some(Delivery::Rendition(Arc::new(rendition))))
     }
 
-    /// The variant if it is stored; else the right to make it, where nodes agree on that.
+    /// Looks the variant up. If it is missing and nodes coordinate by leases, waits until another node has stored it or this
+    /// node holds the lease.
     async fn find_or_claim(
         &self,
         key: &ObjectKey,
         variant: &Variant,
-        steps: &mut Steps,
-    ) -> Result<(Lookup, Option<Arc<Lease>>), Failure> {
-        let found = self.look_up(key, variant, steps).await?;
-        let wait = self.works.leases.as_ref().and_then(|leases| leases.wait(key));
-        let (Lookup::Make(_), Some(mut wait)) = (&found, wait) else { return Ok((found, None)) };
-        loop {
-            let claim = steps.time("lease", wait.claim()).await;
-            // Whether the wait is over or not, another node may have stored it meanwhile.
-            let found = self.look_up(key, variant, steps).await?;
-            match (&found, claim) {
-                (Lookup::Found(_), _) | (Lookup::Make(_), Claim::Forgone) => return Ok((found, None)),
-                (Lookup::Make(_), Claim::Held(lease)) => return Ok((found, Some(Arc::new(lease)))),
-                (Lookup::Make(_), Claim::Taken) => {}
-            }
-        }
-    }
-
-    /// Answers with the bytes and stores them behind the answer; or stores them and then says where they are. `None` if
-    /// what is there is another node's.
-    async fn finish(
-        &self,
-        variant: &Variant,
-        bytes: Bytes,
-        mut origin: Provenance,
-        write: Write,
-        steps: &mut Steps,
-    ) -> Result<Option<Answer>, Failure> {
-        let rendition = |bytes: Bytes, origin| {
-            let media_type = variant.encoding.format().media_type();
-            let fingerprint = fingerprint(&bytes);
-            Rendition::new(&self.policy, media_type, bytes, &fingerprint, SystemTime::now(), origin)
+        fetch: Fetch,
+        timings: &mut Timings,
+    ) -> FoundOrClaimed {
+        let precondition = match self.stored.lookup(key, variant, fetch, timings).await {
+            Lookup::Found(stored) => return FoundOrClaimed::Found(stored),
+            Lookup::Missing(precondition) => precondition,
         };
-        if self.mode == Mode::Stream {
-            self.works.write_back.later(write);
-            return Ok(Some(Answer::Rendition(Arc::new(rendition(bytes, origin)?))));
-        }
-        let key = write.key.clone();
-        let written = steps.time("store", self.works.write_back.now(write)).await;
-        origin.steps = steps.clone();
-        match written {
-            Ok(Written::Stored) => return self.location(&key, &fingerprint(&bytes), origin).map(Some),
-            Ok(Written::Preceded) => return Ok(None),
-            Ok(Written::Void) => tracing::debug!(%key, "purged while it was made; its bytes are sent"),
-            Err(error) => {
-                tracing::error!(%key, error = chain(&error), "a variant could not be stored; its bytes are sent");
-            }
-        }
-        // An answer to those who wait and to nobody after them.
-        Ok(Some(Answer::Rendition(Arc::new(rendition(bytes, origin)?.passing(&self.policy)))))
-    }
-
-    /// The variant's public URL.
-    pub(crate) fn location(&self, key: &ObjectKey, version: &str, origin: Provenance) -> Result<Answer, Failure> {
-        let base = self.variants.public_url(key).ok_or(Failure::Internal)?;
-        Ok(Answer::Location(Arc::new(Location::new(&self.policy, &base, version, origin)?)))
-    }
-
-    fn attributes(&self, variant: &Variant, original_etag: &str, bytes: &[u8]) -> Attributes {
-        Attributes {
-            content_type: variant.encoding.format().media_type().to_owned(),
-            cache_control: self.policy.cache_control.to_str().unwrap_or_default().to_owned(),
-            metadata: vec![
-                (META_ORIGINAL_ETAG.to_owned(), original_etag.to_owned()),
-                (META_PIPELINE.to_owned(), PIPELINE.to_owned()),
-                (META_FINGERPRINT.to_owned(), fingerprint(bytes)),
-            ],
+        let waiter = self.resources().leases.as_ref().and_then(|leases| leases.waiter(key));
+        let Some(mut waiter) = waiter else {
+            return FoundOrClaimed::Claimed(MakeTask { precondition, lease: None });
+        };
+        loop {
+            let claim = timings.time("lease", waiter.claim()).await;
+            // Another node may have stored the variant meanwhile, even if this node holds the lease now.
+            let precondition = match self.stored.lookup(key, variant, fetch, timings).await {
+                Lookup::Found(stored) => return FoundOrClaimed::Found(stored),
+                Lookup::Missing(precondition) => precondition,
+            };
+            let lease = match claim {
+                Claim::Held(lease) => Some(Arc::new(lease)),
+                Claim::Unavailable => None,
+                Claim::Taken => continue,
+            };
+            return FoundOrClaimed::Claimed(MakeTask { precondition, lease });
         }
     }
 
-    /// Finishes the resize jobs that have begun and ends the threads.
-    pub(crate) fn stop(&self) {
-        self.works.resizer.shutdown();
+    fn deliver_stored(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        stored: StoredVariant,
+        timings: &Timings,
+    ) -> Result<Delivery, Error> {
+        let StoredVariant { bytes, version, original_etag, checked_at, is_confirmed } = stored;
+        let timings = timings.clone();
+        let provenance = Provenance { acquisition: Acquisition::Stored, timings, original_etag, checked_at };
+        let delivery = match bytes {
+            None => Delivery::Redirect(Arc::new(self.delivery.redirect(key, &version, provenance)?)),
+            Some(bytes) => Delivery::Rendition(Arc::new(self.delivery.rendition(variant, bytes, provenance)?)),
+        };
+        if is_confirmed {
+            return Ok(delivery);
+        }
+        // The original is checked again soon.
+        Ok(delivery.stale(&self.delivery.freshness, delivery.timings().clone()))
+    }
+
+    fn prepare_write(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        made: &MadeVariant,
+        fingerprint: &str,
+        MakeTask { precondition, lease }: MakeTask,
+    ) -> VariantWrite {
+        let metadata =
+            [(META_ORIGINAL_ETAG, &*made.original_etag), (META_PIPELINE, PIPELINE), (META_FINGERPRINT, fingerprint)];
+        VariantWrite {
+            key: key.clone(),
+            bytes: made.bytes.clone(),
+            attributes: Attributes {
+                content_type: variant.encoding.format().media_type().to_owned(),
+                cache_control: self.cache_control.clone(),
+                metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            },
+            precondition,
+            original: variant.original.clone(),
+            epoch: made.epoch,
+            lease,
+        }
+    }
+
+    pub(super) fn resources(&self) -> &SharedResources {
+        &self.runner.resources
     }
 }

@@ -1,4 +1,4 @@
-//! Memory for work in progress: a ticket for so many bytes, or a refusal.
+//! Memory budgets for work in progress: a permit for a number of bytes, or an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,94 +6,95 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that may be in use at once, and how many may wait how long for theirs. First come, first served.
+/// A limit of bytes in use, with a bounded first-in, first-out queue of waiters.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(super) struct MemoryBudget {
     free: Arc<Semaphore>,
     bytes_max: u64,
     waiting: AtomicUsize,
     waiting_max: usize,
-    patience: Duration,
+    max_wait: Duration,
 }
 
-/// The right to use bytes; given back when dropped.
+/// The right to use a number of bytes; dropping it returns them to the budget.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(super) struct MemoryPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Why there is no ticket.
+/// Why a budget gave no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// More than the whole budget: waiting would not help.
+pub(super) enum BudgetError {
+    /// The request exceeds the whole budget.
     TooLarge { bytes_max: u64 },
-    /// Too many are waiting, or the wait was too long.
+    /// The queue is full, or the wait was too long.
     Overloaded,
 }
 
-/// What the semaphore counts: its permits are `u32`, and a budget may be larger than 4 GiB.
+/// Bytes per semaphore permit: permits are `u32`, and a budget may exceed 4 GiB.
 const UNIT_BYTES: u64 = 4096;
 
-impl Budget {
-    pub(crate) fn new(bytes_max: u64, waiting_max: usize, patience: Duration) -> Self {
+impl MemoryBudget {
+    /// A budget of `bytes_max`, for which at most `waiting_max` requests wait, each at most `max_wait`.
+    pub(super) fn new(bytes_max: u64, waiting_max: usize, max_wait: Duration) -> Self {
         let units = usize::try_from(bytes_max / UNIT_BYTES).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(units)), bytes_max, waiting: AtomicUsize::new(0), waiting_max, patience }
+        Self { free: Arc::new(Semaphore::new(units)), bytes_max, waiting: AtomicUsize::new(0), waiting_max, max_wait }
     }
 
-    /// A ticket for `bytes`, at once or after a wait.
-    pub(crate) async fn ticket(&self, bytes: u64) -> Result<Ticket, Refusal> {
+    /// A permit for `bytes`, immediately or after a wait.
+    pub(super) async fn acquire(&self, bytes: u64) -> Result<MemoryPermit, BudgetError> {
         let units = self.units(bytes)?;
         if let Ok(permit) = self.free.clone().try_acquire_many_owned(units) {
-            return Ok(Ticket { _permit: permit });
+            return Ok(MemoryPermit { _permit: permit });
         }
-        let _waiting = self.wait().ok_or(Refusal::Overloaded)?;
-        let acquired = tokio::time::timeout(self.patience, self.free.clone().acquire_many_owned(units)).await;
-        let permit = acquired.map_err(|_| Refusal::Overloaded)?.map_err(|_| Refusal::Overloaded)?;
-        Ok(Ticket { _permit: permit })
+        let _waiting = self.enqueue().ok_or(BudgetError::Overloaded)?;
+        let acquired = tokio::time::timeout(self.max_wait, self.free.clone().acquire_many_owned(units)).await;
+        let permit = acquired.map_err(|_| BudgetError::Overloaded)?.map_err(|_| BudgetError::Overloaded)?;
+        Ok(MemoryPermit { _permit: permit })
     }
 
-    /// A ticket for `bytes` if there is one now.
-    pub(crate) fn ticket_now(&self, bytes: u64) -> Result<Ticket, Refusal> {
+    /// A permit for `bytes`, if the budget has them free.
+    pub(super) fn try_acquire(&self, bytes: u64) -> Result<MemoryPermit, BudgetError> {
         let units = self.units(bytes)?;
-        let permit = self.free.clone().try_acquire_many_owned(units).map_err(|_| Refusal::Overloaded)?;
-        Ok(Ticket { _permit: permit })
+        let permit = self.free.clone().try_acquire_many_owned(units).map_err(|_| BudgetError::Overloaded)?;
+        Ok(MemoryPermit { _permit: permit })
     }
 
-    /// The most that one ticket can be for.
-    pub(crate) fn bytes_max(&self) -> u64 {
+    /// The largest permit that the budget can give.
+    pub(super) fn bytes_max(&self) -> u64 {
         self.bytes_max / UNIT_BYTES * UNIT_BYTES
     }
 
-    /// Bytes in use now.
-    pub(crate) fn used_bytes(&self) -> u64 {
+    /// Bytes in use.
+    pub(super) fn used_bytes(&self) -> u64 {
         let free = (self.free.available_permits() as u64).saturating_mul(UNIT_BYTES);
         self.bytes_max().saturating_sub(free)
     }
 
-    /// How many wait now.
-    pub(crate) fn waiting(&self) -> usize {
+    /// Number of waiting requests.
+    pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    fn units(&self, bytes: u64) -> Result<u32, Refusal> {
-        let too_large = Refusal::TooLarge { bytes_max: self.bytes_max };
+    fn units(&self, bytes: u64) -> Result<u32, BudgetError> {
+        let too_large = BudgetError::TooLarge { bytes_max: self.bytes_max };
         if bytes > self.bytes_max() {
             return Err(too_large);
         }
         u32::try_from(bytes.div_ceil(UNIT_BYTES)).map_err(|_| too_large)
     }
 
-    fn wait(&self) -> Option<Waiting<'_>> {
+    fn enqueue(&self) -> Option<QueueEntry<'_>> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(&self.waiting);
-        (before < self.waiting_max).then_some(waiting)
+        let entry = QueueEntry(&self.waiting);
+        (before < self.waiting_max).then_some(entry)
     }
 }
 
-/// Counts one who waits, until dropped: a cancelled wait is counted out too.
-struct Waiting<'a>(&'a AtomicUsize);
+/// Counts one waiting request. The guard also counts down when the wait is cancelled.
+struct QueueEntry<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -103,47 +104,47 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
-    fn budget(waiting_max: usize, patience: Duration) -> Budget {
-        Budget::new(10 * UNIT_BYTES, waiting_max, patience)
+    fn budget(waiting_max: usize, max_wait: Duration) -> MemoryBudget {
+        MemoryBudget::new(10 * UNIT_BYTES, waiting_max, max_wait)
     }
 
     #[tokio::test]
-    async fn more_than_the_whole_budget_is_refused_at_once() {
+    async fn a_request_over_the_whole_budget_fails_immediately() {
         let budget = budget(10, Duration::from_secs(60));
-        let refusal = budget.ticket(11 * UNIT_BYTES).await.unwrap_err();
-        assert_eq!(refusal, Refusal::TooLarge { bytes_max: 10 * UNIT_BYTES });
-        assert!(budget.ticket(u64::MAX).await.is_err());
+        let error = budget.acquire(11 * UNIT_BYTES).await.unwrap_err();
+        assert_eq!(error, BudgetError::TooLarge { bytes_max: 10 * UNIT_BYTES });
+        assert!(budget.acquire(u64::MAX).await.is_err());
     }
 
     #[tokio::test]
-    async fn a_ticket_given_back_goes_to_the_one_who_waits() {
+    async fn a_returned_permit_goes_to_the_waiter() {
         let budget = budget(1, Duration::from_secs(60));
-        let first = budget.ticket(6 * UNIT_BYTES).await.unwrap();
-        assert_eq!(budget.ticket_now(5 * UNIT_BYTES).unwrap_err(), Refusal::Overloaded);
+        let first = budget.acquire(6 * UNIT_BYTES).await.unwrap();
+        assert_eq!(budget.try_acquire(5 * UNIT_BYTES).unwrap_err(), BudgetError::Overloaded);
         let hand_over = async {
-            while budget.waiting.load(Ordering::Relaxed) == 0 {
+            while budget.waiting() == 0 {
                 tokio::task::yield_now().await;
             }
             drop(first);
         };
-        let (second, ()) = tokio::join!(budget.ticket(5 * UNIT_BYTES), hand_over);
+        let (second, ()) = tokio::join!(budget.acquire(5 * UNIT_BYTES), hand_over);
         assert!(second.is_ok());
-        assert_eq!(budget.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.waiting(), 0);
     }
 
     #[tokio::test]
-    async fn one_too_many_who_waits_is_refused_at_once() {
+    async fn a_waiter_over_the_limit_fails_immediately() {
         let budget = budget(0, Duration::from_secs(60));
-        let _all = budget.ticket(10 * UNIT_BYTES).await.unwrap();
-        assert_eq!(budget.ticket(1).await.unwrap_err(), Refusal::Overloaded);
+        let _all = budget.acquire(10 * UNIT_BYTES).await.unwrap();
+        assert_eq!(budget.acquire(1).await.unwrap_err(), BudgetError::Overloaded);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_ends_after_its_time() {
+    async fn a_wait_times_out() {
         let budget = budget(10, Duration::from_secs(10));
-        let _all = budget.ticket(10 * UNIT_BYTES).await.unwrap();
+        let _all = budget.acquire(10 * UNIT_BYTES).await.unwrap();
         let start = tokio::time::Instant::now();
-        assert_eq!(budget.ticket(1).await.unwrap_err(), Refusal::Overloaded);
+        assert_eq!(budget.acquire(1).await.unwrap_err(), BudgetError::Overloaded);
         assert_eq!(start.elapsed().as_secs(), 10);
     }
 }

@@ -1,46 +1,55 @@
-//! A variant of bytes that somebody has at hand: no store is read or written, and nothing is remembered.
+//! Previews: a variant of bytes that the operator sends. A preview reads and writes no store and is not cached.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::make::Maker;
-use super::rendition::Steps;
-use crate::proxy::error::Failure;
+use super::batch_run::BatchRunner;
+use super::error::Error;
+use super::timings::Timings;
 use crate::resize::{Header, OutputSpec, RenderRequest};
 use crate::variant::Variant;
 
-impl Maker {
-    /// The variant's bytes, made of `original` under the same tickets and limits and on the same threads as all others.
-    pub(crate) async fn alone(&self, variant: &Variant, original: Bytes) -> Result<(Bytes, Steps), Failure> {
-        let made = tokio::time::timeout(self.flight_time, self.make_alone(variant, original)).await;
-        made.unwrap_or(Err(Failure::Overloaded))
+/// A variant that was made from bytes in the request.
+#[derive(Debug)]
+pub struct Preview {
+    pub bytes: Bytes,
+    pub timings: Timings,
+}
+
+impl BatchRunner {
+    /// Makes a variant from `original` with the limits, memory budgets and threads of all other variants.
+    pub(super) async fn preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
+        let made = tokio::time::timeout(self.flight_timeout, self.make_preview(variant, original)).await;
+        made.unwrap_or(Err(Error::Overloaded))
     }
 
-    async fn make_alone(&self, variant: &Variant, original: Bytes) -> Result<(Bytes, Steps), Failure> {
-        let mut steps = Steps::default();
+    async fn make_preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
+        let mut timings = Timings::default();
         let length = original.len() as u64;
         if length > self.original_bytes_max {
-            return Err(Failure::too_large(length, self.original_bytes_max));
+            return Err(Error::original_too_large(length, self.original_bytes_max));
         }
-        let memory = self.download_ticket(length).await?;
-        let header = Header::read(&original, &self.limits).map_err(|error| Failure::of_render(&error.into()))?;
-        let wanted = vec![OutputSpec { geometry: variant.geometry, encoding: variant.encoding }];
-        let pixels = steps.time("queue", self.pixel_ticket(header.working_bytes(&wanted))).await?;
-        let (tell, told) = oneshot::channel();
-        let (mut tell, queued) = (Some(tell), Instant::now());
-        let done = move |_, made| {
-            if let Some(tell) = tell.take() {
-                // Whoever asked may have gone.
-                let _ = tell.send((made, queued.elapsed()));
+        let download_memory = self.acquire_download_memory(length).await?;
+        let header = Header::read(&original, &self.limits).map_err(|error| Error::from_pixels(&error))?;
+        let outputs = vec![OutputSpec { geometry: variant.geometry, encoding: variant.encoding }];
+        let pixel_memory = timings.time("queue", self.acquire_pixel_memory(header.working_bytes(&outputs))).await?;
+        let (sender, receiver) = oneshot::channel();
+        let (mut sender, queued_at) = (Some(sender), Instant::now());
+        let on_made = move |_, made| {
+            if let Some(sender) = sender.take() {
+                // Sending fails if the operator has disconnected.
+                let _ = sender.send((made, queued_at.elapsed()));
             }
         };
         let request = RenderRequest { original, header, limits: self.limits };
-        let rendered = self.works.resizer.render_each(request, || wanted, done, (memory, pixels));
-        rendered.await.map_err(|error| Failure::of_render(&error))?;
-        let (made, time) = told.await.map_err(|_| Failure::Internal)?;
-        steps.note("render", time);
-        Ok((made.map_err(|error| Failure::of_render(&error))?, steps))
+        let held = (download_memory, pixel_memory);
+        let rendered = self.resources.resizer.render_each(request, || outputs, on_made, held);
+        rendered.await.map_err(|error| Error::from_render(&error))?;
+        let (made, time) = receiver.await.map_err(|_| Error::Internal)?;
+        timings.record("render", time);
+        let bytes = made.map_err(|error| Error::from_render(&error))?;
+        Ok(Preview { bytes, timings })
     }
 }

@@ -1,34 +1,42 @@
-//! What one client may do in a minute, and what may be made of one original.
+//! Rate limits: requests and new variants of a client, and new variants of an original.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config;
-use crate::proxy::error::Failure;
 use crate::support::rate_limiter::{RateLimiter, client_network};
 use crate::variant::ObjectKey;
 
+/// The limits of `[rates]` with their counters. A limit of zero is off.
 #[derive(Debug)]
-pub(crate) struct Rates {
+pub(super) struct RateLimits {
     config: config::Rates,
     variants_per_original: Option<RateLimiter>,
     variants_per_client: Option<RateLimiter>,
     requests_per_client: Option<RateLimiter>,
 }
 
-/// Whose rate was over its limit.
+/// The limit that a request exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limited {
+pub enum RateLimitKind {
     /// New variants of one original.
-    Original,
+    VariantsPerOriginal,
     /// New variants for one client.
-    Client,
+    VariantsPerClient,
     /// Requests of one client.
-    Requests,
+    RequestsPerClient,
 }
 
-impl Rates {
-    pub(crate) fn new(config: config::Rates) -> Self {
+/// A request exceeded a rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}; try again after the time in Retry-After", .kind.detail())]
+pub struct RateLimitExceeded {
+    pub kind: RateLimitKind,
+    pub retry_after: Duration,
+}
+
+impl RateLimits {
+    pub(super) fn new(config: config::Rates) -> Self {
         Self {
             variants_per_original: RateLimiter::unless_zero(config.variants_per_original),
             variants_per_client: RateLimiter::unless_zero(config.variants_per_client),
@@ -37,49 +45,45 @@ impl Rates {
         }
     }
 
-    /// Whether they are what `config` says.
-    pub(crate) fn are(&self, config: &config::Rates) -> bool {
+    /// True if these limits were made from an equal `config`.
+    pub(super) fn is_same_config(&self, config: &config::Rates) -> bool {
         self.config == *config
     }
 
-    /// Counts a variant that is new and is made because `client` asked for it.
-    pub(crate) fn make(&self, original: &ObjectKey, client: IpAddr) -> Result<(), Failure> {
+    /// Counts a new variant that is made because of a request of `client`.
+    pub(super) fn check_new_variant(&self, original: &ObjectKey, client: IpAddr) -> Result<(), RateLimitExceeded> {
         if let Some(limiter) = &self.variants_per_client {
-            limiter.check(&client_network(client)).map_err(|wait| Failure::limited(Limited::Client, wait))?;
+            let exceeded = |retry_after| RateLimitExceeded { kind: RateLimitKind::VariantsPerClient, retry_after };
+            limiter.check(&client_network(client)).map_err(exceeded)?;
         }
         match &self.variants_per_original {
             Some(limiter) => {
-                limiter.check(&original.as_str()).map_err(|wait| Failure::limited(Limited::Original, wait))
+                let exceeded =
+                    |retry_after| RateLimitExceeded { kind: RateLimitKind::VariantsPerOriginal, retry_after };
+                limiter.check(&original.as_str()).map_err(exceeded)
             }
             None => Ok(()),
         }
     }
 
-    /// Counts a request.
-    pub(crate) fn ask(&self, client: IpAddr) -> Result<(), Failure> {
+    /// Counts a request of `client`.
+    pub(super) fn check_request(&self, client: IpAddr) -> Result<(), RateLimitExceeded> {
         match &self.requests_per_client {
             Some(limiter) => {
-                limiter.check(&client_network(client)).map_err(|wait| Failure::limited(Limited::Requests, wait))
+                let exceeded = |retry_after| RateLimitExceeded { kind: RateLimitKind::RequestsPerClient, retry_after };
+                limiter.check(&client_network(client)).map_err(exceeded)
             }
             None => Ok(()),
         }
     }
 }
 
-impl Limited {
-    pub(crate) fn detail(self) -> &'static str {
+impl RateLimitKind {
+    fn detail(self) -> &'static str {
         match self {
-            Self::Original => {
-                "too many new sizes of this picture are asked for; try again after the time in Retry-After"
-            }
-            Self::Client => "this client asks for too many new sizes; try again after the time in Retry-After",
-            Self::Requests => "this client asks too often; try again after the time in Retry-After",
+            Self::VariantsPerOriginal => "too many new sizes of this picture were requested",
+            Self::VariantsPerClient => "this client requested too many new sizes",
+            Self::RequestsPerClient => "this client sent too many requests",
         }
-    }
-}
-
-impl Failure {
-    fn limited(what: Limited, wait: Duration) -> Self {
-        Self::Limited { what, retry_s: wait.as_secs() }
     }
 }

@@ -1,13 +1,13 @@
-//! Variants on their way into the store.
+//! Writes variants into their store.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::invalidation_log::{Moment, Purges};
+use super::invalidation_log::{Epoch, InvalidationLog};
 use super::lease::Lease;
-use super::memory_budget::Budget;
+use super::memory_budget::MemoryBudget;
 use crate::observability::metrics::WriteBackMetrics;
 use crate::observability::traces;
 use crate::origin::{Attributes, Precondition, PutOutcome, Store, StoreError};
@@ -15,114 +15,118 @@ use crate::support::error_chain::chain;
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
 
-/// An object to be written.
+/// A variant to be written.
 #[derive(Debug, Clone)]
-pub(crate) struct Write {
-    pub(crate) key: ObjectKey,
-    pub(crate) bytes: Bytes,
-    pub(crate) attributes: Attributes,
-    pub(crate) precondition: Precondition,
-    /// What the object was made of.
-    pub(crate) original: ObjectKey,
-    /// When that was read: a purge since then makes it void.
-    pub(crate) as_of: Moment,
-    /// The right to make it, given up when it is written or given up on.
-    #[expect(dead_code, reason = "held for as long as the write is")]
-    pub(crate) lease: Option<Arc<Lease>>,
+pub(super) struct VariantWrite {
+    pub(super) key: ObjectKey,
+    pub(super) bytes: Bytes,
+    pub(super) attributes: Attributes,
+    pub(super) precondition: Precondition,
+    /// The original that the variant was made from.
+    pub(super) original: ObjectKey,
+    /// End of the invalidation log before the original was read: a purge since then cancels the write.
+    pub(super) epoch: Epoch,
+    #[expect(dead_code, reason = "held until the write has ended")]
+    pub(super) lease: Option<Arc<Lease>>,
 }
 
-/// How a write ended that met no error.
+/// Result of a write that met no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// It is in the store.
+pub(super) enum WriteOutcome {
     Stored,
-    /// It is not: another node wrote one first, which stands.
-    Preceded,
-    /// Its original was purged meanwhile: it is not in the store.
-    Void,
+    /// Another node stored the variant first, and its object is kept.
+    LostRace,
+    /// The original was purged meanwhile; the variant is not in the store.
+    Invalidated,
 }
 
-/// The way into the variants' store: at once, or behind the answer.
+/// Parts of a [`WriteBack`].
+#[derive(Debug)]
+pub(super) struct WriteBackParts {
+    pub(super) store: Store,
+    pub(super) invalidations: Arc<InvalidationLog>,
+    /// Limit of bytes in the queue.
+    pub(super) queue_bytes_max: u64,
+    pub(super) tasks: Tasks,
+    pub(super) metrics: WriteBackMetrics,
+}
+
+/// Writes variants, either while the request waits or from a queue.
 #[derive(Debug, Clone)]
-pub(crate) struct WriteBack {
-    variants: Store,
-    purges: Arc<Purges>,
-    queue: Arc<Budget>,
+pub(super) struct WriteBack {
+    store: Store,
+    invalidations: Arc<InvalidationLog>,
+    queue: Arc<MemoryBudget>,
     tasks: Tasks,
-    counts: WriteBackMetrics,
+    metrics: WriteBackMetrics,
 }
 
-/// How long to wait before each further try of a write that nobody waits for.
-const RETRIES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
+/// Pauses before the retries of a queued write.
+const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
 
 impl WriteBack {
-    /// At most `bytes_max` may be on their way behind answers.
-    pub(crate) fn new(
-        variants: Store,
-        purges: Arc<Purges>,
-        bytes_max: u64,
-        tasks: Tasks,
-        counts: WriteBackMetrics,
-    ) -> Self {
-        Self { variants, purges, queue: Arc::new(Budget::new(bytes_max, 0, Duration::ZERO)), tasks, counts }
+    pub(super) fn new(parts: WriteBackParts) -> Self {
+        let WriteBackParts { store, invalidations, queue_bytes_max, tasks, metrics } = parts;
+        let queue = Arc::new(MemoryBudget::new(queue_bytes_max, 0, Duration::ZERO));
+        Self { store, invalidations, queue, tasks, metrics }
     }
 
-    /// Writes and waits until the store has confirmed it. If another node was first, its bytes stand.
-    pub(crate) async fn now(&self, write: Write) -> Result<Written, StoreError> {
-        let is_void = || self.purges.since(write.as_of, &write.original);
-        if is_void() {
-            return Ok(Written::Void);
+    /// Writes and waits until the store has confirmed the write.
+    pub(super) async fn write(&self, write: VariantWrite) -> Result<WriteOutcome, StoreError> {
+        let is_invalidated = || self.invalidations.invalidated_since(write.epoch, &write.original);
+        if is_invalidated() {
+            return Ok(WriteOutcome::Invalidated);
         }
-        match self.variants.put(&write.key, write.bytes, &write.attributes, write.precondition).await? {
-            // A purge while it was written may have listed the variants before this one was there.
-            PutOutcome::Stored(etag) if is_void() => {
-                self.variants.delete(&write.key, Some(&etag)).await?;
-                Ok(Written::Void)
+        match self.store.put(&write.key, write.bytes, &write.attributes, write.precondition).await? {
+            // A purge during the write may have listed the store before the object was there.
+            PutOutcome::Stored(etag) if is_invalidated() => {
+                self.store.delete(&write.key, Some(&etag)).await?;
+                Ok(WriteOutcome::Invalidated)
             }
             PutOutcome::Stored(_) => {
-                self.counts.stored.inc();
+                self.metrics.stored.inc();
                 tracing::debug!(key = %write.key, "variant stored");
-                Ok(Written::Stored)
+                Ok(WriteOutcome::Stored)
             }
             PutOutcome::PreconditionFailed => {
-                self.counts.lost_race.inc();
-                tracing::debug!(key = %write.key, "another node stored this variant first");
-                Ok(Written::Preceded)
+                self.metrics.lost_race.inc();
+                tracing::debug!(key = %write.key, "another node stored the variant first");
+                Ok(WriteOutcome::LostRace)
             }
         }
     }
 
-    /// Writes behind the answer, on a task that shutdown waits for. What finds the queue full is dropped: the variant
-    /// is made again when it is asked for after memory has forgotten it.
-    pub(crate) fn later(&self, write: Write) {
-        let Ok(ticket) = self.queue.ticket_now(write.bytes.len() as u64) else {
-            self.counts.dropped.inc();
-            tracing::warn!(key = %write.key, "write-back queue is full; the variant is not stored");
+    /// Writes on a background task that shutdown waits for. If the queue is full, the variant is not stored; it is made
+    /// again when it is requested after its eviction from memory.
+    pub(super) fn enqueue(&self, write: VariantWrite) {
+        let Ok(permit) = self.queue.try_acquire(write.bytes.len() as u64) else {
+            self.metrics.dropped.inc();
+            tracing::warn!(key = %write.key, "write-back queue is full; variant not stored");
             return;
         };
         let this = self.clone();
         self.tasks.spawn(async move {
-            let _ticket = ticket;
-            traces::in_span("write_back", this.now_with_retries(write)).await;
+            let _permit = permit;
+            traces::in_span("write_back", this.write_with_retries(write)).await;
         });
     }
 
-    /// What counts the bytes on their way behind answers.
-    pub(crate) fn queue(&self) -> Weak<Budget> {
+    /// The budget that counts the bytes in the queue.
+    pub(super) fn queue(&self) -> Weak<MemoryBudget> {
         Arc::downgrade(&self.queue)
     }
 
-    async fn now_with_retries(&self, write: Write) {
-        let mut retries = RETRIES.iter();
+    async fn write_with_retries(&self, write: VariantWrite) {
+        let mut pauses = RETRY_PAUSES.iter();
         loop {
-            let Err(error) = self.now(write.clone()).await else { return };
+            let Err(error) = self.write(write.clone()).await else { return };
             let error = chain(&error);
-            let Some(pause) = retries.next() else {
-                self.counts.failed.inc();
-                tracing::error!(key = %write.key, error, "a variant could not be stored");
+            let Some(pause) = pauses.next() else {
+                self.metrics.failed.inc();
+                tracing::error!(key = %write.key, error, "variant could not be stored");
                 return;
             };
-            tracing::warn!(key = %write.key, error, "a variant could not be stored yet");
+            tracing::warn!(key = %write.key, error, "variant could not be stored; retrying");
             tokio::time::sleep(*pause).await;
         }
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::json_response;
 use crate::admin::{AdminRequest, AdminResponse, Route, text};
-use crate::proxy::{Notified, NotifyError, Proxy};
+use crate::proxy::{EventError, EventOutcome, Proxy};
 use crate::support::hot_swap::HotSwap;
 use crate::variant::ObjectKey;
 
@@ -42,14 +42,14 @@ async fn purge(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
 /// Accepts an S3 event notification. An invalid one is answered 400 so that it is not sent again; if the store fails, the
 /// response is 502 so that the sender retries.
 async fn receive_event(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
-    match proxy.notified(request.body()).await {
-        Ok(Notified::Purged { originals }) => json_response(&json!({ "originals": originals })),
-        Ok(Notified::ToBeConfirmed) => text(
+    match proxy.handle_event(request.body()).await {
+        Ok(EventOutcome::Purged { originals }) => json_response(&json!({ "originals": originals })),
+        Ok(EventOutcome::ConfirmSubscription) => text(
             StatusCode::OK,
             "confirm the subscription by opening the SubscribeURL of the message; this server does not open URLs\n",
         ),
-        Err(error @ NotifyError::Unknown) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
-        Err(NotifyError::Purge(error)) => purge_failed(&error),
+        Err(error @ EventError::Unrecognized) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        Err(EventError::Purge(error)) => purge_failed(&error),
     }
 }
 

@@ -73,8 +73,11 @@ fn settings(config: &Config) -> Value {
 }
 
 async fn list_originals(proxy: Arc<Proxy>) -> AdminResponse {
-    match proxy.some_originals(SUGGESTIONS_MAX).await {
-        Ok(paths) => json_response(&json!(paths)),
+    match proxy.originals_store().list("", None, SUGGESTIONS_MAX).await {
+        Ok(page) => {
+            let paths: Vec<_> = page.objects.iter().map(|object| object.key.url_path()).collect();
+            json_response(&json!(paths))
+        }
         Err(error) => {
             tracing::warn!(%error, "cannot list the originals store");
             text(StatusCode::BAD_GATEWAY, "the originals store cannot be listed; see the log\n")
@@ -85,7 +88,7 @@ async fn list_originals(proxy: Arc<Proxy>) -> AdminResponse {
 /// Resizes the picture in the request body.
 async fn try_out(proxy: Arc<Proxy>, request: AdminRequest, bytes_max: usize) -> AdminResponse {
     let path = request.uri().path().strip_prefix(TRY).unwrap_or_default().to_owned();
-    buffered(proxy.try_out(&path, request.into_body()).await, bytes_max).await
+    buffered(proxy.preview(&path, request.into_body()).await, bytes_max).await
 }
 
 /// Responds as the public listener would, metrics included.

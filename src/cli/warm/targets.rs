@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use anyhow::{Context, bail};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
+use resized::origin::PAGE_OBJECTS_MAX;
 use resized::proxy::Proxy;
 use resized::variant::{Encoding, Format, Geometry, Grammar, Named, ObjectKey, Variant};
 
@@ -116,7 +117,12 @@ impl Names {
 fn listing<'a>(proxy: &'a Proxy, prefix: &'a str) -> impl Stream<Item = anyhow::Result<String>> + Send + 'a {
     let pages = stream::unfold(Some(None::<String>), move |after| async move {
         let after = after?;
-        match proxy.originals(prefix, after.as_deref()).await.context("cannot list the store") {
+        match proxy
+            .originals_store()
+            .list(prefix, after.as_deref(), PAGE_OBJECTS_MAX)
+            .await
+            .context("cannot list the store")
+        {
             Ok(page) => {
                 let keys = page.objects.into_iter().map(|listed| listed.key.as_str().to_owned());
                 let keys: Vec<_> = keys.filter(|key| is_picture(key)).map(Ok).collect();

@@ -100,7 +100,7 @@ async fn explain_prints_the_meaning_of_a_path_and_its_objects() {
     let environment: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(key).collect();
     let signing = |arguments: &[&str]| tokio::task::block_in_place(|| resized(arguments, &environment));
     let (out, _, status) = signing(&["explain", "/a%20cat_12x.jpg"]);
-    assert!(status == 1 && out.contains("response   403: this URL has to be signed"), "{out}");
+    assert!(status == 1 && out.contains("response   403: this URL needs a signature"), "{out}");
     let (signed, error, _) = signing(&["sign", "/a%20cat_12x.jpg"]);
     let listed = ["--set", "sizes.policy=list", "--set", "sizes.list=[\"20x\"]", "explain", signed.trim()];
     let (out, _, status) = signing(&listed);

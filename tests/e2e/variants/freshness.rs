@@ -5,7 +5,7 @@ use std::time::Duration;
 use image::ImageFormat;
 use reqwest::StatusCode;
 use resized::config::Config;
-use resized::proxy::Notified;
+use resized::proxy::EventOutcome;
 use resized::variant::ObjectKey;
 
 use crate::support::bucket::{Bucket, Fault, Operation};
@@ -299,15 +299,15 @@ async fn an_event_of_the_bucket_purges_what_it_names_and_nothing_else() {
         serde_json::json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]}).to_string()
     };
     for (name, key) in [("another", "originals/cat.png"), (bucket.name(), "variants/cat.png/40x40.png")] {
-        let notified = stage.proxy.notified(event(name, key).as_bytes()).await.unwrap();
-        assert_eq!(notified, Notified::Purged { originals: 0 }, "{name} {key}");
+        let notified = stage.proxy.handle_event(event(name, key).as_bytes()).await.unwrap();
+        assert_eq!(notified, EventOutcome::Purged { originals: 0 }, "{name} {key}");
     }
     let confirm = br#"{"Type": "SubscriptionConfirmation", "SubscribeURL": "http://127.0.0.1:1/"}"#;
-    assert_eq!(stage.proxy.notified(confirm).await.unwrap(), Notified::ToBeConfirmed);
+    assert_eq!(stage.proxy.handle_event(confirm).await.unwrap(), EventOutcome::ConfirmSubscription);
     assert!(bucket.object(CAT_STORED).is_some());
     put_cat(&bucket, 80);
-    let notified = stage.proxy.notified(event(bucket.name(), "originals/cat.png").as_bytes()).await.unwrap();
-    assert_eq!(notified, Notified::Purged { originals: 1 });
+    let notified = stage.proxy.handle_event(event(bucket.name(), "originals/cat.png").as_bytes()).await.unwrap();
+    assert_eq!(notified, EventOutcome::Purged { originals: 1 });
     stage.get(CAT).await;
     assert_eq!(see(&bucket.object(CAT_STORED).unwrap().bytes).height, 20);
 }

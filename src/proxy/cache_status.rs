@@ -1,0 +1,85 @@
+//! Where a variant came from, as response headers and as a metric.
+
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue};
+
+use super::response_headers::{CACHE_STATUS, HIT, ResponsePolicy, SERVER_TIMING};
+use crate::cache::ServedFrom;
+use crate::observability::metrics::Outcome;
+use crate::variants::{Acquisition, FoundVariant, Timings};
+
+/// Sets the headers in which the response differs from a cache hit, whose headers are prebuilt.
+pub(super) fn describe(found: &FoundVariant, policy: &ResponsePolicy, headers: &mut HeaderMap) {
+    let (served_from, acquisition) = (found.served_from, found.delivery.acquisition());
+    if served_from == ServedFrom::Memory && acquisition != Acquisition::Stale {
+        return;
+    }
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(served_from, acquisition)));
+    if served_from == ServedFrom::Memory {
+        return;
+    }
+    if !found.delivery.is_cacheable() {
+        headers.insert(CACHE_CONTROL, policy.error_cache_control.clone());
+    }
+    if let Some(timing) = server_timing(found.delivery.timings()) {
+        headers.insert(SERVER_TIMING, timing);
+    }
+}
+
+/// The metric of a response with a variant.
+pub(super) fn outcome(found: &FoundVariant) -> Outcome {
+    match (found.served_from, found.delivery.acquisition()) {
+        (_, Acquisition::Stale) => Outcome::Stale,
+        (ServedFrom::Memory, _) => Outcome::Hit,
+        (ServedFrom::JoinedFlight, _) => Outcome::Joined,
+        (ServedFrom::OwnFlight, Acquisition::Made) => Outcome::Made,
+        (ServedFrom::OwnFlight, Acquisition::Stored) => Outcome::Stored,
+        (ServedFrom::OwnFlight, Acquisition::Revalidated) => Outcome::Revalidated,
+    }
+}
+
+/// The value of `Cache-Status` (RFC 9211); docs/URLS.md explains each value.
+const fn cache_status(served_from: ServedFrom, acquisition: Acquisition) -> &'static str {
+    match (served_from, acquisition) {
+        (_, Acquisition::Stale) => "resized; hit; detail=stale",
+        (ServedFrom::Memory, _) => HIT,
+        (ServedFrom::JoinedFlight, Acquisition::Revalidated) => "resized; fwd=stale; collapsed; detail=joined",
+        (ServedFrom::JoinedFlight, Acquisition::Made | Acquisition::Stored) => {
+            "resized; fwd=miss; collapsed; detail=joined"
+        }
+        (ServedFrom::OwnFlight, Acquisition::Made) => "resized; fwd=miss; detail=made",
+        (ServedFrom::OwnFlight, Acquisition::Stored) => "resized; fwd=miss; detail=stored",
+        (ServedFrom::OwnFlight, Acquisition::Revalidated) => "resized; fwd=stale; fwd-status=304; detail=revalidated",
+    }
+}
+
+/// The value of `Server-Timing`.
+pub(super) fn server_timing(timings: &Timings) -> Option<HeaderValue> {
+    let steps: Vec<_> =
+        timings.iter().map(|(name, time)| format!("{name};dur={:.1}", time.as_secs_f64() * 1000.0)).collect();
+    HeaderValue::try_from(steps.join(", ")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::original::BYPASS;
+    use super::*;
+
+    #[test]
+    fn the_docs_list_every_cache_status() {
+        let (_, docs) = include_str!("../../docs/URLS.md").split_once("\n### Cache-Status\n").unwrap();
+        let (docs, _) = docs.split_once("\n## ").unwrap();
+        let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        let listed: BTreeSet<_> = rows.map(|(value, _)| value).collect();
+        let acquisitions = [Acquisition::Made, Acquisition::Stored, Acquisition::Revalidated, Acquisition::Stale];
+        let sources = [ServedFrom::Memory, ServedFrom::OwnFlight, ServedFrom::JoinedFlight];
+        let mut all: BTreeSet<_> = sources
+            .iter()
+            .flat_map(|source| acquisitions.map(|acquisition| cache_status(*source, acquisition)))
+            .collect();
+        all.insert(BYPASS);
+        assert_eq!(listed, all);
+    }
+}

@@ -1,0 +1,91 @@
+//! Error responses: the problem body and the headers that belong to an error.
+
+use std::time::Duration;
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Response};
+
+use super::error::{ALLOWED_METHODS, ErrorClass, RequestError};
+use super::preconditions::unsatisfied_range;
+use super::response::{Body, full, with_headers};
+use crate::support::problem::{self, Problem};
+use crate::variants::Error;
+
+/// When a client may retry after an overload.
+const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The response for `error`. Lasting errors get `lasting_cache_control`.
+pub(super) fn error_response(error: &RequestError, lasting_cache_control: &HeaderValue) -> Response<Body> {
+    let (ErrorClass { status, name, .. }, detail) = (error.class(), error.to_string());
+    let body = Problem { status, name, detail: &detail }.to_json();
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, problem::CONTENT_TYPE);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let no_store = HeaderValue::from_static("no-store");
+    headers.insert(CACHE_CONTROL, if error.is_lasting() { lasting_cache_control.clone() } else { no_store });
+    let header = match error {
+        RequestError::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static(ALLOWED_METHODS))),
+        RequestError::BadRequest(_) => Some((CONNECTION, HeaderValue::from_static("close"))),
+        RequestError::RangeNotSatisfiable { bytes } => Some((CONTENT_RANGE, unsatisfied_range(*bytes))),
+        RequestError::Variant(Error::RateLimited(limit)) => Some((RETRY_AFTER, limit.retry_after.as_secs().into())),
+        RequestError::Variant(Error::Overloaded) => Some((RETRY_AFTER, OVERLOAD_RETRY_AFTER.as_secs().into())),
+        RequestError::BadPath(_)
+        | RequestError::Forbidden(_)
+        | RequestError::SizeNotAllowed(_)
+        | RequestError::PreconditionFailed
+        | RequestError::Variant(
+            Error::NotFound(_)
+            | Error::Unprocessable(_)
+            | Error::StoreFailed
+            | Error::StoreTimeout
+            | Error::FlightTimeout
+            | Error::Internal,
+        ) => None,
+    };
+    if let Some((name, value)) = header {
+        headers.insert(name, value);
+    }
+    with_headers(status, headers, full(body.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::variants::{RateLimitExceeded, RateLimitKind};
+
+    #[test]
+    fn the_docs_list_every_problem_with_its_status_and_cache_control() {
+        let (_, docs) = include_str!("../../docs/URLS.md").split_once("\n## Errors\n").unwrap();
+        let text = || Arc::from("");
+        let kind = RateLimitKind::VariantsPerClient;
+        let all: [RequestError; 14] = [
+            RequestError::BadPath(String::new()),
+            RequestError::BadRequest(""),
+            RequestError::Forbidden(String::new()),
+            Error::NotFound(text()).into(),
+            RequestError::SizeNotAllowed(String::new()),
+            RequestError::MethodNotAllowed,
+            RequestError::PreconditionFailed,
+            RequestError::RangeNotSatisfiable { bytes: 1 },
+            Error::Unprocessable(text()).into(),
+            Error::RateLimited(RateLimitExceeded { kind, retry_after: Duration::ZERO }).into(),
+            Error::Internal.into(),
+            Error::StoreFailed.into(),
+            Error::Overloaded.into(),
+            Error::StoreTimeout.into(),
+        ];
+        let rows = docs.lines().filter(|line| line.starts_with("| 4") || line.starts_with("| 5"));
+        let cells = rows.map(|row| row.split('|').take(4).collect::<String>());
+        let expected = all.iter().map(|error| {
+            let response = error_response(error, &HeaderValue::from_static("public, max-age=10"));
+            let cache_control = response.headers()[CACHE_CONTROL].to_str().unwrap();
+            format!(" {}  `{}`  `{cache_control}` ", response.status().as_u16(), error.class().name)
+        });
+        assert_eq!(cells.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,49 @@
+//! The result of a flight for a variant, as memory keeps it.
+
+use std::time::Duration;
+
+use super::error::Error;
+use super::rendition::Delivery;
+use crate::cache::{CacheValue, Retention};
+use crate::variant::Variant;
+
+/// A variant, or the error that all waiters of the flight get.
+#[derive(Debug, Clone)]
+pub(super) enum CachedVariant {
+    Found(Delivery),
+    /// Kept for `ttl` if the error is lasting.
+    Failed {
+        error: Error,
+        ttl: Duration,
+    },
+}
+
+/// Memory of an entry besides its bytes and key: the tables of the header map and the cache's own nodes.
+const OVERHEAD_BYTES: usize = 2048;
+
+impl CacheValue<Variant> for CachedVariant {
+    fn weight(&self, key: &Variant) -> usize {
+        let bytes = match self {
+            Self::Found(Delivery::Rendition(rendition)) => rendition.bytes.len(),
+            Self::Found(Delivery::Redirect(_)) | Self::Failed { .. } => 0,
+        };
+        OVERHEAD_BYTES + key.original.as_str().len() + bytes
+    }
+
+    fn retention(&self) -> Retention {
+        match self {
+            Self::Found(delivery) => delivery.retention(),
+            Self::Failed { error, ttl } if error.is_lasting() => Retention::ExpireAfter(*ttl),
+            Self::Failed { .. } => Retention::Never,
+        }
+    }
+
+    fn panicked() -> Self {
+        tracing::error!("flight panicked");
+        Self::Failed { error: Error::Internal, ttl: Duration::ZERO }
+    }
+
+    fn overloaded() -> Self {
+        Self::Failed { error: Error::Overloaded, ttl: Duration::ZERO }
+    }
+}

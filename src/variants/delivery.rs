@@ -1,0 +1,67 @@
+//! Builds deliveries from the bytes of a variant or from its place in the store.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::error::Error;
+use super::rendition::{Freshness, PrebuildHeaders, Provenance, Redirect, Rendition, RenditionFacts, Validators};
+use crate::origin::Store;
+use crate::support::hex;
+use crate::variant::{ObjectKey, Variant};
+
+/// Prebuilds headers and sets the initial freshness.
+#[derive(Debug)]
+pub(super) struct DeliveryBuilder {
+    pub(super) headers: Arc<dyn PrebuildHeaders>,
+    pub(super) freshness: Freshness,
+    pub(super) store: Store,
+}
+
+/// The bytes of a variant with their [`fingerprint`].
+pub(super) struct VariantBytes {
+    pub(super) bytes: Bytes,
+    pub(super) fingerprint: String,
+    pub(super) last_modified: SystemTime,
+}
+
+/// Hexadecimal form of the first 128 bits of the SHA-256 of `bytes`. As the strong ETag of a rendition it is the same on
+/// every node and after every restart.
+pub(super) fn fingerprint(bytes: &[u8]) -> String {
+    hex::encode(&ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()[..16])
+}
+
+impl DeliveryBuilder {
+    /// A rendition of `variant` from its bytes.
+    pub(super) fn rendition(
+        &self,
+        variant: &Variant,
+        VariantBytes { bytes, fingerprint, last_modified }: VariantBytes,
+        provenance: Provenance,
+    ) -> Result<Rendition, Error> {
+        let quoted = format!("\"{fingerprint}\"");
+        let etag = quoted.parse::<headers::ETag>().map_err(|_| Error::Internal)?;
+        let media_type = variant.encoding.format().media_type();
+        let facts = RenditionFacts { media_type, bytes: bytes.len(), etag: &quoted, last_modified };
+        Ok(Rendition {
+            headers: self.headers.rendition(&facts)?,
+            bytes,
+            validators: Validators { etag, last_modified },
+            retention: self.freshness.remaining(provenance.checked_at),
+            provenance,
+        })
+    }
+
+    /// A redirect to the public URL of the object `key`. Its version in the query makes a cached copy of an older variant
+    /// unreachable.
+    pub(super) fn redirect(&self, key: &ObjectKey, version: &str, provenance: Provenance) -> Result<Redirect, Error> {
+        let base = self.store.public_url(key).ok_or(Error::Internal)?;
+        Ok(Redirect {
+            headers: self.headers.redirect(&format!("{base}?v={version}"))?,
+            version: version.into(),
+            retention: self.freshness.remaining(provenance.checked_at),
+            provenance,
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! Errors of getting or making a variant.
+
+use std::sync::Arc;
+
+use super::rate_limit::RateLimitExceeded;
+use crate::origin::StoreError;
+use crate::resize::{PixelsError, RenderError};
+use crate::support::error_chain::chain;
+
+/// Why there is no variant. The messages are fit for clients: they tell what to change or which dependency failed, and no
+/// other internal detail. The cause of a server error is logged where the error is created.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The original does not exist.
+    #[error("{0}")]
+    NotFound(Arc<str>),
+    /// The original exists, but this variant cannot be made from it.
+    #[error("{0}")]
+    Unprocessable(Arc<str>),
+    /// A client, or all clients together, asked for too many new variants.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimitExceeded),
+    /// A queue or a memory budget is full.
+    #[error("too many variants are being made at the moment; try again after the time in Retry-After")]
+    Overloaded,
+    /// An object store returned an error.
+    #[error("the object store failed; try again later")]
+    StoreFailed,
+    /// An object store did not answer in time.
+    #[error("the object store did not answer in time; try again later")]
+    StoreTimeout,
+    /// The variant was not ready within `work.flight_time`.
+    #[error("the variant was not ready in time (work.flight_time); try again later")]
+    FlightTimeout,
+    /// A bug in this program.
+    #[error("internal error; the server's log has the cause")]
+    Internal,
+}
+
+impl Error {
+    /// An error of the originals' or variants' store. It is logged here.
+    pub(crate) fn from_store(error: &StoreError) -> Self {
+        match error {
+            StoreError::TooLarge { bytes, bytes_max } => Self::original_too_large(*bytes, *bytes_max),
+            StoreError::Busy => Self::Overloaded,
+            StoreError::Timeout { .. } => {
+                tracing::error!(error = chain(error), "object store timed out");
+                Self::StoreTimeout
+            }
+            StoreError::Forbidden { .. }
+            | StoreError::ClockSkew { .. }
+            | StoreError::Unavailable { .. }
+            | StoreError::Truncated { .. }
+            | StoreError::RangeNotSatisfiable { .. }
+            | StoreError::Other { .. } => {
+                tracing::error!(error = chain(error), "object store failed");
+                Self::StoreFailed
+            }
+        }
+    }
+
+    /// An error of the resize service. Errors that the original does not explain are logged here.
+    pub(super) fn from_render(error: &RenderError) -> Self {
+        match error {
+            RenderError::Pixels(error) => Self::from_pixels(error),
+            RenderError::Overloaded | RenderError::Stopped => Self::Overloaded,
+            // The codec would panic again on the same original, so the client gets a lasting error.
+            RenderError::Panicked => {
+                tracing::error!("codec panicked");
+                Self::Unprocessable("the original cannot be decoded".into())
+            }
+        }
+    }
+
+    /// An error of decoding, scaling or encoding.
+    pub(super) fn from_pixels(error: &PixelsError) -> Self {
+        match error {
+            PixelsError::UnsupportedFormat { .. }
+            | PixelsError::NotAnImage
+            | PixelsError::Damaged { .. }
+            | PixelsError::TooManyPixels { .. }
+            | PixelsError::TooManyFrames { .. }
+            | PixelsError::TooSlow { .. }
+            | PixelsError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
+            PixelsError::Unconfined { reason, .. } => {
+                tracing::error!(error = reason, "sandbox process cannot be confined; AVIF originals are refused");
+                Self::Unprocessable(error.to_string().into())
+            }
+            PixelsError::NoDecoder { .. } => {
+                tracing::error!(error = chain(error), "sandbox process not started");
+                Self::Overloaded
+            }
+            PixelsError::Encode { .. } => {
+                tracing::error!(error = chain(error), "variant not encoded");
+                Self::Internal
+            }
+        }
+    }
+
+    /// No object exists under the key of the original.
+    pub(crate) fn no_original(key: &str) -> Self {
+        Self::NotFound(format!("there is no original {key:?}").into())
+    }
+
+    /// The original has more bytes than `bytes_max`.
+    pub(crate) fn original_too_large(bytes: u64, bytes_max: u64) -> Self {
+        let text = format!("the original has {bytes} bytes; at most {bytes_max} are accepted (limits.original_bytes)");
+        Self::Unprocessable(text.into())
+    }
+
+    /// True if an identical request would fail in the same way, so that the error may be cached.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::NotFound(_) | Self::Unprocessable(_) => true,
+            Self::RateLimited(_)
+            | Self::Overloaded
+            | Self::StoreFailed
+            | Self::StoreTimeout
+            | Self::FlightTimeout
+            | Self::Internal => false,
+        }
+    }
+
+    /// True if the variant may be served stale in place of this error.
+    pub(super) fn allows_stale(&self) -> bool {
+        match self {
+            Self::StoreFailed | Self::StoreTimeout | Self::FlightTimeout => true,
+            Self::NotFound(_) | Self::Unprocessable(_) | Self::RateLimited(_) | Self::Overloaded | Self::Internal => {
+                false
+            }
+        }
+    }
+}
