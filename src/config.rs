@@ -11,42 +11,31 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-mod answers;
 mod check;
-mod deserialize;
-mod file;
-mod keys;
 mod layers;
-mod rates;
 mod secret;
+mod sections;
 mod serde_with;
-mod server;
-mod signing;
-mod sizes;
 mod store_address;
-mod stores;
-mod traces;
 mod tuning;
-mod upload;
-mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use answers::{AdditionalHeaders, Answers, Formats, Mode, Urls};
-pub use keys::{RESTART_REQUIRED, variable};
+pub use layers::keys::{RESTART_REQUIRED, variable};
 pub use layers::{CliOverrides, Layers, ValueSource};
-pub use rates::Rates;
 pub use secret::{SECRETS, Secret};
-pub use server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};
-pub use signing::{Require, Signing};
-pub use sizes::{SizePolicy, Sizes, SizesBelow};
+pub use sections::answers::{AdditionalHeaders, Answers, Formats, Mode, Urls};
+pub use sections::rates::Rates;
+pub use sections::server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};
+pub use sections::signing::{Require, Signing};
+pub use sections::sizes::{SizePolicy, Sizes, SizesBelow};
+pub use sections::stores::{Originals, S3, Serve, Variants};
+pub use sections::traces::Traces;
+pub use sections::upload::{Notify, Overwrite, Upload, UploadToken};
+pub use sections::work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
 pub use store_address::{StoreAddress, StoreAddressError};
-pub use stores::{Originals, S3, Serve, Variants};
-pub use traces::Traces;
 pub use tuning::{SpanExport, Tuning};
-pub use upload::{Notify, Overwrite, Upload, UploadToken};
-pub use work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

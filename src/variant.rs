@@ -28,11 +28,7 @@ mod parse;
 mod show;
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod urls;
 
 /// What a size-suffixed path names. One canonical spelling, one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

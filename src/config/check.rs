@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Config, ConfigError, Mode, signing, traces, upload};
+use super::sections::{signing, traces, upload};
+use super::{Config, ConfigError, Mode};
 
 /// A value that cannot be used.
 pub(super) struct InvalidSetting {

@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::deserialize::{self, ValueError, ValueProblem};
-use super::file::SettingsFile;
-use super::keys::{self, DEFAULTS, RESTART_REQUIRED, variable};
+use self::deserialize::{ValueError, ValueProblem};
+use self::file::SettingsFile;
+use self::keys::{DEFAULTS, RESTART_REQUIRED, variable};
 use super::{Config, ConfigError, check, secret};
+
+mod deserialize;
+mod file;
+pub(super) mod keys;
 
 /// Settings from the command line: keys, such as `cache.memory`, and their values as text.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use toml::{Table, Value};
 
 use super::check::InvalidSetting;
-use super::keys::{self, variable};
+use super::layers::keys::{self, variable};
 
 /// A secret. `Debug` and `Serialize` mask it; the empty text means that it is not set.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]

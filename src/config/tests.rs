@@ -2,7 +2,7 @@
 
 use toml::Table;
 
-use super::keys::{self, DEFAULTS};
+use super::layers::keys::{self, DEFAULTS};
 use super::*;
 
 fn load(toml: &str) -> Result<Config, ConfigError> {

@@ -3,6 +3,9 @@
 use super::*;
 use crate::config::Config;
 
+mod properties;
+mod urls;
+
 /// The defaults and six presets.
 pub(super) fn config() -> Config {
     let mut config = Config::default();

@@ -1,7 +1,7 @@
 //! What real URLs mean, as a table: a path and its meaning in the notation of [`meaning`].
 
-use super::tests::{config, grammar};
-use super::{Grammar, Hint, Named};
+use super::{config, grammar};
+use crate::variant::{Grammar, Hint, Named};
 
 /// `KEY` of the variant, or `= KEY` of an object, `> KEY` of one that a side kept from being a variant, `! error`.
 fn meaning(grammar: &Grammar, path: &str) -> String {

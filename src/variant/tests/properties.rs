@@ -8,8 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::*;
 use crate::config::Config;
+use crate::variant::*;
 
 const PARTS: &[&str] = &[
     "_",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreAddress, nonzero};
+use crate::config::{StoreAddress, nonzero};
 
 /// The store of uploaded images. Only uploads write to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,20 +13,20 @@ use serde::forward_to_deserialize_any;
 use toml::{Table, Value};
 
 /// Deserializes `table` as `T`.
-pub(super) fn from_table<'de, T: Deserialize<'de>>(table: &'de Table) -> Result<T, ValueError> {
+pub(in crate::config) fn from_table<'de, T: Deserialize<'de>>(table: &'de Table) -> Result<T, ValueError> {
     T::deserialize(TableDeserializer(table))
 }
 
 /// A value that does not fit its key.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ValueError {
+pub(in crate::config) struct ValueError {
     /// From the outermost table to the value; elements of lists by their index.
-    pub(super) path: Vec<String>,
-    pub(super) problem: ValueProblem,
+    pub(in crate::config) path: Vec<String>,
+    pub(in crate::config) problem: ValueProblem,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ValueProblem {
+pub(in crate::config) enum ValueProblem {
     UnknownKey { key: String, known: &'static [&'static str] },
     Invalid(String),
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::serde_with::optional;
-use super::{Secret, nonzero};
+use crate::config::serde_with::optional;
+use crate::config::{Secret, nonzero};
 
 /// The listener for clients and its connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Table;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
+use crate::config::ConfigError;
 
 /// The settings in a file.
 pub(super) struct SettingsFile {

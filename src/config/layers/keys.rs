@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::Config;
+use crate::config::Config;
 
 /// Start of the environment variables that set a value.
-pub(super) const PREFIX: &str = "RESIZED_";
+pub(in crate::config) const PREFIX: &str = "RESIZED_";
 /// Separates a section from a key in the name of an environment variable.
 const SEPARATOR: &str = "__";
 
@@ -43,7 +43,7 @@ pub const RESTART_REQUIRED: &[&str] = &[
 ];
 
 /// Every setting with its default.
-pub(super) static DEFAULTS: LazyLock<Table> =
+pub(in crate::config) static DEFAULTS: LazyLock<Table> =
     LazyLock::new(|| Table::try_from(Config::default()).unwrap_or_else(|error| unreachable!("the defaults: {error}")));
 
 /// The environment variable that sets `key`, such as `cache.memory`.
@@ -53,13 +53,13 @@ pub fn variable(key: &str) -> String {
 }
 
 /// The key that the environment variable `name` sets, if it sets one.
-pub(super) fn key_of_variable(name: &str) -> Option<String> {
+pub(in crate::config) fn key_of_variable(name: &str) -> Option<String> {
     let (prefix, key) = name.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then(|| key.to_ascii_lowercase().replace(SEPARATOR, "."))
 }
 
 /// The value of `key`, such as `cache.memory`.
-pub(super) fn get<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+pub(in crate::config) fn get<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
     match key.split_once('.') {
         None => table.get(key),
         Some((section, rest)) => get(table.get(section)?.as_table()?, rest),
@@ -67,7 +67,7 @@ pub(super) fn get<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
 }
 
 /// Sets `key`, such as `cache.memory`, and makes the tables that it needs.
-pub(super) fn set(table: &mut Table, key: &str, value: Value) {
+pub(in crate::config) fn set(table: &mut Table, key: &str, value: Value) {
     let Some((section, rest)) = key.split_once('.') else {
         table.insert(key.to_owned(), value);
         return;
@@ -102,7 +102,7 @@ const SIMILARITY_MIN: f64 = 0.75;
 
 /// The key most similar to the unknown `key`, else one of the same name in another section. `siblings` are the keys that
 /// the section of `key` has.
-pub(super) fn nearest(key: &str, siblings: impl IntoIterator<Item = String>) -> Option<String> {
+pub(in crate::config) fn nearest(key: &str, siblings: impl IntoIterator<Item = String>) -> Option<String> {
     let candidates: Vec<_> = siblings.into_iter().chain(all()).collect();
     let similarity = |candidate: &&String| strsim::normalized_damerau_levenshtein(key, candidate);
     let best = candidates.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));

@@ -8,9 +8,9 @@ use bytesize::ByteSize;
 use humantime_serde::Serde;
 use serde::{Deserialize, Serialize};
 
-use super::check::{InvalidSetting, refuse};
-use super::serde_with::optional;
-use super::{Config, Secret, StoreAddress, nonzero};
+use crate::config::check::{InvalidSetting, refuse};
+use crate::config::serde_with::optional;
+use crate::config::{Config, Secret, StoreAddress, nonzero};
 
 /// Uploads to an existing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +148,7 @@ const TOKEN_CHARACTERS_MIN: usize = 32;
 /// Longest validity of a presigned URL that S3 accepts (Signature Version 4, `X-Amz-Expires`).
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
+pub(in crate::config) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let Config { upload, notify, .. } = config;
     if !upload.enabled {
         return Ok(());

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::serde_with::{header_value, optional_header_value, redirect_status};
+use crate::config::serde_with::{header_value, optional_header_value, redirect_status};
 
 /// The response to a request for a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
