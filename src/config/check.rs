@@ -3,24 +3,9 @@
 use std::time::Duration;
 
 use super::sections::{signing, traces, upload};
-use super::{Config, ConfigError, Mode};
-
-/// A value that cannot be used.
-pub(super) struct InvalidSetting {
-    pub(super) key: &'static str,
-    pub(super) problem: String,
-}
-
-impl InvalidSetting {
-    /// The error for the operator; `place` follows the key in its message.
-    pub(super) fn at(&self, place: &str) -> ConfigError {
-        ConfigError::Invalid { key: self.key.to_owned(), place: place.to_owned(), problem: self.problem.clone() }
-    }
-}
-
-pub(super) fn refuse(key: &'static str, problem: &str) -> Result<(), InvalidSetting> {
-    Err(InvalidSetting { key, problem: problem.to_owned() })
-}
+use crate::config::error::{InvalidSetting, refuse};
+use crate::config::sections::answers::Mode;
+use crate::config::settings::Config;
 
 const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
 
@@ -79,9 +64,31 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
             "is required because admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
         );
     }
-    signing::check(config)?;
-    traces::check(config)?;
-    upload::check(config)
+    signing::check(&config.signing)?;
+    traces::check(&config.traces)?;
+    if config.upload.enabled {
+        upload::check(&config.upload)?;
+        check_uploads(config)?;
+    }
+    Ok(())
+}
+
+/// Checks the settings of other sections that uploads need.
+fn check_uploads(config: &Config) -> Result<(), InvalidSetting> {
+    let Config { upload, notify, .. } = config;
+    if upload.base_url.is_empty() && config.originals.public_url.is_empty() {
+        return refuse(
+            "upload.base_url",
+            "is required if uploads are enabled: set the URL under which clients reach this server",
+        );
+    }
+    if upload.bytes > config.limits.original_bytes {
+        return refuse("upload.bytes", "must be at most limits.original_bytes: larger originals cannot be resized");
+    }
+    if !notify.url.is_empty() && notify.secret.is_empty() && notify.secret_file.as_os_str().is_empty() {
+        return refuse("notify.secret", "is required by notify.url: set RESIZED_NOTIFY__SECRET, or notify.secret_file");
+    }
+    Ok(())
 }
 
 /// Refuses redirects that would lead back to this server.

@@ -8,7 +8,10 @@ use toml::{Table, Value};
 use self::deserialize::{ValueError, ValueProblem};
 use self::file::SettingsFile;
 use self::keys::{DEFAULTS, RESTART_REQUIRED, variable};
-use super::{Config, ConfigError, check, secret};
+use super::check;
+use crate::config::error::{ConfigError, InvalidSetting};
+use crate::config::secret::SECRETS;
+use crate::config::settings::Config;
 
 mod deserialize;
 mod file;
@@ -109,6 +112,16 @@ fn value_from_text(key: &str, text: &str) -> Value {
     }
 }
 
+impl Config {
+    /// Reads the defaults, `file` (if given) and the environment.
+    ///
+    /// # Errors
+    /// As [`Layers::load`] and [`Layers::config`].
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Layers::load(file, &CliOverrides::default())?.config()
+    }
+}
+
 /// The settings of every place, merged.
 #[derive(Debug, Clone)]
 pub struct Layers {
@@ -131,7 +144,7 @@ impl Layers {
         layers.push(Layer::from_environment());
         layers.push(Layer::from_command_line(overrides));
         for layer in layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Environment)) {
-            if let Some(error) = secret::exposed(&layer.values) {
+            if let Some(error) = exposed_secret(&layer.values) {
                 return Err(error.at(&layer.source(error.key).after_key()));
             }
         }
@@ -225,4 +238,13 @@ fn merge(into: &mut Table, from: &Table) {
             }
         }
     }
+}
+
+/// The error of a secret among `values`, which come from a place that may be read by others: the file, which backups and
+/// repositories copy, or the command line, which process lists show.
+fn exposed_secret(values: &Table) -> Option<InvalidSetting> {
+    let is_empty = |value: &Value| value.as_str().is_some_and(str::is_empty);
+    let key = SECRETS.iter().find(|key| keys::get(values, key).is_some_and(|value| !is_empty(value)))?;
+    let problem = format!("is a secret; set it by the environment variable {} only", variable(key));
+    Some(InvalidSetting { key, problem })
 }

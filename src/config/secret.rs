@@ -4,10 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 use subtle::ConstantTimeEq;
-use toml::{Table, Value};
-
-use super::check::InvalidSetting;
-use super::layers::keys::{self, variable};
 
 /// A secret. `Debug` and `Serialize` mask it; the empty text means that it is not set.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -59,13 +55,4 @@ impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.shown())
     }
-}
-
-/// The error of a secret among `values`, which come from a place that may be read by others: the file, which backups and
-/// repositories copy, or the command line, which process lists show.
-pub(super) fn exposed(values: &Table) -> Option<InvalidSetting> {
-    let is_empty = |value: &Value| value.as_str().is_some_and(str::is_empty);
-    let key = SECRETS.iter().find(|key| keys::get(values, key).is_some_and(|value| !is_empty(value)))?;
-    let problem = format!("is a secret; set it by the environment variable {} only", variable(key));
-    Some(InvalidSetting { key, problem })
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::nonzero;
+use crate::config::nonzero::nonzero;
 
 /// Constants of a running server. They cannot be read from config; tests shorten them.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Table;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 /// The settings in a file.
 pub(super) struct SettingsFile {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use crate::config::Config;
+use crate::config::settings::Config;
 
 /// Start of the environment variables that set a value.
 pub(in crate::config) const PREFIX: &str = "RESIZED_";

@@ -8,8 +8,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::config::nonzero::nonzero;
+use crate::config::secret::Secret;
 use crate::config::serde_with::optional;
-use crate::config::{Secret, nonzero};
 
 /// The listener for clients and its connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

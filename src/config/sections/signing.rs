@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::check::{InvalidSetting, refuse};
-use crate::config::{Config, Secret};
+use crate::config::error::{InvalidSetting, refuse};
+use crate::config::secret::Secret;
 
 /// URLs that must be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,8 +35,7 @@ impl Signing {
 /// A shorter key could be guessed.
 const KEY_CHARACTERS_MIN: usize = 32;
 
-pub(in crate::config) fn check(config: &Config) -> Result<(), InvalidSetting> {
-    let signing = &config.signing;
+pub(in crate::config) fn check(signing: &Signing) -> Result<(), InvalidSetting> {
     if signing.require != Require::None && signing.keys().next().is_none() {
         return refuse("signing.keys", "is required by signing.require: set RESIZED_SIGNING__KEYS");
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{StoreAddress, nonzero};
+use crate::config::nonzero::nonzero;
+use crate::config::store_address::StoreAddress;
 
 /// The store of uploaded images. Only uploads write to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use crate::config::check::{InvalidSetting, refuse};
-use crate::config::{Config, Secret};
+use crate::config::error::{InvalidSetting, refuse};
+use crate::config::secret::Secret;
 
 /// OpenTelemetry traces, sent as OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,8 +52,7 @@ impl Traces {
     }
 }
 
-pub(in crate::config) fn check(config: &Config) -> Result<(), InvalidSetting> {
-    let traces = &config.traces;
+pub(in crate::config) fn check(traces: &Traces) -> Result<(), InvalidSetting> {
     if !(0.0..=1.0).contains(&traces.sample) {
         return refuse("traces.sample", "must be 0 to 1: 0.01 records one request in a hundred");
     }

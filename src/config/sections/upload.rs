@@ -8,9 +8,11 @@ use bytesize::ByteSize;
 use humantime_serde::Serde;
 use serde::{Deserialize, Serialize};
 
-use crate::config::check::{InvalidSetting, refuse};
+use crate::config::error::{InvalidSetting, refuse};
+use crate::config::nonzero::nonzero;
+use crate::config::secret::Secret;
 use crate::config::serde_with::optional;
-use crate::config::{Config, Secret, StoreAddress, nonzero};
+use crate::config::store_address::StoreAddress;
 
 /// Uploads to an existing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,11 +150,7 @@ const TOKEN_CHARACTERS_MIN: usize = 32;
 /// Longest validity of a presigned URL that S3 accepts (Signature Version 4, `X-Amz-Expires`).
 const SIGN_TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-pub(in crate::config) fn check(config: &Config) -> Result<(), InvalidSetting> {
-    let Config { upload, notify, .. } = config;
-    if !upload.enabled {
-        return Ok(());
-    }
+pub(in crate::config) fn check(upload: &Upload) -> Result<(), InvalidSetting> {
     if upload.token.is_empty() && upload.tokens.is_empty() {
         return refuse(
             "upload.tokens",
@@ -180,18 +178,6 @@ pub(in crate::config) fn check(config: &Config) -> Result<(), InvalidSetting> {
         if token.sha256.len() != 64 || !token.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return refuse("upload.tokens", "needs 64 hexadecimal digits as sha256: `printf %s TOKEN | sha256sum`");
         }
-    }
-    if upload.base_url.is_empty() && config.originals.public_url.is_empty() {
-        return refuse(
-            "upload.base_url",
-            "is required if uploads are enabled: set the URL under which clients reach this server",
-        );
-    }
-    if upload.bytes > config.limits.original_bytes {
-        return refuse("upload.bytes", "must be at most limits.original_bytes: larger originals cannot be resized");
-    }
-    if !notify.url.is_empty() && notify.secret.is_empty() && notify.secret_file.as_os_str().is_empty() {
-        return refuse("notify.secret", "is required by notify.url: set RESIZED_NOTIFY__SECRET, or notify.secret_file");
     }
     Ok(())
 }
