@@ -1,18 +1,21 @@
 //! Log events of `tracing`, written to standard error.
 
-use std::fmt;
 use std::io;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
 
 /// Handle to the running log, which can replace its filter.
-pub struct LogHandle(Box<dyn Fn(EnvFilter) + Send + Sync>);
+#[derive(Debug)]
+pub struct LogHandle(reload::Handle<Targets, Registry>);
 
 /// Parsed value of `log.level`: which events are logged.
 #[derive(Debug)]
-pub struct LogFilter(EnvFilter);
+pub struct LogFilter(Targets);
 
 /// Reasons why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -29,22 +32,15 @@ pub enum LogError {
 /// `log.level` is invalid, or the process has a global subscriber already.
 pub fn init(log: &Log) -> Result<LogHandle, LogError> {
     let LogFilter(filter) = LogFilter::parse(&log.level)?;
-    // The formats have different types, and the type of the reload handle depends on the format.
-    let builder = tracing_subscriber::fmt().with_writer(io::stderr);
-    match log.format {
-        LogFormat::Text => {
-            let builder = builder.with_env_filter(filter).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.try_init().map_err(LogError::AlreadyInitialized)?;
-            Ok(LogHandle(Box::new(move |filter| drop(handle.reload(filter)))))
-        }
-        LogFormat::Json => {
-            let builder = builder.json().with_env_filter(filter).with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.try_init().map_err(LogError::AlreadyInitialized)?;
-            Ok(LogHandle(Box::new(move |filter| drop(handle.reload(filter)))))
-        }
-    }
+    let (filter, handle) = reload::Layer::new(filter);
+    let registry = tracing_subscriber::registry().with(filter);
+    let events = fmt::layer().with_writer(io::stderr);
+    let started = match log.format {
+        LogFormat::Text => registry.with(events).try_init(),
+        LogFormat::Json => registry.with(events.json()).try_init(),
+    };
+    started.map_err(|error| LogError::AlreadyInitialized(error.into()))?;
+    Ok(LogHandle(handle))
 }
 
 impl LogFilter {
@@ -53,19 +49,14 @@ impl LogFilter {
     /// # Errors
     /// `level` is not a valid filter.
     pub fn parse(level: &str) -> Result<Self, LogError> {
-        Ok(Self(EnvFilter::try_new(level)?))
+        Ok(Self(level.parse()?))
     }
 }
 
 impl LogHandle {
     /// Replaces the filter of the running log.
     pub fn set_filter(&self, filter: LogFilter) {
-        (self.0)(filter.0);
-    }
-}
-
-impl fmt::Debug for LogHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogHandle").finish_non_exhaustive()
+        // It fails only if the subscriber is gone, and then there is no log to filter.
+        let _ = self.0.reload(filter.0);
     }
 }

@@ -1,98 +1,93 @@
-//! Objects in a bucket: read by requests of our own ([`read`]), all else through the AWS SDK.
+//! Objects in an S3 bucket.
 //!
-//! Needed rights: `s3:GetObject` and, to write, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the bucket, without which S3
-//! answers 403 for what does not exist. A 403 is never taken for a miss.
+//! Permissions: `s3:GetObject` and, for writing, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the
+//! bucket, without which S3 answers 403 for missing objects. A 403 is never treated as a missing object.
 
-use std::time::{Duration, SystemTime};
-
-use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use http::header::{IF_MATCH, RANGE};
+use http::{HeaderName, Method, Response};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::Object;
 use super::error::StoreError;
-use super::object::{
-    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, ObjectMeta, Precondition, PutOutcome,
-};
+use super::object::{Attributes, ByteRange, DeleteOutcome, ListPage, ObjectMeta, Precondition, PutOutcome};
+use super::spool::Spool;
 use super::timeout::with_timeout;
 use crate::config;
 use crate::observability::metrics::{self, Counter};
-use crate::support::backoff::jitter;
 use crate::support::circuit_breaker::{CircuitBreaker, Transition};
+use crate::support::https::Incoming;
 use crate::variant::ObjectKey;
 
+mod checksum;
 mod client;
+mod conflict;
+mod credentials;
 mod endpoint;
 mod error;
+mod http_client;
 mod instrument;
+mod list;
 mod multipart;
 mod object;
 pub(super) mod presign;
-mod read;
+mod request;
 mod retry;
-mod sdk_error;
 mod sign;
+mod xml;
 
-use client::client_config;
-use instrument::Count;
-use multipart::PARTS_MAX;
-use read::Reads;
-use sdk_error::{absent_or, failed, status};
+use client::S3Client;
+use conflict::retry_conflicts;
+use error::S3Error;
+use multipart::{MultipartUpload, PART_BYTES_MIN, PARTS_IN_MEMORY_MAX};
+use request::S3Request;
 
 #[derive(Debug)]
 pub(super) struct S3Store {
-    pub(super) client: Client,
-    /// Or why there are none.
-    reads: Result<Reads, String>,
-    pub(super) bucket: String,
+    /// Or the reason why no request can be sent.
+    client: Result<S3Client, String>,
+    bucket: String,
+    /// Empty or with a slash at its end.
     prefix: String,
-    /// One permit a part of an upload that is in memory.
-    pub(super) parts: Semaphore,
-    /// One permit a request, until its answer's header.
+    /// Permits for parts of uploads in memory.
+    parts: Semaphore,
+    /// Permits for requests, held until the header of the response.
     requests: Semaphore,
     circuit_breaker: CircuitBreaker,
     circuit_openings: Counter,
-    pub(super) operation_timeout: Duration,
+    operation_timeout: std::time::Duration,
 }
 
-/// A conditional write that met another one at the same time is answered 409 and is to be tried again.
-pub(super) const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
+const CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
 
 impl S3Store {
-    pub(super) async fn open(bucket: &str, prefix: &str, settings: &config::S3, counts: &metrics::S3Metrics) -> Self {
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let count = Count(counts.clone());
-        let client = Client::from_conf(client_config(settings, count.clone()).await);
+    pub(super) async fn open(bucket: &str, prefix: &str, settings: &config::S3, metrics: &metrics::S3Metrics) -> Self {
         Self {
-            reads: Reads::new(&client, bucket, &prefix, settings, count).await,
-            client,
+            client: S3Client::open(bucket, settings, metrics.clone()).await,
             bucket: bucket.to_owned(),
-            prefix,
-            parts: Semaphore::new(PARTS_MAX),
+            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            parts: Semaphore::new(PARTS_IN_MEMORY_MAX),
             requests: Semaphore::new(settings.concurrency.get()),
             circuit_breaker: CircuitBreaker::new(
                 settings.circuit_breaker_failures.get(),
                 settings.circuit_breaker_pause,
             ),
-            circuit_openings: counts.circuit_openings.clone(),
+            circuit_openings: metrics.circuit_openings.clone(),
             operation_timeout: settings.operation_timeout,
         }
     }
 
-    /// Sends a request, unless the circuit is open. The SDK's futures are large: it is given in a box, or those who await it
-    /// would be as large each.
+    /// Runs an operation unless the circuit breaker is open, and records its result.
     pub(super) async fn guarded<T>(
         &self,
-        request: impl Future<Output = Result<T, StoreError>>,
+        operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let open = || StoreError::Unavailable { source: "circuit breaker is open".into() };
+        let open = || StoreError::Unavailable { source: "the circuit breaker is open".into() };
         let permit = self.circuit_breaker.try_acquire().ok_or_else(open)?;
-        let result = Box::pin(request).await;
+        let result = operation.await;
         let transition = match &result {
             Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. }) => permit.record_failure(),
-            // The request was not sent.
+            // No request was sent.
             Err(StoreError::Busy) => None,
             Ok(_) | Err(_) => permit.record_success(),
         };
@@ -112,17 +107,30 @@ impl S3Store {
     }
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
-        let _permit = self.permit().await?;
-        self.reads()?.head(key).await
+        let request = S3Request::new(Method::HEAD, self.client()?.object_url(&self.object(key)));
+        self.read(&request).await?.map(|response| object::meta(response.headers())).transpose()
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        let _permit = self.permit().await?;
-        self.reads()?.get(key, range).await
+        let client = self.client()?;
+        // S3 sends checksums only on request.
+        let request = S3Request::new(Method::GET, client.object_url(&self.object(key)));
+        let mut request = request.with_header(CHECKSUM_MODE, "ENABLED")?;
+        if let Some(range) = range {
+            request = request.with_header(RANGE, &range_header(range))?;
+        }
+        let response = self.read(&request).await?;
+        response.map(|response| object::object(response, range, client.attempt_timeout())).transpose()
     }
 
-    fn reads(&self) -> Result<&Reads, StoreError> {
-        self.reads.as_ref().map_err(|why| StoreError::Unavailable { source: why.clone().into() })
+    /// The response to a request for an object; `None` if there is no such object.
+    async fn read(&self, request: &S3Request) -> Result<Option<Response<Incoming>>, StoreError> {
+        let client = self.client()?;
+        let _permit = self.request_permit().await?;
+        match client.send(request).await {
+            Ok(response) => Ok(Some(response)),
+            Err(error) => error.or_not_found().map(|()| None),
+        }
     }
 
     pub(super) async fn put(
@@ -136,9 +144,9 @@ impl S3Store {
         let (PutOutcome::PreconditionFailed, Precondition::Matches(etag)) = (&put, precondition) else {
             return Ok(put);
         };
-        // Ceph holds the header against the ETag as it keeps it, without quotes; where that is none, it matches nothing.
-        let bare = Precondition::Matches(etag.trim_matches('"').into());
-        match self.put_if(key, bytes, attributes, &bare).await {
+        // Ceph compares the header with its ETag without quotes. Other servers may reject such a header.
+        let unquoted = Precondition::Matches(etag.trim_matches('"').into());
+        match self.put_if(key, bytes, attributes, &unquoted).await {
             Err(StoreError::Other { .. }) => Ok(PutOutcome::PreconditionFailed),
             put => put,
         }
@@ -151,55 +159,57 @@ impl S3Store {
         attributes: &Attributes,
         precondition: &Precondition,
     ) -> Result<PutOutcome, StoreError> {
-        let _permit = self.permit().await?;
-        let mut pauses = CONFLICT_PAUSES_MS.into_iter().map(Duration::from_millis);
-        loop {
-            match self.put_once(key, bytes.clone(), attributes, precondition).await {
-                Err(error) if status(&error) == Some(409) && *precondition != Precondition::None => {
-                    let Some(pause) = pauses.next() else { return Err(failed(error)) };
-                    tokio::time::sleep(pause + jitter(pause)).await;
-                }
-                Err(error) => {
-                    // What should be replaced has been deleted: 404.
-                    let gone = matches!(precondition, Precondition::Matches(_)) && status(&error) == Some(404);
-                    let failed_condition = status(&error) == Some(412) || gone;
-                    return if failed_condition { Ok(PutOutcome::PreconditionFailed) } else { Err(failed(error)) };
-                }
-                Ok(etag) => return Ok(PutOutcome::Stored(etag.unwrap_or_default().into())),
+        let client = self.client()?;
+        let request = S3Request::new(Method::PUT, client.object_url(&self.object(key))).with_body(bytes);
+        let request = request.with_attributes(attributes)?.with_precondition(precondition)?;
+        let _permit = self.request_permit().await?;
+        match retry_conflicts(precondition, || client.send(&request)).await {
+            Ok(response) => Ok(PutOutcome::Stored(multipart::etag(response.headers()).into())),
+            Err(S3Error::Response(error)) if error.status == 412 => Ok(PutOutcome::PreconditionFailed),
+            Err(error) if matches!(precondition, Precondition::Matches(_)) => {
+                // The object that should be replaced was deleted.
+                error.or_not_found().map(|()| PutOutcome::PreconditionFailed)
             }
+            Err(error) => Err(error.into()),
         }
     }
 
-    async fn put_once(
+    pub(super) async fn put_spooled(
         &self,
         key: &ObjectKey,
-        bytes: Bytes,
+        spool: &Spool,
         attributes: &Attributes,
-        precondition: &Precondition,
-    ) -> Result<Option<String>, SdkError<aws_sdk_s3::operation::put_object::PutObjectError>> {
-        let (absent, matches) = match precondition {
-            Precondition::None => (None, None),
-            Precondition::Absent => (Some("*".to_owned()), None),
-            Precondition::Matches(etag) => (None, Some(etag.to_string())),
-        };
-        let request = self.client.put_object().bucket(&self.bucket).key(self.key(key));
-        let request = request.set_if_none_match(absent).set_if_match(matches);
-        let request = request.content_type(&attributes.content_type).cache_control(&attributes.cache_control);
-        let request = request.set_metadata(Some(attributes.metadata.iter().cloned().collect()));
-        Ok(request.body(ByteStream::from(bytes)).send().await?.e_tag)
+        precondition: Precondition,
+    ) -> Result<PutOutcome, StoreError> {
+        let (bytes, file) = (spool.bytes(), spool.reader()?);
+        if bytes <= PART_BYTES_MIN {
+            let _memory = self.parts.acquire().await.map_err(|_| StoreError::Busy)?;
+            let whole = multipart::read(file, 0, bytes).await?;
+            return self.put(key, whole, attributes, precondition).await;
+        }
+        let client = self.client()?;
+        let url = client.object_url(&self.object(key));
+        let upload = MultipartUpload { client, url, parts: &self.parts, requests: &self.requests };
+        upload.write(file, bytes, attributes, &precondition).await
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<DeleteOutcome, StoreError> {
-        let _permit = self.permit().await?;
-        let request = self.client.delete_object().bucket(&self.bucket).key(self.key(key));
-        match request.set_if_match(if_match.map(str::to_owned)).send().await {
+        let client = self.client()?;
+        let mut request = S3Request::new(Method::DELETE, client.object_url(&self.object(key)));
+        if let Some(etag) = if_match {
+            request = request.with_header(IF_MATCH, etag)?;
+        }
+        let _permit = self.request_permit().await?;
+        match client.send(&request).await {
             Ok(_) => Ok(DeleteOutcome::Deleted),
-            Err(error) if if_match.is_some() && status(&error) == Some(412) => Ok(DeleteOutcome::PreconditionFailed),
-            // Some servers say so of what is not there.
-            Err(error) => match absent_or::<(), _>(error)? {
-                None if if_match.is_some() => Ok(DeleteOutcome::PreconditionFailed),
-                _ => Ok(DeleteOutcome::Deleted),
-            },
+            Err(S3Error::Response(error)) if if_match.is_some() && error.status == 412 => {
+                Ok(DeleteOutcome::PreconditionFailed)
+            }
+            // Some servers answer 404 for a missing object.
+            Err(error) => error.or_not_found().map(|()| match if_match {
+                Some(_) => DeleteOutcome::PreconditionFailed,
+                None => DeleteOutcome::Deleted,
+            }),
         }
     }
 
@@ -209,25 +219,16 @@ impl S3Store {
         after: Option<&str>,
         objects_max: usize,
     ) -> Result<ListPage, StoreError> {
-        let _permit = self.permit().await?;
-        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(format!("{}{prefix}", self.prefix));
-        let request = request.set_start_after(after.map(|after| format!("{}{after}", self.prefix)));
-        let listing = request.max_keys(i32::try_from(objects_max).unwrap_or(i32::MAX)).send().await.map_err(failed)?;
-        let contents = listing.contents.unwrap_or_default();
-        let last = contents.last().and_then(|object| object.key()).and_then(|key| key.strip_prefix(&self.prefix));
-        let next = if listing.is_truncated == Some(true) { last.map(str::to_owned) } else { None };
-        let objects = contents.into_iter().filter_map(|object| self.listed(object)).collect();
-        Ok(ListPage { objects, next })
-    }
-
-    /// `None` for what is no key below our prefix, such as the empty objects that some tools keep in place of folders.
-    fn listed(&self, object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
-        Some(ListedObject {
-            key: ObjectKey::new(object.key?.strip_prefix(&self.prefix)?).ok()?,
-            bytes: u64::try_from(object.size?).ok()?,
-            etag: object.e_tag?.into(),
-            last_modified: SystemTime::try_from(object.last_modified?).ok()?,
-        })
+        let client = self.client()?;
+        let mut request = S3Request::new(Method::GET, client.bucket_url().to_owned())
+            .with_query("list-type", "2")
+            .with_query("prefix", &format!("{}{prefix}", self.prefix))
+            .with_query("max-keys", &objects_max.to_string());
+        if let Some(after) = after {
+            request = request.with_query("start-after", &format!("{}{after}", self.prefix));
+        }
+        let _permit = self.request_permit().await?;
+        list::parse_page(&client.send_for_document(&request).await?, &self.prefix)
     }
 
     pub(super) fn key_of(&self, bucket: &str, object: &str) -> Option<ObjectKey> {
@@ -235,12 +236,25 @@ impl S3Store {
         ObjectKey::new(key).ok()
     }
 
-    pub(super) fn key(&self, key: &ObjectKey) -> String {
+    /// The name of an object in the bucket.
+    fn object(&self, key: &ObjectKey) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    pub(super) async fn permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+    fn client(&self) -> Result<&S3Client, StoreError> {
+        self.client.as_ref().map_err(|reason| StoreError::Unavailable { source: reason.clone().into() })
+    }
+
+    async fn request_permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         let permit = with_timeout(self.operation_timeout, self.requests.acquire()).await;
         permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)
+    }
+}
+
+fn range_header(range: ByteRange) -> String {
+    match range {
+        ByteRange::From { first } => format!("bytes={first}-"),
+        ByteRange::FromTo { first, last } => format!("bytes={first}-{last}"),
+        ByteRange::Suffix { bytes } => format!("bytes=-{bytes}"),
     }
 }

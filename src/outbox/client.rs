@@ -70,7 +70,7 @@ const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 impl WebhookClient {
     pub(super) fn new(settings: &config::Notify, metrics: NotificationMetrics) -> Result<Self, NotifierError> {
         let signer = WebhookSigner::new(settings)?;
-        let url = https::url(&settings.url).ok_or_else(|| NotifierError::Url { url: settings.url.clone() })?;
+        let url = https::parse_url(&settings.url).ok_or_else(|| NotifierError::Url { url: settings.url.clone() })?;
         let http = https::Client::new(settings.timeout).map_err(NotifierError::Roots)?;
         Ok(Self { http, url, signer, timeout: settings.timeout, metrics })
     }

@@ -1,6 +1,7 @@
-//! Requests that this program sends: over HTTP or HTTPS, to what config or the command line names and to nothing else.
+//! The HTTP client of all requests that this program sends: to S3, to the notification API, to the trace collector and, from the
+//! command line, to other nodes.
 //!
-//! No redirect is followed: what was meant for one address is not for another. S3 is read by this, and written by its SDK.
+//! It does not follow redirects: requests carry credentials that are meant for the configured host only.
 
 use std::io;
 use std::pin::Pin;
@@ -23,43 +24,43 @@ use tower_service::Service;
 pub use hyper::body::Incoming;
 pub use hyper_util::client::legacy::Error;
 
-/// A client, with its own connections. Clones share them.
+/// A client with a connection pool. Clones share the pool.
 #[derive(Debug, Clone)]
-pub struct Client(legacy::Client<Timely<HttpsConnector<HttpConnector>>, Full<Bytes>>);
+pub struct Client(legacy::Client<TimeoutConnector<HttpsConnector<HttpConnector>>, Full<Bytes>>);
 
-/// What a client speaks.
+/// The protocols that a client supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocols {
-    /// HTTP/1.1 without TLS, for which no certificates are needed.
+    /// HTTP/1.1 without TLS. No root certificates are loaded.
     Plain,
-    /// HTTP/1.1, over TLS or not.
+    /// HTTP/1.1 with or without TLS.
     Http1,
-    /// As well as HTTP/2 over TLS, where the server wants it.
+    /// HTTP/1.1 with or without TLS, and HTTP/2 with TLS if the server supports it.
     Http2,
 }
 
-/// What these requests call themselves.
+/// Value of the `User-Agent` header.
 pub const AGENT: &str = concat!("resized/", env!("CARGO_PKG_VERSION"));
 
-/// How long a connection is kept for the next request.
-const IDLE: Duration = Duration::from_secs(30);
+/// Idle connections are closed after this time.
+const POOL_IDLE: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// One whose connections may take `connect_timeout` to be made.
+    /// A client for HTTP/1.1 whose connections must be established within `connect_timeout`.
     ///
     /// # Errors
     /// The system's root certificates cannot be read.
     pub fn new(connect_timeout: Duration) -> io::Result<Self> {
-        Self::with(connect_timeout, IDLE, Protocols::Http1)
+        Self::with_options(connect_timeout, POOL_IDLE, Protocols::Http1)
     }
 
-    /// As [`Client::new`], and its connections are kept for `idle`.
+    /// Like [`Client::new`], with a choice of protocols; idle connections are closed after `pool_idle`.
     ///
     /// # Errors
     /// The system's root certificates cannot be read.
-    pub fn with(connect_timeout: Duration, idle: Duration, protocols: Protocols) -> io::Result<Self> {
+    pub fn with_options(connect_timeout: Duration, pool_idle: Duration, protocols: Protocols) -> io::Result<Self> {
         let mut connector = HttpConnector::new();
-        // Of a name's addresses each has its share of this.
+        // The addresses of a host share this time.
         connector.set_connect_timeout(Some(connect_timeout));
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -76,29 +77,29 @@ impl Client {
             Protocols::Http2 => builder.enable_all_versions().wrap_connector(connector),
         };
         let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(idle)
+            .pool_idle_timeout(pool_idle)
             .pool_timer(TokioTimer::new())
-            .build(Timely { connector, time: connect_timeout });
+            .build(TimeoutConnector { connector, timeout: connect_timeout });
         Ok(Self(client))
     }
 
-    /// Sends a request; its answer's body is still to be read. How long that may take is for the caller to say.
+    /// Sends a request and returns the response with its body still to be read. The caller sets the time limits of both.
     ///
     /// # Errors
-    /// There is no answer.
+    /// There is no response.
     pub async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         self.0.request(request).await
     }
 }
 
-/// Makes a connection within a time: its name looked up and its TLS agreed on.
+/// Limits the time of a connection's establishment, including the DNS lookup and the TLS handshake.
 #[derive(Debug, Clone)]
-struct Timely<C> {
+struct TimeoutConnector<C> {
     connector: C,
-    time: Duration,
+    timeout: Duration,
 }
 
-impl<C> Service<Uri> for Timely<C>
+impl<C> Service<Uri> for TimeoutConnector<C>
 where
     C: Service<Uri, Error = BoxError>,
     C::Future: Send + 'static,
@@ -112,49 +113,49 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connection = tokio::time::timeout(self.time, self.connector.call(uri));
+        let connection = tokio::time::timeout(self.timeout, self.connector.call(uri));
         Box::pin(async { connection.await? })
     }
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The connection that a request goes by.
+/// The connection that carries a request.
 #[derive(Debug)]
-pub struct Connection(CaptureConnection);
+pub struct ConnectionHandle(CaptureConnection);
 
-impl Connection {
-    /// That of `request`, which is still to be sent.
-    pub fn of<B>(request: &mut Request<B>) -> Self {
+impl ConnectionHandle {
+    /// The connection that `request` will be sent on.
+    pub fn capture<B>(request: &mut Request<B>) -> Self {
         Self(capture_connection(request))
     }
 
-    /// No other request goes by it.
-    pub fn leave(&self) {
+    /// Keeps the pool from using the connection for another request.
+    pub fn retire(&self) {
         if let Some(connection) = self.0.connection_metadata().as_ref() {
             connection.poison();
         }
     }
 }
 
-/// Whether there is no answer because a connection was not made in time.
+/// True if a request failed because its connection was not established in time.
 #[must_use]
 pub fn is_timeout(error: &Error) -> bool {
     let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
     causes.into_iter().any(|cause| {
-        let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
-        cause.is::<Elapsed>() || cause.downcast_ref().is_some_and(is_late)
+        let is_timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+        cause.is::<Elapsed>() || cause.downcast_ref().is_some_and(is_timed_out)
     })
 }
 
-/// `text` as a URL that requests can be sent to.
+/// Parses an absolute `http` or `https` URL.
 #[must_use]
-pub fn url(text: &str) -> Option<Uri> {
+pub fn parse_url(text: &str) -> Option<Uri> {
     let uri = text.parse::<Uri>().ok().filter(|uri| uri.host().is_some())?;
     matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri)
 }
 
-/// When to come again, if an answer says so: seconds or a date (RFC 9110 section 10.2.3).
+/// The pause that a response asks for: seconds or a date (RFC 9110 section 10.2.3).
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();

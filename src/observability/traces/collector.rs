@@ -59,7 +59,7 @@ const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 impl CollectorClient {
     pub(super) fn new(settings: &config::Traces, timeout: Duration) -> Result<Self, CollectorError> {
-        let url = https::url(&settings.endpoint);
+        let url = https::parse_url(&settings.endpoint);
         // The builder also reads OTEL_RESOURCE_ATTRIBUTES.
         let resource = Resource::builder().with_service_name(settings.service.clone()).with_attributes([
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),

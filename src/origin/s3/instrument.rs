@@ -1,76 +1,46 @@
-//! Each try of a request to S3, counted as it is billed and a span of its own: further tries are requests too.
-
-use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
-use aws_smithy_types::config_bag::{Storable, StoreReplace};
+//! Counts each attempt of a request to S3 as it is billed, and records a span for it.
 
 use crate::observability::metrics::{S3Metrics, S3RequestKind};
 use crate::observability::traces::{self, Span};
 
 #[derive(Debug, Clone)]
-pub(super) struct Count(pub(super) S3Metrics);
+pub(super) struct S3Instrumentation {
+    metrics: S3Metrics,
+}
 
-/// What the try under way is billed as, and its span: the request itself is gone when its answer is there.
+/// A request that has been sent.
 #[derive(Debug)]
-pub(super) struct Sent(S3RequestKind, Span);
+pub(super) struct Attempt {
+    kind: S3RequestKind,
+    span: Span,
+}
 
-impl Count {
-    /// A request is about to be sent.
-    pub(super) fn sent(&self, method: &str, url: &str) -> Sent {
+impl S3Instrumentation {
+    pub(super) fn new(metrics: S3Metrics) -> Self {
+        Self { metrics }
+    }
+
+    pub(super) fn start(&self, method: &str, url: &str) -> Attempt {
         let kind = kind(method, url);
-        let call = traces::client_span(kind.span_name(), method, url);
-        call.set_url(url);
-        Sent(kind, call)
+        let span = traces::client_span(kind.span_name(), method, url);
+        span.set_url(url);
+        Attempt { kind, span }
     }
 
-    /// It was answered with `status`, or not at all.
-    pub(super) fn ended(&self, Sent(kind, call): &Sent, status: Option<u16>) {
-        self.0.record_response(*kind, status);
-        // That there is no such object, or that a condition does not hold, is an answer like another.
-        call.finish(status, status.is_some_and(|status| status < 400 || matches!(status, 404 | 412)));
-    }
-}
-
-impl Storable for Sent {
-    type Storer = StoreReplace<Self>;
-}
-
-impl Intercept for Count {
-    fn name(&self) -> &'static str {
-        "count"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        state: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let request = context.request();
-        state.interceptor_state().store_put(self.sent(request.method(), request.uri()));
-        Ok(())
-    }
-
-    fn read_after_attempt(
-        &self,
-        context: &FinalizerInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        state: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(sent) = state.load::<Sent>() {
-            self.ended(sent, context.response().map(|response| response.status().as_u16()));
-        }
-        Ok(())
+    /// Records the end of an attempt; `status` is `None` if there was no response.
+    pub(super) fn end(&self, attempt: Attempt, status: Option<u16>) {
+        self.metrics.record_response(attempt.kind, status);
+        // A missing object and a failed precondition are expected results.
+        let is_success = status.is_some_and(|status| status < 400 || matches!(status, 404 | 412));
+        attempt.span.finish(status, is_success);
     }
 }
 
-/// What a request is billed as: a listing is a GET whose query says so, and a batch of deletions is a POST.
-fn kind(method: &str, uri: &str) -> S3RequestKind {
-    let query = uri.split_once('?').map_or("", |(_, query)| query);
+/// The kind that a request is billed as. A listing is a GET with a query that says so.
+fn kind(method: &str, url: &str) -> S3RequestKind {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
     match method {
         "GET" if query.split('&').any(|pair| pair.starts_with("list-type=")) => S3RequestKind::List,
-        "POST" if query.split('&').any(|pair| pair == "delete" || pair == "delete=") => S3RequestKind::Delete,
         "GET" => S3RequestKind::Get,
         "HEAD" => S3RequestKind::Head,
         "PUT" => S3RequestKind::Put,
@@ -86,16 +56,15 @@ mod tests {
     #[test]
     fn a_request_is_counted_as_it_is_billed() {
         let table = [
-            ("GET", "http://s3/bucket/key?x-id=GetObject", S3RequestKind::Get),
+            ("GET", "http://s3/bucket/key", S3RequestKind::Get),
             ("GET", "http://s3/bucket?list-type=2&prefix=a", S3RequestKind::List),
             ("HEAD", "http://s3/bucket/key", S3RequestKind::Head),
-            ("PUT", "http://s3/bucket/key?x-id=PutObject", S3RequestKind::Put),
+            ("PUT", "http://s3/bucket/key?partNumber=1&uploadId=a", S3RequestKind::Put),
             ("DELETE", "http://s3/bucket/key", S3RequestKind::Delete),
-            ("POST", "http://s3/bucket?delete", S3RequestKind::Delete),
             ("POST", "http://s3/bucket/key?uploads", S3RequestKind::Other),
         ];
-        for (method, uri, expected) in table {
-            assert_eq!(kind(method, uri), expected, "{method} {uri}");
+        for (method, url, expected) in table {
+            assert_eq!(kind(method, url), expected, "{method} {url}");
         }
     }
 }

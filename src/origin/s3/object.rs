@@ -1,92 +1,61 @@
-//! An object as S3's answer to GET or HEAD has it.
+//! Objects as S3's responses to GET and HEAD describe them.
 
 use std::time::Duration;
 
-use aws_smithy_checksums::ChecksumAlgorithm;
-use aws_smithy_checksums::http::{CHECKSUM_ALGORITHMS_IN_PRIORITY_ORDER, HttpChecksum};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt, future, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, Response};
 use http_body_util::BodyExt;
 
+use super::checksum::Checksum;
+use super::request::METADATA_PREFIX;
 use crate::origin::body::{Body, Object};
 use crate::origin::error::StoreError;
 use crate::origin::object::{ByteRange, ObjectMeta};
 use crate::origin::timeout::with_timeout;
 use crate::support::https::Incoming;
 
-const METADATA: &str = "x-amz-meta-";
-
-/// What an answer's headers say of the object.
+/// The object that a response's header describes.
 pub(super) fn meta(headers: &HeaderMap) -> Result<ObjectMeta, StoreError> {
-    // Of a part, Content-Range has the whole length: "bytes 0-63/4711" (RFC 9110 section 14.4).
+    // Content-Range has the length of the whole object: "bytes 0-63/4711" (RFC 9110 section 14.4).
     let whole = text(headers, &CONTENT_RANGE).and_then(|range| range.rsplit('/').next()?.parse().ok());
-    let modified = text(headers, &LAST_MODIFIED).ok_or_else(|| missing("Last-Modified"))?;
-    let metadata = headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(METADATA)?, value)));
-    let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned);
-    let metadata = metadata.map(|(name, value)| Ok((name.to_owned(), utf8(value.as_bytes())?)));
+    let modified = text(headers, &LAST_MODIFIED).ok_or_else(|| invalid("no Last-Modified"))?;
+    let metadata = headers.iter();
+    let metadata = metadata.filter_map(|(name, value)| Some((name.as_str().strip_prefix(METADATA_PREFIX)?, value)));
+    let metadata = metadata.map(|(name, value)| Ok((name.to_owned(), str::from_utf8(value.as_bytes())?.to_owned())));
     Ok(ObjectMeta {
-        bytes: whole.map_or_else(|| length(headers), Ok)?,
-        etag: text(headers, &ETAG).ok_or_else(|| missing("ETag"))?.into(),
-        last_modified: httpdate::parse_http_date(modified).map_err(|_| missing("Last-Modified that is a date"))?,
+        bytes: whole.map_or_else(|| content_length(headers), Ok)?,
+        etag: text(headers, &ETAG).ok_or_else(|| invalid("no ETag"))?.into(),
+        last_modified: httpdate::parse_http_date(modified).map_err(|_| invalid("an invalid Last-Modified"))?,
         content_type: text(headers, &CONTENT_TYPE).map(Into::into),
-        metadata: metadata.collect::<Result<_, std::str::Utf8Error>>().map_err(|_| missing("metadata that is text"))?,
+        metadata: metadata
+            .collect::<Result<_, std::str::Utf8Error>>()
+            .map_err(|_| invalid("metadata that is not UTF-8"))?,
     })
 }
 
-/// The object that `response` brings, or the part of it that was asked for.
+/// The object in `response`, or the requested range of it.
 pub(super) fn object(
     response: Response<Incoming>,
     range: Option<ByteRange>,
     read_timeout: Duration,
 ) -> Result<Object, StoreError> {
     let (head, body) = response.into_parts();
-    let (meta, sent) = (meta(&head.headers)?, length(&head.headers)?);
-    // Some servers send all of it, whatever is asked for: then what comes before the range is passed over here.
-    let (first, promised) = match range {
+    let (meta, sent) = (meta(&head.headers)?, content_length(&head.headers)?);
+    let chunks = chunks(body, Checksum::from_headers(&head.headers), read_timeout);
+    let body = match range {
+        // Some servers ignore the range and send the whole object; the bytes outside the range are dropped here.
         Some(range) if !head.headers.contains_key(CONTENT_RANGE) => {
             let range = range.resolve(sent).ok_or(StoreError::RangeNotSatisfiable { bytes: sent })?;
-            (range.start, range.end - range.start)
+            Body::new(skip(range.start, chunks), range.end - range.start)
         }
-        Some(_) | None => (0, sent),
+        Some(_) | None => Body::new(chunks, sent),
     };
-    let chunks = chunks(body, Checksum::of(&head.headers), read_timeout);
-    let body = if first == 0 { Body::new(chunks, promised) } else { Body::new(behind(first, chunks), promised) };
     Ok(Object { meta, body })
 }
 
-/// What the bytes of an answer are held against.
-struct Checksum {
-    received: Box<dyn HttpChecksum>,
-    expected: Vec<u8>,
-}
-
-impl Checksum {
-    /// The one that is fastest of those in an answer. That of an upload in parts is of its parts and not of its bytes: it ends
-    /// with their number, so that it is no base64.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let algorithms = CHECKSUM_ALGORITHMS_IN_PRIORITY_ORDER.into_iter();
-        algorithms.filter_map(|name| name.parse::<ChecksumAlgorithm>().ok()).find_map(|algorithm| {
-            let received = algorithm.into_impl();
-            let expected = STANDARD.decode(headers.get(received.header_name())?).ok()?;
-            Some(Self { received, expected })
-        })
-    }
-
-    /// Whether those were all and the right bytes.
-    fn verdict(self) -> Result<(), StoreError> {
-        let algorithm = self.received.header_name();
-        if self.received.finalize() == self.expected {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable { source: format!("the bytes are not those of {algorithm}").into() })
-    }
-}
-
-/// A body's chunks, each within `read_timeout`, and behind them what their checksum says.
+/// The chunks of a body, each within `read_timeout`, followed by an error if the checksum does not match.
 fn chunks(
     body: Incoming,
     checksum: Option<Checksum>,
@@ -95,45 +64,45 @@ fn chunks(
     stream::try_unfold((body, checksum), move |(mut body, mut checksum)| async move {
         loop {
             let Some(frame) = with_timeout(read_timeout, body.frame()).await? else {
-                return checksum.map_or(Ok(()), Checksum::verdict).map(|()| None);
+                return checksum.map_or(Ok(()), Checksum::verify).map(|()| None);
             };
             let frame = frame.map_err(|error| StoreError::Unavailable { source: error.into() })?;
-            // Trailers say nothing here.
+            // Trailers are ignored.
             let Ok(chunk) = frame.into_data() else { continue };
             if let Some(checksum) = &mut checksum {
-                checksum.received.update(&chunk);
+                checksum.update(&chunk);
             }
             return Ok(Some((chunk, (body, checksum))));
         }
     })
 }
 
-/// Without their first bytes.
-fn behind(
-    first: u64,
+/// The chunks without their first `bytes`.
+fn skip(
+    bytes: u64,
     chunks: impl Stream<Item = Result<Bytes, StoreError>> + Send,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
-    let mut before = first;
+    let mut left = bytes;
     chunks.filter_map(move |chunk| {
-        let kept = chunk.map(|mut chunk| {
-            let passed = before.min(chunk.len() as u64);
-            before -= passed;
-            bytes::Buf::advance(&mut chunk, usize::try_from(passed).unwrap_or_default());
+        let rest = chunk.map(|mut chunk| {
+            let skipped = left.min(chunk.len() as u64);
+            left -= skipped;
+            chunk.advance(usize::try_from(skipped).unwrap_or_default());
             chunk
         });
-        future::ready(Some(kept).filter(|kept| kept.as_ref().map_or(true, |chunk| !chunk.is_empty())))
+        future::ready(Some(rest).filter(|rest| rest.as_ref().map_or(true, |chunk| !chunk.is_empty())))
     })
 }
 
-fn length(headers: &HeaderMap) -> Result<u64, StoreError> {
+fn content_length(headers: &HeaderMap) -> Result<u64, StoreError> {
     let length = text(headers, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    length.ok_or_else(|| missing("Content-Length"))
+    length.ok_or_else(|| invalid("no Content-Length"))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn missing(what: &str) -> StoreError {
-    StoreError::Other { source: format!("the answer has no {what}").into() }
+fn invalid(defect: &str) -> StoreError {
+    StoreError::other(format!("the response of S3 has {defect}"))
 }

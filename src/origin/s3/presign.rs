@@ -1,39 +1,33 @@
-//! URLs by which whoever has them may write one object, and only that one.
+//! URLs that let a client without credentials upload one object.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::presigning::PresigningConfig;
+use http::Method;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 
 use super::S3Store;
-use super::client::base;
-use super::sdk_error::failed;
+use super::request::S3Request;
 use crate::origin::error::StoreError;
 use crate::variant::ObjectKey;
 
-/// Signs such URLs (Signature Version 4 in the query). Nothing is sent for it.
-#[derive(Clone)]
+/// Signs upload URLs, without sending requests.
+#[derive(Debug, Clone)]
 pub struct Presigner {
     store: Arc<S3Store>,
-    client: Client,
+    /// The server that clients reach; empty if it is the one that the store uses.
+    endpoint: Arc<str>,
 }
 
 impl Presigner {
     pub(in crate::origin) fn new(store: Arc<S3Store>, endpoint: &str) -> Self {
-        let client = match endpoint {
-            "" => store.client.clone(),
-            // The host is signed with the rest: it has to be the one that the client will use.
-            endpoint => Client::from_conf(store.client.config().to_builder().endpoint_url(base(endpoint)).build()),
-        };
-        Self { store, client }
+        Self { store, endpoint: endpoint.into() }
     }
 
-    /// A URL to PUT exactly `bytes` of `content_type` to, within `time` from now: the store refuses all else.
+    /// A URL that accepts a PUT of exactly `bytes` of `content_type` for `time` from now on; the store refuses other requests.
     ///
     /// # Errors
-    /// No credentials.
+    /// There are no credentials.
     pub async fn put(
         &self,
         key: &ObjectKey,
@@ -41,16 +35,14 @@ impl Presigner {
         bytes: u64,
         time: Duration,
     ) -> Result<String, StoreError> {
-        let time = PresigningConfig::expires_in(time).map_err(|error| StoreError::Other { source: error.into() })?;
-        let bytes = i64::try_from(bytes).map_err(|error| StoreError::Other { source: error.into() })?;
-        let request = self.client.put_object().bucket(&self.store.bucket).key(self.store.key(key));
-        let request = request.content_type(content_type).content_length(bytes);
-        Ok(request.presigned(time).await.map_err(failed)?.uri().to_owned())
-    }
-}
-
-impl fmt::Debug for Presigner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Presigner").field("bucket", &self.store.bucket).finish_non_exhaustive()
+        let (client, object) = (self.store.client()?, self.store.object(key));
+        // The host is part of the signature.
+        let url = match &*self.endpoint {
+            "" => client.object_url(&object),
+            endpoint => client.object_url_at(endpoint, &object)?,
+        };
+        let request = S3Request::new(Method::PUT, url);
+        let request = request.with_header(CONTENT_TYPE, content_type)?;
+        client.signer().presign(&request.with_header(CONTENT_LENGTH, &bytes.to_string())?, time).await
     }
 }

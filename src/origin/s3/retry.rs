@@ -1,100 +1,68 @@
-//! Which failures pass, and when it is tried again: as the SDK does by its standard mode.
+//! When failed requests are retried: as the standard retry mode of the AWS SDKs does.
 
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::support::backoff::jitter;
+use crate::support::backoff::{Backoff, jitter};
 
-/// How often reads are tried again.
 #[derive(Debug)]
-pub(super) struct Retries {
+pub(super) struct RetryPolicy {
     attempts: u32,
-    /// What further tries are paid of, so that a store that fails throughout is not asked several times as much for it.
+    /// Retries are paid from this budget, so a store that fails every request does not get several times as many of them.
     budget: Semaphore,
 }
 
-/// The budget where all is well; a further try costs five and a success gives one back.
+/// The full budget. A retry costs [`RETRY_COST`]; a request that succeeds at once returns 1, a retry that succeeds returns its cost.
 const BUDGET: usize = 500;
-const PRICE: u32 = 5;
+const RETRY_COST: u32 = 5;
 
-/// Before the second try; before each further one twice as long.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(20);
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(20) };
 
-impl Retries {
+impl RetryPolicy {
     pub(super) fn new(attempts: u32) -> Self {
         Self { attempts, budget: Semaphore::new(BUDGET) }
     }
 
-    /// How long to wait after so many tries that have failed; `None` is to give up. `asked` is what the store asks for.
-    pub(super) fn pause(&self, tries: u32, asked: Option<Duration>) -> Option<Duration> {
-        if tries >= self.attempts {
+    /// The pause after `failures` failed attempts; `None` to give up. `requested` is the pause that the store asks for.
+    pub(super) fn pause(&self, failures: u32, requested: Option<Duration>) -> Option<Duration> {
+        if failures >= self.attempts {
             return None;
         }
-        self.budget.try_acquire_many(PRICE).ok()?.forget();
-        let pause = PAUSE.saturating_mul(2_u32.saturating_pow(tries - 1)).min(PAUSE_MAX);
-        Some(asked.map_or_else(|| jitter(pause), |asked| asked.min(PAUSE_MAX)))
+        self.budget.try_acquire_many(RETRY_COST).ok()?.forget();
+        Some(requested.map_or_else(|| jitter(BACKOFF.pause(failures)), |requested| requested.min(BACKOFF.max)))
     }
 
-    /// A request has been answered after so many tries.
-    pub(super) fn answered(&self, tries: u32) {
-        let earned = if tries > 1 { PRICE as usize } else { 1 };
-        // Two at a time may overfill it by a few.
+    /// Records that a request was answered after `failures` failed attempts.
+    pub(super) fn record_success(&self, failures: u32) {
+        let earned = if failures > 0 { RETRY_COST as usize } else { 1 };
+        // Concurrent calls may exceed the full budget by a few permits.
         self.budget.add_permits(earned.min(BUDGET.saturating_sub(self.budget.available_permits())));
     }
 }
-
-/// Whether an answer may be another one soon.
-pub(super) fn passes(status: u16, code: Option<&str>) -> bool {
-    matches!(status, 429 | 500 | 502..=504) || code.is_some_and(|code| CODES.contains(&code))
-}
-
-/// Codes that say so whatever the status is.
-const CODES: [&str; 8] = [
-    "BandwidthLimitExceeded",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestTimeout",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_end_with_the_attempts() {
-        let retries = Retries::new(3);
-        assert!(retries.pause(1, None).unwrap() < PAUSE);
-        assert!(retries.pause(2, None).unwrap() < PAUSE * 2);
-        assert_eq!(retries.pause(3, None), None);
-        assert_eq!(retries.pause(1, Some(Duration::from_millis(70))), Some(Duration::from_millis(70)));
-        assert_eq!(retries.pause(1, Some(Duration::MAX)), Some(PAUSE_MAX), "and no store makes it wait for ever");
+    fn pauses_grow_until_the_attempts_are_used_up() {
+        let policy = RetryPolicy::new(3);
+        assert!(policy.pause(1, None).unwrap() <= BACKOFF.first);
+        assert!(policy.pause(2, None).unwrap() <= BACKOFF.first * 2);
+        assert_eq!(policy.pause(3, None), None);
+        assert_eq!(policy.pause(1, Some(Duration::from_millis(70))), Some(Duration::from_millis(70)));
+        assert_eq!(policy.pause(1, Some(Duration::MAX)), Some(BACKOFF.max), "the pause a store asks for is bounded");
     }
 
     #[test]
-    fn a_store_that_only_fails_is_soon_tried_but_once() {
-        let retries = Retries::new(3);
-        let tried = (0..1000).filter(|_| retries.pause(1, None).is_some()).count();
-        assert_eq!(tried, BUDGET / PRICE as usize);
-        (0..PRICE).for_each(|_| retries.answered(1));
-        assert!(retries.pause(1, None).is_some(), "answers earn it back");
-        (0..10 * BUDGET).for_each(|_| retries.answered(1));
-        assert_eq!(retries.budget.available_permits(), BUDGET, "and no more than there was");
-    }
-
-    #[test]
-    fn what_passes_is_told_by_status_or_code() {
-        for (status, code) in [(500, None), (503, Some("SlowDown")), (429, None), (400, Some("RequestTimeout"))] {
-            assert!(passes(status, code), "{status} {code:?}");
-        }
-        for (status, code) in [(501, None), (403, Some("AccessDenied")), (404, None), (301, Some("PermanentRedirect"))]
-        {
-            assert!(!passes(status, code), "{status} {code:?}");
-        }
+    fn a_store_that_always_fails_uses_up_the_budget() {
+        let policy = RetryPolicy::new(3);
+        let retries = (0..1000).filter(|_| policy.pause(1, None).is_some()).count();
+        assert_eq!(retries, BUDGET / RETRY_COST as usize);
+        (0..RETRY_COST).for_each(|_| policy.record_success(0));
+        assert!(policy.pause(1, None).is_some(), "successes refill the budget");
+        (0..10 * BUDGET).for_each(|_| policy.record_success(0));
+        assert_eq!(policy.budget.available_permits(), BUDGET, "up to its full size");
     }
 }
