@@ -1,7 +1,7 @@
-//! One suite that every kind of store must pass, and what only one kind can get wrong.
+//! The conformance suite that every kind of store must pass, followed by tests of single backends.
 //!
-//! With `TEST_S3_ENDPOINT` and `TEST_S3_BUCKET` set (and credentials where AWS looks for them) the suite
-//! also runs against that server.
+//! If `TEST_S3_ENDPOINT` and `TEST_S3_BUCKET` are set, the suite also runs against that server, with the credentials of the AWS
+//! environment.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -51,7 +51,7 @@ async fn open_s3(bucket: &Bucket) -> Store {
     .unwrap()
 }
 
-/// The real server that the environment names, below a prefix that no other test uses.
+/// The S3 server of `TEST_S3_ENDPOINT`, below a prefix that no other test uses.
 async fn open_real() -> Option<Store> {
     static TESTS: AtomicUsize = AtomicUsize::new(0);
     let endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
@@ -70,37 +70,37 @@ async fn open_real() -> Option<Store> {
     )
 }
 
-/// Runs a behaviour against every kind of store.
+/// Declares a test that runs the function of the same name in `behavior` against every kind of store.
 macro_rules! every_store {
     ($($name:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
             let folder = tempfile::tempdir().unwrap();
-            behaviour::$name(open_file(&folder).await).await;
-            behaviour::$name(open_s3(&Bucket::start().await).await).await;
+            behavior::$name(open_file(&folder).await).await;
+            behavior::$name(open_s3(&Bucket::start().await).await).await;
             if let Some(real) = open_real().await {
-                behaviour::$name(real).await;
+                behavior::$name(real).await;
             }
         }
     )*};
 }
 
 every_store![
-    what_was_put_is_got_whole_with_its_attributes,
-    what_is_not_there_is_none_and_no_error,
-    a_range_is_that_part_and_the_whole_length_is_known,
-    a_range_outside_is_an_error_with_the_length,
-    fifty_who_put_only_if_absent_are_one,
-    a_replacement_needs_the_etag_of_what_it_replaces,
-    an_overwritten_object_is_the_new_one_with_another_etag,
-    an_object_over_the_bound_is_refused,
-    keys_of_every_alphabet_are_kept_apart,
-    an_object_of_many_chunks_comes_whole,
-    what_was_spooled_is_stored_whole_or_not_at_all,
-    what_was_deleted_is_gone_and_deleting_it_again_is_no_error,
-    a_deletion_spares_what_is_no_longer_the_object_that_was_meant,
-    a_listing_names_what_is_below_a_prefix_page_by_page_in_order,
-    a_probe_finds_that_all_is_well_and_leaves_nothing_behind,
+    put_then_get_returns_bytes_and_attributes,
+    missing_objects_are_none,
+    a_range_returns_its_bytes_and_the_length_of_the_object,
+    a_range_outside_the_object_is_an_error,
+    one_of_fifty_concurrent_conditional_puts_is_stored,
+    if_match_replaces_only_the_object_with_that_etag,
+    overwriting_changes_bytes_and_etag,
+    get_bounded_refuses_larger_objects,
+    keys_with_special_characters_are_distinct,
+    large_objects_are_read_completely,
+    spooled_uploads_are_stored_whole_or_not_at_all,
+    deleting_is_idempotent,
+    if_match_deletes_only_the_object_with_that_etag,
+    listings_are_ordered_pages_below_a_prefix,
+    a_probe_finds_all_capabilities_and_leaves_nothing_behind,
 ];
 
 fn key(text: &str) -> ObjectKey {
@@ -123,12 +123,12 @@ async fn whole(store: &Store, name: &str) -> Option<Bytes> {
     store.get_bounded(&key(name), 1 << 30).await.unwrap().map(|(_, bytes)| bytes)
 }
 
-mod behaviour {
+mod behavior {
     use super::*;
 
-    pub async fn what_was_put_is_got_whole_with_its_attributes(store: Store) {
+    pub async fn put_then_get_returns_bytes_and_attributes(store: Store) {
         let PutOutcome::Stored(etag) = put(&store, "a/b.webp", b"hello", Precondition::Absent).await else {
-            panic!("refused")
+            panic!("the precondition failed")
         };
         let (meta, bytes) = store.get_bounded(&key("a/b.webp"), 5).await.unwrap().unwrap();
         assert_eq!((&bytes[..], meta.bytes), (&b"hello"[..], 5));
@@ -143,7 +143,7 @@ mod behaviour {
         assert_eq!(head.metadata, meta.metadata);
     }
 
-    pub async fn what_is_not_there_is_none_and_no_error(store: Store) {
+    pub async fn missing_objects_are_none(store: Store) {
         put(&store, "a/b.webp", b"hello", Precondition::None).await;
         for name in ["c.webp", "a/c.webp", "a/b.webp/c.webp", "a"] {
             assert!(store.head(&key(name)).await.unwrap().is_none(), "{name}");
@@ -151,7 +151,7 @@ mod behaviour {
         }
     }
 
-    pub async fn a_range_is_that_part_and_the_whole_length_is_known(store: Store) {
+    pub async fn a_range_returns_its_bytes_and_the_length_of_the_object(store: Store) {
         put(&store, "a.webp", b"0123456789", Precondition::None).await;
         for (range, expected) in [
             (ByteRange::FromTo { first: 0, last: 0 }, &b"0"[..]),
@@ -167,14 +167,14 @@ mod behaviour {
         }
     }
 
-    pub async fn a_range_outside_is_an_error_with_the_length(store: Store) {
+    pub async fn a_range_outside_the_object_is_an_error(store: Store) {
         put(&store, "a.webp", b"0123456789", Precondition::None).await;
         let error = store.get(&key("a.webp"), Some(ByteRange::From { first: 10 })).await.unwrap_err();
-        // Some servers do not say how long the object is.
+        // Some servers do not send the length of the object.
         assert!(matches!(error, StoreError::RangeNotSatisfiable { bytes: 10 | 0 }), "{error:?}");
     }
 
-    pub async fn fifty_who_put_only_if_absent_are_one(store: Store) {
+    pub async fn one_of_fifty_concurrent_conditional_puts_is_stored(store: Store) {
         let puts = (0..50_u8).map(|n| {
             let store = store.clone();
             async move { store.put(&key("a.webp"), vec![n; 1000].into(), &attributes(), Precondition::Absent).await }
@@ -185,12 +185,12 @@ mod behaviour {
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let (meta, bytes) = store.get_bounded(&key("a.webp"), 1000).await.unwrap().unwrap();
         assert!(bytes.iter().all(|byte| *byte == bytes[0]) && bytes.len() == 1000);
-        assert_eq!(meta.metadata, attributes().metadata, "those of the one that was stored");
+        assert_eq!(meta.metadata, attributes().metadata, "attributes of the stored object");
     }
 
-    pub async fn a_replacement_needs_the_etag_of_what_it_replaces(store: Store) {
+    pub async fn if_match_replaces_only_the_object_with_that_etag(store: Store) {
         let PutOutcome::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else {
-            panic!("refused")
+            panic!("the precondition failed")
         };
         let wrong = Precondition::Matches("\"wrong\"".into());
         assert_eq!(put(&store, "a.webp", b"no", wrong.clone()).await, PutOutcome::PreconditionFailed);
@@ -200,25 +200,25 @@ mod behaviour {
         assert_eq!(whole(&store, "a.webp").await.unwrap(), "three");
     }
 
-    pub async fn an_overwritten_object_is_the_new_one_with_another_etag(store: Store) {
+    pub async fn overwriting_changes_bytes_and_etag(store: Store) {
         let PutOutcome::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else {
-            panic!("refused")
+            panic!("the precondition failed")
         };
         let PutOutcome::Stored(second) = put(&store, "a.webp", b"three", Precondition::None).await else {
-            panic!("refused")
+            panic!("the precondition failed")
         };
         assert_ne!(first, second);
         assert_eq!(whole(&store, "a.webp").await.unwrap(), "three");
         assert_eq!(store.head(&key("a.webp")).await.unwrap().unwrap().metadata, attributes().metadata);
     }
 
-    pub async fn an_object_over_the_bound_is_refused(store: Store) {
+    pub async fn get_bounded_refuses_larger_objects(store: Store) {
         put(&store, "a.webp", b"0123456789", Precondition::None).await;
         let error = store.get_bounded(&key("a.webp"), 9).await.unwrap_err();
         assert!(matches!(error, StoreError::TooLarge { bytes: 10, bytes_max: 9 }), "{error:?}");
     }
 
-    pub async fn keys_of_every_alphabet_are_kept_apart(store: Store) {
+    pub async fn keys_with_special_characters_are_distinct(store: Store) {
         let names = [
             "a b.webp",
             "a+b.webp",
@@ -239,8 +239,8 @@ mod behaviour {
         }
     }
 
-    pub async fn what_was_spooled_is_stored_whole_or_not_at_all(store: Store) {
-        // One that is small, and one of three parts.
+    pub async fn spooled_uploads_are_stored_whole_or_not_at_all(store: Store) {
+        // One PUT, and a multipart upload of three parts.
         for (name, bytes) in [("small.webp", 10), ("large.webp", 20_000_000)] {
             let piece = Bytes::from((0..=250_u8).cycle().take(bytes).collect::<Vec<_>>());
             for expected in [true, false] {
@@ -255,13 +255,13 @@ mod behaviour {
         }
     }
 
-    pub async fn an_object_of_many_chunks_comes_whole(store: Store) {
+    pub async fn large_objects_are_read_completely(store: Store) {
         let bytes: Bytes = (0..1_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect::<Vec<_>>().into();
         store.put(&key("a.webp"), bytes.clone(), &attributes(), Precondition::None).await.unwrap();
         assert_eq!(whole(&store, "a.webp").await.unwrap(), bytes);
     }
 
-    pub async fn what_was_deleted_is_gone_and_deleting_it_again_is_no_error(store: Store) {
+    pub async fn deleting_is_idempotent(store: Store) {
         put(&store, "a/b.webp", b"one", Precondition::None).await;
         put(&store, "a/c.webp", b"two", Precondition::None).await;
         for _ in 0..2 {
@@ -272,12 +272,12 @@ mod behaviour {
         assert!(matches!(put(&store, "a/b.webp", b"new", Precondition::Absent).await, PutOutcome::Stored(_)));
     }
 
-    pub async fn a_deletion_spares_what_is_no_longer_the_object_that_was_meant(store: Store) {
+    pub async fn if_match_deletes_only_the_object_with_that_etag(store: Store) {
         let PutOutcome::Stored(first) = put(&store, "a.webp", b"one", Precondition::None).await else {
-            panic!("refused")
+            panic!("the precondition failed")
         };
         let PutOutcome::Stored(second) = put(&store, "a.webp", b"three", Precondition::None).await else {
-            panic!("refused")
+            panic!("the precondition failed")
         };
         assert_eq!(store.delete(&key("a.webp"), Some(&first)).await.unwrap(), DeleteOutcome::PreconditionFailed);
         assert_eq!(whole(&store, "a.webp").await.unwrap(), "three");
@@ -285,7 +285,7 @@ mod behaviour {
         assert!(whole(&store, "a.webp").await.is_none());
     }
 
-    pub async fn a_listing_names_what_is_below_a_prefix_page_by_page_in_order(store: Store) {
+    pub async fn listings_are_ordered_pages_below_a_prefix(store: Store) {
         let inside = ["cat.jpg/100x.jpg", "cat.jpg/20 x+.jpg", "cat.jpg/a/b.jpg", "cat.jpg/ä.jpg"];
         for name in inside.iter().chain(&["cat.jpg-2/1x.jpg", "cat/1x.jpg", "dog.jpg"]) {
             put(&store, name, b"12345", Precondition::None).await;
@@ -308,7 +308,7 @@ mod behaviour {
         assert_eq!(store.list("bird", None, 1000).await.unwrap(), resized::origin::ListPage::default());
     }
 
-    pub async fn a_probe_finds_that_all_is_well_and_leaves_nothing_behind(store: Store) {
+    pub async fn a_probe_finds_all_capabilities_and_leaves_nothing_behind(store: Store) {
         let findings = store.probe_writing().await.unwrap();
         assert_eq!(findings.writing.unwrap().conditional_writes, ConditionalWrites::Honored);
         assert!(findings.advice().is_empty(), "{findings}");
@@ -321,7 +321,7 @@ mod behaviour {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_says_what_a_store_lacks_and_what_to_fix() {
+async fn a_probe_names_missing_capabilities_and_how_to_fix_them() {
     let bucket = Bucket::start().await;
     let store = open_s3(&bucket).await;
     bucket.ignore_conditions();
@@ -340,7 +340,7 @@ async fn a_probe_says_what_a_store_lacks_and_what_to_fix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_gone_is_left_alone_and_found_again() {
+async fn the_circuit_breaker_stops_requests_until_the_store_recovers() {
     let bucket = Bucket::start().await;
     let (failures, pause) = (std::num::NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
     let settings = config::S3 { circuit_breaker_failures: failures, circuit_breaker_pause: pause, ..s3(&bucket) };
@@ -353,17 +353,17 @@ async fn a_store_that_is_gone_is_left_alone_and_found_again() {
         let head = store.head(&key("a.webp")).await;
         assert!(matches!(head, Err(StoreError::Unavailable { .. })), "{head:?}");
     }
-    assert!(bucket.count(Operation::Head, "") < 10, "it was asked each time");
+    assert!(bucket.count(Operation::Head, "") < 10, "the circuit breaker stops requests");
     bucket.heal();
     let start = std::time::Instant::now();
     while store.head(&key("a.webp")).await.is_err() {
-        assert!(start.elapsed() < crate::support::stage::PATIENCE, "it is never found again");
+        assert!(start.elapsed() < crate::support::stage::PATIENCE, "the circuit breaker never closes");
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn a_file_put_there_by_hand_is_an_object_and_what_is_no_file_is_none() {
+async fn copied_files_are_objects_and_other_entries_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let outside = tempfile::NamedTempFile::new().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -391,14 +391,14 @@ async fn a_file_put_there_by_hand_is_an_object_and_what_is_no_file_is_none() {
     assert!(matches!(into_own, Err(StoreError::Forbidden { .. })), "{into_own:?}");
 }
 
-/// All files below a folder.
+/// All files below `folder`.
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_killed_uploads_have_left_is_removed_after_a_day() {
+async fn abandoned_temporary_files_are_removed_after_a_day() {
     let folder = tempfile::tempdir().unwrap();
     let temporary = folder.path().join(".resized/tmp");
     std::fs::create_dir_all(&temporary).unwrap();
@@ -414,7 +414,7 @@ async fn what_killed_uploads_have_left_is_removed_after_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_folder_keeps_one_file_of_attributes_an_object_and_no_leftovers() {
+async fn a_folder_keeps_one_sidecar_per_object() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_file(&folder).await;
     for _ in 0..3 {
@@ -428,7 +428,7 @@ async fn the_folder_keeps_one_file_of_attributes_an_object_and_no_leftovers() {
 }
 
 #[tokio::test]
-async fn attributes_are_those_of_the_object_they_were_written_with() {
+async fn attributes_belong_to_the_object_they_were_written_with() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_file(&folder).await;
     put(&store, "a.webp", b"one", Precondition::None).await;
@@ -438,7 +438,7 @@ async fn attributes_are_those_of_the_object_they_were_written_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_never_a_miss() {
+async fn a_403_is_never_a_missing_object() {
     let bucket = Bucket::start().await;
     let store = open_s3(&bucket).await;
     bucket.fail(Operation::Head, "", Fault::Status(403));
@@ -452,15 +452,15 @@ async fn a_refusal_is_never_a_miss() {
             .unwrap();
     bucket.heal();
     let get = nowhere.get(&key("a.webp"), None).await;
-    assert!(matches!(get, Err(StoreError::Other { .. })), "a bucket that is not there: {get:?}");
+    assert!(matches!(get, Err(StoreError::Other { .. })), "missing bucket: {get:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clocks_too_far_apart_are_told_as_such() {
+async fn clock_skew_is_a_distinct_error() {
     let bucket = Bucket::start().await;
     let store = open_s3(&bucket).await;
-    bucket.fail(Operation::Head, "", Fault::Skewed);
-    bucket.fail(Operation::Put, "", Fault::Skewed);
+    bucket.fail(Operation::Head, "", Fault::ClockSkew);
+    bucket.fail(Operation::Put, "", Fault::ClockSkew);
     let attributes = attributes();
     let put = store.put(&key("a.webp"), Bytes::new(), &attributes, Precondition::None).await.unwrap_err();
     let head = store.head(&key("a.webp")).await.unwrap_err();
@@ -471,7 +471,7 @@ async fn clocks_too_far_apart_are_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_not_those_of_the_checksum_are_an_error() {
+async fn a_wrong_checksum_is_an_error() {
     let bucket = Bucket::start().await;
     let store = open_s3(&bucket).await;
     put(&store, "a.webp", &[7; 100_000], Precondition::None).await;
@@ -481,7 +481,7 @@ async fn bytes_that_are_not_those_of_the_checksum_are_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_says_nothing_is_given_up_on() {
+async fn an_unresponsive_server_is_a_timeout() {
     let bucket = Bucket::start().await;
     let brief = Duration::from_millis(200);
     let settings = config::S3 { operation_timeout: brief, ..s3(&bucket) };
@@ -495,7 +495,7 @@ async fn a_server_that_says_nothing_is_given_up_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_cut_short_is_an_error() {
+async fn a_truncated_body_is_an_error() {
     let bucket = Bucket::start().await;
     let store = open_s3(&bucket).await;
     put(&store, "a.webp", &[7; 100_000], Precondition::None).await;
@@ -505,13 +505,13 @@ async fn a_body_cut_short_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_of_two_writes_is_tried_again() {
+async fn a_write_conflict_is_retried() {
     let bucket = Bucket::start().await;
     let store = open_s3(&bucket).await;
     bucket.fail(Operation::Put, "", Fault::Status(409));
     let write = put(&store, "a.webp", b"one", Precondition::Absent);
     let heal = async {
-        crate::support::stage::until("it was tried again", || bucket.count(Operation::Put, "") >= 2).await;
+        crate::support::stage::until("the write is retried", || bucket.count(Operation::Put, "") >= 2).await;
         bucket.heal();
     };
     let (put, ()) = tokio::join!(write, heal);
@@ -519,7 +519,7 @@ async fn a_conflict_of_two_writes_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_server_is_tried_as_often_as_config_says() {
+async fn failed_requests_are_attempted_as_often_as_configured() {
     let bucket = Bucket::start().await;
     let settings = config::S3 { attempts: std::num::NonZeroU32::new(2).unwrap(), ..s3(&bucket) };
     let store =
@@ -533,7 +533,7 @@ async fn a_failing_server_is_tried_as_often_as_config_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_in_parts_that_fails_leaves_none_behind() {
+async fn a_failed_multipart_upload_leaves_no_parts() {
     let bucket = Bucket::start().await;
     let store = open_s3(&bucket).await;
     bucket.fail(Operation::Put, "", Fault::Status(500));

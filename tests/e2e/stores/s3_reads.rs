@@ -1,4 +1,4 @@
-//! Reads of S3 as they are on the wire, against a server that does what a test says.
+//! Requests to S3 as they are on the wire, against a server that sends scripted responses.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -7,47 +7,47 @@ use std::time::{Duration, SystemTime};
 
 use resized::config;
 use resized::observability::metrics;
-use resized::origin::{ByteRange, Store, StoreError};
+use resized::origin::{Attributes, ByteRange, Precondition, PutOutcome, Store, StoreError};
 use resized::variant::ObjectKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What becomes of a request.
+/// Response to a request.
 #[derive(Clone)]
-enum Answer {
+enum Response {
     Text(String),
-    /// The connection is closed.
+    /// Closes the connection.
     Close,
-    /// This, and then zeros until nobody takes them.
+    /// The text, followed by zeros until the client closes the connection.
     Endless(String),
 }
 
-/// Gives each request the next of its answers.
+/// A server that answers each request with the next scripted response.
 struct Script {
     url: String,
-    answers: Arc<Mutex<VecDeque<Answer>>>,
-    /// Which connection each came by, and its head in lower case.
+    responses: Arc<Mutex<VecDeque<Response>>>,
+    /// The number of the connection and the lowercase header section of each request.
     requests: Arc<Mutex<Vec<(usize, String)>>>,
 }
 
 impl Script {
-    async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+    async fn start(responses: impl IntoIterator<Item = Response>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (answers, requests) = (Arc::new(Mutex::new(answers.into_iter().collect())), Arc::default());
-        let script = Self { url, answers: Arc::clone(&answers), requests: Arc::clone(&requests) };
+        let (responses, requests) = (Arc::new(Mutex::new(responses.into_iter().collect())), Arc::default());
+        let script = Self { url, responses: Arc::clone(&responses), requests: Arc::clone(&requests) };
         tokio::spawn(async move {
             for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, connection, Arc::clone(&answers), Arc::clone(&requests)));
+                tokio::spawn(serve(stream, connection, Arc::clone(&responses), Arc::clone(&requests)));
             }
         });
         script
     }
 
-    /// Adds an answer.
-    fn say(&self, answer: Answer) {
-        self.answers.lock().unwrap().push_back(answer);
+    /// Appends a response.
+    fn push(&self, response: Response) {
+        self.responses.lock().unwrap().push_back(response);
     }
 
     async fn open(&self, attempts: u32) -> Store {
@@ -74,7 +74,7 @@ impl Script {
 async fn serve(
     mut stream: TcpStream,
     connection: usize,
-    answers: Arc<Mutex<VecDeque<Answer>>>,
+    responses: Arc<Mutex<VecDeque<Response>>>,
     seen: Arc<Mutex<Vec<(usize, String)>>>,
 ) {
     loop {
@@ -84,11 +84,11 @@ async fn serve(
             head.push(byte);
         }
         seen.lock().unwrap().push((connection, String::from_utf8(head).unwrap().to_lowercase()));
-        let answer = answers.lock().unwrap().pop_front();
-        match answer.unwrap_or(Answer::Close) {
-            Answer::Text(text) => stream.write_all(text.as_bytes()).await.unwrap(),
-            Answer::Close => return,
-            Answer::Endless(text) => {
+        let response = responses.lock().unwrap().pop_front();
+        match response.unwrap_or(Response::Close) {
+            Response::Text(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Response::Close => return,
+            Response::Endless(text) => {
                 let mut piece = text.into_bytes();
                 while stream.write_all(&piece).await.is_ok() {
                     piece = vec![b'0'; 10_000];
@@ -103,8 +103,8 @@ fn key(text: &str) -> ObjectKey {
     ObjectKey::new(text).unwrap()
 }
 
-fn object(body: &str) -> Answer {
-    Answer::Text(format!("{}\r\n{body}", head(body.len())))
+fn object(body: &str) -> Response {
+    Response::Text(format!("{}\r\n{body}", head(body.len())))
 }
 
 fn head(bytes: usize) -> String {
@@ -112,28 +112,28 @@ fn head(bytes: usize) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\netag: \"e\"\r\nlast-modified: {date}\r\n")
 }
 
-fn refusal(status: &str, headers: &str, code: &str) -> Answer {
+fn refusal(status: &str, headers: &str, code: &str) -> Response {
     let body = format!("<Error><Code>{code}</Code><Message>No.</Message></Error>");
-    Answer::Text(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
+    Response::Text(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
 }
 
 async fn read(store: &Store) -> Result<bytes::Bytes, StoreError> {
-    let (_, bytes) = store.get_bounded(&key("c.jpg"), 1 << 20).await?.expect("it is there");
+    let (_, bytes) = store.get_bounded(&key("c.jpg"), 1 << 20).await?.expect("the object exists");
     Ok(bytes)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_is_tried_again_by_another_connection() {
+async fn transient_errors_are_retried_on_another_connection() {
     let slow = refusal("400 Bad Request", "x-amz-retry-after: 1\r\n", "SlowDown");
     let broken = refusal("503 Service Unavailable", "x-amz-retry-after: 1\r\n", "");
-    let script = Script::start([Answer::Close, slow, broken, object("hello")]).await;
+    let script = Script::start([Response::Close, slow, broken, object("hello")]).await;
     let store = script.open(4).await;
     assert_eq!(read(&store).await.unwrap(), "hello");
     assert_eq!(script.connections(), [0, 1, 2, 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_pass_is_told_at_once() {
+async fn permanent_errors_are_not_retried() {
     let region = "x-amz-bucket-region: eu-west-1\r\n";
     let moved = refusal("301 Moved Permanently", region, "PermanentRedirect");
     let script = Script::start([moved, refusal("403 Forbidden", "", "AccessDenied")]).await;
@@ -143,11 +143,11 @@ async fn what_does_not_pass_is_told_at_once() {
     assert!(matches!(moved, StoreError::Other { .. }), "{moved:?}");
     assert_eq!(source, "S3 answered 301 PermanentRedirect: No. (the bucket is in eu-west-1: s3.region)");
     assert!(matches!(read(&store).await, Err(StoreError::Forbidden { .. })));
-    assert_eq!(script.requests().len(), 2, "each is asked once");
+    assert_eq!(script.requests().len(), 2, "each request is sent once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_clock_is_made_up_for() {
+async fn clock_skew_is_corrected() {
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     let date = format!("date: {}\r\nx-amz-retry-after: 1\r\n", httpdate::fmt_http_date(hour_ago));
     let script = Script::start([refusal("403 Forbidden", &date, "RequestTimeTooSkewed"), object("hello")]).await;
@@ -155,12 +155,12 @@ async fn a_wrong_clock_is_made_up_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_asks_for_a_checksum_and_for_no_more_than_it_needs() {
-    let script = Script::start([object("hello"), Answer::Text(format!("{}\r\n", head(5)))]).await;
+async fn a_read_requests_a_checksum_and_only_the_range() {
+    let script = Script::start([object("hello"), Response::Text(format!("{}\r\n", head(5)))]).await;
     let store = script.open(1).await;
     let part = ByteRange::FromTo { first: 1, last: 3 };
     let object = store.get(&key("ä+c.jpg"), Some(part)).await.unwrap().unwrap();
-    assert_eq!(object.body.collect().await.unwrap(), "ell", "of the whole, which some servers send");
+    assert_eq!(object.body.collect().await.unwrap(), "ell", "the range is cut from the whole object");
     assert_eq!(store.head(&key("c.jpg")).await.unwrap().unwrap().bytes, 5);
     let requests = script.requests();
     let (get, head) = (&requests[0].1, &requests[1].1);
@@ -175,36 +175,36 @@ async fn a_read_asks_for_a_checksum_and_for_no_more_than_it_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_used_again_unless_a_body_was_dropped() {
+async fn connections_are_reused_unless_a_body_was_dropped() {
     let script = Script::start([]).await;
     let store = script.open(1).await;
-    // It is free for the next read a moment after its body has ended.
+    // A connection returns to the pool shortly after its body has ended.
     while !script.connections().windows(2).any(|pair| pair[0] == pair[1]) {
-        assert!(script.requests().len() < 1000, "none is used again");
-        script.say(object("one"));
+        assert!(script.requests().len() < 1000, "no connection is reused");
+        script.push(object("one"));
         assert_eq!(read(&store).await.unwrap(), "one");
     }
-    script.say(Answer::Endless(format!("{}\r\n", head(1 << 30))));
+    script.push(Response::Endless(format!("{}\r\n", head(1 << 30))));
     drop(store.get(&key("c.jpg"), None).await.unwrap().unwrap());
     let dropped = script.connections().pop();
     for _ in 0..10 {
-        script.say(object("two"));
+        script.push(object("two"));
         assert_eq!(read(&store).await.unwrap(), "two");
         assert_ne!(script.connections().pop(), dropped);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_without_an_end_is_not_read_on() {
+async fn an_endless_error_body_is_not_read_to_the_end() {
     let head =
         "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 1000000000\r\n\r\n<Error><Code>InternalError</Code>";
-    let script = Script::start([Answer::Endless(head.to_owned())]).await;
+    let script = Script::start([Response::Endless(head.to_owned())]).await;
     let error = read(&script.open(1).await).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_lacks_what_an_object_has_is_an_error() {
+async fn a_response_without_required_headers_is_an_error() {
     let date = httpdate::fmt_http_date(SystemTime::now());
     for headers in [
         format!("content-length: 1\r\nlast-modified: {date}\r\n"),
@@ -212,21 +212,21 @@ async fn an_answer_that_lacks_what_an_object_has_is_an_error() {
         "content-length: 1\r\netag: \"e\"\r\nlast-modified: yesterday\r\n".to_owned(),
         format!("transfer-encoding: chunked\r\netag: \"e\"\r\nlast-modified: {date}\r\n"),
     ] {
-        let script = Script::start([Answer::Text(format!("HTTP/1.1 200 OK\r\n{headers}\r\n1\r\n"))]).await;
+        let script = Script::start([Response::Text(format!("HTTP/1.1 200 OK\r\n{headers}\r\n1\r\n"))]).await;
         let error = read(&script.open(1).await).await.unwrap_err();
         assert!(matches!(error, StoreError::Other { .. }), "{headers}: {error:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_is_too_large_is_an_error() {
-    let script = Script::start([Answer::Endless("HTTP/1.1 200 OK\r\nx: ".to_owned())]).await;
+async fn an_endless_header_is_an_error() {
+    let script = Script::start([Response::Endless("HTTP/1.1 200 OK\r\nx: ".to_owned())]).await;
     let error = read(&script.open(1).await).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_agrees_on_no_tls_is_given_up_on() {
+async fn a_stalled_tls_handshake_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = config::S3 {
         endpoint: format!("https://{}", listener.local_addr().unwrap()),
@@ -243,4 +243,49 @@ async fn a_server_that_agrees_on_no_tls_is_given_up_on() {
     let error = read(&store).await.unwrap_err();
     assert!(matches!(error, StoreError::Timeout { .. }), "{error:?}");
     assert!(start.elapsed() < settings.attempt_timeout(), "connect_timeout ends it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_retried_with_its_condition_and_attributes() {
+    let busy = refusal("503 Service Unavailable", "x-amz-retry-after: 1\r\n", "SlowDown");
+    let stored = Response::Text("HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: \"e\"\r\n\r\n".to_owned());
+    let script = Script::start([busy, stored]).await;
+    let attributes = Attributes {
+        content_type: "image/webp".into(),
+        cache_control: "no-store".into(),
+        metadata: vec![("title".into(), "ä".into())],
+    };
+    let store = script.open(2).await;
+    let put = store.put(&key("c.jpg"), "hello".into(), &attributes, Precondition::Absent).await.unwrap();
+    assert_eq!(put, PutOutcome::Stored("\"e\"".into()));
+    assert_eq!(script.connections(), [0, 1]);
+    for (_, request) in script.requests() {
+        assert!(request.starts_with("put /pictures/a%20b/c.jpg http/1.1\r\n"), "{request}");
+        let headers = [
+            "if-none-match: *",
+            "content-type: image/webp",
+            "cache-control: no-store",
+            "x-amz-meta-title: ä",
+            "content-length: 5",
+        ];
+        for header in headers {
+            assert!(request.contains(&format!("\r\n{header}\r\n")), "{header}: {request}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_document_after_the_header_of_a_200_is_an_error() {
+    let document =
+        |text: &str| Response::Text(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()));
+    let failure = document("<Error><Code>InternalError</Code><Message>No.</Message></Error>");
+    let page = document("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>");
+    let script = Script::start([failure.clone(), page, failure]).await;
+    let store = script.open(2).await;
+    assert!(store.list("x/", Some("x/a"), 10).await.unwrap().objects.is_empty(), "it is retried");
+    let (_, request) = &script.requests()[0];
+    let query = "list-type=2&prefix=a%20b%2fx%2f&max-keys=10&start-after=a%20b%2fx%2fa";
+    assert!(request.starts_with(&format!("get /pictures?{query} http/1.1\r\n")), "{request}");
+    let error = script.open(1).await.list("", None, 10).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }

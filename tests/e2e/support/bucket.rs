@@ -1,5 +1,5 @@
-//! An S3 server in this process: the real protocol over a real socket, objects in memory, every request counted, and faults
-//! where a test wants them. Conditional writes are exact.
+//! An S3 server in this process. It speaks the real protocol over a socket, keeps objects in memory, counts requests, and injects
+//! the faults that a test asks for. Conditional writes are atomic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::sync::watch;
 
 const NAME: &str = "pictures";
-/// Signatures by these are verified; requests without one may do the same.
+/// Signatures with these credentials are verified. Anonymous requests have the same permissions.
 pub const ACCESS_KEY: &str = "test-access-key";
 pub const SECRET_KEY: &str = "test-secret-key";
 
@@ -37,23 +37,23 @@ pub enum Operation {
     Head,
     Put,
     Delete,
-    /// Counted, failed and stalled by its prefix.
+    /// Its key, for counting and for faults, is the prefix of the listing.
     List,
 }
 
-/// What happens to requests in place of their answer.
+/// A fault that replaces the response to a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
-    /// An error with this status.
+    /// An error response with this status.
     Status(u16),
-    /// The right header, half of the body, and the connection is reset.
+    /// The correct header and half of the body, then a connection reset.
     Truncate,
-    /// As many bytes, one of them another: what the checksum in the header is for.
+    /// A body with one wrong byte, which the checksum in the header reveals.
     Corrupt,
-    /// 200, and a page that says what is wrong: a gateway's, in place of the object.
+    /// A 200 with the HTML page of a gateway instead of the object.
     Page,
-    /// 403: the clocks of the two are an hour apart.
-    Skewed,
+    /// A 403 because the clocks of client and server differ by an hour.
+    ClockSkew,
 }
 
 #[derive(Debug, Clone)]
@@ -66,14 +66,14 @@ pub struct Stored {
     last_modified: SystemTime,
 }
 
-/// A handle of the server; clones are of the same one. It runs as long as the runtime it was started on.
+/// A handle to the server; clones refer to the same one. The server runs until its runtime ends.
 #[derive(Clone)]
 pub struct Bucket {
     state: Arc<State>,
     address: SocketAddr,
 }
 
-/// How a multipart upload was begun, and its parts by number.
+/// The request that started a multipart upload, and its parts by number.
 type Unfinished = (CreateMultipartUploadInput, BTreeMap<i32, Bytes>);
 
 #[derive(Default)]
@@ -88,7 +88,7 @@ struct State {
     stalls: Mutex<Vec<(Operation, String, watch::Receiver<bool>)>>,
 }
 
-/// Requests wait before it until it is released or dropped.
+/// Stalls requests until it is released or dropped.
 pub struct Gate(watch::Sender<bool>);
 
 impl Gate {
@@ -110,7 +110,7 @@ impl Bucket {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
                 tokio::spawn(async move {
-                    // A connection that a test breaks ends with an error here.
+                    // Connections that a test breaks end with an error.
                     let _ =
                         auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -127,18 +127,18 @@ impl Bucket {
         NAME
     }
 
-    /// Puts an object there by hand: not counted, no fault applies.
+    /// Stores an object without a request, so it is not counted and no fault applies.
     pub fn put_object(&self, key: &str, bytes: Vec<u8>, content_type: &str) {
         let stored = Stored::new(bytes.into(), Some(content_type.to_owned()), None, HashMap::new());
         self.state.objects.lock().unwrap().insert(key.to_owned(), stored);
     }
 
-    /// Takes an object away by hand.
+    /// Removes an object without a request.
     pub fn remove_object(&self, key: &str) {
         self.state.objects.lock().unwrap().remove(key);
     }
 
-    /// Changes the last byte of an object where it lies.
+    /// Corrupts the last byte of a stored object.
     pub fn rot(&self, key: &str) {
         let mut objects = self.state.objects.lock().unwrap();
         let stored = objects.get_mut(key).unwrap();
@@ -151,38 +151,38 @@ impl Bucket {
         self.state.objects.lock().unwrap().get(key).cloned()
     }
 
-    /// Multipart uploads that somebody has left there.
+    /// Number of multipart uploads that are neither completed nor aborted.
     pub fn unfinished(&self) -> usize {
         self.state.parts.lock().unwrap().len()
     }
 
-    /// The keys of all objects that begin with `prefix`.
+    /// The keys of all objects with this prefix.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         self.state.objects.lock().unwrap().keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
-    /// Requests so far for keys that begin with `prefix`, whatever came of them.
+    /// Number of requests so far for keys with this prefix, including failed ones.
     pub fn count(&self, operation: Operation, prefix: &str) -> usize {
         let requests = self.state.requests.lock().unwrap();
         requests.iter().filter(|(asked, key)| *asked == operation && key.starts_with(prefix)).count()
     }
 
-    /// Every request so far.
+    /// All requests so far.
     pub fn requests(&self) -> Vec<(Operation, String)> {
         self.state.requests.lock().unwrap().clone()
     }
 
-    /// How often an object was written under `key`.
+    /// Number of times an object was stored under `key`.
     pub fn stored(&self, key: &str) -> usize {
         self.state.stored.lock().unwrap().get(key).copied().unwrap_or_default()
     }
 
-    /// From now on, until [`Bucket::heal`].
+    /// Injects a fault into matching requests until [`Bucket::heal`].
     pub fn fail(&self, operation: Operation, prefix: &str, fault: Fault) {
         self.state.faults.lock().unwrap().push((operation, prefix.to_owned(), fault));
     }
 
-    /// From now on every write is done, as some servers do.
+    /// Ignores the conditions of writes from now on, as some servers do.
     pub fn ignore_conditions(&self) {
         self.state.ignores_conditions.store(true, Ordering::Relaxed);
     }
@@ -191,7 +191,7 @@ impl Bucket {
         self.state.faults.lock().unwrap().clear();
     }
 
-    /// From now on such requests wait, after they are counted.
+    /// Stalls matching requests from now on, after counting them.
     pub fn stall(&self, operation: Operation, prefix: &str) -> Gate {
         let (gate, waits) = watch::channel(false);
         self.state.stalls.lock().unwrap().push((operation, prefix.to_owned(), waits));
@@ -226,7 +226,7 @@ impl Stored {
 }
 
 impl State {
-    /// Counts a request, lets it wait, and says which fault it meets.
+    /// Counts a request, stalls it if asked to, and returns the fault to inject.
     async fn enter(&self, operation: Operation, bucket: &str, key: &str) -> S3Result<Option<Fault>> {
         if bucket != NAME {
             return Err(s3_error!(NoSuchBucket));
@@ -238,7 +238,7 @@ impl State {
             stalls.iter().filter(|(asked, prefix, _)| applies(*asked, prefix)).map(|(.., gate)| gate.clone()).collect()
         };
         for mut gate in stalls {
-            // An error says that the gate was dropped.
+            // An error means that the gate was dropped.
             let _ = gate.wait_for(|open| *open).await;
         }
         let fault = {
@@ -247,7 +247,7 @@ impl State {
         };
         match fault {
             Some(Fault::Status(status)) => Err(failure(status)),
-            Some(Fault::Skewed) => Err(skewed()),
+            Some(Fault::ClockSkew) => Err(clock_skew()),
             other => Ok(other),
         }
     }
@@ -278,7 +278,7 @@ impl S3Access for Anyone {
     }
 }
 
-fn skewed() -> S3Error {
+fn clock_skew() -> S3Error {
     let hour = std::time::Duration::from_secs(3600);
     let mut error = s3_error!(RequestTimeTooSkewed);
     let date = httpdate::fmt_http_date(SystemTime::now() - hour).parse().unwrap();
@@ -312,7 +312,7 @@ impl S3 for Server {
             bytes = bytes.slice(usize::try_from(part.start).unwrap()..usize::try_from(part.end).unwrap());
         }
         let checksum = ring::digest::digest(&ring::digest::SHA256, &bytes);
-        // As S3: to those who ask for it.
+        // S3 sends checksums only on request.
         let is_wanted = content_range.is_none() && checksum_mode.is_some();
         let checksum_sha256 = is_wanted.then(|| STANDARD.encode(checksum));
         let mut content_type = stored.content_type;

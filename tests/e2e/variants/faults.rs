@@ -22,7 +22,7 @@ async fn an_original_that_cannot_be_had_is_a_5xx_that_is_not_kept_and_nothing_is
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let statuses = [500, 503, 403].map(Fault::Status);
-    for fault in statuses.into_iter().chain([Fault::Truncate, Fault::Corrupt, Fault::Skewed]) {
+    for fault in statuses.into_iter().chain([Fault::Truncate, Fault::Corrupt, Fault::ClockSkew]) {
         bucket.fail(Operation::Get, "originals/", fault);
         let response = stage.get(CAT).await;
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "{fault:?}");
