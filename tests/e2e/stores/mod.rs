@@ -1,4 +1,4 @@
 //! Object stores.
 
 mod conformance;
-mod s3_reads;
+mod s3_wire;
