@@ -1,4 +1,4 @@
-//! What clients get: pixels, headers, parts, and problems that say what to fix.
+//! Responses: pixels, headers, ranges, and problem details.
 
 use image::ImageFormat;
 use reqwest::StatusCode;
@@ -16,7 +16,7 @@ async fn stage_with_a_cat() -> (Bucket, Stage) {
 }
 
 #[tokio::test]
-async fn the_right_picture_in_the_right_size() {
+async fn each_url_form_gives_the_expected_size_format_and_pixels() {
     let (bucket, stage) = stage_with_a_cat().await;
     bucket.put_object("originals/logo.png", quarters(400, 300, ImageFormat::Png), "image/png");
     let table = [
@@ -33,18 +33,18 @@ async fn the_right_picture_in_the_right_size() {
         ("/logo_200x200.png", 200, 150, ImageFormat::Png, [RED, GREEN, BLUE, YELLOW]),
         ("/logo_200x200.png.jpg?v=17", 200, 150, ImageFormat::Jpeg, [RED, GREEN, BLUE, YELLOW]),
     ];
-    for (path, width, height, format, colours) in table {
+    for (path, width, height, format, colors) in table {
         let response = stage.get(path).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(header(&response, "content-type"), format.to_mime_type(), "{path}");
         let seen = see(&response.bytes().await.unwrap());
         assert_eq!((seen.width, seen.height, seen.format), (width, height, format), "{path}");
-        seen.has_quarters(colours);
+        seen.has_quarters(colors);
     }
 }
 
 #[tokio::test]
-async fn a_variant_says_all_that_a_cache_needs_and_head_says_the_same() {
+async fn a_variant_has_caching_headers_and_head_has_the_same() {
     let (_bucket, stage) = stage_with_a_cat().await;
     let path = "/photos/cat_200x200.jpg";
     let first = stage.get(path).await;
@@ -73,33 +73,38 @@ async fn a_variant_says_all_that_a_cache_needs_and_head_says_the_same() {
 }
 
 #[tokio::test]
-async fn preconditions_and_ranges_hold_for_variants_and_originals() {
+async fn preconditions_and_ranges_work_for_variants_and_originals() {
     let (_bucket, stage) = stage_with_a_cat().await;
     for path in ["/photos/cat_200x200.jpg", "/photos/cat.jpg"] {
         let whole = stage.get(path).await;
         assert_eq!(whole.status(), StatusCode::OK, "{path}");
         let etag = header(&whole, "etag").to_owned();
         let bytes = whole.bytes().await.unwrap();
-        let ask = async |name: &str, value: &str| stage.request("GET", path).header(name, value).send().await.unwrap();
+        let get_with =
+            async |name: &str, value: &str| stage.request("GET", path).header(name, value).send().await.unwrap();
 
-        let same = ask("if-none-match", &etag).await;
-        assert_eq!((same.status(), header(&same, "etag")), (StatusCode::NOT_MODIFIED, etag.as_str()), "{path}");
-        assert!(same.bytes().await.unwrap().is_empty());
-        assert_eq!(ask("if-match", "\"another\"").await.status(), StatusCode::PRECONDITION_FAILED, "{path}");
+        let unchanged = get_with("if-none-match", &etag).await;
+        assert_eq!(
+            (unchanged.status(), header(&unchanged, "etag")),
+            (StatusCode::NOT_MODIFIED, etag.as_str()),
+            "{path}"
+        );
+        assert!(unchanged.bytes().await.unwrap().is_empty());
+        assert_eq!(get_with("if-match", "\"another\"").await.status(), StatusCode::PRECONDITION_FAILED, "{path}");
 
-        let part = ask("range", "bytes=10-19").await;
+        let part = get_with("range", "bytes=10-19").await;
         assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT, "{path}");
         assert_eq!(header(&part, "content-range"), format!("bytes 10-19/{}", bytes.len()));
         assert_eq!(part.bytes().await.unwrap(), bytes[10..20], "{path}");
-        assert_eq!(ask("range", "bytes=-7").await.bytes().await.unwrap(), bytes[bytes.len() - 7..], "{path}");
-        let outside = ask("range", "bytes=9999999-").await;
+        assert_eq!(get_with("range", "bytes=-7").await.bytes().await.unwrap(), bytes[bytes.len() - 7..], "{path}");
+        let outside = get_with("range", "bytes=9999999-").await;
         assert_eq!(outside.status(), StatusCode::RANGE_NOT_SATISFIABLE, "{path}");
         assert_eq!(header(&outside, "content-range"), format!("bytes */{}", bytes.len()));
     }
 }
 
 #[tokio::test]
-async fn problems_say_what_to_fix_and_are_cached_only_if_they_last() {
+async fn problems_tell_what_to_fix_and_only_lasting_ones_are_cached() {
     let (bucket, stage) = stage_with_a_cat().await;
     bucket.put_object("originals/notes.txt", b"not a picture".to_vec(), "image/jpeg");
     let brief = "public, max-age=10";
@@ -128,19 +133,19 @@ async fn problems_say_what_to_fix_and_are_cached_only_if_they_last() {
 }
 
 #[tokio::test]
-async fn what_the_store_says_of_itself_stays_inside() {
+async fn error_details_of_the_store_are_not_sent_to_clients() {
     let (bucket, stage) = stage_with_a_cat().await;
     bucket.fail(Operation::Get, "originals/", Fault::Status(403));
     let response = stage.get("/photos/cat_200x200.jpg").await;
-    assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "a refusal is never a 404");
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "a 403 of the store is not a 404");
     let body = response.text().await.unwrap();
-    for inside in ["originals", "cat", "403", "AccessDenied", bucket.name()] {
-        assert!(!body.contains(inside), "{body}");
+    for internal in ["originals", "cat", "403", "AccessDenied", bucket.name()] {
+        assert!(!body.contains(internal), "{body}");
     }
 }
 
 #[tokio::test]
-async fn an_original_too_large_in_bytes_or_pixels_is_refused_by_name_of_the_limit() {
+async fn an_original_over_a_limit_is_refused_and_the_limit_is_named() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(400, 300), "image/jpeg");
     let mut config = settings(&bucket);
@@ -159,13 +164,13 @@ async fn an_original_too_large_in_bytes_or_pixels_is_refused_by_name_of_the_limi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_much_work_is_503_with_a_time_to_come_again() {
+async fn overload_is_503_with_retry_after() {
     let (bucket, _) = stage_with_a_cat().await;
     let tuning = Tuning { flights_max: 1, ..Tuning::default() };
     let stage = Stage::start_with(settings(&bucket), tuning).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let (busy, refused) = tokio::join!(stage.get("/photos/cat_20x20.jpg"), async {
-        until("the first is under way", || bucket.count(Operation::Get, "originals/") == 1).await;
+        until("the first flight reads the original", || bucket.count(Operation::Get, "originals/") == 1).await;
         let refused = stage.get("/photos/cat_30x30.jpg").await;
         gate.release();
         refused
@@ -175,7 +180,7 @@ async fn too_much_work_is_503_with_a_time_to_come_again() {
 }
 
 #[tokio::test]
-async fn an_object_really_called_like_a_variant_is_served_as_it_is() {
+async fn an_object_whose_name_looks_like_a_variant_is_served_unchanged() {
     let (bucket, stage) = stage_with_a_cat().await;
     let star = jpeg(64, 64);
     bucket.put_object("originals/LoneStar_1920x1080.jpg", star.clone(), "image/jpeg");
@@ -185,27 +190,32 @@ async fn an_object_really_called_like_a_variant_is_served_as_it_is() {
 }
 
 #[tokio::test]
-async fn accept_chooses_the_format_where_config_lets_it() {
+async fn accept_selects_the_format_if_negotiation_is_enabled() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(400, 300), "image/jpeg");
     let mut config = settings(&bucket);
     config.formats.negotiate = vec!["webp".into()];
     let stage = Stage::start(config).await;
-    let ask = async |path: &str, accept: &str| {
+    let negotiate = async |path: &str, accept: &str| {
         let response = stage.request("GET", path).header("accept", accept).send().await.unwrap();
-        let of = |name| header(&response, name).to_owned();
-        (of("content-type"), of("vary"), of("etag"))
+        let value = |name| header(&response, name).to_owned();
+        (value("content-type"), value("vary"), value("etag"))
     };
-    let (modern, old) = (ask("/cat_40x40.jpg", "image/webp,*/*;q=0.8").await, ask("/cat_40x40.jpg", "*/*").await);
+    let (modern, old) =
+        (negotiate("/cat_40x40.jpg", "image/webp,*/*;q=0.8").await, negotiate("/cat_40x40.jpg", "*/*").await);
     assert_eq!((modern.0.as_str(), modern.1.as_str()), ("image/webp", "accept"));
     assert_eq!((old.0.as_str(), old.1.as_str()), ("image/jpeg", "accept"));
-    assert_ne!(modern.2, old.2, "two formats, two ETags");
-    let fixed = ask("/cat_40x40.jpg.png", "image/webp").await;
-    assert_eq!((fixed.0.as_str(), fixed.1.as_str()), ("image/png", ""), "a URL that converts leaves no choice");
+    assert_ne!(modern.2, old.2, "each format has its ETag");
+    let fixed = negotiate("/cat_40x40.jpg.png", "image/webp").await;
+    assert_eq!(
+        (fixed.0.as_str(), fixed.1.as_str()),
+        ("image/png", ""),
+        "a URL with a second extension is not negotiated"
+    );
 }
 
 #[tokio::test]
-async fn originals_are_typed_by_their_bytes_and_served_as_config_says() {
+async fn originals_get_the_media_type_of_their_bytes_and_are_served_as_configured() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/page.jpg", b"<script>alert(1)</script>".to_vec(), "text/html");
     bucket.put_object("originals/cat.txt", jpeg(40, 30), "text/html");
@@ -216,7 +226,7 @@ async fn originals_are_typed_by_their_bytes_and_served_as_config_says() {
         let (page_is, cat_is) = (stage.get("/page.jpg").await, stage.get("/cat.txt").await);
         assert_eq!((page_is.status().as_u16(), cat_is.status().as_u16()), (page, cat), "{serve:?}");
         if page == 200 {
-            assert_eq!(header(&page_is, "content-type"), "application/octet-stream", "never as a page");
+            assert_eq!(header(&page_is, "content-type"), "application/octet-stream", "never as HTML");
         }
         if cat == 200 {
             assert_eq!(header(&cat_is, "content-type"), "image/jpeg");
@@ -225,17 +235,17 @@ async fn originals_are_typed_by_their_bytes_and_served_as_config_says() {
 }
 
 #[tokio::test]
-async fn an_original_replaced_behind_our_back_is_served_whole_as_it_is_now() {
+async fn an_original_replaced_in_the_store_is_served_completely_in_its_new_version() {
     let (bucket, stage) = stage_with_a_cat().await;
     assert_eq!(stage.get("/photos/cat.jpg").await.status(), StatusCode::OK);
-    let now = jpeg(64, 64);
-    bucket.put_object("originals/photos/cat.jpg", now.clone(), "image/jpeg");
+    let replacement = jpeg(64, 64);
+    bucket.put_object("originals/photos/cat.jpg", replacement.clone(), "image/jpeg");
     let response = stage.get("/photos/cat.jpg").await;
-    assert_eq!((response.status(), response.bytes().await.unwrap()), (StatusCode::OK, now.into()));
+    assert_eq!((response.status(), response.bytes().await.unwrap()), (StatusCode::OK, replacement.into()));
 }
 
 #[tokio::test]
-async fn the_proxys_own_prefix_is_out_of_reach() {
+async fn reserved_prefixes_are_not_served() {
     let bucket = Bucket::start().await;
     bucket.put_object("cat.jpg", jpeg(64, 64), "image/jpeg");
     let mut config = settings(&bucket);
@@ -248,7 +258,7 @@ async fn the_proxys_own_prefix_is_out_of_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_names_the_stored_variant_by_its_version() {
+async fn a_redirect_leads_to_the_stored_variant_with_its_version() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat é.jpg", jpeg(400, 300), "image/jpeg");
     let stage = Stage::start(redirecting(&bucket)).await;
@@ -260,13 +270,13 @@ async fn a_redirect_names_the_stored_variant_by_its_version() {
     assert!(location.starts_with(&expected) && location.len() > expected.len(), "{location}");
     let stage = Stage::start(redirecting(&bucket)).await;
     let found = stage.get("/cat%20%C3%A9_40x40.jpg").await;
-    assert_eq!(header(&found, "location"), location, "the same from every node");
+    assert_eq!(header(&found, "location"), location, "every node sends the same location");
     assert_eq!(header(&found, "cache-status"), "resized; fwd=miss; detail=stored");
-    assert_eq!(bucket.count(Operation::Get, "variants/"), 0, "HEAD is enough");
+    assert_eq!(bucket.count(Operation::Get, "variants/"), 0, "a lookup sends only HEAD");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_have_the_status_and_pictures_the_headers_that_config_says() {
+async fn redirect_status_and_response_headers_are_configurable() {
     let (bucket, _) = stage_with_a_cat().await;
     for status in [302, 307, 308] {
         let mut config = redirecting(&bucket);
@@ -285,7 +295,7 @@ async fn redirects_have_the_status_and_pictures_the_headers_that_config_says() {
 }
 
 #[tokio::test]
-async fn a_preflight_gets_leave_where_config_gives_it() {
+async fn a_cors_preflight_is_allowed_as_configured() {
     let (bucket, _) = stage_with_a_cat().await;
     for (allow_origin, expected) in [("*", "*"), ("https://a.example", "https://a.example"), ("", "")] {
         let mut config = settings(&bucket);
@@ -297,12 +307,12 @@ async fn a_preflight_gets_leave_where_config_gives_it() {
         assert_eq!((preflight.status(), header(&preflight, "allow")), (StatusCode::NO_CONTENT, "GET, HEAD, OPTIONS"));
         assert_eq!(header(&preflight, "access-control-allow-origin"), expected);
         let plain = stage.request("OPTIONS", "/photos/cat_40x40.jpg").send().await.unwrap();
-        assert_eq!(header(&plain, "access-control-allow-origin"), "", "no preflight");
+        assert_eq!(header(&plain, "access-control-allow-origin"), "", "not a preflight");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_that_cannot_be_stored_is_the_picture_itself_and_tried_again() {
+async fn a_variant_that_cannot_be_stored_is_sent_as_bytes_and_stored_on_the_next_request() {
     let (bucket, _) = stage_with_a_cat().await;
     let stage = Stage::start(redirecting(&bucket)).await;
     bucket.fail(Operation::Put, "variants/", Fault::Status(503));
@@ -315,7 +325,7 @@ async fn a_redirect_that_cannot_be_stored_is_the_picture_itself_and_tried_again(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_variants_store_that_is_broken_fails_no_request() {
+async fn a_failing_variants_store_fails_no_request() {
     let (bucket, stage) = stage_with_a_cat().await;
     bucket.fail(Operation::Get, "variants/", Fault::Status(500));
     bucket.fail(Operation::Put, "variants/", Fault::Status(500));
@@ -325,9 +335,9 @@ async fn a_variants_store_that_is_broken_fails_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rubbish_in_the_place_of_a_variant_is_replaced() {
+async fn garbage_under_the_key_of_a_variant_is_replaced() {
     let (bucket, stage) = stage_with_a_cat().await;
-    bucket.put_object("variants/photos/cat.jpg/40x40_q80.jpg", b"rubbish".to_vec(), "image/jpeg");
+    bucket.put_object("variants/photos/cat.jpg/40x40_q80.jpg", b"garbage".to_vec(), "image/jpeg");
     let response = stage.get("/photos/cat_40x40.jpg").await;
     assert_eq!(see(&response.bytes().await.unwrap()).width, 40);
     assert!(stage.stop().await);

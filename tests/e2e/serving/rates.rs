@@ -1,4 +1,4 @@
-//! How often one client may ask, and how much may be made of one original.
+//! Rate limits and connection limits.
 
 use reqwest::{Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +28,7 @@ async fn get_for(stage: &Stage, client: &str, path: &str) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_walks_through_all_sizes_of_a_picture_fills_no_bucket() {
+async fn new_variants_of_an_original_are_rate_limited() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
     config.rates.variants_per_original = 5;
@@ -41,30 +41,30 @@ async fn who_walks_through_all_sizes_of_a_picture_fills_no_bucket() {
             _ => assert_limited(&response),
         }
     }
-    // The minute may have turned meanwhile.
+    // A new minute may have begun meanwhile.
     assert!((5..=10).contains(&made), "{made}");
     until("all are stored", || bucket.keys("variants/").len() == made).await;
-    assert_eq!(stage.get("/cat_1x1.jpg").await.status(), StatusCode::OK, "what is there is answered");
-    assert_eq!(stage.get("/dog_1x1.jpg").await.status(), StatusCode::OK, "and what is of others");
-    assert!(bucket.count(Operation::Get, "originals/") <= made + 1, "no original is read for a refusal");
+    assert_eq!(stage.get("/cat_1x1.jpg").await.status(), StatusCode::OK, "a stored variant is served");
+    assert_eq!(stage.get("/dog_1x1.jpg").await.status(), StatusCode::OK, "other originals are not limited");
+    assert!(bucket.count(Operation::Get, "originals/") <= made + 1, "a limited request does not read the original");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_client_behind_a_trusted_proxy_has_a_rate_of_its_own() {
+async fn each_client_of_a_trusted_proxy_has_a_separate_limit() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
     config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     config.rates.variants_per_client = 1;
     let stage = Stage::start(config).await;
     let mut limited = None;
-    // More than one minute's turn would take longer than this.
+    // At most one new minute can begin in this loop.
     for side in 1..=3 {
         let response = get_for(&stage, "192.0.2.1", &format!("/cat_{side}x.jpg")).await;
         limited = Some(response).filter(|response| response.status() != StatusCode::OK).or(limited);
     }
     assert_limited(&limited.unwrap());
     assert_eq!(get_for(&stage, "192.0.2.2", "/cat_9x.jpg").await.status(), StatusCode::OK);
-    // Only the last address before the proxy is its word; what the client wrote itself is not.
+    // Only the last address comes from the proxy; a client can forge the others.
     let mut limited = None;
     for side in 1..=3 {
         let forged = get_for(&stage, &format!("203.0.113.{side}, 192.0.2.1"), &format!("/dog_{side}x.jpg")).await;
@@ -74,7 +74,7 @@ async fn each_client_behind_a_trusted_proxy_has_a_rate_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_trusted_proxies_no_header_makes_another_client() {
+async fn without_trusted_proxies_forwarding_headers_are_ignored() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
     config.rates.requests_per_client = 10;
@@ -91,7 +91,7 @@ async fn without_trusted_proxies_no_header_makes_another_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_the_flight_of_a_client_over_its_rate_is_served_all_the_same() {
+async fn a_request_that_joined_the_flight_of_a_limited_client_is_served() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
     config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -102,13 +102,13 @@ async fn who_waits_for_the_flight_of_a_client_over_its_rate_is_served_all_the_sa
     }
     let gate = bucket.stall(Operation::Get, "variants/");
     let lookups = bucket.count(Operation::Get, "variants/");
-    let ask = |client: &'static str| {
+    let request = |client: &'static str| {
         let stage = stage.clone();
         tokio::spawn(async move { get_for(&stage, client, "/cat_40x.jpg").await.status() })
     };
-    let first = ask("192.0.2.1");
-    until("its flight is under way", || bucket.count(Operation::Get, "variants/") > lookups).await;
-    let second = ask("192.0.2.2");
+    let first = request("192.0.2.1");
+    until("the flight looks the variant up", || bucket.count(Operation::Get, "variants/") > lookups).await;
+    let second = request("192.0.2.2");
     gate.release();
     let first = first.await.unwrap();
     assert!(matches!(first, StatusCode::TOO_MANY_REQUESTS | StatusCode::OK), "{first}");
@@ -116,7 +116,7 @@ async fn who_waits_for_the_flight_of_a_client_over_its_rate_is_served_all_the_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_has_only_so_many_connections() {
+async fn connections_per_client_are_limited() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
     config.server.connections_per_client = 2;
@@ -124,17 +124,17 @@ async fn a_client_has_only_so_many_connections() {
     let (one, two) =
         (TcpStream::connect(stage.address).await.unwrap(), TcpStream::connect(stage.address).await.unwrap());
     let mut third = TcpStream::connect(stage.address).await.unwrap();
-    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0, "closed without a word");
+    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0, "the third connection is closed");
     drop((one, two));
-    // Their places are given back when the server has seen that they are gone.
-    let asked = "GET /cat_40x.jpg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    // Their permits are released when the server notices that they are closed.
+    let request = "GET /cat_40x.jpg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     for _ in 0..1000 {
-        let mut again = TcpStream::connect(stage.address).await.unwrap();
-        again.write_all(asked.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        if again.read_to_end(&mut answer).await.is_ok() && answer.starts_with(b"HTTP/1.1 200") {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        if stream.read_to_end(&mut response).await.is_ok() && response.starts_with(b"HTTP/1.1 200") {
             return;
         }
     }
-    panic!("the places were never given back");
+    panic!("the permits were not released");
 }

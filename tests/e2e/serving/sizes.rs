@@ -1,4 +1,4 @@
-//! Which sizes may be asked for.
+//! Allowed sizes and signed URLs.
 
 use reqwest::StatusCode;
 use resized::config::{Require, Signing, SizePolicy};
@@ -25,7 +25,7 @@ fn requests(bucket: &Bucket) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_size_that_is_not_allowed_is_404_and_costs_no_request_to_the_store() {
+async fn a_size_that_is_not_allowed_is_404_without_a_store_request() {
     let (bucket, stage) = stage(SizePolicy::List).await;
     let before = requests(&bucket);
     for _ in 0..2 {
@@ -41,15 +41,15 @@ async fn a_size_that_is_not_allowed_is_404_and_costs_no_request_to_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_size_between_two_steps_is_sent_to_the_next_once_and_never_elsewhere() {
+async fn a_size_between_two_steps_is_redirected_once_and_only_to_this_host() {
     let (bucket, stage) = stage(SizePolicy::Step).await;
     let before = requests(&bucket);
-    let sent = stage.get("/cat_41x.jpg?v=1").await;
-    assert_eq!(sent.status(), StatusCode::MOVED_PERMANENTLY);
-    assert_eq!(header(&sent, "location"), "/cat_60x_q80.jpg?v=1");
+    let redirect = stage.get("/cat_41x.jpg?v=1").await;
+    assert_eq!(redirect.status(), StatusCode::MOVED_PERMANENTLY);
+    assert_eq!(header(&redirect, "location"), "/cat_60x_q80.jpg?v=1");
     assert_eq!(requests(&bucket), before);
-    assert_eq!(stage.get("/cat_60x_q80.jpg?v=1").await.status(), StatusCode::OK, "and not sent on");
-    // A `Location` that begins with two slashes, or with a name and a colon, would lead to another host.
+    assert_eq!(stage.get("/cat_60x_q80.jpg?v=1").await.status(), StatusCode::OK, "not redirected again");
+    // A `Location` that begins with two slashes or with a scheme would lead to another host.
     let paths = [
         "//evil.example/cat_41x.jpg",
         "/%2Fevil.example/cat_41x.jpg",
@@ -61,12 +61,13 @@ async fn a_size_between_two_steps_is_sent_to_the_next_once_and_never_elsewhere()
         "/%0d%0aLocation:%20x/cat_41x.jpg",
     ];
     for path in paths {
-        let answer = stage.get(path).await;
-        match answer.status() {
+        let response = stage.get(path).await;
+        match response.status() {
             StatusCode::BAD_REQUEST => {}
             StatusCode::MOVED_PERMANENTLY => {
-                let to = header(&answer, "location");
-                assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains('\\'), "{path}: {to}");
+                let location = header(&response, "location");
+                let is_local = location.starts_with('/') && !location.starts_with("//") && !location.contains('\\');
+                assert!(is_local, "{path}: {location}");
             }
             status => panic!("{path}: {status}"),
         }
@@ -75,7 +76,7 @@ async fn a_size_between_two_steps_is_sent_to_the_next_once_and_never_elsewhere()
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A path with the query that signs it.
+/// A path with its signature.
 fn signed(path: &str, expires: Option<u64>) -> String {
     let signer = Signer::new(&Signing { keys: KEY.into(), ..Signing::default() }).unwrap();
     let (key, url) = to_be_signed(path).unwrap();
@@ -83,7 +84,7 @@ fn signed(path: &str, expires: Option<u64>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_url_may_ask_for_more_than_the_list_and_one_that_is_wrong_for_nothing() {
+async fn a_signed_url_may_have_any_size_and_a_wrong_signature_is_403() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     let mut config = settings(&bucket);
@@ -95,12 +96,12 @@ async fn a_signed_url_may_ask_for_more_than_the_list_and_one_that_is_wrong_for_n
     assert_eq!(status("/cat_41x40.jpg").await, 404);
     assert_eq!(status(&signed("/cat_41x40.jpg", None)).await, 200);
     assert_eq!(status(&signed("/cat_41x40.jpg?v=7", None)).await, 200);
-    assert_eq!(status("/cat_41x40.jpg").await, 404, "however often it was made");
+    assert_eq!(status("/cat_41x40.jpg").await, 404, "also after it was made");
     let far = 4_102_444_800;
-    let bound = stage.get(&signed("/cat_42x40.jpg", Some(far))).await;
-    assert_eq!(bound.status(), StatusCode::OK);
-    assert!(header(&bound, "cache-control").starts_with("private, max-age="), "{bound:?}");
-    until("both are stored behind their answers", || bucket.keys("variants/").len() == 2).await;
+    let expiring = stage.get(&signed("/cat_42x40.jpg", Some(far))).await;
+    assert_eq!(expiring.status(), StatusCode::OK);
+    assert!(header(&expiring, "cache-control").starts_with("private, max-age="), "{expiring:?}");
+    until("both variants are stored", || bucket.keys("variants/").len() == 2).await;
     let requests_before = requests(&bucket);
     let other = signed("/cat_43x40.jpg", None);
     for path in [signed("/cat_43x40.jpg", Some(1)), other.replace("_43", "_44"), other.replace('?', "?expires=9&")] {
@@ -109,12 +110,12 @@ async fn a_signed_url_may_ask_for_more_than_the_list_and_one_that_is_wrong_for_n
         assert_eq!(header(&refused, "cache-control"), "no-store");
     }
     assert_eq!(requests(&bucket), requests_before);
-    assert_eq!(status("/cat_40x40.jpg").await, 200, "where it is not required");
-    assert_eq!(status(&signed("/cat_9000x.jpg", None)).await, 404, "limits are limits");
+    assert_eq!(status("/cat_40x40.jpg").await, 200, "signatures are optional");
+    assert_eq!(status(&signed("/cat_9000x.jpg", None)).await, 404, "a signature does not lift limits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_signatures_are_required_nothing_is_answered_without() {
+async fn unsigned_requests_are_403_if_signatures_are_required() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     for (require, original) in [(Require::Variants, 200), (Require::All, 403)] {

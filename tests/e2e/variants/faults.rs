@@ -1,4 +1,4 @@
-//! A store that is slow, throttled or broken, and more work than there is room for.
+//! Failing stores and overload.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn bucket_with_a_cat() -> Bucket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_that_cannot_be_had_is_a_5xx_that_is_not_kept_and_nothing_is_stored() {
+async fn an_unavailable_original_is_an_uncached_5xx_and_nothing_is_stored() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let statuses = [500, 503, 403].map(Fault::Status);
@@ -34,7 +34,7 @@ async fn an_original_that_cannot_be_had_is_a_5xx_that_is_not_kept_and_nothing_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_in_place_of_the_original_is_422_briefly_and_nothing_is_stored() {
+async fn an_html_page_instead_of_the_original_is_a_briefly_cached_422_and_nothing_is_stored() {
     let bucket = bucket_with_a_cat().await;
     let mut config = settings(&bucket);
     config.cache.failures = Duration::ZERO;
@@ -49,7 +49,7 @@ async fn a_page_in_place_of_the_original_is_422_briefly_and_nothing_is_stored() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_original_is_its_bytes_say_and_not_its_content_type() {
+async fn the_format_of_an_original_is_detected_from_its_bytes_not_its_content_type() {
     let bucket = bucket_with_a_cat().await;
     bucket.put_object("originals/photos/cat.jpg", jpeg(400, 300), "text/html");
     let stage = Stage::start(settings(&bucket)).await;
@@ -60,11 +60,10 @@ async fn what_an_original_is_its_bytes_say_and_not_its_content_type() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_says_nothing_is_a_504() {
+async fn a_store_that_does_not_answer_is_a_504() {
     let bucket = bucket_with_a_cat().await;
     let mut config = settings(&bucket);
-    let brief = Duration::from_millis(300);
-    config.s3.operation_timeout = brief;
+    config.s3.operation_timeout = Duration::from_millis(300);
     let stage = Stage::start(config).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let response = stage.get(CAT).await;
@@ -74,7 +73,7 @@ async fn a_store_that_says_nothing_is_a_504() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_variant_that_is_not_what_was_stored_is_made_instead() {
+async fn a_corrupt_stored_variant_is_made_again() {
     let bucket = bucket_with_a_cat().await;
     let mut config = settings(&bucket);
     config.originals.immutable = true;
@@ -90,18 +89,18 @@ async fn a_stored_variant_that_is_not_what_was_stored_is_made_instead() {
         assert!(stage.stop().await);
         bucket.heal();
     }
-    // Rotten where it lies, so that the checksum is right.
+    // The object is corrupted in the bucket, so its transfer checksum is correct.
     let key = "variants/photos/cat.jpg/40x40_q80.jpg";
-    let sound = bucket.object(key).unwrap();
+    let intact = bucket.object(key).unwrap();
     bucket.rot(key);
     let stage = Stage::start(config).await;
     assert_eq!(header(&stage.get(CAT).await, "cache-status"), "resized; fwd=miss; detail=made");
     assert!(stage.stop().await);
-    assert_eq!(bucket.object(key).unwrap().bytes, sound.bytes, "and is replaced");
+    assert_eq!(bucket.object(key).unwrap().bytes, intact.bytes, "the stored object is replaced");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_variant_that_comes_cut_short_is_made_instead() {
+async fn a_truncated_response_for_a_stored_variant_makes_it_again() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let whole = stage.get(CAT).await.bytes().await.unwrap();
@@ -113,21 +112,21 @@ async fn a_stored_variant_that_comes_cut_short_is_made_instead() {
     assert_eq!(response.bytes().await.unwrap(), whole);
 }
 
-/// A proxy with one flight, which is under way; what others are answered meanwhile, and that memory still answers.
-async fn while_it_is_busy(config: Config, bucket: &Bucket) -> Response {
+/// The response to a cold request while a proxy that allows one flight runs one. Checks that cached variants are still served.
+async fn response_while_busy(config: Config, bucket: &Bucket) -> Response {
     let stage = Stage::start_with(config, Tuning { flights_max: 1, ..Tuning::default() }).await;
-    let remembered = stage.get(CAT).await.status();
-    let so_far = bucket.count(Operation::Get, "originals/");
+    let cached_status = stage.get(CAT).await.status();
+    let before = bucket.count(Operation::Get, "originals/");
     let gate = bucket.stall(Operation::Get, "originals/");
     let (busy, meanwhile) = tokio::join!(stage.get("/photos/cat_20x20.jpg"), async {
-        until("a flight is under way", || bucket.count(Operation::Get, "originals/") > so_far).await;
+        until("the flight reads the original", || bucket.count(Operation::Get, "originals/") > before).await;
         let meanwhile = stage.get("/photos/cat_30x30.jpg").await;
         let hit = stage.get(CAT).await;
-        assert_eq!((hit.status(), header(&hit, "cache-status")), (remembered, "resized; hit"));
+        assert_eq!((hit.status(), header(&hit, "cache-status")), (cached_status, "resized; hit"));
         gate.release();
         meanwhile
     });
-    assert_eq!(busy.status(), remembered);
+    assert_eq!(busy.status(), cached_status);
     assert!(stage.stop().await);
     for key in bucket.keys("variants/") {
         bucket.remove_object(&key);
@@ -136,7 +135,7 @@ async fn while_it_is_busy(config: Config, bucket: &Bucket) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn overload_is_503_or_the_way_to_the_original_and_memory_keeps_flowing() {
+async fn overload_is_503_or_a_redirect_to_the_original_and_hits_are_still_served() {
     let bucket = bucket_with_a_cat().await;
     let public = "https://pictures.example.com/originals".to_owned();
     let modes: [fn(&Bucket) -> Config; 2] = [settings, redirecting];
@@ -152,9 +151,9 @@ async fn overload_is_503_or_the_way_to_the_original_and_memory_keeps_flowing() {
             config.originals.public_url = public_url.to_owned();
             config.originals.serve = serve;
             let mode = config.answers.mode;
-            let meanwhile = while_it_is_busy(config, &bucket).await;
-            let (got, to) = (meanwhile.status().as_u16(), header(&meanwhile, "location"));
-            assert_eq!((got, to), (status, location.as_str()), "{mode:?} {overload:?}");
+            let meanwhile = response_while_busy(config, &bucket).await;
+            let (actual, target) = (meanwhile.status().as_u16(), header(&meanwhile, "location"));
+            assert_eq!((actual, target), (status, location.as_str()), "{mode:?} {overload:?}");
             assert_eq!(header(&meanwhile, "cache-control"), "no-store");
             let retry_after = if status == 503 { "1" } else { "" };
             assert_eq!(header(&meanwhile, "retry-after"), retry_after, "{mode:?} {overload:?}");

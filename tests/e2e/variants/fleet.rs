@@ -1,5 +1,5 @@
-//! Many nodes, one bucket: four processes of the real program, in front of the S3 server in this process, and of the real one
-//! that `TEST_S3_ENDPOINT` names.
+//! Several nodes on one bucket: four processes of the real program, with the S3 server in this process and, if
+//! `TEST_S3_ENDPOINT` is set, with a real server.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,18 +23,18 @@ const CAT: &str = "/cat_40x40.jpg";
 const STORED: &str = "cat.jpg/40x40_q80.jpg";
 const LEASE: &str = "cat.jpg/40x40_q80.jpg.lease";
 
-/// Nodes in front of a bucket with one picture.
+/// Nodes on a bucket with one original.
 struct Fleet {
     nodes: Vec<Node>,
     originals: Store,
     variants: Store,
     client: Client,
-    /// The server in this process, if that is theirs.
+    /// The server in this process, unless the fleet uses the real server.
     bucket: Option<Bucket>,
 }
 
 impl Fleet {
-    /// One in front of each kind of server there is.
+    /// A fleet for each available kind of server.
     async fn each(name: &str, lease: bool) -> Vec<Self> {
         let bucket = Bucket::start().await;
         let mut fleets = vec![Self::start(settings(&bucket), lease, Some(bucket.clone())).await];
@@ -53,7 +53,7 @@ impl Fleet {
         let nodes = tokio::task::spawn_blocking(start).await.unwrap();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         let fleet = Self { nodes, originals, variants, client, bucket };
-        // So large that it is still being decoded when a node is killed that began with it.
+        // Large enough that decoding is still running when the node is killed.
         fleet.put_cat(4000, 3000).await;
         fleet
     }
@@ -64,19 +64,19 @@ impl Fleet {
         self.originals.put(&key, bytes, &attributes, Precondition::None).await.unwrap();
     }
 
-    /// The height of the picture that a node answers with.
+    /// Height of the picture in a node's response.
     async fn height(&self, node: usize) -> u32 {
         let response = self.client.get(format!("{}{CAT}", self.nodes[node].url)).send().await.unwrap();
         see(&response.bytes().await.unwrap()).height
     }
 
-    /// What so many clients of each node get at once; those that a killed node leaves without an answer get none.
+    /// Responses to concurrent requests of [`CLIENTS`] clients of each node; `None` for a connection that a killed node closed.
     async fn herd(&self) -> Vec<Vec<Option<(StatusCode, Vec<u8>)>>> {
-        let ask = async |node: &Node| {
+        let request = async |node: &Node| {
             let response = self.client.get(format!("{}{CAT}", node.url)).send().await.ok()?;
             Some((response.status(), response.bytes().await.ok()?.to_vec()))
         };
-        join_all(self.nodes.iter().map(|node| join_all((0..CLIENTS).map(move |_| ask(node))))).await
+        join_all(self.nodes.iter().map(|node| join_all((0..CLIENTS).map(move |_| request(node))))).await
     }
 
     async fn decodes(&self) -> f64 {
@@ -87,23 +87,23 @@ impl Fleet {
         self.sum("resized_write_backs_total", outcome).await
     }
 
-    /// A number's series that have `label` in their names, over all nodes.
+    /// Sum of a metric's series with `label`, over all nodes.
     async fn sum(&self, name: &str, label: &str) -> f64 {
         let mut sum = 0.0;
         for node in &self.nodes {
-            let answer = self.client.get(format!("{}/metrics", node.admin)).send().await.unwrap();
-            let text = answer.text().await.unwrap();
+            let response = self.client.get(format!("{}/metrics", node.admin)).send().await.unwrap();
+            let text = response.text().await.unwrap();
             let series = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
             sum += series.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum::<f64>();
         }
         sum
     }
 
-    /// Waits until every variant that was made has been written, or found written.
-    async fn written(&self) {
+    /// Waits until every made variant has been stored, here or by another node.
+    async fn write_backs_done(&self) {
         let start = Instant::now();
         while self.write_backs("stored").await + self.write_backs("lost_race").await < self.decodes().await {
-            assert!(start.elapsed() < PATIENCE, "write-backs do not end");
+            assert!(start.elapsed() < PATIENCE, "write-backs do not finish");
         }
     }
 
@@ -122,7 +122,7 @@ fn node(config: &Config, lease: bool) -> Node {
         ("RESIZED_ORIGINALS__STORE", config.originals.store.to_string()),
         ("RESIZED_VARIANTS__STORE", config.variants.store.to_string()),
         ("RESIZED_FLEET__LEASE", lease.to_string()),
-        // Slow enough for a node to be killed meanwhile: planes alone take a release binary ten milliseconds.
+        // Slows a release binary down, so that there is time to kill a node: planar decoding takes ten milliseconds.
         ("RESIZED_FORMATS__LINEAR_LIGHT", std::env::var_os("TEST_BINARY").is_some().to_string()),
         ("RESIZED_FLEET__LEASE_TIME", "2s".into()),
         ("RESIZED_CACHE__REVALIDATE_AFTER", REVALIDATE_AFTER.into()),
@@ -134,20 +134,20 @@ fn key(name: &str) -> ObjectKey {
 }
 
 #[track_caller]
-fn all_got_the_picture(answers: &[Option<(StatusCode, Vec<u8>)>]) {
-    let first = &answers[0].as_ref().unwrap().1;
+fn assert_all_got_the_picture(responses: &[Option<(StatusCode, Vec<u8>)>]) {
+    let first = &responses[0].as_ref().unwrap().1;
     assert_eq!(see(first).width, 40);
-    for answer in answers {
-        let (status, bytes) = answer.as_ref().unwrap();
+    for response in responses {
+        let (status, bytes) = response.as_ref().unwrap();
         assert_eq!((*status, bytes), (StatusCode::OK, first));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_nodes_and_a_thousand_clients_store_a_variant_once() {
+async fn four_nodes_with_a_thousand_clients_store_a_variant_once() {
     for fleet in Fleet::each("fleet", false).await {
-        all_got_the_picture(&fleet.herd().await.concat());
-        fleet.written().await;
+        assert_all_got_the_picture(&fleet.herd().await.concat());
+        fleet.write_backs_done().await;
         assert_eq!(fleet.write_backs("stored").await, 1.0);
         assert!(fleet.has(STORED).await);
         if let Some(bucket) = &fleet.bucket {
@@ -157,68 +157,68 @@ async fn four_nodes_and_a_thousand_clients_store_a_variant_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_lease_four_nodes_and_a_thousand_clients_make_a_variant_once() {
+async fn with_leases_four_nodes_with_a_thousand_clients_make_a_variant_once() {
     for fleet in Fleet::each("lease", true).await {
-        all_got_the_picture(&fleet.herd().await.concat());
-        fleet.written().await;
+        assert_all_got_the_picture(&fleet.herd().await.concat());
+        fleet.write_backs_done().await;
         assert_eq!((fleet.decodes().await, fleet.write_backs("").await), (1.0, 1.0));
         let start = Instant::now();
         while fleet.has(LEASE).await {
-            assert!(start.elapsed() < PATIENCE, "the lease is not given up");
+            assert!(start.elapsed() < PATIENCE, "the lease is not released");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_whose_holder_is_slow_is_not_taken_over() {
+async fn the_lease_of_a_slow_holder_is_not_taken_over() {
     let bucket = Bucket::start().await;
     let fleet = Fleet::start(settings(&bucket), true, Some(bucket.clone())).await;
     let gate = bucket.stall(Operation::Get, "originals/");
-    let (answers, ()) = tokio::join!(fleet.herd(), async {
-        // Four a lease time, and one by each node at its beginning: it is older than two of them.
+    let (responses, ()) = tokio::join!(fleet.herd(), async {
+        // Each node writes once at the start and the holder four times per lease time, so the lease is older than two of them.
         let lease = format!("variants/{LEASE}");
-        until("it is renewed again and again", || bucket.count(Operation::Put, &lease) > NODES + 2 * 4).await;
+        until("the lease is renewed repeatedly", || bucket.count(Operation::Put, &lease) > NODES + 2 * 4).await;
         gate.release();
     });
-    all_got_the_picture(&answers.concat());
+    assert_all_got_the_picture(&responses.concat());
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
-    fleet.written().await;
+    fleet.write_backs_done().await;
     assert_eq!(fleet.decodes().await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_whose_holder_is_killed_is_taken_over_once() {
+async fn the_lease_of_a_killed_holder_is_taken_over_once() {
     for mut fleet in Fleet::each("killed", true).await {
         let gate = fleet.bucket.as_ref().map(|bucket| bucket.stall(Operation::Get, "originals/"));
         let variants = fleet.variants.clone();
-        // A task of its own: a lease is short, and a thousand answers keep the other one busy.
+        // A separate task, because a thousand responses keep this one busy and the lease time is short.
         let kill = tokio::spawn(async move {
             let start = Instant::now();
             let lease = loop {
-                assert!(start.elapsed() < PATIENCE, "nobody takes the lease");
+                assert!(start.elapsed() < PATIENCE, "no node takes the lease");
                 if let Some((_, lease)) = variants.get_bounded(&key(LEASE), 1024).await.unwrap() {
                     break String::from_utf8(lease.to_vec()).unwrap();
                 }
             };
             let holder: u32 = lease.split(' ').nth(1).unwrap().parse().unwrap();
-            // SIGKILL, by hand: the nodes are borrowed by their clients.
+            // The kill command, because the clients borrow the nodes.
             assert!(Command::new("kill").args(["-9", &holder.to_string()]).status().unwrap().success());
-            assert!(variants.head(&key(STORED)).await.unwrap().is_none(), "it was killed too late to show anything");
+            assert!(variants.head(&key(STORED)).await.unwrap().is_none(), "the node was killed too late");
             gate.inspect(Gate::release);
             holder
         });
-        let (mut answers, holder) = tokio::join!(fleet.herd(), kill);
+        let (mut responses, holder) = tokio::join!(fleet.herd(), kill);
         let holder = fleet.nodes.iter().position(|node| node.id() == *holder.as_ref().unwrap()).unwrap();
-        assert!(answers.remove(holder).iter().all(Option::is_none));
+        assert!(responses.remove(holder).iter().all(Option::is_none));
         fleet.nodes.remove(holder);
-        all_got_the_picture(&answers.concat());
-        fleet.written().await;
+        assert_all_got_the_picture(&responses.concat());
+        fleet.write_backs_done().await;
         assert_eq!((fleet.decodes().await, fleet.write_backs("stored").await), (1.0, 1.0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_is_the_new_picture_on_its_node_at_once_and_on_every_node_within_revalidate_after() {
+async fn a_purge_takes_effect_at_once_on_its_node_and_within_revalidate_after_on_all_others() {
     for fleet in Fleet::each("fresh", false).await {
         for node in 0..NODES {
             assert_eq!(fleet.height(node).await, 30);
@@ -227,7 +227,7 @@ async fn a_purge_is_the_new_picture_on_its_node_at_once_and_on_every_node_within
         let replaced = Instant::now();
         let purge = fleet.client.post(format!("{}/purge/cat.jpg", fleet.nodes[0].admin)).send().await.unwrap();
         assert_eq!(purge.status(), StatusCode::OK);
-        assert_eq!(fleet.height(0).await, 20, "the purged node has it at once");
+        assert_eq!(fleet.height(0).await, 20, "the purged node");
         tokio::time::sleep(Duration::from_secs(1).saturating_sub(replaced.elapsed())).await;
         for node in 1..NODES {
             assert_eq!(fleet.height(node).await, 20, "node {node}");

@@ -1,4 +1,4 @@
-//! Once: however many ask, and whatever breaks.
+//! Flights: concurrent requests for a variant share one download, one decoding and one write.
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
@@ -23,17 +23,17 @@ async fn a_thousand_cold_requests_are_one_get_one_decode_and_one_put() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
-    let (answers, ()) = tokio::join!(stage.herd(HERD, CAT), async {
-        until("the original is asked for", || bucket.count(Operation::Get, "originals/") == 1).await;
+    let (responses, ()) = tokio::join!(stage.herd(HERD, CAT), async {
+        until("the original is requested", || bucket.count(Operation::Get, "originals/") == 1).await;
         gate.release();
     });
-    for (status, _, bytes) in &answers {
+    for (status, _, bytes) in &responses {
         assert_eq!(*status, StatusCode::OK);
-        assert_eq!(bytes, &answers[0].2);
+        assert_eq!(bytes, &responses[0].2);
     }
-    assert_eq!(see(&answers[0].2).width, 40);
-    let made = answers.iter().filter(|(_, cache, _)| cache.ends_with("detail=made")).count();
-    assert_eq!(made, 1, "the flight that decodes");
+    assert_eq!(see(&responses[0].2).width, 40);
+    let made = responses.iter().filter(|(_, cache, _)| cache.ends_with("detail=made")).count();
+    assert_eq!(made, 1, "the request that started the flight");
     assert!(stage.stop().await);
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
     assert_eq!(bucket.count(Operation::Put, ""), 1);
@@ -45,97 +45,98 @@ async fn a_thousand_cold_redirects_wait_for_one_confirmed_put() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(redirecting(&bucket)).await;
     let gate = bucket.stall(Operation::Put, "variants/");
-    let (answers, ()) = tokio::join!(stage.herd(HERD, CAT), async {
+    let (responses, ()) = tokio::join!(stage.herd(HERD, CAT), async {
         until("the variant is stored", || bucket.count(Operation::Put, "variants/") == 1).await;
         gate.release();
     });
-    assert!(answers.iter().all(|(status, ..)| *status == StatusCode::MOVED_PERMANENTLY));
+    assert!(responses.iter().all(|(status, ..)| *status == StatusCode::MOVED_PERMANENTLY));
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
     assert_eq!(bucket.count(Operation::Put, ""), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_does_not_cancel_the_flight() {
+async fn client_disconnect_does_not_cancel_the_flight() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let mut first = tokio::net::TcpStream::connect(stage.address).await.unwrap();
     first.write_all(format!("GET {CAT} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
-    until("the first client's flight is under way", || bucket.count(Operation::Get, "originals/") == 1).await;
+    until("the flight of the first client reads the original", || bucket.count(Operation::Get, "originals/") == 1)
+        .await;
     drop(first);
-    let (answers, ()) = tokio::join!(stage.herd(HERD, CAT), async { gate.release() });
-    assert!(answers.iter().all(|(status, ..)| *status == StatusCode::OK));
-    assert!(answers.iter().all(|(_, cache, _)| !cache.ends_with("made")), "a second flight was started");
+    let (responses, ()) = tokio::join!(stage.herd(HERD, CAT), async { gate.release() });
+    assert!(responses.iter().all(|(status, ..)| *status == StatusCode::OK));
+    assert!(responses.iter().all(|(_, cache, _)| !cache.ends_with("made")), "no request started a second flight");
     assert!(stage.stop().await);
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
     assert_eq!(bucket.count(Operation::Put, ""), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_variant_nobody_waits_for_is_stored_all_the_same() {
+async fn a_variant_is_stored_even_if_its_only_client_disconnects() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
-    let mut only = tokio::net::TcpStream::connect(stage.address).await.unwrap();
-    only.write_all(format!("GET {CAT} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
-    until("the flight is under way", || bucket.count(Operation::Get, "originals/") == 1).await;
-    drop(only);
+    let mut client = tokio::net::TcpStream::connect(stage.address).await.unwrap();
+    client.write_all(format!("GET {CAT} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    until("the flight reads the original", || bucket.count(Operation::Get, "originals/") == 1).await;
+    drop(client);
     gate.release();
     until("the variant is stored", || bucket.object(CAT_STORED).is_some()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_original_is_looked_up_once_for_a_thousand_404s() {
+async fn a_thousand_requests_for_a_missing_original_look_it_up_once() {
     let bucket = Bucket::start().await;
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
-    let (answers, ()) = tokio::join!(stage.herd(HERD, "/dog_40x40.jpg"), async {
-        until("the original is asked for", || bucket.count(Operation::Get, "originals/") == 1).await;
+    let (responses, ()) = tokio::join!(stage.herd(HERD, "/dog_40x40.jpg"), async {
+        until("the original is requested", || bucket.count(Operation::Get, "originals/") == 1).await;
         gate.release();
     });
-    assert!(answers.iter().all(|(status, ..)| *status == StatusCode::NOT_FOUND));
+    assert!(responses.iter().all(|(status, ..)| *status == StatusCode::NOT_FOUND));
     assert_eq!(bucket.count(Operation::Get, "originals/dog.jpg"), 1);
-    assert_eq!(bucket.count(Operation::Get, "originals/dog_40x40.jpg"), 1, "the name taken literally");
+    assert_eq!(bucket.count(Operation::Get, "originals/dog_40x40.jpg"), 1, "the literal name");
     assert_eq!(bucket.count(Operation::Put, ""), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_that_is_no_picture_is_tried_once_for_a_thousand_422s() {
+async fn a_thousand_requests_for_a_broken_original_decode_it_once() {
     let bucket = Bucket::start().await;
     let mut broken = quarters(160, 120, image::ImageFormat::Png);
     broken.truncate(broken.len() / 2);
     bucket.put_object("originals/cat.jpg", broken, "image/png");
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
-    let (answers, ()) = tokio::join!(stage.herd(HERD, CAT), async {
-        until("the original is asked for", || bucket.count(Operation::Get, "originals/") == 1).await;
+    let (responses, ()) = tokio::join!(stage.herd(HERD, CAT), async {
+        until("the original is requested", || bucket.count(Operation::Get, "originals/") == 1).await;
         gate.release();
     });
-    assert!(answers.iter().all(|(status, ..)| *status == StatusCode::UNPROCESSABLE_ENTITY));
+    assert!(responses.iter().all(|(status, ..)| *status == StatusCode::UNPROCESSABLE_ENTITY));
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
     assert_eq!(bucket.count(Operation::Put, ""), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_breaks_is_an_answer_to_everyone_and_is_tried_again() {
+async fn a_store_failure_fails_all_waiters_and_is_not_cached() {
     let bucket = bucket_with_a_cat().await;
     let mut config = settings(&bucket);
-    // Those who come late start flights of their own: so many that else the store would count as gone.
+    // Late requests start more flights, whose failures would open the circuit breaker.
     config.s3.circuit_breaker_failures = std::num::NonZeroU32::MAX;
     let stage = Stage::start(config).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     bucket.fail(Operation::Get, "originals/", Fault::Status(503));
-    let (answers, ()) = tokio::join!(stage.herd(HERD, CAT), async {
-        until("the original is asked for", || bucket.count(Operation::Get, "originals/") >= 1).await;
+    let (responses, ()) = tokio::join!(stage.herd(HERD, CAT), async {
+        until("the original is requested", || bucket.count(Operation::Get, "originals/") >= 1).await;
         gate.release();
     });
-    assert!(answers.iter().all(|(status, ..)| *status == StatusCode::BAD_GATEWAY));
+    assert!(responses.iter().all(|(status, ..)| *status == StatusCode::BAD_GATEWAY));
     bucket.heal();
     assert_eq!(stage.get(CAT).await.status(), StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_cuts_the_original_short_is_an_error_and_nothing_is_stored() {
+async fn a_truncated_original_is_an_error_and_nothing_is_stored() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     bucket.fail(Operation::Get, "originals/", Fault::Truncate);
@@ -147,20 +148,20 @@ async fn a_store_that_cuts_the_original_short_is_an_error_and_nothing_is_stored(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_proxies_on_one_bucket_store_a_variant_once() {
+async fn two_nodes_on_one_bucket_store_a_variant_once() {
     let bucket = bucket_with_a_cat().await;
     let (one, two) = (Stage::start(redirecting(&bucket)).await, Stage::start(redirecting(&bucket)).await);
     let gate = bucket.stall(Operation::Put, "variants/");
     let (first, second, ()) = tokio::join!(one.get(CAT), two.get(CAT), async {
-        until("both have made it", || bucket.count(Operation::Put, "variants/") == 2).await;
+        until("both nodes have made the variant", || bucket.count(Operation::Put, "variants/") == 2).await;
         gate.release();
     });
     assert_eq!(first.headers()["location"], second.headers()["location"]);
-    assert_eq!(bucket.stored(CAT_STORED), 1, "If-None-Match: * lets one of them through");
+    assert_eq!(bucket.stored(CAT_STORED), 1, "If-None-Match: * lets one write succeed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_proxy_made_the_next_one_finds() {
+async fn a_variant_made_by_one_node_is_found_by_the_next() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let made = stage.herd(1, CAT).await.remove(0);
@@ -175,38 +176,38 @@ async fn what_one_proxy_made_the_next_one_finds() {
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
 }
 
-/// Six sizes of one original, for the sake of which it is downloaded and decoded once.
+/// Paths of six sizes of one original.
 fn six_sizes() -> [String; 6] {
     [16, 24, 32, 48, 64, 80].map(|width| format!("/cat_{width}x.jpg"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn six_cold_sizes_of_one_original_are_one_get_and_one_decoding_and_what_they_are_alone() {
+async fn six_concurrent_sizes_of_one_original_share_a_get_and_a_decoding_and_equal_separate_ones() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let paths = six_sizes();
-    let together = join_all(paths.iter().map(|path| async { stage.get(path).await.bytes().await.unwrap() }));
-    let (together, ()) = tokio::join!(together, async {
-        let all_wait = r#"resized_waiting{for="original"} 6"#;
-        until("all six wait for the original", || stage.metrics.encode().contains(all_wait)).await;
+    let batch = join_all(paths.iter().map(|path| async { stage.get(path).await.bytes().await.unwrap() }));
+    let (batch, ()) = tokio::join!(batch, async {
+        let all_waiting = r#"resized_waiting{for="original"} 6"#;
+        until("all six requests wait for the original", || stage.metrics.encode().contains(all_waiting)).await;
         gate.release();
     });
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
     let jobs = r#"resized_wait_seconds_count{for="thread"} 1"#;
-    assert!(stage.metrics.encode().contains(jobs), "one job of the resize threads");
-    let alone_bucket = bucket_with_a_cat().await;
-    let alone = Stage::start(settings(&alone_bucket)).await;
-    for (path, together) in paths.iter().zip(together) {
-        assert_eq!(alone.get(path).await.bytes().await.unwrap(), together, "{path}");
+    assert!(stage.metrics.encode().contains(jobs), "one resize job");
+    let separate_bucket = bucket_with_a_cat().await;
+    let separate = Stage::start(settings(&separate_bucket)).await;
+    for (path, batched) in paths.iter().zip(batch) {
+        assert_eq!(separate.get(path).await.bytes().await.unwrap(), batched, "{path}");
     }
-    assert_eq!(alone_bucket.count(Operation::Get, "originals/"), 6, "one after the other");
+    assert_eq!(separate_bucket.count(Operation::Get, "originals/"), 6, "one GET per size");
     assert!(stage.stop().await);
     assert_eq!(bucket.count(Operation::Put, "variants/"), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_that_fails_is_an_answer_to_every_size_of_it_and_is_tried_again() {
+async fn a_failed_original_fails_every_size_and_is_not_cached() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
@@ -214,7 +215,7 @@ async fn an_original_that_fails_is_an_answer_to_every_size_of_it_and_is_tried_ag
     let paths = six_sizes();
     let statuses = join_all(paths.iter().map(|path| async { stage.get(path).await.status() }));
     let (statuses, ()) = tokio::join!(statuses, async {
-        until("the original is asked for", || bucket.count(Operation::Get, "originals/") >= 1).await;
+        until("the original is requested", || bucket.count(Operation::Get, "originals/") >= 1).await;
         gate.release();
     });
     assert_eq!(statuses, [StatusCode::BAD_GATEWAY; 6]);

@@ -1,4 +1,4 @@
-//! Fresh: originals that change, purges, and a store that cannot say.
+//! Freshness: replaced originals, purges, event notifications, and stale responses while a store fails.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::stage::{Stage, header, redirecting, settings, until};
 const CAT: &str = "/cat_40x40.png";
 const CAT_STORED: &str = "variants/cat.png/40x40.png";
 
-/// A picture that is told from another by its height: at `_40x40` it is 40 wide.
+/// Stores an original whose version shows in the height of its variants: at `_40x40` all are 40 wide.
 fn put_cat(bucket: &Bucket, height: u32) {
     bucket.put_object("originals/cat.png", quarters(160, height, ImageFormat::Png), "image/png");
 }
@@ -26,19 +26,19 @@ async fn bucket_with_a_cat() -> Bucket {
     bucket
 }
 
-/// Looks after each answer from memory.
-fn watchful(mut config: Config) -> Config {
+/// Revalidates every variant from memory.
+fn always_revalidating(mut config: Config) -> Config {
     config.cache.revalidate_after = Duration::ZERO;
     config.cache.failures = Duration::ZERO;
     config
 }
 
-fn trusting(mut config: Config) -> Config {
+fn immutable(mut config: Config) -> Config {
     config.originals.immutable = true;
     config
 }
 
-/// The height of the picture at `path`, and the `Cache-Status`.
+/// Height of the picture at `path`, and the `Cache-Status`.
 async fn height(stage: &Stage, path: &str) -> (u32, String) {
     let response = stage.get(path).await;
     assert_eq!(response.status(), StatusCode::OK);
@@ -51,26 +51,29 @@ fn cat() -> ObjectKey {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replaced_original_is_the_new_picture_on_every_node() {
+async fn a_replaced_original_shows_on_every_node() {
     let bucket = bucket_with_a_cat().await;
-    let (one, two) = (Stage::start(watchful(settings(&bucket))).await, Stage::start(watchful(settings(&bucket))).await);
+    let (one, two) = (
+        Stage::start(always_revalidating(settings(&bucket))).await,
+        Stage::start(always_revalidating(settings(&bucket))).await,
+    );
     assert_eq!((height(&one, CAT).await.0, height(&two, CAT).await.0), (30, 30));
     until("the variant is stored", || bucket.object(CAT_STORED).is_some()).await;
     put_cat(&bucket, 80);
     assert_eq!((height(&one, CAT).await.0, height(&two, CAT).await.0), (20, 20));
-    let three = Stage::start(watchful(settings(&bucket))).await;
-    assert_eq!(height(&three, CAT).await.0, 20, "nor is a stored variant of the old one taken");
+    let three = Stage::start(always_revalidating(settings(&bucket))).await;
+    assert_eq!(height(&three, CAT).await.0, 20, "a stored variant of the old original is not used");
     for stage in [one, two, three] {
         assert!(stage.stop().await);
     }
     assert_eq!(see(&bucket.object(CAT_STORED).unwrap().bytes).height, 20);
-    assert_eq!(bucket.stored(CAT_STORED), 2, "replaced once, by If-Match");
+    assert_eq!(bucket.stored(CAT_STORED), 2, "If-Match replaces it once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_to_a_replaced_original_has_another_version() {
+async fn a_replaced_original_changes_the_version_in_the_redirect() {
     let bucket = bucket_with_a_cat().await;
-    let stage = Stage::start(watchful(redirecting(&bucket))).await;
+    let stage = Stage::start(always_revalidating(redirecting(&bucket))).await;
     let locate = async || header(&stage.get(CAT).await, "location").to_owned();
     let old = locate().await;
     assert_eq!(locate().await, old);
@@ -82,9 +85,9 @@ async fn a_redirect_to_a_replaced_original_has_another_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_never_leads_to_a_variant_that_has_been_deleted() {
+async fn a_deleted_variant_is_made_again_before_the_redirect() {
     let bucket = bucket_with_a_cat().await;
-    let stage = Stage::start(watchful(redirecting(&bucket))).await;
+    let stage = Stage::start(always_revalidating(redirecting(&bucket))).await;
     assert_eq!(stage.get(CAT).await.status(), StatusCode::MOVED_PERMANENTLY);
     bucket.remove_object(CAT_STORED);
     assert_eq!(stage.get(CAT).await.status(), StatusCode::MOVED_PERMANENTLY);
@@ -92,51 +95,55 @@ async fn a_redirect_never_leads_to_a_variant_that_has_been_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_that_was_deleted_is_a_404() {
+async fn a_deleted_original_is_a_404() {
     let bucket = bucket_with_a_cat().await;
-    let stage = Stage::start(watchful(settings(&bucket))).await;
+    let stage = Stage::start(always_revalidating(settings(&bucket))).await;
     assert_eq!(height(&stage, CAT).await.0, 30);
     bucket.remove_object("originals/cat.png");
     assert_eq!(stage.get(CAT).await.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_variant_whose_original_changes_while_it_is_made_is_not_kept() {
+async fn a_variant_whose_original_changes_while_it_is_made_is_replaced() {
     let settings: [fn(&Bucket) -> Config; 2] = [settings, redirecting];
     for settings in settings {
         let bucket = bucket_with_a_cat().await;
-        let stage = Stage::start(watchful(settings(&bucket))).await;
+        let stage = Stage::start(always_revalidating(settings(&bucket))).await;
         let gate = bucket.stall(Operation::Put, "variants/");
         tokio::join!(stage.get(CAT), async {
-            until("the old one is on its way", || bucket.count(Operation::Put, "variants/") == 1).await;
+            until("the old variant is being written", || bucket.count(Operation::Put, "variants/") == 1).await;
             put_cat(&bucket, 80);
             gate.release();
         });
-        until("the old one is stored", || bucket.stored(CAT_STORED) == 1).await;
-        let other = Stage::start(watchful(settings(&bucket))).await;
+        until("the old variant is stored", || bucket.stored(CAT_STORED) == 1).await;
+        let other = Stage::start(always_revalidating(settings(&bucket))).await;
         other.get(CAT).await;
-        until("the new one is stored", || bucket.stored(CAT_STORED) == 2).await;
-        assert_eq!(see(&bucket.object(CAT_STORED).unwrap().bytes).height, 20, "a lookup does not take the old one");
+        until("the new variant is stored", || bucket.stored(CAT_STORED) == 2).await;
+        assert_eq!(see(&bucket.object(CAT_STORED).unwrap().bytes).height, 20, "a lookup does not use the old variant");
         let old = stage.get(CAT).await;
         if old.status() == StatusCode::OK {
-            assert_eq!(see(&old.bytes().await.unwrap()).height, 20, "nor does memory");
+            assert_eq!(see(&old.bytes().await.unwrap()).height, 20, "memory does not serve the old variant");
         } else {
-            assert_eq!(header(&old, "location"), header(&other.get(CAT).await, "location"), "nor does memory");
+            assert_eq!(
+                header(&old, "location"),
+                header(&other.get(CAT).await, "location"),
+                "memory does not serve the old variant"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_after_a_purge_does_not_share_what_was_read_before_it() {
+async fn a_request_after_a_purge_does_not_join_a_batch_from_before_it() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let (_, small) = tokio::join!(stage.get(CAT), async {
-        until("the old one is being read", || bucket.count(Operation::Get, "originals/") == 1).await;
+        until("the old original is requested", || bucket.count(Operation::Get, "originals/") == 1).await;
         put_cat(&bucket, 80);
         stage.proxy.purge(&cat()).await.unwrap();
         tokio::join!(stage.get("/cat_20x20.png"), async {
-            until("the new one is read", || bucket.count(Operation::Get, "originals/") == 2).await;
+            until("the new original is requested", || bucket.count(Operation::Get, "originals/") == 2).await;
             gate.release();
         })
         .0
@@ -145,14 +152,14 @@ async fn who_comes_after_a_purge_does_not_share_what_was_read_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_long_a_variant_is_fresh_is_reckoned_from_when_its_original_was_read() {
+async fn freshness_counts_from_when_the_original_was_read() {
     let bucket = bucket_with_a_cat().await;
     let mut config = redirecting(&bucket);
     config.cache.revalidate_after = Duration::from_millis(100);
     let stage = Stage::start(config).await;
     let gate = bucket.stall(Operation::Put, "variants/");
     let (old, ()) = tokio::join!(stage.get(CAT), async {
-        until("it is made", || bucket.count(Operation::Put, "variants/") == 1).await;
+        until("the variant is being written", || bucket.count(Operation::Put, "variants/") == 1).await;
         put_cat(&bucket, 80);
         tokio::time::sleep(Duration::from_millis(100)).await;
         gate.release();
@@ -162,12 +169,12 @@ async fn how_long_a_variant_is_fresh_is_reckoned_from_when_its_original_was_read
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_never_leads_to_what_another_node_made_of_an_older_original() {
+async fn a_redirect_never_leads_to_another_nodes_variant_of_an_older_original() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(redirecting(&bucket)).await;
     let gate = bucket.stall(Operation::Put, "variants/");
     let (moved, ()) = tokio::join!(stage.get(CAT), async {
-        until("it is on its way", || bucket.count(Operation::Put, "variants/") == 1).await;
+        until("the variant is being written", || bucket.count(Operation::Put, "variants/") == 1).await;
         bucket.put_object(CAT_STORED, b"another node's".to_vec(), "image/png");
         gate.release();
     });
@@ -179,16 +186,16 @@ async fn a_redirect_never_leads_to_what_another_node_made_of_an_older_original()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_forgets_all_variants_of_one_original_and_no_others() {
+async fn a_purge_removes_all_variants_of_one_original_and_no_others() {
     let bucket = bucket_with_a_cat().await;
     bucket.put_object("originals/cat.png/kitten.png", quarters(160, 120, ImageFormat::Png), "image/png");
-    let stage = Stage::start(trusting(redirecting(&bucket))).await;
+    let stage = Stage::start(immutable(redirecting(&bucket))).await;
     for path in [CAT, "/cat_20x20.png", "/cat_20x20.png.webp", "/cat.png/kitten_40x40.png"] {
         assert_eq!(stage.get(path).await.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
     }
     let old = header(&stage.get(CAT).await, "location").to_owned();
     put_cat(&bucket, 80);
-    assert_eq!(header(&stage.get(CAT).await, "location"), old, "originals are trusted");
+    assert_eq!(header(&stage.get(CAT).await, "location"), old, "originals are not checked");
     assert_eq!(stage.proxy.purge(&cat()).await.unwrap(), 3);
     assert!(bucket.object(CAT_STORED).is_none());
     assert!(bucket.object("variants/cat.png/kitten.png/40x40.png").is_some());
@@ -198,14 +205,14 @@ async fn a_purge_forgets_all_variants_of_one_original_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_on_its_way_into_the_store_at_a_purge_is_not_left_there() {
+async fn a_purge_during_a_write_removes_the_written_variant() {
     let bucket = bucket_with_a_cat().await;
-    let stage = Stage::start(trusting(redirecting(&bucket))).await;
+    let stage = Stage::start(immutable(redirecting(&bucket))).await;
     let gate = bucket.stall(Operation::Put, "variants/");
     let (before, ()) = tokio::join!(stage.get(CAT), async {
-        until("the variant is on its way", || bucket.count(Operation::Put, "variants/") == 1).await;
+        until("the variant is being written", || bucket.count(Operation::Put, "variants/") == 1).await;
         put_cat(&bucket, 80);
-        assert_eq!(stage.proxy.purge(&cat()).await.unwrap(), 0, "nothing is there yet");
+        assert_eq!(stage.proxy.purge(&cat()).await.unwrap(), 0, "no variant is stored yet");
         gate.release();
     });
     assert_eq!((before.status(), header(&before, "cache-control")), (StatusCode::OK, "public, max-age=10"));
@@ -214,9 +221,9 @@ async fn what_was_on_its_way_into_the_store_at_a_purge_is_not_left_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_that_the_store_refuses_is_an_error_and_memory_forgets_all_the_same() {
+async fn a_purge_that_the_store_refuses_is_an_error_but_clears_memory() {
     let bucket = bucket_with_a_cat().await;
-    let stage = Stage::start(trusting(redirecting(&bucket))).await;
+    let stage = Stage::start(immutable(redirecting(&bucket))).await;
     stage.get(CAT).await;
     bucket.fail(Operation::Delete, "variants/", Fault::Status(403));
     stage.proxy.purge(&cat()).await.unwrap_err();
@@ -226,9 +233,9 @@ async fn a_purge_that_the_store_refuses_is_an_error_and_memory_forgets_all_the_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_is_answered_stale_while_the_store_fails() {
+async fn cached_variants_are_served_stale_while_the_store_fails() {
     let bucket = bucket_with_a_cat().await;
-    for config in [watchful(settings(&bucket)), watchful(redirecting(&bucket))] {
+    for config in [always_revalidating(settings(&bucket)), always_revalidating(redirecting(&bucket))] {
         let stage = Stage::start(config).await;
         let before = stage.get(CAT).await;
         for operation in [Operation::Get, Operation::Head, Operation::Put] {
@@ -240,47 +247,49 @@ async fn memory_is_answered_stale_while_the_store_fails() {
             assert_eq!(header(&stale, "cache-status"), "resized; hit; detail=stale");
             assert_eq!(header(&stale, "location"), header(&before, "location"));
         }
-        assert_eq!(stage.get("/cat_50x50.png").await.status(), StatusCode::BAD_GATEWAY, "what memory has not");
+        assert_eq!(stage.get("/cat_50x50.png").await.status(), StatusCode::BAD_GATEWAY, "a variant that is not cached");
         bucket.heal();
-        let renewed = stage.get(CAT).await;
-        assert_eq!(header(&renewed, "cache-status"), "resized; fwd=stale; fwd-status=304; detail=revalidated");
+        let revalidated = stage.get(CAT).await;
+        assert_eq!(header(&revalidated, "cache-status"), "resized; fwd=stale; fwd-status=304; detail=revalidated");
         assert!(stage.stop().await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_costs_as_many_requests_to_the_store_as_docs_say() {
+async fn a_response_costs_as_many_store_requests_as_documented() {
     use Operation::{Get, Head, Put};
     type Row = (&'static str, fn(&Bucket) -> Config, [&'static [Operation]; 3]);
     let table: [Row; 4] = [
-        ("stream, immutable", |bucket| trusting(settings(bucket)), [&[Get, Get, Put], &[], &[Get]]),
-        ("redirect, immutable", |bucket| trusting(redirecting(bucket)), [&[Head, Get, Put], &[], &[Head]]),
+        ("stream, immutable", |bucket| immutable(settings(bucket)), [&[Get, Get, Put], &[], &[Get]]),
+        ("redirect, immutable", |bucket| immutable(redirecting(bucket)), [&[Head, Get, Put], &[], &[Head]]),
         ("stream", |bucket| settings(bucket), [&[Get, Get, Put], &[], &[Get, Head]]),
         ("redirect", |bucket| redirecting(bucket), [&[Head, Get, Put], &[], &[Head, Head]]),
     ];
     for (name, config, [cold, hit, stored]) in table {
         let bucket = bucket_with_a_cat().await;
-        let spent = || bucket.requests().into_iter().map(|(operation, _)| operation).collect::<Vec<_>>();
+        let operations = || bucket.requests().into_iter().map(|(operation, _)| operation).collect::<Vec<_>>();
         let stage = Stage::start(config(&bucket)).await;
         stage.get(CAT).await;
         until("the variant is stored", || bucket.object(CAT_STORED).is_some()).await;
-        assert_eq!(sorted(spent()), sorted(cold.to_vec()), "{name}: cold");
-        let before = spent().len();
+        assert_eq!(sorted(operations()), sorted(cold.to_vec()), "{name}: cold");
+        let before = operations().len();
         stage.get(CAT).await;
-        assert_eq!(spent().len(), before + hit.len(), "{name}: in memory");
+        assert_eq!(operations().len(), before + hit.len(), "{name}: hit");
         assert!(stage.stop().await);
         let stage = Stage::start(config(&bucket)).await;
         stage.get(CAT).await;
-        assert_eq!(sorted(spent()[before..].to_vec()), sorted(stored.to_vec()), "{name}: stored");
+        assert_eq!(sorted(operations()[before..].to_vec()), sorted(stored.to_vec()), "{name}: stored");
     }
     let bucket = bucket_with_a_cat().await;
-    for (config, revalidation) in [(watchful(settings(&bucket)), 1), (watchful(redirecting(&bucket)), 2)] {
+    for (config, revalidation) in
+        [(always_revalidating(settings(&bucket)), 1), (always_revalidating(redirecting(&bucket)), 2)]
+    {
         let stage = Stage::start(config).await;
         stage.get(CAT).await;
         until("the variant is stored", || bucket.object(CAT_STORED).is_some()).await;
         let before = bucket.requests().len();
         stage.get(CAT).await;
-        assert_eq!(bucket.requests().len() - before, revalidation, "looked after: HEAD alone");
+        assert_eq!(bucket.requests().len() - before, revalidation, "revalidation sends only HEAD requests");
     }
 }
 
@@ -290,24 +299,24 @@ fn sorted(mut operations: Vec<Operation>) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_of_the_bucket_purges_what_it_names_and_nothing_else() {
+async fn an_event_notification_purges_only_the_original_that_it_names() {
     let bucket = bucket_with_a_cat().await;
-    let stage = Stage::start(trusting(redirecting(&bucket))).await;
+    let stage = Stage::start(immutable(redirecting(&bucket))).await;
     stage.get(CAT).await;
     let event = |bucket: &str, key: &str| {
         let s3 = serde_json::json!({"bucket": {"name": bucket}, "object": {"key": key}});
         serde_json::json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]}).to_string()
     };
     for (name, key) in [("another", "originals/cat.png"), (bucket.name(), "variants/cat.png/40x40.png")] {
-        let notified = stage.proxy.handle_event(event(name, key).as_bytes()).await.unwrap();
-        assert_eq!(notified, EventOutcome::Purged { originals: 0 }, "{name} {key}");
+        let outcome = stage.proxy.handle_event(event(name, key).as_bytes()).await.unwrap();
+        assert_eq!(outcome, EventOutcome::Purged { originals: 0 }, "{name} {key}");
     }
     let confirm = br#"{"Type": "SubscriptionConfirmation", "SubscribeURL": "http://127.0.0.1:1/"}"#;
     assert_eq!(stage.proxy.handle_event(confirm).await.unwrap(), EventOutcome::ConfirmSubscription);
     assert!(bucket.object(CAT_STORED).is_some());
     put_cat(&bucket, 80);
-    let notified = stage.proxy.handle_event(event(bucket.name(), "originals/cat.png").as_bytes()).await.unwrap();
-    assert_eq!(notified, EventOutcome::Purged { originals: 1 });
+    let outcome = stage.proxy.handle_event(event(bucket.name(), "originals/cat.png").as_bytes()).await.unwrap();
+    assert_eq!(outcome, EventOutcome::Purged { originals: 1 });
     stage.get(CAT).await;
     assert_eq!(see(&bucket.object(CAT_STORED).unwrap().bytes).height, 20);
 }

@@ -1,4 +1,4 @@
-//! Variants: made once, kept fresh, shared by a fleet.
+//! Variants: flights, freshness, faults, and several nodes on one bucket.
 
 mod flights;
 mod freshness;

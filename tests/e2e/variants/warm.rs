@@ -1,4 +1,4 @@
-//! `resized warm` as an operator meets it: what it makes, finds, counts and passes over.
+//! `resized warm`: it makes missing variants and reports the result.
 
 use crate::operating::check::resized;
 use crate::support::bucket::{Bucket, Fault, Operation};
@@ -12,15 +12,15 @@ async fn warm(bucket: &Bucket, arguments: &[&str]) -> (String, String, i32) {
     tokio::task::block_in_place(|| resized(&[&["warm"], arguments].concat(), &environment))
 }
 
-async fn bucket_of(keys: &[&str]) -> Bucket {
+async fn bucket_with(keys: &[&str]) -> Bucket {
     let bucket = Bucket::start().await;
     keys.iter().for_each(|key| bucket.put_object(&format!("originals/{key}"), jpeg(64, 48), "image/jpeg"));
     bucket
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_size_of_a_listing_is_made_once_and_then_only_found() {
-    let bucket = bucket_of(&["a/1.jpg", "a/2.jpg", "b/3.jpg", "a/notes.txt"]).await;
+async fn warming_a_listing_again_makes_nothing() {
+    let bucket = bucket_with(&["a/1.jpg", "a/2.jpg", "b/3.jpg", "a/notes.txt"]).await;
     let sizes = ["--size", "32x", "--size", "16x16_crop", "--format", "jpg", "--format", "webp", "--listing", "a/"];
     let (out, error, status) = warm(&bucket, &sizes).await;
     assert!(status == 0 && out.starts_with("8 made, 0 already stored, 0 failed, in "), "{out}{error}");
@@ -30,13 +30,13 @@ async fn every_size_of_a_listing_is_made_once_and_then_only_found() {
     let reads = bucket.count(Operation::Get, "originals/");
     let (out, error, status) = warm(&bucket, &sizes).await;
     assert!(status == 0 && out.starts_with("0 made, 8 already stored, 0 failed, in "), "{out}{error}");
-    assert_eq!(bucket.count(Operation::Get, ""), reads, "what is stored is only looked at");
+    assert_eq!(bucket.count(Operation::Get, ""), reads, "stored variants are not read");
     assert_eq!(bucket.count(Operation::Put, "variants/"), 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_made_is_told_and_the_rest_is_made() {
-    let bucket = bucket_of(&["a.jpg", "a b.jpg"]).await;
+async fn failures_are_reported_and_the_other_variants_are_made() {
+    let bucket = bucket_with(&["a.jpg", "a b.jpg"]).await;
     bucket.put_object("originals/text.jpg", b"no picture".to_vec(), "image/jpeg");
     let names =
         ["/a_32x.jpg", "https://img.example/a%20b_32x.jpg?v=2", "/no_32x.jpg", "/text_32x.jpg", "/a.jpg", "/%zz"];
@@ -52,15 +52,15 @@ async fn what_cannot_be_made_is_told_and_the_rest_is_made() {
     }
     let (_, error, status) = warm(&bucket, &["--size", "huge", "a.jpg"]).await;
     assert!(status == 1 && error.contains("use the format of URLs"), "{error}");
-    let snapped = ["--set", "sizes.policy=step", "--set", "sizes.step=10", "/a_12x.jpg"];
-    let (_, error, status) = warm(&bucket, &snapped).await;
+    let redirected = ["--set", "sizes.policy=step", "--set", "sizes.step=10", "/a_12x.jpg"];
+    let (_, error, status) = warm(&bucket, &redirected).await;
     assert!(status == 1 && error.contains("this size is not allowed"), "{error}");
     assert_eq!(warm(&bucket, &[]).await.2, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn made_is_only_what_the_store_has_confirmed() {
-    let bucket = bucket_of(&["a.jpg"]).await;
+async fn a_variant_counts_as_made_only_after_the_store_confirmed_it() {
+    let bucket = bucket_with(&["a.jpg"]).await;
     bucket.fail(Operation::Put, "variants/", Fault::Status(403));
     let (out, error, status) = warm(&bucket, &["/a_32x.jpg"]).await;
     assert!(status == 1 && out.starts_with("0 made, 0 already stored, 1 failed"), "{out}{error}");
@@ -68,8 +68,8 @@ async fn made_is_only_what_the_store_has_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_noted_as_done_is_not_asked_for_again() {
-    let bucket = bucket_of(&["a.jpg", "b.jpg"]).await;
+async fn variants_in_the_done_file_are_skipped() {
+    let bucket = bucket_with(&["a.jpg", "b.jpg"]).await;
     let folder = tempfile::tempdir().unwrap();
     let (list, notes) = (folder.path().join("list"), folder.path().join("notes"));
     std::fs::write(&list, "# pictures\na.jpg\n\nno.jpg\n").unwrap();
@@ -77,7 +77,7 @@ async fn what_is_noted_as_done_is_not_asked_for_again() {
     let arguments = ["--from", list_name, "--size", "32x", "--done", notes_name];
     let (out, error, status) = warm(&bucket, &arguments).await;
     assert!(status == 1 && out.starts_with("1 made, 0 already stored, 1 failed"), "{out}{error}");
-    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "/a_32x_q80.jpg\n", "what failed is tried again");
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "/a_32x_q80.jpg\n", "a failed variant is not listed");
     std::fs::write(&list, "a.jpg\nb.jpg\n").unwrap();
     let heads = bucket.count(Operation::Head, "originals/a.jpg");
     let (out, error, status) = warm(&bucket, &arguments).await;
@@ -87,8 +87,8 @@ async fn what_is_noted_as_done_is_not_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pictures_of_a_sitemap_are_made() {
-    let bucket = bucket_of(&["photos/a.jpg", "b.png"]).await;
+async fn variants_of_a_sitemaps_pictures_are_made() {
+    let bucket = bucket_with(&["photos/a.jpg", "b.png"]).await;
     let folder = tempfile::tempdir().unwrap();
     let sitemap = folder.path().join("sitemap.xml");
     let xml = r#"<urlset xmlns:image="http://www.google.com/schemas/sitemap-image/1.1"><url><loc>https://a.example/page</loc>
