@@ -11,10 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, VARY,
-};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::config::{Config, Overload};
@@ -28,6 +25,7 @@ use crate::variant::{Addressed, Allowance, Grammar, Hint, Named, Signature, Vari
 use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
 
 mod cache_status;
+mod cors;
 mod error;
 mod explain;
 mod negotiate;
@@ -52,7 +50,7 @@ pub use response_headers::ResponsePolicy;
 pub use s3_events::{EventError, EventOutcome};
 
 use cache_status::server_timing;
-use error::{ALLOWED_METHODS, RequestError};
+use error::RequestError;
 use original::Originals;
 use path_cache::PathCache;
 use preconditions::{BodySelection, evaluate};
@@ -150,7 +148,7 @@ impl Proxy {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         match *method {
             Method::GET | Method::HEAD => {}
-            Method::OPTIONS => return Ok((self.options(headers), Outcome::Options)),
+            Method::OPTIONS => return Ok((cors::options(&self.policy, headers), Outcome::Options)),
             _ => return Err(RequestError::MethodNotAllowed),
         }
         let parsed = self.paths.parse(uri.path()).map_err(|error| RequestError::BadPath(error.to_string()))?;
@@ -159,7 +157,7 @@ impl Proxy {
             (Named::Variant(addressed), Signature::None) => match &addressed.allowance {
                 Allowance::Allowed => self.variant(client, method, headers, addressed).await?,
                 Allowance::Snapped(nearest) => (self.redirect_to_nearest(nearest, uri.query())?, Outcome::Snapped),
-                Allowance::Refused(nearest) => return Err(size_not_allowed(self.grammar(), nearest)),
+                Allowance::Refused(nearest) => return Err(RequestError::size_not_allowed(self.grammar(), nearest)),
             },
             (Named::Variant(addressed), Signature::Valid { .. }) => {
                 self.variant(client, method, headers, addressed).await?
@@ -257,21 +255,6 @@ impl Proxy {
         }
     }
 
-    /// The allowed methods, and the CORS headers if the request is a preflight (Fetch standard, "CORS-preflight request").
-    fn options(&self, request: &HeaderMap) -> Response<Body> {
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let is_preflight = request.contains_key(ORIGIN) && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if let (true, Some(origin)) = (is_preflight, &self.policy.allow_origin) {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
-            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
-        }
-        with_headers(StatusCode::NO_CONTENT, headers, empty())
-    }
-
     /// Responds with the variant that `path` names, made from the bytes `original` instead of a stored original. The response
     /// is neither stored, cached nor counted.
     pub async fn preview(&self, path: &str, original: Bytes) -> Response<Body> {
@@ -328,9 +311,4 @@ fn send(rendition: &Rendition, method: &Method, request: &HeaderMap) -> Result<R
         BodySelection::Full => full(bytes.clone()),
         BodySelection::NotModified => empty(),
     }))
-}
-
-fn size_not_allowed(grammar: &Grammar, nearest: &Variant) -> RequestError {
-    let path = grammar.show(nearest);
-    RequestError::SizeNotAllowed(format!("this size or quality is not allowed; the nearest allowed one: {path}"))
 }

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::observability::metrics::Outcome;
+use crate::variant::{Grammar, Variant};
 use crate::variants::Error;
 
 /// Why a request gets an error response. The message is the `detail` of the response.
@@ -47,6 +48,12 @@ pub(super) struct ErrorClass {
 pub(super) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl RequestError {
+    /// `[sizes]` allows `nearest` but not the requested variant.
+    pub(super) fn size_not_allowed(grammar: &Grammar, nearest: &Variant) -> Self {
+        let path = grammar.show(nearest);
+        Self::SizeNotAllowed(format!("this size or quality is not allowed; the nearest allowed one: {path}"))
+    }
+
     /// Status, problem type and metric label of the error.
     pub(super) fn class(&self) -> ErrorClass {
         let (status, name, outcome) = match self {

@@ -1,7 +1,7 @@
 //! Explains a path: what it names and what a request for it would find, without making a variant.
 
+use super::error::RequestError;
 use super::signature::SignaturePolicy;
-use super::size_not_allowed;
 use crate::config::{Config, Serve};
 use crate::origin::{ObjectMeta, Store};
 use crate::support::error_chain::chain;
@@ -153,7 +153,7 @@ impl Explainer {
                 VariantAccess { redirected_to: Some(self.grammar.show(&nearest)), ..VariantAccess::default() }
             }
             Allowance::Refused(nearest) => {
-                let error = size_not_allowed(&self.grammar, &nearest);
+                let error = RequestError::size_not_allowed(&self.grammar, &nearest);
                 VariantAccess { size_not_allowed: Some(error.to_string()), ..VariantAccess::default() }
             }
         }
