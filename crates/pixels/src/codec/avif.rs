@@ -1,4 +1,5 @@
-//! AVIF: the container is parsed here, AV1 data are decoded by a [`Sandbox`](crate::Sandbox), and images are encoded by rav1e.
+//! AVIF: the container is parsed here, AV1 data is decoded by a [`Sandbox`](crate::Sandbox), and images are encoded by
+//! rav1e.
 
 #[cfg(feature = "avif-originals")]
 pub mod av1;

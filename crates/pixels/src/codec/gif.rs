@@ -1,4 +1,4 @@
-//! GIF: frames of palettes, laid on a canvas one after the other (GIF89a, CompuServe 1990).
+//! Decodes GIF (GIF89a, CompuServe 1990).
 
 pub(crate) mod encode;
 
@@ -15,50 +15,52 @@ use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::pixels::Pixels;
 
-/// What the decoder may allocate for one extension or table; a frame's indices are ours.
+/// Memory limit of the decoder for an extension or table. The frame buffer is allocated here.
 const BLOCK_BYTES_MAX: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 
-/// What the blocks say; no pixel is decoded.
+/// Reads the block structure without decoding pixels.
 pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
     let mut decoder = open(original, true)?;
     let (width, height) = (u32::from(decoder.width()), u32::from(decoder.height()));
     let mut frames = 0;
-    // What is cut short or damaged behind its first frame has as many as can be told.
+    // If the file is truncated or damaged after the first frame, only the frames before that count.
     while let Ok(Some(_)) = decoder.next_frame_info() {
         frames += 1;
     }
-    // Canvas, and a frame's indices.
+    // Memory for the canvas, and for the indices of a frame.
     Ok(ImageInfo { width, height, orientation: Orientation::NoTransforms, pixel_bytes: 4, codec_bytes: 1, frames })
 }
 
-/// The first frame.
+/// Decodes the first frame.
 pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<Pixels, Error> {
     let mut frames = GifFrames::open(original, context)?;
     match frames.next(context)? {
         Some(_) => Ok(frames.canvas.into_pixels()),
-        None => Err(damaged("it has no frame")),
+        None => Err(damaged("no frames")),
     }
 }
 
-/// The frames, as they are seen.
+/// The frames of a GIF.
 pub(crate) struct GifFrames<'a> {
     decoder: Decoder<Cursor<&'a [u8]>>,
     canvas: Canvas,
-    /// What of the canvas is to be undone before the next frame.
-    undo: Undo,
+    /// The disposal of the current frame, applied before the next one is drawn.
+    disposal: Disposal,
     indices: Vec<u8>,
     loop_count: LoopCount,
     pixels_max: u64,
-    seen: u32,
+    /// Number of frames drawn so far.
+    drawn: u32,
 }
 
-enum Undo {
-    Nothing,
+/// The changes that the disposal method of a frame makes to the canvas.
+enum Disposal {
+    None,
     Clear(FrameRect),
     Restore(FrameRect, Vec<u8>),
 }
 
-/// Pixels of a frame that is larger than its canvas, of which alone the ticket for memory knows.
+/// Maximum number of pixels of a frame that is larger than its canvas. The memory permit covers only the canvas.
 const BEYOND_CANVAS_MAX: u64 = 1 << 20;
 
 impl<'a> GifFrames<'a> {
@@ -69,55 +71,55 @@ impl<'a> GifFrames<'a> {
         Ok(Self {
             decoder,
             canvas,
-            undo: Undo::Nothing,
+            disposal: Disposal::None,
             indices: Vec::new(),
             loop_count: LoopCount::ONCE,
             pixels_max,
-            seen: 0,
+            drawn: 0,
         })
     }
 
-    /// Lays the frame on the canvas whose header has just been read.
+    /// Draws the frame whose header was just read.
     fn draw(&mut self, context: &RenderContext) -> Result<Duration, Error> {
-        let frame = self.decoder.current_frame_info().ok_or_else(|| damaged("it has no frame"))?;
-        let place = FrameRect {
+        let frame = self.decoder.current_frame_info().ok_or_else(|| damaged("no frames"))?;
+        let rect = FrameRect {
             x: frame.left.into(),
             y: frame.top.into(),
             width: frame.width.into(),
             height: frame.height.into(),
         };
         let (delay, transparent, dispose) = (frame.delay, frame.transparent, frame.dispose);
-        if place.pixels() > self.pixels_max {
-            let (width, height) = (place.width, place.height);
+        if rect.pixels() > self.pixels_max {
+            let (width, height) = (rect.width, rect.height);
             return Err(Error::TooManyPixels { width, height, pixels_max: self.pixels_max });
         }
-        // Some programs write frames that reach a little beyond their canvas.
+        // Some encoders write frames that extend slightly beyond their canvas.
         let Pixels { width, height, .. } = self.canvas.pixels();
-        if place.pixels() > (u64::from(*width) * u64::from(*height)).max(BEYOND_CANVAS_MAX) {
-            return Err(damaged("a frame reaches far beyond its canvas"));
+        if rect.pixels() > (u64::from(*width) * u64::from(*height)).max(BEYOND_CANVAS_MAX) {
+            return Err(damaged("a frame extends far beyond its canvas"));
         }
-        match std::mem::replace(&mut self.undo, Undo::Nothing) {
-            Undo::Nothing => {}
-            Undo::Clear(place) => self.canvas.clear_at(&place),
-            Undo::Restore(place, pixels) => self.canvas.restore(&place, &pixels),
+        match std::mem::replace(&mut self.disposal, Disposal::None) {
+            Disposal::None => {}
+            Disposal::Clear(rect) => self.canvas.clear_at(&rect),
+            Disposal::Restore(rect, pixels) => self.canvas.restore(&rect, &pixels),
         }
-        self.undo = match dispose {
-            DisposalMethod::Any | DisposalMethod::Keep => Undo::Nothing,
-            DisposalMethod::Background => Undo::Clear(place),
-            DisposalMethod::Previous => Undo::Restore(place, self.canvas.copy(&place)),
+        self.disposal = match dispose {
+            DisposalMethod::Any | DisposalMethod::Keep => Disposal::None,
+            DisposalMethod::Background => Disposal::Clear(rect),
+            DisposalMethod::Previous => Disposal::Restore(rect, self.canvas.copy(&rect)),
         };
         self.indices.clear();
         self.indices.resize(self.decoder.buffer_size(), transparent.unwrap_or(0));
         let read = self.decoder.read_into_buffer(&mut self.indices);
         context.deadline.check()?;
         if let Err(error) = read
-            && !(self.seen == 0 && context.keeps_incomplete())
+            && !(self.drawn == 0 && context.keeps_incomplete())
         {
             return Err(damaged(error.to_string()));
         }
         let palette = self.decoder.palette().map_err(|error| damaged(error.to_string()))?.to_vec();
         let (colors, _) = palette.as_chunks::<3>();
-        self.canvas.draw(&place, &self.indices, |&index| {
+        self.canvas.draw(&rect, &self.indices, |&index| {
             let color = if Some(index) == transparent { None } else { colors.get(usize::from(index)) };
             color.map(|&[red, green, blue]| [red, green, blue, 255])
         });
@@ -131,21 +133,21 @@ impl AnimationFrames for GifFrames<'_> {
         match self.decoder.next_frame_info() {
             Ok(Some(_)) => {}
             Ok(None) => return Ok(None),
-            // The frames so far are what browsers show.
-            Err(_) if self.seen > 0 && context.keeps_incomplete() => return Ok(None),
+            // Browsers show the frames before the damage.
+            Err(_) if self.drawn > 0 && context.keeps_incomplete() => return Ok(None),
             Err(error) => return Err(damaged(error.to_string())),
         }
-        let shown = match self.draw(context) {
-            Err(Error::Damaged { .. }) if self.seen > 0 && context.keeps_incomplete() => return Ok(None),
-            drawn => drawn?,
+        let delay = match self.draw(context) {
+            Err(Error::Damaged { .. }) if self.drawn > 0 && context.keeps_incomplete() => return Ok(None),
+            delay => delay?,
         };
-        self.seen += 1;
-        // It may stand behind the first frame's header only.
+        self.drawn += 1;
+        // The loop extension may follow the header of the first frame.
         self.loop_count = match self.decoder.repeat() {
             Repeat::Infinite => LoopCount::INFINITE,
-            Repeat::Finite(again) => LoopCount(again.saturating_add(1)),
+            Repeat::Finite(repeats) => LoopCount(repeats.saturating_add(1)),
         };
-        Ok(Some(shown))
+        Ok(Some(delay))
     }
 
     fn canvas(&self) -> &Pixels {

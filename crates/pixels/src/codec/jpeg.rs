@@ -1,4 +1,4 @@
-//! JPEGs of every kind as pixels: those that the planar way does not take.
+//! Decodes JPEG files that the planar decoder does not support to pixels.
 
 pub(crate) mod cmyk;
 pub(crate) mod encode;
@@ -15,10 +15,10 @@ use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::pixels::Pixels;
 
-/// The decoder, its header read.
+/// A decoder that has read the header.
 pub(crate) type Decoder<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
 
-/// What the segments before the first scan say.
+/// Reads the segments before the first scan.
 pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
     let decoder = open(original, DecoderOptions::default().set_strict_mode(false))?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
@@ -33,26 +33,25 @@ pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
             .and_then(|exif| Orientation::from_exif_chunk(exif))
             .unwrap_or(Orientation::NoTransforms),
         pixel_bytes: components,
-        // All coefficients of a progressive picture, 16 bits each, for as many planes as there are, and which of them are
-        // not zero.
+        // A progressive image needs a 16-bit coefficient per sample, and the history of nonzero coefficients.
         codec_bytes: if is_progressive { 2 * components + 1 } else { 0 },
         frames: 1,
     })
 }
 
-/// Whether it is of four inks rather than of light.
+/// True for CMYK and YCCK.
 pub(crate) fn is_cmyk(info: &ImageInfo) -> bool {
     info.pixel_bytes == 4
 }
 
-/// The picture, gray or RGB, and its profile.
+/// Decodes to gray or RGB. Also returns the ICC profile.
 pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
     let mut decoder = open(original, options(original, context))?;
     let (color, channels) = if components(&decoder) == 1 { (ColorSpace::Luma, 1) } else { (ColorSpace::RGB, 3) };
     decode_as(&mut decoder, color, channels)
 }
 
-/// The samples as `color`, and the profile.
+/// Decodes to a color space. Also returns the ICC profile.
 pub(crate) fn decode_as(
     decoder: &mut Decoder<'_>,
     color: ColorSpace,
@@ -69,7 +68,8 @@ pub(crate) fn decode_as(
     Ok((Pixels { width, height, channels, data }, decoder.icc_profile()))
 }
 
-/// How to decode: files that are cut short are an error only where they are not wanted, and small faults never are.
+/// Decoder options. Truncated files are an error only if incomplete originals are refused. Other small errors are
+/// tolerated.
 pub(crate) fn options(original: &[u8], context: &RenderContext) -> DecoderOptions {
     let is_strict = !context.keeps_incomplete() && !is_whole(original);
     let scans_max = usize::try_from(context.scans_max).unwrap_or(usize::MAX);
@@ -77,9 +77,9 @@ pub(crate) fn options(original: &[u8], context: &RenderContext) -> DecoderOption
 }
 
 /// # Errors
-/// The bytes are damaged, or of a kind that the codec does not know.
+/// The data is damaged, or uses an unsupported feature.
 pub(crate) fn open(original: &[u8], options: DecoderOptions) -> Result<Decoder<'_>, Error> {
-    // The sides are held against the limits by who asks, and have 16 bits.
+    // The caller checks the limits. Width and height have 16 bits.
     let options = options.set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(original), options);
     decoder.decode_headers().map_err(|error| damaged(error.to_string()))?;
@@ -94,34 +94,34 @@ fn components(decoder: &Decoder<'_>) -> u8 {
     }
 }
 
-/// Whether there is an end behind the first scan: in a scan's data, its marker cannot stand.
+/// True if an EOI marker follows the first scan. The marker cannot occur within entropy-coded data.
 fn is_whole(original: &[u8]) -> bool {
     let end = original.windows(2).rposition(|pair| pair == [0xFF, 0xD9]);
     end.is_some_and(|end| first_scan(original).is_some_and(|scan| scan < end))
 }
 
-/// Where the first scan's header begins.
+/// Position of the first SOS marker.
 fn first_scan(original: &[u8]) -> Option<usize> {
     markers(original).find(|(marker, _)| *marker == 0xDA).map(|(_, at)| at)
 }
 
-/// Whether an application segment of Adobe's stands before the first scan.
+/// True if an Adobe APP14 segment precedes the first scan.
 pub(crate) fn has_adobe_marker(original: &[u8]) -> bool {
     markers(original).any(|(marker, at)| marker == 0xEE && original[at..].get(4..9) == Some(b"Adobe"))
 }
 
-/// The marker of the frame header, which says how the picture is coded (ITU-T T.81, table B.1).
+/// The SOF marker, which defines the coding process (ITU-T T.81, table B.1).
 fn frame(original: &[u8]) -> Option<u8> {
-    // SOF0 to SOF15 without DHT, JPG and DAC, which have numbers among them.
+    // SOF0 to SOF15. DHT, JPG and DAC have codes in the same range.
     let is_frame = |marker| matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
     markers(original).map(|(marker, _)| marker).find(|marker| is_frame(*marker))
 }
 
-/// The markers up to the first scan's, and where they stand.
+/// The markers up to the first SOS, with their positions.
 fn markers(original: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     let mut at = 2;
     std::iter::from_fn(move || {
-        // Fill bytes (section B.1.1.2).
+        // Skip fill bytes (ITU-T T.81, section B.1.1.2).
         while original.get(at..)?.starts_with(&[0xFF, 0xFF]) {
             at += 1;
         }
@@ -134,5 +134,5 @@ fn markers(original: &[u8]) -> impl Iterator<Item = (u8, usize)> {
 }
 
 fn too_few_samples() -> Error {
-    damaged("it has fewer samples than its header says")
+    damaged("fewer samples than the header declares")
 }

@@ -1,30 +1,30 @@
-//! Few colors for many: a picture as indices into a palette.
+//! Color quantization: converts pixels to indices into a palette.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Colors in RGBA, and which of them each pixel has.
+/// An image with a palette of RGBA colors.
 pub(crate) struct IndexedImage {
     pub(crate) palette: Vec<[u8; 4]>,
     pub(crate) indices: Vec<u8>,
 }
 
-/// RGBA pixels in at most `colors` colors, 2 to 256: exactly, where they have no more.
+/// Reduces RGBA pixels to at most `colors` colors, 2 to 256. The result is exact if the pixels have no more colors.
 pub(crate) fn indexed(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
     exact(pixels, colors).unwrap_or_else(|| nearest(pixels, colors))
 }
 
 fn exact(pixels: &[[u8; 4]], colors: usize) -> Option<IndexedImage> {
     let mut palette = Vec::new();
-    let mut places: HashMap<[u8; 4], u8> = HashMap::new();
+    let mut index_by_color: HashMap<[u8; 4], u8> = HashMap::new();
     let mut indices = Vec::with_capacity(pixels.len());
     for pixel in pixels {
-        let index = match places.get(pixel) {
+        let index = match index_by_color.get(pixel) {
             Some(index) => *index,
             None if palette.len() == colors => return None,
             None => {
                 let index = u8::try_from(palette.len()).ok()?;
                 palette.push(*pixel);
-                places.insert(*pixel, index);
+                index_by_color.insert(*pixel, index);
                 index
             }
         };
@@ -33,8 +33,8 @@ fn exact(pixels: &[[u8; 4]], colors: usize) -> Option<IndexedImage> {
     Some(IndexedImage { palette, indices })
 }
 
-/// By boxes of colors, the most varied of which is divided at its mean until there are enough (after P. Heckbert, Color
-/// image quantization for frame buffer display, 1982, with variance in place of extent as X. Wu has it, 1991).
+/// Median cut: repeatedly splits the color box with the largest variance at its mean (P. Heckbert, "Color image
+/// quantization for frame buffer display", 1982, with the variance criterion of X. Wu, 1991).
 fn nearest(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
     let mut bins: BTreeMap<[u8; 4], ([u64; 4], u64)> = BTreeMap::new();
     for pixel in pixels {
@@ -42,52 +42,53 @@ fn nearest(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
         sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u64::from(*sample));
         *count += 1;
     }
-    #[expect(clippy::cast_precision_loss, reason = "sums of samples of pictures")]
-    let weighed = |(sums, count): &([u64; 4], u64)| WeightedColor {
+    #[expect(clippy::cast_precision_loss, reason = "sums of 8-bit samples")]
+    let weighted = |(sums, count): &([u64; 4], u64)| WeightedColor {
         color: sums.map(|sum| sum as f64 / *count as f64),
         count: *count as f64,
     };
-    let mut boxes = vec![ColorBox::of(bins.values().map(weighed).collect())];
+    let mut boxes = vec![ColorBox::new(bins.values().map(weighted).collect())];
     while boxes.len() < colors {
         let most = boxes.iter().enumerate().max_by(|(_, a), (_, b)| a.spread.total_cmp(&b.spread));
         let Some((n, _)) = most.filter(|(_, most)| most.spread > 0.0) else { break };
-        let (low, high) = boxes.swap_remove(n).divide();
+        let (low, high) = boxes.swap_remove(n).split();
         boxes.extend([low, high]);
     }
     let palette: Vec<[u8; 4]> = boxes.iter().map(ColorBox::color).collect();
     let distance =
         |a: &[u8; 4], b: &[u8; 4]| -> u32 { a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum() };
-    let place = |color: &[u8; 4]| {
+    let nearest_index = |color: &[u8; 4]| {
         let nearest = palette.iter().enumerate().min_by_key(|(_, other)| distance(color, other));
         nearest.and_then(|(n, _)| u8::try_from(n).ok()).unwrap_or(0)
     };
     let mut known: HashMap<[u8; 4], u8> = HashMap::new();
-    let indices = pixels.iter().map(|pixel| *known.entry(bin(*pixel)).or_insert_with(|| place(pixel))).collect();
+    let indices =
+        pixels.iter().map(|pixel| *known.entry(bin(*pixel)).or_insert_with(|| nearest_index(pixel))).collect();
     IndexedImage { palette, indices }
 }
 
-/// Colors that are hardly told apart count as one: there are more colors in a photograph than time to weigh them.
+/// Groups similar colors, because a photograph has too many distinct ones to process each.
 fn bin(color: [u8; 4]) -> [u8; 4] {
     color.map(|sample| sample & 0xFC)
 }
 
-/// A color, and how often it is there.
+/// A color and the number of its pixels.
 struct WeightedColor {
     color: [f64; 4],
     count: f64,
 }
 
-/// Colors that are to become one.
+/// A set of colors that share a palette entry.
 struct ColorBox {
     colors: Vec<WeightedColor>,
     mean: [f64; 4],
-    /// Which sample differs most, and the sum of the squares by which it does.
+    /// The channel with the largest spread.
     axis: usize,
     spread: f64,
 }
 
 impl ColorBox {
-    fn of(colors: Vec<WeightedColor>) -> Self {
+    fn new(colors: Vec<WeightedColor>) -> Self {
         let count: f64 = colors.iter().map(|one| one.count).sum();
         let mean = [0, 1, 2, 3].map(|n| colors.iter().map(|one| one.color[n] * one.count).sum::<f64>() / count);
         let spread = |n: usize| -> f64 { colors.iter().map(|one| (one.color[n] - mean[n]).powi(2) * one.count).sum() };
@@ -99,14 +100,15 @@ impl ColorBox {
         Self { colors, mean, axis, spread }
     }
 
-    /// Neither half is empty: where samples differ, some lie on either side of their mean.
-    fn divide(self) -> (Self, Self) {
+    /// Splits the box at the mean of its widest channel. Neither half is empty, because the channel has values on both
+    /// sides of its mean.
+    fn split(self) -> (Self, Self) {
         let Self { colors, mean, axis, .. } = self;
         let (low, high) = colors.into_iter().partition(|one| one.color[axis] <= mean[axis]);
-        (Self::of(low), Self::of(high))
+        (Self::new(low), Self::new(high))
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the mean of samples")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the mean of 8-bit samples")]
     fn color(&self) -> [u8; 4] {
         self.mean.map(|sample| sample.round() as u8)
     }
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_colors_stay_what_they_are() {
+    fn few_colors_are_kept_exactly() {
         let pixels: Vec<_> = (0..1000_u16).map(|n| [(n % 200) as u8, 7, 9, 255]).collect();
         let IndexedImage { palette, indices } = indexed(&pixels, 256);
         assert_eq!(palette.len(), 200);
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn many_colors_become_near_ones() {
+    fn many_colors_are_replaced_by_similar_ones() {
         let pixels: Vec<_> = (0..=u16::MAX).map(|n| [n.to_be_bytes()[0], n.to_be_bytes()[1], 128, 255]).collect();
         for colors in [256, 64] {
             let IndexedImage { palette, indices } = indexed(&pixels, colors);

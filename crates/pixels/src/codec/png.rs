@@ -1,4 +1,4 @@
-//! PNG, row by row: eight bits a sample, whatever the file has.
+//! Decodes PNG row by row, to 8 bits per sample.
 
 pub(crate) mod encode;
 
@@ -14,16 +14,16 @@ use crate::limits::Incomplete;
 use crate::pixels::Pixels;
 use crate::transform::color::PROFILE_BYTES_MAX;
 
-/// What the decoder may allocate for chunks: the profile, as it is stored and as it is read. Text is passed over.
+/// Memory limit for chunks: the ICC profile, compressed and uncompressed. Text chunks are skipped.
 const CHUNK_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX + (1 << 20);
 
-/// The size in the IHDR chunk, which comes first (PNG, third edition, section 11.2.1). Zeros where it is cut off.
+/// The size in the IHDR chunk, which is the first chunk (PNG, third edition, section 11.2.1). Zero if it is truncated.
 pub(crate) fn size(head: &[u8]) -> (u32, u32) {
     let at = |offset: usize| head.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |n| u32::from_be_bytes(*n));
     (at(16), at(20))
 }
 
-/// What the chunks before the pixels say. The size has to be checked before: a row of it is allocated here.
+/// Reads the chunks before the pixel data. Allocates a row, so the caller must check the size first.
 pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
     let reader = open(original)?;
     let info = reader.info();
@@ -34,13 +34,13 @@ pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
         height: info.height,
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
         pixel_bytes: channels,
-        // A row of either kind, and what inflates: no more than a few bytes a pixel of the narrowest.
+        // The row buffers and the decompressor take only a few bytes per column.
         codec_bytes: 0,
         frames: 1,
     })
 }
 
-/// The picture; of an animation, the one that it shows where animations are unknown.
+/// Decodes the image and its ICC profile. For an APNG, this is the default image.
 pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
     let mut reader = open(original)?;
     let profile = reader.info().icc_profile.as_deref().map(<[u8]>::to_vec);
@@ -49,7 +49,7 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
     let channels = color.samples();
     let has_alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
     let stride = width as usize * channels;
-    // What a file that is cut short lacks: nothing to be seen, or mid-gray.
+    // Missing rows of a truncated file are transparent, or mid-gray without an alpha channel.
     let mut data = vec![if has_alpha { 0 } else { 128 }; stride * height as usize];
     let mut row = vec![0; reader.output_line_size(width).unwrap_or_default()];
     let mut next = 0;
@@ -61,16 +61,16 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
             Err(_) if context.incomplete == Incomplete::Keep && next > 0 => break,
             Err(error) => return Err(damaged(error.to_string())),
         };
-        let samples = if depth == BitDepth::Sixteen { eight_bit(&mut row) } else { &row[..] };
+        let samples = if depth == BitDepth::Sixteen { to_eight_bits(&mut row) } else { &row[..] };
         match interlace {
             InterlaceInfo::Null(_) => {
-                if let Some(place) = data.chunks_exact_mut(stride).nth(next) {
-                    place.copy_from_slice(&samples[..stride]);
+                if let Some(target) = data.chunks_exact_mut(stride).nth(next) {
+                    target.copy_from_slice(&samples[..stride]);
                 }
             }
             InterlaceInfo::Adam7(pass) => {
-                let bits_a_pixel = u8::try_from(8 * channels).unwrap_or(u8::MAX);
-                png::expand_interlaced_row(&mut data, stride, samples, &pass, bits_a_pixel);
+                let bits_per_pixel = u8::try_from(8 * channels).unwrap_or(u8::MAX);
+                png::expand_interlaced_row(&mut data, stride, samples, &pass, bits_per_pixel);
             }
         }
         next += 1;
@@ -81,7 +81,7 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
 
 fn open(original: &[u8]) -> Result<Reader<Cursor<&[u8]>>, Error> {
     let (width, _) = size(original);
-    // Eight bytes a pixel at most.
+    // A pixel has at most eight bytes.
     let limits = png::Limits { bytes: CHUNK_BYTES_MAX + 8 * width as usize };
     let mut decoder = Decoder::new_with_limits(Cursor::new(original), limits);
     decoder.set_ignore_text_chunk(true);
@@ -89,8 +89,8 @@ fn open(original: &[u8]) -> Result<Reader<Cursor<&[u8]>>, Error> {
     decoder.read_info().map_err(|error| damaged(error.to_string()))
 }
 
-/// The row's samples of 16 bits, rounded to 8, at its beginning.
-fn eight_bit(row: &mut [u8]) -> &[u8] {
+/// Rounds 16-bit samples to 8 bits in place, and returns the first half of the row, which contains them.
+fn to_eight_bits(row: &mut [u8]) -> &[u8] {
     for n in 0..row.len() / 2 {
         let sample = u32::from(u16::from_be_bytes([row[2 * n], row[2 * n + 1]]));
         row[n] = u8::try_from((sample * 255 + 32_767) / 65_535).unwrap_or(u8::MAX);

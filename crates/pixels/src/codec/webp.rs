@@ -1,4 +1,5 @@
-//! WebP: the container is parsed here, pixels are decoded by image-webp, planes by vp8-planes, and images are encoded by libwebp.
+//! WebP: the container is parsed here, pixels are decoded by image-webp, planes by vp8-planes, and images are encoded
+//! by libwebp.
 
 pub(crate) mod container;
 pub(crate) mod decode;

@@ -1,6 +1,6 @@
-//! The door to rav1d, an AV1 decoder in Rust whose interface is C's. Only the decoding process goes through it.
+//! Safe wrapper of rav1d, an AV1 decoder in Rust with the C API of dav1d. Runs only in the sandbox process.
 
-#![expect(unsafe_code, reason = "rav1d has no other interface than C's; each block says why it is sound")]
+#![expect(unsafe_code, reason = "rav1d has only a C API; each block states why it is sound")]
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -22,11 +22,11 @@ use rustix::io::Errno;
 
 use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};
 
-/// Decodes the first picture that is to be shown of one temporal unit, or more of them, of the low-overhead format
-/// (AV1 section 5.2); of one in layers the last one. `pixels_max` holds for each frame in it.
+/// Decodes the first visible image of one or more temporal units in the low-overhead bitstream format (AV1, section
+/// 5.2). If it has layers, this is the last layer. `pixels_max` limits each frame.
 ///
 /// # Errors
-/// It is damaged, larger, or holds no picture.
+/// The data is damaged, contains no image, or a frame is too large.
 pub fn decode(av1: &[u8], pixels_max: u32) -> Result<Av1Picture, Av1Error> {
     if av1.is_empty() {
         return Err(Av1Error::Empty);
@@ -36,32 +36,32 @@ pub fn decode(av1: &[u8], pixels_max: u32) -> Result<Av1Picture, Av1Error> {
     context.picture()
 }
 
-/// Why there is no picture.
+/// The reason why decoding failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Av1Error {
-    #[error("it holds no AV1")]
+    #[error("no AV1 data")]
     Empty,
-    #[error("there is no memory for it")]
+    #[error("out of memory")]
     OutOfMemory,
-    #[error("it holds no picture")]
+    #[error("no AV1 image")]
     NoPicture,
-    #[error("it holds no picture of a known kind")]
+    #[error("unsupported AV1 image format")]
     UnknownKind,
-    #[error("it is larger than its header says")]
+    #[error("the AV1 image is larger than the header declares")]
     TooLarge,
-    #[error("its AV1 is of a kind that is not decoded")]
+    #[error("unsupported AV1 feature")]
     Unsupported,
-    #[error("its AV1 is damaged")]
+    #[error("invalid AV1 data")]
     Damaged,
 }
 
-/// A decoder, which has one thread: the one that calls.
+/// A decoder without worker threads.
 struct Context(Option<Dav1dContext>);
 
 impl Context {
     fn open(pixels_max: u32) -> Result<Self, Av1Error> {
         let mut settings = MaybeUninit::<Dav1dSettings>::uninit();
-        // SAFETY: the function writes all of the settings and reads nothing of them.
+        // SAFETY: the function initializes all settings and reads none.
         let mut settings = unsafe {
             dav1d_default_settings(NonNull::from(&mut settings).cast());
             settings.assume_init()
@@ -71,7 +71,8 @@ impl Context {
         settings.all_layers = 0;
         settings.frame_size_limit = pixels_max;
         let mut context = Self(None);
-        // SAFETY: both places are ours, initialized, and outlive the call. The settings keep their own allocator and logger.
+        // SAFETY: both pointers are to initialized variables that outlive the call. The settings contain the default
+        // allocator and logger.
         let opened = unsafe { dav1d_open(Some(NonNull::from(&mut context.0)), Some(NonNull::from(&mut settings))) };
         result(opened.0)?;
         Ok(context)
@@ -79,14 +80,15 @@ impl Context {
 
     fn send(&mut self, av1: &[u8]) -> Result<(), Av1Error> {
         let mut data = Data::new(av1)?;
-        // SAFETY: the job is open, and the data is initialized. What the decoder keeps of it, it counts.
+        // SAFETY: the context is open and the data is initialized. The decoder takes counted references to it.
         let sent = unsafe { dav1d_send_data(self.0, Some(NonNull::from(&mut data.0))) };
         result(sent.0)
     }
 
     fn picture(&mut self) -> Result<Av1Picture, Av1Error> {
         let mut picture = MaybeUninit::<Dav1dPicture>::uninit();
-        // SAFETY: the job is open. The picture is written whatever the result is, and is not read before.
+        // SAFETY: the context is open. The function initializes the picture even if it fails, and does not read it
+        // before.
         let (got, picture) = unsafe {
             let got = dav1d_get_picture(self.0, Some(NonNull::from(&mut picture).cast()));
             (got, Av1Picture(picture.assume_init()))
@@ -98,24 +100,25 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: the place holds an open job, which is closed once, or none; it is left empty.
+        // SAFETY: the variable contains an open context or `None`. The function closes the context and sets the
+        // variable to `None`.
         unsafe { dav1d_close(Some(NonNull::from(&mut self.0))) }
     }
 }
 
-/// Bytes that the decoder may keep.
+/// A reference-counted copy of the input.
 struct Data(Dav1dData);
 
 impl Data {
     fn new(av1: &[u8]) -> Result<Self, Av1Error> {
         let mut data = MaybeUninit::<Dav1dData>::uninit();
-        // SAFETY: the function writes the data unless it returns null, and reads nothing of it.
+        // SAFETY: the function initializes the data unless it returns null, and does not read it.
         let bytes = unsafe { dav1d_data_create(Some(NonNull::from(&mut data).cast()), av1.len()) };
         if bytes.is_null() {
             return Err(Av1Error::OutOfMemory);
         }
-        // SAFETY: `bytes` are as many as were asked for, new and so no part of `av1`, and nobody else knows of them yet. Not
-        // null, they say that the data was written.
+        // SAFETY: `bytes` points to a new allocation of `av1.len()` bytes without other references, which cannot
+        // overlap with `av1`. As it is not null, the data is initialized.
         unsafe {
             ptr::copy_nonoverlapping(av1.as_ptr(), bytes, av1.len());
             Ok(Self(data.assume_init()))
@@ -125,17 +128,17 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        // SAFETY: the data is initialized: it holds a reference, which is given back once, or the decoder has taken that and left
-        // it empty.
+        // SAFETY: the data is initialized. It contains a reference, which is released once, or is empty because the
+        // decoder took the reference.
         unsafe { dav1d_data_unref(Some(NonNull::from(&mut self.0))) }
     }
 }
 
-/// A decoded picture.
+/// A decoded image.
 pub struct Av1Picture(Dav1dPicture);
 
 impl Av1Picture {
-    /// The picture, if it is one of the kinds that there are.
+    /// Checks the format of the image.
     fn checked(self) -> Result<Self, Av1Error> {
         let known =
             self.sampling().is_some() && matches!(self.0.p.bpc, 8 | 10 | 12) && self.0.p.w > 0 && self.0.p.h > 0;
@@ -162,10 +165,10 @@ impl Av1Picture {
         }
     }
 
-    /// What its sequence header says of its colors.
+    /// The color description in the sequence header.
     pub fn cicp(&self) -> Cicp {
         let Some(header) = self.0.seq_hdr else { return Cicp::UNSPECIFIED };
-        // SAFETY: the header of a picture lives as long as the picture does, and nobody writes to it.
+        // SAFETY: the picture keeps its sequence header alive, and the header is never modified.
         let header: &Dav1dSequenceHeader = unsafe { header.as_ref() };
         let code = |n: u32| u16::try_from(n).unwrap_or(2);
         Cicp {
@@ -191,7 +194,7 @@ impl Av1Picture {
         YuvImage { width, height, depth, sampling, cicp: self.cicp(), planes }
     }
 
-    /// The rows of plane `n` without padding; none of a plane that there is not.
+    /// The rows of plane `n` without padding. Empty if the plane does not exist.
     pub fn rows(&self, n: usize) -> impl Iterator<Item = &[u8]> {
         let YuvShape { width, height, depth, sampling } = self.shape();
         let (width, height) = sampling.plane_size(n, (width, height));
@@ -201,9 +204,9 @@ impl Av1Picture {
         let rows = if usize::try_from(stride).is_ok_and(|stride| bytes <= stride) { height as usize } else { 0 };
         plane.into_iter().flat_map(move |plane| {
             (0..rows).map(move |row| {
-                // SAFETY: the plane of a picture from the decoder's own allocator has at least as many rows as its height says,
-                // of `stride` bytes, which is more than none and no fewer than are read, as was looked at above. They are
-                // initialized, nobody writes to them any more, and they live as long as the picture, which is borrowed.
+                // SAFETY: the default allocator gives each plane at least `height` rows of `stride` bytes. The check
+                // above ensures that `stride` is positive and at least `bytes`. The samples are initialized, no longer
+                // modified, and live as long as the picture, which is borrowed.
                 unsafe { slice::from_raw_parts(plane.as_ptr().cast::<u8>().offset(row as isize * stride), bytes) }
             })
         })
@@ -212,7 +215,7 @@ impl Av1Picture {
 
 impl Drop for Av1Picture {
     fn drop(&mut self) {
-        // SAFETY: the picture is initialized: its references are given back once, and it is left without any.
+        // SAFETY: the picture is initialized. The function releases its references once and clears it.
         unsafe { dav1d_picture_unref(Some(NonNull::from(&mut self.0))) }
     }
 }

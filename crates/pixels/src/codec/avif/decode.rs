@@ -1,4 +1,4 @@
-//! Decoding of AVIF originals: the container is parsed here, and AV1 data are decoded by a [`Sandbox`](crate::Sandbox).
+//! Decodes AVIF originals: the container is parsed here, and the AV1 data is decoded by a [`Sandbox`](crate::Sandbox).
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::sandbox::{SandboxDecoder, SandboxError};
 use crate::size_limits::check_pixels;
 use crate::yuv_image::{ChromaSubsampling, YuvImage, YuvShape};
 
-/// What the header says, and how many bytes the process that decodes may take.
+/// Reads the header. Also returns the memory limit of the sandbox in bytes.
 ///
 /// # Errors
-/// A damaged header, or more pixels than `limits.input_pixels` in what is coded, shown or not.
+/// The header is damaged, or the uncropped image has more pixels than `limits.input_pixels`.
 pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<(ImageInfo, u64), Error> {
-    let picture = AvifImage::read(original)?;
-    check_pixels(picture.decoded_size(), limits)?;
-    Ok((picture.info()?, sandbox_bytes(&picture)))
+    let image = AvifImage::read(original)?;
+    check_pixels(image.decoded_size(), limits)?;
+    Ok((image.info()?, sandbox_bytes(&image)))
 }
 
-/// Decodes to planes if the image consists of planes that can be used as they are, else to pixels.
+/// Decodes to planes if the image can be scaled as planes, else to pixels.
 ///
 /// # Errors
 /// The original is damaged or takes too long, or the sandbox cannot be started.
@@ -72,7 +72,7 @@ fn convert(
     let decoded = yuv::pixels(image, color, alpha, context)?;
     context.deadline.check()?;
     if (decoded.pixels.width, decoded.pixels.height) != (info.width, info.height) {
-        return Err(damaged("its size is not what its header says"));
+        return Err(damaged("the decoded size differs from the header"));
     }
     Ok(decoded)
 }
@@ -133,29 +133,29 @@ fn to_error(error: SandboxError, deadline: Deadline) -> Error {
     }
 }
 
-fn layers<'a, 'b>(picture: &'a AvifImage<'b>) -> impl Iterator<Item = &'a Layer<'b>> {
-    std::iter::once(&picture.color).chain(&picture.alpha)
+fn layers<'a, 'b>(image: &'a AvifImage<'b>) -> impl Iterator<Item = &'a Layer<'b>> {
+    std::iter::once(&image.color).chain(&image.alpha)
 }
 
-/// What each tile of the layer is.
+/// The expected format of the tiles of a layer.
 fn shape(layer: &Layer<'_>) -> YuvShape {
     let (width, height) = layer.tile_size;
     YuvShape { width, height, depth: layer.depth, sampling: layer.sampling }
 }
 
-/// What the process takes besides: rav1d's tables, and what the allocator loses. That of musl builds rounds to where large blocks
-/// begin, and needed up to 22 MiB more than glibc's.
+/// Fixed part of the memory limit: rav1d's tables and allocator overhead. The allocator of musl builds aligns large
+/// blocks, and needed up to 22 MiB more than that of glibc.
 const PROCESS_BYTES: u64 = if cfg!(target_env = "musl") { 24 << 20 } else { 4 << 20 };
 
-/// An upper bound, in bytes, of what the process allocates for any one tile: measured for 0.3 to 12 megapixels of 8 to 12 bits in
-/// every sampling, with and without film grain and loss. Then it is at most the picture twice, once with its grain; the
-/// decoder's notes on its blocks; and what is decoded twice, as it came and as the decoder keeps it.
-fn sandbox_bytes(picture: &AvifImage<'_>) -> u64 {
-    let of_layer = |layer: &Layer<'_>| {
+/// Upper bound, in bytes, on the memory that the sandbox allocates for one tile. It was measured for 0.3 to 12
+/// megapixels with 8 to 12 bits in every subsampling, lossy and lossless, with and without film grain. It consists of
+/// two copies of the image (one with film grain), the block metadata of the decoder, and two copies of the input.
+fn sandbox_bytes(image: &AvifImage<'_>) -> u64 {
+    let layer_bytes = |layer: &Layer<'_>| {
         let YuvShape { width, height, depth, sampling } = shape(layer);
-        // The decoder's rows and columns go on to the end of a superblock, and a bit beyond.
-        let whole = |side: u32| u64::from(side.next_multiple_of(128)) + 64;
-        let pixels = whole(width) * whole(height);
+        // The decoder pads both sides to a multiple of the superblock size, plus a margin.
+        let padded = |side: u32| u64::from(side.next_multiple_of(128)) + 64;
+        let pixels = padded(width) * padded(height);
         let samples = match sampling {
             ChromaSubsampling::Cs400 => pixels,
             ChromaSubsampling::Cs420 => pixels * 3 / 2,
@@ -164,10 +164,10 @@ fn sandbox_bytes(picture: &AvifImage<'_>) -> u64 {
         };
         let planes = samples * if depth == 8 { 1 } else { 2 };
         let coded = layer.tiles.iter().map(|tile| tile.len() as u64).max().unwrap_or(0);
-        2 * planes + NOTES * pixels + 2 * coded
+        2 * planes + BLOCK_METADATA_BYTES * pixels + 2 * coded
     };
-    layers(picture).map(of_layer).max().unwrap_or(0) + PROCESS_BYTES
+    layers(image).map(layer_bytes).max().unwrap_or(0) + PROCESS_BYTES
 }
 
-/// Bytes that the decoder notes for each pixel.
-const NOTES: u64 = 2;
+/// Block metadata of the decoder, in bytes per pixel.
+const BLOCK_METADATA_BYTES: u64 = 2;

@@ -1,11 +1,11 @@
-//! One picture of tiles: planes of the whole, into which each tile is laid as it is decoded. So there are never more than
-//! the whole's planes and one tile's.
+//! Composes an image from tiles. Each tile is copied when it is decoded, so that only the composed planes and one tile
+//! are in memory.
 
 use crate::codec::avif::heif::Layer;
 use crate::error::{Error, damaged};
 use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples};
 
-/// A picture of which some tiles are there.
+/// A partially composed image.
 #[derive(Debug)]
 pub(crate) struct GridCanvas {
     size: (u32, u32),
@@ -14,9 +14,9 @@ pub(crate) struct GridCanvas {
     tiles: u32,
     depth: u8,
     sampling: ChromaSubsampling,
-    /// How many tiles are there.
-    done: u32,
-    whole: Option<YuvImage>,
+    /// Number of tiles added so far.
+    tiles_added: u32,
+    composed: Option<YuvImage>,
 }
 
 impl GridCanvas {
@@ -28,52 +28,53 @@ impl GridCanvas {
             tiles: u32::try_from(layer.tiles.len()).unwrap_or(u32::MAX),
             depth: layer.depth,
             sampling: layer.sampling,
-            done: 0,
-            whole: None,
+            tiles_added: 0,
+            composed: None,
         }
     }
 
-    /// Lays the next tile, in the order of [`Layer::tiles`].
+    /// Adds the next tile, in the order of [`Layer::tiles`].
     ///
     /// # Errors
-    /// It is not what its container says.
+    /// The tile does not match the header.
     pub(crate) fn push_tile(&mut self, tile: YuvImage) -> Result<(), Error> {
         if (tile.width, tile.height) != self.tile_size {
-            return Err(damaged("its size is not what its header says"));
+            return Err(damaged("the decoded size differs from the header"));
         }
         if (tile.depth, tile.sampling) != (self.depth, self.sampling) {
-            return Err(damaged("its AV1 has another depth or sampling than its header says (av1C)"));
+            return Err(damaged("the AV1 bit depth or subsampling differs from the header (av1C)"));
         }
         check_planes(&tile)?;
-        let place = (self.done % self.columns.max(1), self.done / self.columns.max(1));
-        self.done += 1;
+        let (column, row) = (self.tiles_added % self.columns.max(1), self.tiles_added / self.columns.max(1));
+        self.tiles_added += 1;
         if self.tiles == 1 && self.tile_size == self.size {
-            self.whole = Some(tile);
+            self.composed = Some(tile);
             return Ok(());
         }
         let (size, depth, sampling) = (self.size, self.depth, self.sampling);
-        let whole = self.whole.get_or_insert_with(|| empty(size, depth, sampling, tile.cicp));
-        for (n, (to, from)) in whole.planes.iter_mut().zip(&tile.planes).enumerate() {
-            let (to_size, from_size) = (sampling.plane_size(n, size), sampling.plane_size(n, self.tile_size));
+        let composed = self.composed.get_or_insert_with(|| empty(size, depth, sampling, tile.cicp));
+        for (n, (to, from)) in composed.planes.iter_mut().zip(&tile.planes).enumerate() {
+            let (size, tile_size) = (sampling.plane_size(n, size), sampling.plane_size(n, self.tile_size));
+            let tile = TilePlane { size: tile_size, column, row };
             match (to, from) {
-                (YuvSamples::U8(to), YuvSamples::U8(from)) => lay((to, to_size), (from, from_size), place),
-                (YuvSamples::U16(to), YuvSamples::U16(from)) => lay((to, to_size), (from, from_size), place),
-                _ => return Err(damaged("its tiles are of different kinds")),
+                (YuvSamples::U8(to), YuvSamples::U8(from)) => tile.copy(from, to, size),
+                (YuvSamples::U16(to), YuvSamples::U16(from)) => tile.copy(from, to, size),
+                _ => return Err(damaged("the tiles differ in format")),
             }
         }
         Ok(())
     }
 
-    /// The whole.
+    /// Returns the composed image.
     ///
     /// # Errors
     /// A tile is missing.
     pub(crate) fn finish(self) -> Result<YuvImage, Error> {
-        self.whole.filter(|_| self.done == self.tiles).ok_or_else(|| damaged("a tile is missing"))
+        self.composed.filter(|_| self.tiles_added == self.tiles).ok_or_else(|| damaged("a tile is missing"))
     }
 }
 
-/// Whether the planes are as many and as large as the picture says.
+/// Checks the number and the sizes of the planes.
 fn check_planes(tile: &YuvImage) -> Result<(), Error> {
     let fits = |(n, plane): (usize, &YuvSamples)| {
         let (width, height) = tile.sampling.plane_size(n, (tile.width, tile.height));
@@ -81,7 +82,7 @@ fn check_planes(tile: &YuvImage) -> Result<(), Error> {
         plane.len() as u64 == u64::from(width) * u64::from(height) && is_deep == (tile.depth > 8)
     };
     if tile.planes.len() != tile.sampling.planes() || !tile.planes.iter().enumerate().all(fits) {
-        return Err(damaged("its planes are not of its size"));
+        return Err(damaged("a plane has the wrong size"));
     }
     Ok(())
 }
@@ -96,19 +97,25 @@ fn empty(size: (u32, u32), depth: u8, sampling: ChromaSubsampling, cicp: Cicp) -
     YuvImage { width: size.0, height: size.1, depth, sampling, cicp, planes }
 }
 
-/// Lays a tile's plane into the whole's, `place` tiles across and down. What lies beyond the whole is cut off.
-fn lay<T: Copy>(
-    (to, to_size): (&mut [T], (u32, u32)),
-    (from, from_size): (&[T], (u32, u32)),
-    (across, down): (u32, u32),
-) {
-    let (width, tile_width) = (to_size.0 as usize, from_size.0 as usize);
-    let (x, y) = (across as usize * tile_width, down as usize * from_size.1 as usize);
-    if x >= width || tile_width == 0 {
-        return;
-    }
-    let shown = tile_width.min(width - x);
-    for (to, from) in to.chunks_exact_mut(width).skip(y).zip(from.chunks_exact(tile_width)) {
-        to[x..x + shown].copy_from_slice(&from[..shown]);
+/// A plane of a tile, and its position in the grid.
+struct TilePlane {
+    size: (u32, u32),
+    column: u32,
+    row: u32,
+}
+
+impl TilePlane {
+    /// Copies the samples of the tile into the plane of the image, whose size is `size`. Samples beyond the image are
+    /// dropped.
+    fn copy<T: Copy>(&self, from: &[T], to: &mut [T], size: (u32, u32)) {
+        let (width, tile_width) = (size.0 as usize, self.size.0 as usize);
+        let (x, y) = (self.column as usize * tile_width, self.row as usize * self.size.1 as usize);
+        if x >= width || tile_width == 0 {
+            return;
+        }
+        let visible = tile_width.min(width - x);
+        for (to, from) in to.chunks_exact_mut(width).skip(y).zip(from.chunks_exact(tile_width)) {
+            to[x..x + visible].copy_from_slice(&from[..visible]);
+        }
     }
 }

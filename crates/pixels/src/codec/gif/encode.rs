@@ -1,4 +1,4 @@
-//! GIF as it is written: 256 colors a frame, and of each frame only what has changed.
+//! Encodes GIF with up to 256 colors per frame. Each frame contains only the changed rectangle.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::codec::palette::{IndexedImage, indexed};
 use crate::error::Error;
 use crate::pixels::Pixels;
 
-/// Frames on their way into a file.
+/// Encodes frames into a file.
 pub(crate) struct GifEncoder {
     encoder: Encoder<Vec<u8>>,
     width: u16,
     height: u16,
-    /// What is seen when the waiting frame is drawn.
+    /// The canvas on which the pending frame is drawn.
     base: Vec<[u8; 4]>,
-    /// The last frame: how it is taken away again depends on the next.
-    waiting: Option<(Vec<[u8; 4]>, Duration)>,
+    /// The last frame. Its disposal method depends on the next one.
+    pending: Option<(Vec<[u8; 4]>, Duration)>,
 }
 
 impl GifEncoder {
@@ -35,12 +35,12 @@ impl GifEncoder {
             encoder.set_repeat(repeat).map_err(|error| failed(&error))?;
         }
         let base = vec![[0; 4]; usize::from(width) * usize::from(height)];
-        Ok(Self { encoder, width, height, base, waiting: None })
+        Ok(Self { encoder, width, height, base, pending: None })
     }
 
-    /// Adds RGBA pixels that are shown so long.
-    pub(crate) fn add(&mut self, pixels: &Pixels, shown: Duration) -> Result<(), Error> {
-        // A pixel of a GIF can be seen or not, and nothing between.
+    /// Adds a frame of RGBA pixels with its duration.
+    pub(crate) fn add(&mut self, pixels: &Pixels, delay: Duration) -> Result<(), Error> {
+        // GIF pixels are either opaque or transparent.
         let next: Vec<[u8; 4]> = pixels
             .data
             .as_chunks::<4>()
@@ -49,48 +49,48 @@ impl GifEncoder {
             .map(|&[r, g, b, alpha]| if alpha < 128 { [0; 4] } else { [r, g, b, 255] })
             .collect();
         if next.len() != self.base.len() {
-            return Err(failed(&"a frame of another size"));
+            return Err(failed(&"a frame differs in size from the canvas"));
         }
-        if let Some((frame, shown)) = self.waiting.take() {
-            // What is to vanish can only do so with all of the frame.
+        if let Some((frame, delay)) = self.pending.take() {
+            // Pixels can become transparent only if the whole frame is disposed.
             let vanishes = frame.iter().zip(&next).any(|(frame, next)| frame[3] > next[3]);
-            self.write(&frame, shown, vanishes)?;
+            self.write(&frame, delay, vanishes)?;
             self.base = if vanishes { vec![[0; 4]; frame.len()] } else { frame };
         }
-        self.waiting = Some((next, shown));
+        self.pending = Some((next, delay));
         Ok(())
     }
 
-    /// The file.
+    /// Returns the file.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, Error> {
-        if let Some((frame, shown)) = self.waiting.take() {
-            self.write(&frame, shown, false)?;
+        if let Some((frame, delay)) = self.pending.take() {
+            self.write(&frame, delay, false)?;
         }
         self.encoder.into_inner().map_err(|error| failed(&error))
     }
 
-    fn write(&mut self, frame: &[[u8; 4]], shown: Duration, vanishes: bool) -> Result<(), Error> {
+    fn write(&mut self, frame: &[[u8; 4]], delay: Duration, vanishes: bool) -> Result<(), Error> {
         let width = usize::from(self.width);
-        let place = if vanishes { self.whole() } else { changed(&self.base, frame, width) };
-        let (x, across) = (place.x as usize, place.width as usize);
-        let rows = (place.y..place.y + place.height).map(|y| y as usize * width + x);
-        // What stays as it was need not be drawn again.
+        let rect = if vanishes { self.full_rect() } else { changed_rect(&self.base, frame, width) };
+        let (x, columns) = (rect.x as usize, rect.width as usize);
+        let rows = (rect.y..rect.y + rect.height).map(|y| y as usize * width + x);
+        // Unchanged pixels are transparent.
         let pixels: Vec<[u8; 4]> = rows
             .flat_map(|at| {
-                (at..at + across).map(|at| if !vanishes && frame[at] == self.base[at] { [0; 4] } else { frame[at] })
+                (at..at + columns).map(|at| if !vanishes && frame[at] == self.base[at] { [0; 4] } else { frame[at] })
             })
             .collect();
-        let IndexedImage { palette, indices } = with_one_clear(&pixels);
+        let IndexedImage { palette, indices } = indexed_with_transparency(&pixels);
         let transparent = palette.iter().position(|color| color[3] == 0).and_then(|n| u8::try_from(n).ok());
         let side = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
         let frame = Frame {
-            delay: u16::try_from((shown.as_millis() + 5) / 10).unwrap_or(u16::MAX),
+            delay: u16::try_from((delay.as_millis() + 5) / 10).unwrap_or(u16::MAX),
             dispose: if vanishes { DisposalMethod::Background } else { DisposalMethod::Keep },
             transparent,
-            left: side(place.x),
-            top: side(place.y),
-            width: side(place.width),
-            height: side(place.height),
+            left: side(rect.x),
+            top: side(rect.y),
+            width: side(rect.width),
+            height: side(rect.height),
             palette: Some(palette.iter().flat_map(|color| [color[0], color[1], color[2]]).collect()),
             buffer: Cow::Owned(indices),
             ..Frame::default()
@@ -98,18 +98,18 @@ impl GifEncoder {
         self.encoder.write_frame(&frame).map_err(|error: EncodingError| failed(&error))
     }
 
-    fn whole(&self) -> FrameRect {
+    fn full_rect(&self) -> FrameRect {
         FrameRect { x: 0, y: 0, width: self.width.into(), height: self.height.into() }
     }
 }
 
-/// In 256 colors, one of them clear if any pixel is.
-fn with_one_clear(pixels: &[[u8; 4]]) -> IndexedImage {
-    let seen: Vec<[u8; 4]> = pixels.iter().copied().filter(|pixel| pixel[3] != 0).collect();
-    if seen.len() == pixels.len() {
+/// Reduces pixels to 256 colors, one of which is transparent if any pixel is.
+fn indexed_with_transparency(pixels: &[[u8; 4]]) -> IndexedImage {
+    let opaque: Vec<[u8; 4]> = pixels.iter().copied().filter(|pixel| pixel[3] != 0).collect();
+    if opaque.len() == pixels.len() {
         return indexed(pixels, 256);
     }
-    let IndexedImage { mut palette, indices } = indexed(&seen, 255);
+    let IndexedImage { mut palette, indices } = indexed(&opaque, 255);
     let clear = u8::try_from(palette.len()).unwrap_or(u8::MAX);
     palette.push([0; 4]);
     let mut indices = indices.into_iter();
@@ -117,8 +117,8 @@ fn with_one_clear(pixels: &[[u8; 4]]) -> IndexedImage {
     IndexedImage { indices: all.collect(), palette }
 }
 
-/// The smallest place that holds all changes; one pixel where there are none.
-fn changed(base: &[[u8; 4]], frame: &[[u8; 4]], width: usize) -> FrameRect {
+/// The smallest rectangle that contains all changes, or a single pixel if nothing changed.
+fn changed_rect(base: &[[u8; 4]], frame: &[[u8; 4]], width: usize) -> FrameRect {
     let differs = |at: &usize| base[*at] != frame[*at];
     let all = || (0..frame.len()).filter(differs);
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

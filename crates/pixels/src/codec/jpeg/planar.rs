@@ -1,8 +1,7 @@
-//! JPEG as planes, decoded small.
+//! Decodes JPEG to planes at the smallest sufficient scale.
 //!
-//! Most pixels of a camera's picture are thrown away when it is made small. So they are not made: planes come as small out of
-//! the file as the largest variant allows, and each variant is scaled from the smallest plane that has enough samples for
-//! it, whatever other variants are made beside it.
+//! A thumbnail discards most pixels of a photograph, so the decoder avoids producing them. Each variant is scaled from
+//! the smallest plane that has enough samples for it, regardless of the other variants in the batch.
 
 use std::num::NonZeroU32;
 
@@ -22,11 +21,10 @@ use crate::transform::color::Conversion;
 use crate::transform::crop::CropWindow;
 use crate::transform::saliency;
 
-/// How much the samples of a block may be off, as a root of mean squares in levels of 256, where a progressive JPEG's last scans
-/// only make its coefficients finer.
+/// Permitted root mean square error of the samples in a block when refinement scans of a progressive JPEG are skipped.
 ///
-/// Three cost 0.03 to 0.06 points of ssimulacra2 at 800 pixels (three photographs of 12 MP), and save a quarter to three quarters of the
-/// time. Six cost half a point on one of them.
+/// A tolerance of 3 costs 0.03 to 0.06 points of ssimulacra2 at 800 pixels (three photographs of 12 megapixels), and
+/// saves a quarter to three quarters of the time. A tolerance of 6 costs half a point on one of them.
 const TOLERANCE: f32 = 3.0;
 
 /// Decodes planes that are large enough for all these variants.
@@ -59,7 +57,7 @@ pub(crate) fn decode(
     Ok(DecodedPlanes { planes: YuvPlanes { range: Range::Full, planes: planes.collect() }, conversion })
 }
 
-/// The header of a JPEG that comes as planes which can be used, if it is one.
+/// Reads the header of a JPEG that can be scaled as planes. `None` for all other originals.
 pub(crate) fn read_header(original: &[u8], limits: &Limits) -> Option<JpegHeader> {
     if limits.encode.linear_light {
         return None;
@@ -75,15 +73,15 @@ pub(crate) fn info(original: &[u8], jpeg: &JpegHeader) -> ImageInfo {
     ImageInfo { width: jpeg.width, height: jpeg.height, orientation, frames: 1, pixel_bytes: 3, codec_bytes: 0 }
 }
 
-/// An upper bound, in bytes, of what decoding a JPEG for these variants allocates.
+/// Upper bound, in bytes, on the memory for decoding a JPEG for these variants.
 pub(crate) fn working_bytes(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> u64 {
     jpeg.working_bytes(scales(info, jpeg, outputs))
 }
 
-/// For each component the scales that the variants are made of.
+/// The scales of each component that the variants need.
 ///
-/// Chroma has as many samples as luma also where the variant's is halved: scaled from just enough means of blocks it was
-/// up to 0.6 points of ssimulacra2 worse.
+/// Chroma is decoded at the density of luma even if the variant subsamples it. Scaling it from the minimum number of
+/// samples cost up to 0.6 points of ssimulacra2.
 fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scales; 3] {
     let scales_of = |n: usize, geometry: Geometry| {
         let crop_window = CropWindow::new(info.oriented_size(), geometry);
@@ -92,7 +90,7 @@ fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scale
         if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
             return Scales::from(scale);
         }
-        // What the crop is found by: not from whatever else is there, or it would depend on the company.
+        // The input of the smart crop has its scale, so that the crop does not depend on the other variants.
         let (whole, size) = crop_window.reduced(info.orientation, saliency::SIDE);
         Scales::from(scale).union(smallest_scale(jpeg, n, &whole, size).into())
     };
@@ -102,13 +100,13 @@ fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scale
     })
 }
 
-/// The smallest scale that has at least as many samples in the window as the variant is to have.
+/// The smallest scale with at least as many samples in the window as the variant has.
 fn smallest_scale(jpeg: &JpegHeader, n: usize, window: &Window, size: (NonZeroU32, NonZeroU32)) -> Scale {
     let enough = |scale: &Scale| has_enough(density(jpeg, n, *scale), window, size);
     Scale::ALL.into_iter().find(enough).unwrap_or(Scale::Full)
 }
 
-/// Samples of component `n` at `scale` that lie on one pixel of the picture, across and down.
+/// Samples of component `n` at `scale` per pixel of the original, horizontally and vertically.
 fn density(jpeg: &JpegHeader, n: usize, scale: Scale) -> (f64, f64) {
     let all = (0..jpeg.component_count()).filter_map(|n| jpeg.sampling(n));
     let (h, v) = all.fold((1, 1), |(h, v), s| (h.max(s.horizontal), v.max(s.vertical)));

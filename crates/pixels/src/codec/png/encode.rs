@@ -1,4 +1,4 @@
-//! PNG as it is written: without loss, so all there is to choose is time and bytes.
+//! Encodes PNG. The choice of filter and compression level trades time for size.
 
 use png::{BitDepth, ColorType, Compression, DeflateCompression, Encoder, Filter};
 
@@ -6,52 +6,56 @@ use crate::codec::palette::IndexedImage;
 use crate::error::Error;
 use crate::pixels::Pixels;
 
-/// How rows are filtered, and what of deflate they get.
-type Way = (DeflateCompression, Filter);
+/// Compression and filter of an image.
+type Strategy = (DeflateCompression, Filter);
 
-/// Colors that change from pixel to pixel, as in photographs: filters leave small numbers that hardly ever come again in the
-/// same order, so the quick end of deflate has next to all there is to gain. By [`FLAT`] photographs are a quarter larger and
-/// take seven times as long. benches/README.md has the table.
-const GRADUAL: Way = (DeflateCompression::FdeflateUltraFast, Filter::Adaptive);
+/// For photographs, whose colors change from pixel to pixel. Filters turn them into small numbers that rarely repeat in
+/// sequence, so a fast compressor gains almost as much as a slow one. With [`FLAT`], photographs are a quarter larger
+/// and take seven times as long.
+const GRADUAL: Strategy = (DeflateCompression::FdeflateUltraFast, Filter::Adaptive);
 
-/// Colors that come again, as in drawings, text, and most of what has alpha: deflate finds them where no filter hides them.
-/// Level 6 is what libpng does by itself. Level 5 takes a quarter less time for 1 % more bytes, but may need twice the bytes
-/// where everything comes again.
-const FLAT: Way = (DeflateCompression::Level(6), Filter::NoFilter);
+/// For drawings, text and most images with alpha, in which sequences of pixels repeat. Deflate finds the repetitions if
+/// no filter hides them. Level 6 is the default of libpng. Level 5 takes a quarter less time for 1 % more bytes, but up
+/// to twice the bytes for very repetitive images.
+const FLAT: Strategy = (DeflateCompression::Level(6), Filter::NoFilter);
 
-/// [`FLAT`] in less time, to guess by.
-const FLAT_TRIAL: Way = (DeflateCompression::Level(2), Filter::NoFilter);
+/// A faster version of [`FLAT`] for the trial.
+const FLAT_TRIAL: Strategy = (DeflateCompression::Level(2), Filter::NoFilter);
 
-/// Of so many rows, so many are tried both ways.
-const TRIED_OF: usize = 32;
-const TRIED: usize = 4;
+/// Height of the bands from which the trial samples rows.
+const BAND_ROWS: usize = 32;
 
-/// Encodes gray or RGB pixels, with or without alpha, in the way that is smaller for some of their rows.
+/// Number of sampled rows per band.
+const SAMPLED_ROWS: usize = 4;
+
+/// Encodes gray or RGB pixels, with or without alpha, with the strategy that gives the smaller result for a sample of
+/// their rows.
 ///
 /// # Errors
-/// [`Error::Encode`]: a fault of ours.
+/// [`Error::Encode`] if the encoder fails, which valid pixels do not cause.
 pub(crate) fn encode(pixels: &Pixels) -> Result<Vec<u8>, Error> {
-    let some = some_rows(pixels);
-    let (gradual, flat) = (write(&some, GRADUAL)?.len(), write(&some, FLAT_TRIAL)?.len());
-    // Of photographs it is at most 0.86, of all else at least 1.01; and the trial is some 10 % larger than what comes of it.
+    let sample = sample_rows(pixels);
+    let (gradual, flat) = (write(&sample, GRADUAL)?.len(), write(&sample, FLAT_TRIAL)?.len());
+    // The measured ratio is at most 0.86 for photographs and at least 1.01 for other images. The trial of FLAT is about
+    // 10 % larger than FLAT.
     write(pixels, if 10 * gradual < 9 * flat { GRADUAL } else { FLAT })
 }
 
-/// The middle rows of each [`TRIED_OF`].
-fn some_rows(pixels: &Pixels) -> Pixels {
+/// The middle rows of each band of [`BAND_ROWS`] rows.
+fn sample_rows(pixels: &Pixels) -> Pixels {
     let stride = pixels.width as usize * usize::from(pixels.channels);
-    let mut some = Pixels { height: 0, data: Vec::with_capacity(pixels.data.len() / 4), ..*pixels };
-    for rows in pixels.data.chunks((stride * TRIED_OF).max(1)) {
+    let mut sample = Pixels { height: 0, data: Vec::with_capacity(pixels.data.len() / 4), ..*pixels };
+    for rows in pixels.data.chunks((stride * BAND_ROWS).max(1)) {
         let height = rows.len() / stride.max(1);
-        let begin = height.saturating_sub(TRIED) / 2;
-        let tried = height.min(TRIED);
-        some.data.extend_from_slice(rows.get(begin * stride..(begin + tried) * stride).unwrap_or_default());
-        some.height += u32::try_from(tried).unwrap_or(0);
+        let begin = height.saturating_sub(SAMPLED_ROWS) / 2;
+        let sampled = height.min(SAMPLED_ROWS);
+        sample.data.extend_from_slice(rows.get(begin * stride..(begin + sampled) * stride).unwrap_or_default());
+        sample.height += u32::try_from(sampled).unwrap_or(0);
     }
-    some
+    sample
 }
 
-fn write(pixels: &Pixels, (compression, filter): Way) -> Result<Vec<u8>, Error> {
+fn write(pixels: &Pixels, (compression, filter): Strategy) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(pixels.data.len() / 2 + 1024);
     let mut encoder = Encoder::new(&mut bytes, pixels.width, pixels.height);
     encoder.set_color(match pixels.channels {
@@ -67,10 +71,10 @@ fn write(pixels: &Pixels, (compression, filter): Way) -> Result<Vec<u8>, Error> 
     Ok(bytes)
 }
 
-/// Encodes pixels of a palette.
+/// Encodes an image with a palette.
 ///
 /// # Errors
-/// [`Error::Encode`]: a fault of ours.
+/// [`Error::Encode`] if the encoder fails, which valid input does not cause.
 pub(crate) fn encode_indexed(
     IndexedImage { palette, indices }: &IndexedImage,
     (width, height): (u32, u32),
@@ -82,7 +86,7 @@ pub(crate) fn encode_indexed(
     if palette.iter().any(|color| color[3] != u8::MAX) {
         encoder.set_trns(palette.iter().map(|color| color[3]).collect::<Vec<_>>());
     }
-    // Few colors repeat: what deflate finds for its time is worth it, and filters only hide it.
+    // Indices repeat often, so a slower compressor pays off, and filters would only hide the repetitions.
     encoder.set_compression(Compression::Balanced);
     encoder.set_filter(Filter::NoFilter);
     finish(encoder, indices)?;
@@ -100,12 +104,12 @@ fn finish(encoder: Encoder<'_, &mut Vec<u8>>, samples: &[u8]) -> Result<(), Erro
 mod tests {
     use super::*;
 
-    fn picture(width: u32, height: u32, color: impl Fn(u32, u32) -> [u8; 4]) -> Pixels {
+    fn image(width: u32, height: u32, color: impl Fn(u32, u32) -> [u8; 4]) -> Pixels {
         let data = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| color(x, y)).collect();
         Pixels { width, height, channels: 4, data }
     }
 
-    /// A disc with a soft edge on nothing, stripes on it, and lines like those of text below.
+    /// A striped disc with a soft edge on a transparent background, and lines that resemble text below it.
     fn drawing(x: u32, y: u32) -> [u8; 4] {
         let (dx, dy) = (f64::from(x) - 150.0, f64::from(y) - 110.0);
         let alpha = ((100.0 - dx.hypot(dy)) * 128.0).clamp(0.0, 255.0);
@@ -117,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Slopes with grain on them.
+    /// Gradients with noise.
     fn photograph(x: u32, y: u32) -> [u8; 4] {
         let grain = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(2_246_822_519)).wrapping_mul(3_266_489_917) >> 29;
         let sample = |n: u32| u8::try_from((n + grain) % 256).unwrap();
@@ -125,9 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn drawings_are_as_small_as_those_of_libpng() {
+    fn drawings_are_as_small_as_with_the_defaults_of_libpng() {
         for (width, height) in [(300, 220), (600, 440), (64, 5)] {
-            let drawing = picture(width, height, drawing);
+            let drawing = image(width, height, drawing);
             let bytes = encode(&drawing).unwrap().len();
             let libpng = write(&drawing, (DeflateCompression::Level(6), Filter::NoFilter)).unwrap().len();
             assert!(100 * bytes <= 103 * libpng, "{width}x{height}: {bytes} and {libpng} bytes");
@@ -135,16 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn photographs_are_filtered() {
+    fn photographs_use_adaptive_filters() {
         for (width, height) in [(300, 220), (600, 440)] {
-            let photograph = picture(width, height, photograph);
+            let photograph = image(width, height, photograph);
             assert_eq!(encode(&photograph).unwrap(), write(&photograph, GRADUAL).unwrap());
         }
     }
 
     #[test]
-    fn rows_of_the_whole_height_are_tried() {
-        let striped = |height| picture(3, height, |_, y| [u8::try_from(y % 256).unwrap(); 4]);
+    fn sampled_rows_are_spread_over_the_height() {
+        let striped = |height| image(3, height, |_, y| [u8::try_from(y % 256).unwrap(); 4]);
         let bands: [(u32, Vec<u8>); 4] = [
             (1, vec![0]),
             (8, (2..6).collect()),
@@ -152,9 +156,9 @@ mod tests {
             (66, (14..18).chain(46..50).chain(64..66).collect()),
         ];
         for (height, tried) in bands {
-            let some = some_rows(&striped(height));
-            assert_eq!(some.data.chunks(12).map(|row| row[0]).collect::<Vec<u8>>(), tried, "{height}");
-            assert_eq!(some.height as usize, tried.len());
+            let sample = sample_rows(&striped(height));
+            assert_eq!(sample.data.chunks(12).map(|row| row[0]).collect::<Vec<u8>>(), tried, "{height}");
+            assert_eq!(sample.height as usize, tried.len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! WebP pixels: each picture by a decoder that is told no chunks but the right ones, and the canvas of an animation.
+//! Decodes WebP to pixels with image-webp, and composes animations.
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::error::{Error, damaged};
 use crate::pixels::Pixels;
 use crate::transform::channels::to_rgba;
 
-/// The picture, or an animation's first frame; and the profile.
+/// Decodes the image, or the first frame of an animation. Also returns the ICC profile.
 pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
     let profile = icc_profile(original).map(<[u8]>::to_vec);
     let is_animated = Chunks::from_file(original).any(|chunk| chunk.name == b"ANMF");
@@ -23,11 +23,11 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
     let mut frames = WebPFrames::open(original)?;
     match frames.next(context)? {
         Some(_) => Ok((frames.canvas.into_pixels(), profile)),
-        None => Err(damaged("it has no frame")),
+        None => Err(damaged("no frames")),
     }
 }
 
-/// A file of one picture.
+/// Decodes a file with a single image.
 fn decode_file(file: &[u8], context: &RenderContext) -> Result<Pixels, Error> {
     let bytes = DeadlineReader { bytes: Cursor::new(file), deadline: context.deadline };
     let mut decoder = WebPDecoder::new(bytes).map_err(|error| failed(&error, context))?;
@@ -38,12 +38,12 @@ fn decode_file(file: &[u8], context: &RenderContext) -> Result<Pixels, Error> {
     Ok(Pixels { width, height, channels, data })
 }
 
-/// The frames, as they are seen. Each is decoded as a file of its own and laid on the canvas here: the decoder's own
-/// canvas forgets to clear some frames and clears the wrong places of others.
+/// The frames of an animation. Each is decoded as a separate file and composed here, because the animation decoder of
+/// image-webp does not dispose some frames and clears wrong rectangles for others.
 pub(crate) struct WebPFrames<'a> {
     chunks: Chunks<'a>,
     canvas: Canvas,
-    /// What of the canvas is to be cleared before the next frame.
+    /// The rectangle to clear before the next frame.
     clear: Option<FrameRect>,
     loop_count: LoopCount,
 }
@@ -52,24 +52,24 @@ impl<'a> WebPFrames<'a> {
     pub(crate) fn open(original: &'a [u8]) -> Result<Self, Error> {
         let mut chunks = Chunks::from_file(original);
         let header = chunks.next().filter(|chunk| chunk.name == b"VP8X");
-        let size = header.and_then(|chunk| canvas_size(chunk.data)).ok_or_else(|| damaged("a short header"))?;
+        let size = header.and_then(|chunk| canvas_size(chunk.data)).ok_or_else(|| damaged("truncated header"))?;
         let animation = Chunks::from_file(original).find(|chunk| chunk.name == b"ANIM");
         let loop_count = animation.and_then(|chunk| Some(u16::from_le_bytes(*chunk.data.get(4..)?.first_chunk()?)));
         let loop_count = loop_count.map_or(LoopCount::ONCE, LoopCount);
         Ok(Self { chunks, canvas: Canvas::clear(size.0, size.1), clear: None, loop_count })
     }
 
-    /// Lays a frame on the canvas.
+    /// Draws a frame on the canvas.
     fn draw(&mut self, frame: &FrameChunk<'_>, context: &RenderContext) -> Result<(), Error> {
-        if let Some(place) = self.clear.take() {
-            self.canvas.clear_at(&place);
+        if let Some(rect) = self.clear.take() {
+            self.canvas.clear_at(&rect);
         }
-        let picture = decode_file(&frame.to_file(), context)?;
-        if (picture.width, picture.height) != (frame.rect.width, frame.rect.height) {
-            return Err(damaged("a picture of another size than is announced"));
+        let image = decode_file(&frame.to_file(), context)?;
+        if (image.width, image.height) != (frame.rect.width, frame.rect.height) {
+            return Err(damaged("an image differs in size from its header"));
         }
-        let picture = to_rgba(picture);
-        let (pixels, _) = picture.data.as_chunks::<4>();
+        let image = to_rgba(image);
+        let (pixels, _) = image.data.as_chunks::<4>();
         if frame.is_blended {
             self.canvas.blend(&frame.rect, pixels);
         } else {
@@ -83,7 +83,7 @@ impl<'a> WebPFrames<'a> {
 impl AnimationFrames for WebPFrames<'_> {
     fn next(&mut self, context: &RenderContext) -> Result<Option<Duration>, Error> {
         let Some(chunk) = self.chunks.find(|chunk| chunk.name == b"ANMF") else { return Ok(None) };
-        let frame = FrameChunk::read(chunk.data).ok_or_else(|| damaged("a short frame"))?;
+        let frame = FrameChunk::read(chunk.data).ok_or_else(|| damaged("truncated frame header"))?;
         self.draw(&frame, context)?;
         Ok(Some(normalize_delay(frame.delay)))
     }
@@ -101,21 +101,21 @@ fn failed(error: &DecodingError, context: &RenderContext) -> Error {
     if context.deadline.is_ahead() { damaged(error.to_string()) } else { context.deadline.error() }
 }
 
-/// Bytes that end in an error when time is over; they are given in pieces small enough for that.
+/// A reader that fails after the deadline. It returns small chunks, so that the deadline is checked often.
 struct DeadlineReader<'a> {
     bytes: Cursor<&'a [u8]>,
     deadline: Deadline,
 }
 
-const PIECE_BYTES: usize = 4096;
+const CHUNK_BYTES: usize = 4096;
 
 impl BufRead for DeadlineReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if !self.deadline.is_ahead() {
-            return Err(io::Error::other("out of time"));
+            return Err(io::Error::other("the deadline has passed"));
         }
         let rest = self.bytes.fill_buf()?;
-        Ok(&rest[..rest.len().min(PIECE_BYTES)])
+        Ok(&rest[..rest.len().min(CHUNK_BYTES)])
     }
 
     fn consume(&mut self, bytes: usize) {

@@ -1,6 +1,6 @@
-//! The door to libwebp, through which only our own pixels go, to be encoded. The one place of `unsafe` code.
+//! Safe wrapper of the libwebp encoder. It only processes pixels from this crate, never untrusted files.
 
-#![expect(unsafe_code, reason = "libwebp is C; each block says why it is sound")]
+#![expect(unsafe_code, reason = "libwebp is a C library; each block states why it is sound")]
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -18,21 +18,22 @@ use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
 
-/// How hard libwebp tries, 0 to 6.
+/// Effort of the encoder, 0 to 6.
 const METHOD: c_int = 4;
 
-/// How far the decoder's filter of block edges keeps off edges that are the picture's own, 0 to 7. libwebp's 0 blurs the most:
-/// 7 gives 0.4 points of ssimulacra2 at 300 pixels and 0.6 at 800 (quality 80; 1.1 at quality 60, 1.7 at 30) in the mean of four
-/// to seven pictures, at the same bytes and time.
+/// Sharpness of the loop filter, 0 to 7. The default of libwebp, 0, blurs image edges the most. 7 gains 0.4 points of
+/// ssimulacra2 at 300 pixels and 0.6 at 800 (quality 80; 1.1 at quality 60, 1.7 at 30) in the mean of four to seven
+/// images, at the same size and time.
 const FILTER_SHARPNESS: c_int = 7;
 
-/// What quality means where nothing is lost: how much time is spent on a smaller file. libwebp's own choice.
+/// Effort of lossless encoding, 0 to 100, which libwebp takes as the quality. This is its default.
 const LOSSLESS_EFFORT: f32 = 70.0;
 
-/// Encodes RGB or RGBA pixels as WebP, at quality 100 without loss; alpha is always kept without loss.
+/// Encodes RGB or RGBA pixels as WebP. Quality 100 is lossless. Alpha is always lossless.
 ///
 /// # Errors
-/// libwebp gives no reason: it has run out of memory, or a side is over 16,383 pixels.
+/// A side has more than 16,383 pixels, or libwebp fails, for instance because memory is exhausted. It reports no
+/// reason.
 pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Error> {
     let mut picture = Picture::new(pixels.width, pixels.height, quality.is_lossless())?;
     let stride = picture.0.width.checked_mul(c_int::from(pixels.channels)).ok_or_else(failed)?;
@@ -45,8 +46,8 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Error
     if pixels.data.len() as u64 != bytes {
         return Err(failed());
     }
-    // SAFETY: the picture has been initialized, and its width and height are those of the pixels. The function reads
-    // `height` rows of `stride` bytes each, which is exactly the length of `data`, checked above, and keeps no pointer.
+    // SAFETY: the picture is initialized with the width and height of the pixels. The function reads `height` rows of
+    // `stride` bytes, which is the length of `data` as checked above, and keeps no pointer.
     let imported = unsafe { import(&raw mut picture.0, pixels.data.as_ptr(), stride) };
     if imported == 0 {
         return Err(failed());
@@ -54,7 +55,7 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Error
     picture.encode(quality)
 }
 
-/// Encodes planes of limited range as lossy WebP. Luma alone gets chroma without color.
+/// Encodes limited-range planes as lossy WebP. Luma alone is encoded with neutral chroma.
 ///
 /// # Errors
 /// See [`encode`].
@@ -75,7 +76,7 @@ pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality) -> Result<Vec<
         return Err(failed());
     }
     let side = |n: u32| c_int::try_from(n).map_err(|_| failed());
-    // Lent to the picture: they are ours alone, outlive it, and it frees only what it has allocated itself.
+    // The picture borrows the planes, which outlive it. libwebp frees only memory that it allocated.
     picture.0.y = luma.data.as_mut_ptr();
     picture.0.u = blue.data.as_mut_ptr();
     picture.0.v = red.data.as_mut_ptr();
@@ -84,14 +85,14 @@ pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality) -> Result<Vec<
 }
 
 fn failed() -> Error {
-    Error::Encode { reason: "libwebp returned nothing".to_owned() }
+    Error::Encode { reason: "libwebp encoding failed".to_owned() }
 }
 
-/// A picture of libwebp's in 4:2:0, and what it has allocated for it.
+/// Owns a `WebPPicture` and its memory.
 struct Picture(WebPPicture);
 
 impl Picture {
-    /// Of this size, and without any samples yet; those will be colors where nothing is to be lost, else planes.
+    /// Creates a picture without samples. It will contain ARGB pixels if `is_lossless` is set, else 4:2:0 planes.
     fn new(width: u32, height: u32, is_lossless: bool) -> Result<Self, Error> {
         let side = |n: u32| c_int::try_from(n).ok().filter(|n| *n > 0).ok_or_else(failed);
         let mut picture = WebPPicture::new().map_err(|()| failed())?;
@@ -108,9 +109,9 @@ impl Picture {
         let mut output = Output::new();
         self.0.writer = Some(WebPMemoryWrite);
         self.0.custom_ptr = (&raw mut output.0).cast();
-        // SAFETY: config and picture have been initialized by libwebp and are of its own version; the picture's planes are as
-        // large as its sizes and strides say (checked by the callers, or allocated by libwebp). `custom_ptr` is the
-        // writer that WebPMemoryWrite expects; it lives until after the call, and nobody else touches it meanwhile.
+        // SAFETY: libwebp initialized the configuration and the picture for its version. The planes have the declared
+        // sizes and strides, as the callers checked or libwebp allocated them. `custom_ptr` is the writer that
+        // `WebPMemoryWrite` expects. It outlives the call and is not accessed during it.
         let encoded = unsafe { WebPEncode(&raw const config, &raw mut self.0) };
         if encoded == 0 { Err(failed()) } else { output.bytes() }
     }
@@ -118,20 +119,20 @@ impl Picture {
 
 impl Drop for Picture {
     fn drop(&mut self) {
-        // SAFETY: the picture has been initialized; this frees what libwebp has allocated for it, which is none of the
-        // planes that `encode_planes` has lent it, and leaves it without any.
+        // SAFETY: the picture is initialized. The function frees only memory that libwebp allocated, which excludes the
+        // planes that `encode_planes` lends, and clears the picture.
         unsafe { WebPPictureFree(&raw mut self.0) }
     }
 }
 
-/// Where libwebp writes to.
+/// Owns the output buffer of libwebp.
 struct Output(WebPMemoryWriter);
 
 impl Output {
     fn new() -> Self {
         let mut writer = MaybeUninit::<WebPMemoryWriter>::uninit();
-        // SAFETY: the function sets every field that is read, none of which it reads before; the padding is a plain number,
-        // and any bits make one, but they must be bits: they are zeroed first.
+        // SAFETY: zeroing initializes all bytes, including the padding field that the function does not set. All fields
+        // are valid when zero, and the function reads none before it sets them.
         unsafe {
             writer.as_mut_ptr().write_bytes(0, 1);
             WebPMemoryWriterInit(writer.as_mut_ptr());
@@ -143,14 +144,14 @@ impl Output {
         if self.0.mem.is_null() {
             return Err(failed());
         }
-        // SAFETY: libwebp has written `size` bytes at `mem`, which nobody else knows of and which lives until it is dropped.
+        // SAFETY: libwebp wrote `size` bytes to `mem`, which this value owns.
         Ok(unsafe { slice::from_raw_parts(self.0.mem, self.0.size) }.to_vec())
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // SAFETY: the writer has been initialized; this frees what it holds, once, and leaves it empty.
+        // SAFETY: the writer is initialized. The function frees its buffer once and clears it.
         unsafe { WebPMemoryWriterClear(&raw mut self.0) }
     }
 }

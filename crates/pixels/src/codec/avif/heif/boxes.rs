@@ -1,8 +1,8 @@
-//! Boxes of ISO base media files (ISO/IEC 14496-12 section 4.2), and the fields in them.
+//! Boxes of ISO base media files and their fields (ISO/IEC 14496-12, section 4.2).
 
 use crate::error::{Error, damaged};
 
-/// A box: its type, and what is in it.
+/// A box: its type and its payload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IsoBox<'a> {
     pub(super) kind: [u8; 4],
@@ -10,12 +10,12 @@ pub(super) struct IsoBox<'a> {
 }
 
 impl<'a> IsoBox<'a> {
-    /// Its fields from the first.
+    /// A reader at the start of the payload.
     pub(super) fn fields(&self) -> Fields<'a> {
         Fields { rest: self.data, kind: self.kind }
     }
 
-    /// The version and the flags of a full box, and the fields behind them.
+    /// The version and flags of a full box, and a reader after them.
     pub(super) fn full(&self) -> Result<(u8, u32, Fields<'a>), Error> {
         let mut fields = self.fields();
         let word = fields.u32()?;
@@ -23,20 +23,20 @@ impl<'a> IsoBox<'a> {
         Ok((version, word & 0x00FF_FFFF, fields))
     }
 
-    /// The same of a box whose version is `version_max` at most.
+    /// Like [`full`](Self::full). Fails if the version is greater than `version_max`.
     pub(super) fn full_up_to(&self, version_max: u8) -> Result<(u8, u32, Fields<'a>), Error> {
         let (version, flags, fields) = self.full()?;
         if version > version_max {
-            return Err(damaged(format!("its box '{}' has version {version}", self.kind.escape_ascii())));
+            return Err(damaged(format!("box '{}' has unsupported version {version}", self.kind.escape_ascii())));
         }
         Ok((version, flags, fields))
     }
 }
 
-/// How many boxes one may hold, and how many may lie in a file before its metadata.
+/// Maximum number of boxes in a box, and of boxes before the metadata of a file.
 const BOXES_MAX: usize = 1024;
 
-/// Box after box. What is no box, or reaches beyond the end, is an error and the last.
+/// Iterates over consecutive boxes. Ends after the first error.
 pub(super) struct Boxes<'a> {
     rest: &'a [u8],
     left: usize,
@@ -44,22 +44,22 @@ pub(super) struct Boxes<'a> {
 }
 
 impl<'a> Boxes<'a> {
-    pub(super) fn of(bytes: &'a [u8]) -> Self {
-        Self::of_many(bytes, BOXES_MAX)
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self::with_max(bytes, BOXES_MAX)
     }
 
-    /// The same where there may be more of them.
-    pub(super) fn of_many(bytes: &'a [u8], boxes_max: usize) -> Self {
+    /// Like [`new`](Self::new), with another maximum number of boxes.
+    pub(super) fn with_max(bytes: &'a [u8], boxes_max: usize) -> Self {
         Self { rest: bytes, left: boxes_max, boxes_max }
     }
 
     fn read(&mut self) -> Result<IsoBox<'a>, Error> {
         let left = self.left.checked_sub(1);
-        self.left = left.ok_or_else(|| damaged(format!("it has more than {} boxes in one", self.boxes_max)))?;
+        self.left = left.ok_or_else(|| damaged(format!("more than {} boxes in one box", self.boxes_max)))?;
         let mut header = Fields { rest: self.rest, kind: *b"size" };
         let (size, kind) = (header.u32()?, header.four()?);
         let size = match size {
-            // To the end of the file.
+            // The box extends to the end of the file.
             0 => self.rest.len() as u64,
             1 => header.uint(8)?,
             size => size.into(),
@@ -68,10 +68,10 @@ impl<'a> Boxes<'a> {
         let (whole, rest) = usize::try_from(size)
             .ok()
             .and_then(|size| self.rest.split_at_checked(size))
-            .ok_or_else(|| damaged(format!("its box '{}' reaches beyond its end", kind.escape_ascii())))?;
+            .ok_or_else(|| damaged(format!("box '{}' extends past the end of its container", kind.escape_ascii())))?;
         let data = whole
             .get(header_bytes..)
-            .ok_or_else(|| damaged(format!("its box '{}' is smaller than a box", kind.escape_ascii())))?;
+            .ok_or_else(|| damaged(format!("box '{}' is smaller than its header", kind.escape_ascii())))?;
         self.rest = rest;
         Ok(IsoBox { kind, data })
     }
@@ -92,7 +92,7 @@ impl<'a> Iterator for Boxes<'a> {
     }
 }
 
-/// What is left to read of a box. Numbers have their highest byte first.
+/// Reads the big-endian fields of a box.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
@@ -100,8 +100,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Fields of what is no box, but called `kind` in errors.
-    pub(super) fn of(bytes: &'a [u8], kind: [u8; 4]) -> Self {
+    /// Reads data outside of a box. Errors name it `kind`.
+    pub(super) fn new(bytes: &'a [u8], kind: [u8; 4]) -> Self {
         Self { rest: bytes, kind }
     }
 
@@ -121,29 +121,29 @@ impl<'a> Fields<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// Four letters: a type.
+    /// A four-character code.
     pub(super) fn four(&mut self) -> Result<[u8; 4], Error> {
         self.array()
     }
 
-    /// A number of 16 bits, or of 32 if it is `wide`.
+    /// A number of 32 bits if `wide` is set, else of 16 bits.
     pub(super) fn id(&mut self, wide: bool) -> Result<u32, Error> {
         if wide { self.u32() } else { self.u16().map(u32::from) }
     }
 
-    /// A number of `bytes` bytes: 0, 4 or 8. That of none is 0.
+    /// A number of `bytes` bytes, which may be 4, 8, or 0 for an absent field with the value 0.
     pub(super) fn uint(&mut self, bytes: u8) -> Result<u64, Error> {
         match bytes {
             0 => Ok(0),
             4 => self.u32().map(u64::from),
             8 => self.array().map(u64::from_be_bytes),
-            _ => Err(damaged(format!("its box '{}' has numbers of {bytes} bytes", self.kind.escape_ascii()))),
+            _ => Err(damaged(format!("box '{}' has fields of {bytes} bytes", self.kind.escape_ascii()))),
         }
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let kind = self.kind;
-        let short = || damaged(format!("its box '{}' is cut short", kind.escape_ascii()));
+        let short = || damaged(format!("box '{}' is truncated", kind.escape_ascii()));
         let (array, rest) = self.rest.split_first_chunk::<N>().ok_or_else(short)?;
         self.rest = rest;
         Ok(*array)

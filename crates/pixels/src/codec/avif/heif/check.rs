@@ -1,4 +1,5 @@
-//! What has to hold of any bytes at all as an AVIF file, and of any samples as what is in it. Tests and fuzzing call it.
+//! Checks invariants of the AVIF parser and the color conversion for arbitrary files and samples. Called by tests and
+//! fuzz targets.
 
 use super::{AvifImage, CropRect, Layer};
 use crate::codec::avif::grid_canvas::GridCanvas;
@@ -7,18 +8,19 @@ use crate::context::RenderContext;
 use crate::limits::Limits;
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
-/// Up to how many pixels samples are made up.
+/// Maximum number of pixels for which samples are generated.
 const PIXELS_MAX: u64 = 1 << 14;
 
-/// Reads `bytes`, and puts together a picture of made-up samples. Returns how many bytes that may take at once, if it was done.
+/// Parses `bytes`, generates samples for all tiles and converts them. Returns an upper bound on the memory in bytes for
+/// that, or `None` if the file is refused or too large.
 ///
 /// # Panics
-/// Something does not hold.
-#[expect(clippy::panic, reason = "that is what it is for")]
+/// An invariant is violated.
+#[expect(clippy::panic, reason = "panics report violated invariants")]
 pub fn avif(bytes: &[u8]) -> Option<u64> {
-    let picture = AvifImage::read(bytes).ok()?;
-    for layer in layers(&picture) {
-        assert_eq!(layer.size, picture.color.size);
+    let image = AvifImage::read(bytes).ok()?;
+    for layer in layers(&image) {
+        assert_eq!(layer.size, image.color.size);
         let count = layer.tiles.len() as u64;
         let (columns, rows) = (u64::from(layer.columns), count / u64::from(layer.columns));
         assert_eq!(count, rows * columns);
@@ -26,21 +28,21 @@ pub fn avif(bytes: &[u8]) -> Option<u64> {
         assert!(u64::from(layer.tile_size.1) * rows >= u64::from(layer.size.1));
         assert!(layer.tiles.iter().all(|tile| !tile.bytes().is_empty() && tile.len() <= bytes.len()));
     }
-    let CropRect { x, y, width, height } = picture.crop;
+    let CropRect { x, y, width, height } = image.crop;
     assert!(width > 0 && height > 0);
-    assert!(x + width <= picture.color.size.0 && y + height <= picture.color.size.1);
-    let info = picture.info().ok()?;
-    if area(picture.decoded_size()) > PIXELS_MAX {
+    assert!(x + width <= image.color.size.0 && y + height <= image.color.size.1);
+    let info = image.info().ok()?;
+    if area(image.decoded_size()) > PIXELS_MAX {
         return None;
     }
-    let coded: Vec<_> = layers(&picture).map(|layer| whole(layer, bytes)).collect();
-    let [color, alpha @ ..] = coded.as_slice() else { panic!("no colors") };
-    if let Ok(made) = yuv::pixels(&picture, color, alpha.first(), &RenderContext::new(&Limits::default())) {
-        assert_eq!((made.pixels.width, made.pixels.height), (width, height));
-        assert_eq!(made.pixels.data.len() as u64, area((info.width, info.height)) * u64::from(info.pixel_bytes));
+    let images: Vec<_> = layers(&image).map(|layer| generate_image(layer, bytes)).collect();
+    let [color, alpha @ ..] = images.as_slice() else { panic!("no color image") };
+    if let Ok(result) = yuv::pixels(&image, color, alpha.first(), &RenderContext::new(&Limits::default())) {
+        assert_eq!((result.pixels.width, result.pixels.height), (width, height));
+        assert_eq!(result.pixels.data.len() as u64, area((info.width, info.height)) * u64::from(info.pixel_bytes));
     }
-    if let Ok(made) = yuv::planes(&picture, coded.into_iter().next()?) {
-        assert!(made.planes.planes.iter().all(|plane| {
+    if let Ok(result) = yuv::planes(&image, images.into_iter().next()?) {
+        assert!(result.planes.planes.iter().all(|plane| {
             let (width, height) = (plane.samples.width as usize, plane.samples.height as usize);
             plane.samples.data.len() == width * height
         }));
@@ -48,17 +50,17 @@ pub fn avif(bytes: &[u8]) -> Option<u64> {
     Some(area((info.width, info.height)) * u64::from(info.pixel_bytes + info.codec_bytes))
 }
 
-fn layers<'a, 'b>(picture: &'b AvifImage<'a>) -> impl Iterator<Item = &'b Layer<'a>> {
-    [Some(&picture.color), picture.alpha.as_ref()].into_iter().flatten()
+fn layers<'a, 'b>(image: &'b AvifImage<'a>) -> impl Iterator<Item = &'b Layer<'a>> {
+    [Some(&image.color), image.alpha.as_ref()].into_iter().flatten()
 }
 
 fn area((width, height): (u32, u32)) -> u64 {
     u64::from(width).saturating_mul(height.into())
 }
 
-/// A layer of tiles whose samples are `bytes`, over and over.
-#[expect(clippy::expect_used, reason = "it holds, or else")]
-fn whole(layer: &Layer<'_>, bytes: &[u8]) -> YuvImage {
+/// A layer whose tiles repeat `bytes` as samples.
+#[expect(clippy::expect_used, reason = "panics report violated invariants")]
+fn generate_image(layer: &Layer<'_>, bytes: &[u8]) -> YuvImage {
     let (width, height) = layer.tile_size;
     let mut canvas = GridCanvas::new(layer);
     for n in 0..layer.tiles.len() {
@@ -68,14 +70,14 @@ fn whole(layer: &Layer<'_>, bytes: &[u8]) -> YuvImage {
             if layer.depth == 8 {
                 return YuvSamples::U8(samples.collect());
             }
-            // Beyond the depth, too.
+            // Includes values beyond the bit depth.
             YuvSamples::U16(samples.map(|byte| u16::from(byte) * 0x21).collect())
         };
         let byte = |n| u16::from(bytes.get(bytes.len() / 2 + n).copied().unwrap_or(0) % 24);
         let cicp = Cicp { primaries: byte(0), transfer: byte(1), matrix: byte(2), full_range: byte(3) > 12 };
         let planes = (0..layer.sampling.planes()).map(plane).collect();
         let tile = YuvImage { width, height, depth: layer.depth, sampling: layer.sampling, cicp, planes };
-        canvas.push_tile(tile).expect("a tile as it was promised");
+        canvas.push_tile(tile).expect("the tile matches the layer");
     }
-    canvas.finish().expect("all tiles are there")
+    canvas.finish().expect("all tiles were added")
 }

@@ -1,4 +1,4 @@
-//! Pictures that are put together of tiles (ISO/IEC 23008-12 section 6.6.2.3).
+//! Images composed of a grid of tiles (ISO/IEC 23008-12, section 6.6.2.3).
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use super::{Layer, av1};
 use crate::error::{Error, damaged};
 use crate::yuv_image::ChromaSubsampling;
 
-/// How many tiles a picture may have: enough for 16,384 x 16,384 pixels in tiles of 512.
+/// Maximum number of tiles: 16,384 x 16,384 pixels in tiles of 512 x 512.
 const TILES_MAX: u32 = 1024;
 
 #[derive(Debug)]
 pub(super) struct Grid {
     rows: u32,
     columns: u32,
-    /// Of the whole, in pixels.
+    /// Size of the composed image in pixels.
     size: (u32, u32),
 }
 
 impl Grid {
-    /// Reads the grid that item `id` is, whose size is said to be `size`.
+    /// Reads the grid in item `id`. `size` is the size property of the item.
     pub(super) fn read(meta: &Meta<'_>, id: u32, size: (u32, u32)) -> Result<Self, Error> {
         let bytes = meta.bytes(id)?.bytes();
-        let mut fields = Fields::of(&bytes, *b"grid");
+        let mut fields = Fields::new(&bytes, *b"grid");
         let [version, flags, rows, columns] = fields.array()?;
         if version != 0 {
-            return Err(damaged(format!("its grid has version {version}")));
+            return Err(damaged(format!("the grid has unsupported version {version}")));
         }
         let is_wide = flags & 1 != 0;
         let grid = Self {
@@ -37,45 +37,46 @@ impl Grid {
             size: (fields.id(is_wide)?, fields.id(is_wide)?),
         };
         if grid.size != size {
-            return Err(damaged("its grid has another size than is announced (ispe)"));
+            return Err(damaged("the grid differs in size from its item (ispe)"));
         }
         if grid.rows * grid.columns > TILES_MAX {
-            return Err(damaged(format!("it has more than {TILES_MAX} tiles")));
+            return Err(damaged(format!("more than {TILES_MAX} tiles")));
         }
         Ok(grid)
     }
 
-    /// The picture of these tiles. They are alike, and each of them shows.
-    pub(super) fn layer<'a>(&self, meta: &Meta<'a>, tiles: &[u32], whole: &Properties<'a>) -> Result<Layer<'a>, Error> {
+    /// The layer that consists of `tiles`. All tiles must have the same size and format, and each must be visible.
+    pub(super) fn layer<'a>(&self, meta: &Meta<'a>, tiles: &[u32], grid: &Properties<'a>) -> Result<Layer<'a>, Error> {
         let count = u32::try_from(tiles.len()).unwrap_or(u32::MAX);
         let Some(&first) = tiles.first().filter(|_| count == self.rows * self.columns) else {
             let (columns, rows) = (self.columns, self.rows);
-            return Err(damaged(format!("its grid of {columns}x{rows} has {count} tiles (dimg)")));
+            return Err(damaged(format!("the grid of {columns}x{rows} has {count} tiles (dimg)")));
         };
         let properties = tile_properties(meta, first)?;
         let (size, av1) = (properties.size, av1(&properties, first)?);
-        let (width, height) = size.ok_or_else(|| damaged(format!("its item {first} has no size (ispe)")))?;
-        let shows = |tile: u32, count: u32, whole: u32, is_halved: bool| {
-            let (tile, count, whole) = (u64::from(tile), u64::from(count), u64::from(whole));
-            // Where chroma is halved, a tile that begins between two samples could not be laid down.
-            tile * count >= whole && tile * (count - 1) < whole && !(is_halved && count > 1 && tile % 2 != 0)
+        let (width, height) = size.ok_or_else(|| damaged(format!("item {first} has no size (ispe)")))?;
+        let fits = |tile: u32, count: u32, total: u32, is_subsampled: bool| {
+            let (tile, count, total) = (u64::from(tile), u64::from(count), u64::from(total));
+            // With subsampled chroma, tiles must start at even positions.
+            tile * count >= total && tile * (count - 1) < total && !(is_subsampled && count > 1 && tile % 2 != 0)
         };
-        let (across, down) = match av1.sampling {
+        let (subsampled_x, subsampled_y) = match av1.sampling {
             ChromaSubsampling::Cs420 => (true, true),
             ChromaSubsampling::Cs422 => (true, false),
             ChromaSubsampling::Cs400 | ChromaSubsampling::Cs444 => (false, false),
         };
-        if !shows(width, self.columns, self.size.0, across) || !shows(height, self.rows, self.size.1, down) {
-            return Err(damaged("its grid has another size than its tiles have together"));
+        if !fits(width, self.columns, self.size.0, subsampled_x) || !fits(height, self.rows, self.size.1, subsampled_y)
+        {
+            return Err(damaged("the tiles do not match the size of the grid"));
         }
         for &tile in tiles.iter().skip(1) {
             let other = tile_properties(meta, tile)?;
             if (other.size, other.av1) != (size, Some(av1)) {
-                return Err(damaged("its tiles are of different kinds (ispe, av1C)"));
+                return Err(damaged("the tiles differ in size or format (ispe, av1C)"));
             }
         }
-        if whole.bits.is_some_and(|(_, bits)| bits != av1.depth) {
-            return Err(damaged("its grid has another depth than its tiles (pixi, av1C)"));
+        if grid.bits.is_some_and(|(_, bits)| bits != av1.depth) {
+            return Err(damaged("the grid differs in bit depth from its tiles (pixi, av1C)"));
         }
         Ok(Layer {
             size: self.size,
@@ -84,32 +85,33 @@ impl Grid {
             tiles: tiles.iter().map(|tile| meta.bytes(*tile)).collect::<Result<_, _>>()?,
             depth: av1.depth,
             sampling: av1.sampling,
-            cicp: whole.cicp.or(properties.cicp),
+            cicp: grid.cicp.or(properties.cicp),
         })
     }
 }
 
-/// The properties of a tile, which is a picture that nothing is done to.
+/// The properties of a tile. Tiles must not be cropped or rotated.
 fn tile_properties<'a>(meta: &Meta<'a>, id: u32) -> Result<Properties<'a>, Error> {
     if meta.item(id)?.kind != Some(*b"av01") {
-        return Err(damaged(format!("its tile {id} is not AV1")));
+        return Err(damaged(format!("tile {id} is not AV1")));
     }
-    let properties = Properties::of(meta, id)?;
-    if properties.aperture.is_some() || properties.turns != ItemTransform::default() {
-        return Err(damaged(format!("its tile {id} is to be cropped or turned")));
+    let properties = Properties::read_all(meta, id)?;
+    if properties.aperture.is_some() || properties.transform != ItemTransform::default() {
+        return Err(damaged(format!("tile {id} has a crop or rotation property")));
     }
     Ok(properties)
 }
 
-/// The alpha of a grid whose tiles have one each, and the first of them; `None` if none has.
+/// The alpha layer of a grid whose tiles each have an alpha image, and the id of the first one. `None` if no tile has
+/// alpha.
 pub(super) fn alpha_of_tiles<'a>(
     meta: &Meta<'a>,
     id: u32,
     color: &Layer<'a>,
 ) -> Result<Option<(u32, Layer<'a>)>, Error> {
-    let tiles = meta.referred(*b"dimg", id);
+    let tiles = meta.references_from(*b"dimg", id);
     let mut alphas = BTreeMap::new();
-    for (auxiliary, master) in meta.all_referred(*b"auxl") {
+    for (auxiliary, master) in meta.all_references(*b"auxl") {
         if tiles.contains(&master) && is_alpha(meta, auxiliary) {
             alphas.insert(master, auxiliary);
         }

@@ -1,4 +1,4 @@
-//! What of a picture is shown, and which way up (ISO/IEC 23008-12 sections 6.5.9, 6.5.10 and 6.5.12).
+//! Orientation and crop properties (ISO/IEC 23008-12, sections 6.5.9, 6.5.10 and 6.5.12).
 
 use image::metadata::Orientation;
 
@@ -6,23 +6,23 @@ use super::CropRect;
 use super::boxes::IsoBox;
 use crate::error::{Error, damaged};
 
-/// Turns and mirrorings, one after the other: quarter turns clockwise, then perhaps left and right exchanged.
+/// The composition of rotations and mirrorings: clockwise quarter transform, followed by an optional horizontal flip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ItemTransform {
-    quarters: u8,
+    quarter_turns: u8,
     is_mirrored: bool,
 }
 
 impl ItemTransform {
-    /// `irot`: quarter turns anticlockwise.
-    pub(super) fn rotate(&mut self, anticlockwise: u8) {
-        let clockwise = (4 - anticlockwise % 4) % 4;
-        // What is mirrored turns the other way.
-        let quarters = if self.is_mirrored { 4 - clockwise } else { clockwise };
-        self.quarters = (self.quarters + quarters) % 4;
+    /// Appends `irot`: counterclockwise quarter transform.
+    pub(super) fn rotate(&mut self, counterclockwise: u8) {
+        let clockwise = (4 - counterclockwise % 4) % 4;
+        // A rotation after a flip equals the opposite rotation before it.
+        let quarter_turns = if self.is_mirrored { 4 - clockwise } else { clockwise };
+        self.quarter_turns = (self.quarter_turns + quarter_turns) % 4;
     }
 
-    /// `imir`: 0 exchanges top and bottom, 1 left and right (as of the edition of 2022; EXIF's 4 and 2).
+    /// Appends `imir`: 0 flips vertically, 1 horizontally (2022 edition; EXIF orientations 4 and 2).
     pub(super) fn mirror(&mut self, axis: u8) {
         if axis == 0 {
             self.rotate(2);
@@ -31,7 +31,7 @@ impl ItemTransform {
     }
 
     pub(super) fn orientation(self) -> Orientation {
-        match (self.quarters % 4, self.is_mirrored) {
+        match (self.quarter_turns % 4, self.is_mirrored) {
             (0, false) => Orientation::NoTransforms,
             (1, false) => Orientation::Rotate90,
             (2, false) => Orientation::Rotate180,
@@ -44,12 +44,12 @@ impl ItemTransform {
     }
 }
 
-/// `clap`: the middle and the size of what is shown, as fractions (ISO/IEC 14496-12 section 12.1.4).
+/// `clap`: the clean aperture, as fractions (ISO/IEC 14496-12, section 12.1.4).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CleanAperture {
     width: Fraction,
     height: Fraction,
-    /// From the picture's middle to the aperture's.
+    /// Offset from the center of the image to the center of the aperture.
     across: Fraction,
     down: Fraction,
 }
@@ -63,7 +63,7 @@ impl CleanAperture {
         let mut fraction = |is_signed: bool| {
             let (numerator, denominator) = (fields.u32()?, fields.u32()?);
             if denominator == 0 {
-                return Err(damaged("its aperture has a fraction over zero (clap)"));
+                return Err(damaged("zero denominator in the clean aperture (clap)"));
             }
             let numerator = if is_signed { i128::from(numerator.cast_signed()) } else { i128::from(numerator) };
             Ok((numerator, i128::from(denominator)))
@@ -71,12 +71,12 @@ impl CleanAperture {
         Ok(Self { width: fraction(false)?, height: fraction(false)?, across: fraction(true)?, down: fraction(true)? })
     }
 
-    /// Which pixels of a picture of `size` it shows. They have to be whole ones, and there (MIAF, ISO/IEC 23000-22
-    /// section 7.3.6.7).
+    /// The visible pixels of an image of `size`. The aperture must cover whole pixels within the image (MIAF, ISO/IEC
+    /// 23000-22, section 7.3.6.7).
     pub(super) fn crop(&self, size: (u32, u32)) -> Result<CropRect, Error> {
         let side = |length: Fraction, offset: Fraction, whole: u32| {
             let pixels = whole_number(length).filter(|pixels| *pixels > 0)?;
-            // Half of what is cut off, and what the middle is moved.
+            // Half of the cropped length, plus the offset of the center.
             let start =
                 whole_number((2 * offset.0 + (i128::from(whole) - i128::from(pixels)) * offset.1, 2 * offset.1))?;
             (start.checked_add(pixels)? <= whole).then_some((start, pixels))
@@ -84,7 +84,7 @@ impl CleanAperture {
         let (across, down) = (side(self.width, self.across, size.0), side(self.height, self.down, size.1));
         match (across, down) {
             (Some((x, width)), Some((y, height))) => Ok(CropRect { x, y, width, height }),
-            _ => Err(damaged("its aperture (clap) is not of whole pixels within the picture")),
+            _ => Err(damaged("the clean aperture (clap) is not a rectangle of whole pixels within the image")),
         }
     }
 }
@@ -97,17 +97,17 @@ fn whole_number((numerator, denominator): Fraction) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// Where pixels of a picture of 3x2 come to lie, in EXIF's words.
-    fn turned(steps: &[(char, u8)]) -> u8 {
-        let mut turns = ItemTransform::default();
-        for (what, n) in steps {
-            if *what == 'r' { turns.rotate(*n) } else { turns.mirror(*n) }
+    /// The EXIF orientation that results from `steps`.
+    fn exif_orientation(steps: &[(char, u8)]) -> u8 {
+        let mut transform = ItemTransform::default();
+        for (step, n) in steps {
+            if *step == 'r' { transform.rotate(*n) } else { transform.mirror(*n) }
         }
-        turns.orientation().to_exif()
+        transform.orientation().to_exif()
     }
 
     #[test]
-    fn turns_and_mirrorings_come_to_one_of_eight_in_the_order_they_are_in() {
+    fn rotations_and_mirrorings_compose_in_order() {
         // Table of ISO/IEC 23008-12 with EXIF 2.32, tag 274.
         let table: [(&[(char, u8)], u8); 12] = [
             (&[], 1),
@@ -118,23 +118,23 @@ mod tests {
             (&[('r', 3)], 6),
             (&[('r', 3), ('m', 0)], 7),
             (&[('r', 1)], 8),
-            // Mirrored before it is turned.
+            // Flipped before the rotation.
             (&[('m', 0), ('r', 3)], 5),
             (&[('m', 0), ('r', 1)], 7),
             (&[('r', 1), ('r', 3)], 1),
             (&[('m', 1), ('m', 0)], 3),
         ];
         for (steps, exif) in table {
-            assert_eq!(turned(steps), exif, "{steps:?}");
+            assert_eq!(exif_orientation(steps), exif, "{steps:?}");
         }
     }
 
     #[test]
-    fn turns_are_those_that_pixels_take() {
-        let picture = image::GrayImage::from_raw(3, 2, (0..6).collect()).map(image::DynamicImage::from).unwrap();
+    fn orientation_equals_the_operations_on_pixels() {
+        let image = image::GrayImage::from_raw(3, 2, (0..6).collect()).map(image::DynamicImage::from).unwrap();
         let kinds = [('r', 0), ('r', 1), ('r', 2), ('r', 3), ('m', 0), ('m', 1)];
         for (first, second) in kinds.iter().flat_map(|a| kinds.iter().map(move |b| (*a, *b))) {
-            let (mut turns, mut expected) = (ItemTransform::default(), picture.clone());
+            let (mut transform, mut expected) = (ItemTransform::default(), image.clone());
             for step in [first, second] {
                 expected = match step {
                     ('r', 1) => expected.rotate270(),
@@ -144,10 +144,10 @@ mod tests {
                     ('m', 1) => expected.fliph(),
                     _ => expected,
                 };
-                if step.0 == 'r' { turns.rotate(step.1) } else { turns.mirror(step.1) }
+                if step.0 == 'r' { transform.rotate(step.1) } else { transform.mirror(step.1) }
             }
-            let mut made = picture.clone();
-            made.apply_orientation(turns.orientation());
+            let mut made = image.clone();
+            made.apply_orientation(transform.orientation());
             assert_eq!(made, expected, "{first:?} {second:?}");
         }
     }
@@ -158,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn an_aperture_is_of_whole_pixels_in_the_picture() {
+    fn an_aperture_covers_whole_pixels_within_the_image() {
         let at = |x, width| Some(CropRect { x, y: 0, width, height: 10 });
         assert_eq!(crop((20, 1), (0, 1)), at(0, 20));
         assert_eq!(crop((12, 1), (0, 1)), at(4, 12));
         assert_eq!(crop((24, 2), (-8, 2)), at(0, 12));
-        assert_eq!(crop((7, 1), (1, 2)), at(7, 7), "a middle between two pixels");
+        assert_eq!(crop((7, 1), (1, 2)), at(7, 7), "a center between two pixels");
         for (width, across) in
             [((7, 1), (0, 1)), ((7, 2), (0, 1)), ((0, 1), (0, 1)), ((12, 1), (5, 1)), ((21, 1), (1, 2))]
         {

@@ -1,4 +1,4 @@
-//! What items are said to be like: their properties (ISO/IEC 23008-12 section 6.5, AV1 Image File Format 2.2 and 4).
+//! Item properties (ISO/IEC 23008-12, section 6.5; AV1 Image File Format, sections 2.2 and 4).
 
 use super::boxes::{Fields, IsoBox};
 use super::meta::Meta;
@@ -6,14 +6,14 @@ use super::orientation::{CleanAperture, ItemTransform};
 use crate::error::{Error, damaged};
 use crate::yuv_image::{ChromaSubsampling, Cicp};
 
-/// The properties of one item. Pixels have whatever aspect ratio; `pasp` is passed over as browsers do.
+/// The properties of one item. The pixel aspect ratio (`pasp`) is ignored, as in browsers.
 #[derive(Debug, Default)]
 pub(super) struct Properties<'a> {
     /// `ispe`, in pixels.
     pub(super) size: Option<(u32, u32)>,
     /// `av1C`.
     pub(super) av1: Option<Av1>,
-    /// `pixi`: channels, and the bits of each.
+    /// `pixi`: number of channels, and bits per channel.
     pub(super) bits: Option<(u8, u8)>,
     /// `colr` of type `nclx`.
     pub(super) cicp: Option<Cicp>,
@@ -22,10 +22,10 @@ pub(super) struct Properties<'a> {
     /// `clap`.
     pub(super) aperture: Option<CleanAperture>,
     /// `irot` and `imir`.
-    pub(super) turns: ItemTransform,
+    pub(super) transform: ItemTransform,
 }
 
-/// What an AV1 codestream is said to hold (AV1 Codec ISO Media File Format Binding 2.3).
+/// The format of an AV1 codestream (AV1 Codec ISO Media File Format Binding, section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Av1 {
     pub(super) depth: u8,
@@ -33,28 +33,28 @@ pub(super) struct Av1 {
 }
 
 impl<'a> Properties<'a> {
-    /// Reads those of item `id`. What is essential and not known here makes it an error (ISO/IEC 23008-12 section 9.3.1).
-    pub(super) fn of(meta: &Meta<'a>, id: u32) -> Result<Self, Error> {
+    /// Reads the properties of item `id`. An unknown essential property is an error (ISO/IEC 23008-12, section 9.3.1).
+    pub(super) fn read_all(meta: &Meta<'a>, id: u32) -> Result<Self, Error> {
         let mut properties = Self::default();
         for &(number, is_essential) in &meta.item(id)?.properties {
-            // None at all has number 0.
+            // Number 0 means no property.
             if number == 0 {
                 continue;
             }
             let property = meta.property(number);
-            let property = property.ok_or_else(|| damaged(format!("its property {number} is missing (ipco)")))?;
+            let property = property.ok_or_else(|| damaged(format!("property {number} is missing (ipco)")))?;
             if !properties.read(property)? && is_essential {
                 let kind = property.kind.escape_ascii();
-                return Err(damaged(format!("its item {id} has the property '{kind}', which is not known here")));
+                return Err(damaged(format!("item {id} has the unsupported essential property '{kind}'")));
             }
         }
         Ok(properties)
     }
 
-    /// Takes a property; `false` if it is none that is known.
+    /// Reads a property. Returns `false` if it is unknown.
     fn read(&mut self, property: &IsoBox<'a>) -> Result<bool, Error> {
         let kind = property.kind;
-        let twice = || damaged(format!("one of its items has two properties '{}'", kind.escape_ascii()));
+        let twice = || damaged(format!("an item has two properties '{}'", kind.escape_ascii()));
         let once = |was_there: bool| if was_there { Err(twice()) } else { Ok(()) };
         match &kind {
             b"ispe" => {
@@ -65,14 +65,14 @@ impl<'a> Properties<'a> {
             b"pixi" => once(self.bits.replace(bits(property)?).is_some())?,
             b"colr" => self.color(property)?,
             b"clap" => {
-                if self.turns != ItemTransform::default() {
-                    return Err(damaged("it is to be cropped (clap) after it is turned"));
+                if self.transform != ItemTransform::default() {
+                    return Err(damaged("crop (clap) after a rotation or mirror property"));
                 }
                 once(self.aperture.replace(CleanAperture::read(property)?).is_some())?;
             }
-            b"irot" => self.turns.rotate(property.fields().u8()? & 3),
-            b"imir" => self.turns.mirror(property.fields().u8()? & 1),
-            // The first of several operating points, and all of several layers, are what is decoded.
+            b"irot" => self.transform.rotate(property.fields().u8()? & 3),
+            b"imir" => self.transform.mirror(property.fields().u8()? & 1),
+            // The decoder uses the first operating point and all layers. Other choices are unsupported.
             b"a1op" => return Ok(property.fields().u8()? == 0),
             b"lsel" => return Ok(property.fields().u16()? == u16::MAX),
             b"auxC" | b"pasp" => {}
@@ -81,7 +81,8 @@ impl<'a> Properties<'a> {
         Ok(true)
     }
 
-    /// ISO/IEC 14496-12 section 12.1.5. There may be both a profile and code points; of two of a kind, the first counts.
+    /// Reads color information (ISO/IEC 14496-12, section 12.1.5). An item may have both a profile and code points. The
+    /// first of each type counts.
     fn color(&mut self, colr: &IsoBox<'a>) -> Result<(), Error> {
         let mut fields = colr.fields();
         match &fields.four()? {
@@ -99,10 +100,11 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// Which auxiliary pictures are alpha (AV1 Image File Format 4.1, and the name that was HEVC's).
+/// Types of auxiliary images that are alpha (AV1 Image File Format, section 4.1, and the older URN of HEVC).
 pub(super) const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
 
-/// Whether item `id` is alpha (`auxC`). That is looked at before anything else of it is: it may be none of ours.
+/// True if item `id` is an alpha image (`auxC`). Other properties are not read, because auxiliary images of other types
+/// may have unsupported ones.
 pub(super) fn is_alpha(meta: &Meta<'_>, id: u32) -> bool {
     let Ok(item) = meta.item(id) else { return false };
     let mut properties = item.properties.iter().filter_map(|(number, _)| meta.property(*number));
@@ -116,26 +118,27 @@ pub(super) fn is_alpha(meta: &Meta<'_>, id: u32) -> bool {
 fn av1(property: &IsoBox<'_>) -> Result<Av1, Error> {
     let [marker, _, flags, _] = property.fields().array()?;
     if marker != 0x81 {
-        return Err(damaged("its AV1 is of an unknown version (av1C)"));
+        return Err(damaged("unknown AV1 configuration version (av1C)"));
     }
     let flag = |bit: u8| flags >> bit & 1 != 0;
     let depth = match (flag(6), flag(5)) {
         (false, false) => 8,
         (true, false) => 10,
         (true, true) => 12,
-        (false, true) => return Err(damaged("its samples have no known depth (av1C)")),
+        (false, true) => return Err(damaged("invalid bit depth (av1C)")),
     };
     let sampling = match (flag(4), flag(3), flag(2)) {
         (true, ..) => ChromaSubsampling::Cs400,
         (false, true, true) => ChromaSubsampling::Cs420,
         (false, true, false) => ChromaSubsampling::Cs422,
         (false, false, false) => ChromaSubsampling::Cs444,
-        (false, false, true) => return Err(damaged("its chroma has no known sampling (av1C)")),
+        (false, false, true) => return Err(damaged("invalid chroma subsampling (av1C)")),
     };
     Ok(Av1 { depth, sampling })
 }
 
-/// The number of channels, and their bits, which are the same of all (AV1 Image File Format 2.2.1).
+/// The number of channels and their bit depth, which must be equal for all channels (AV1 Image File Format, section
+/// 2.2.1).
 fn bits(property: &IsoBox<'_>) -> Result<(u8, u8), Error> {
     let (_, _, mut fields) = property.full_up_to(1)?;
     let count = fields.u8()?;
@@ -143,7 +146,7 @@ fn bits(property: &IsoBox<'_>) -> Result<(u8, u8), Error> {
     let bits = first(&mut fields)?;
     for _ in 1..count {
         if fields.u8()? != bits {
-            return Err(damaged("its channels have different depths (pixi)"));
+            return Err(damaged("channels with different bit depths (pixi)"));
         }
     }
     Ok((count, bits))

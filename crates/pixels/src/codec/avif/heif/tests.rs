@@ -1,4 +1,4 @@
-//! Files of every kind (`tests/avif`), and boxes that are put together wrongly.
+//! Parses the files in `tests/avif`, and files with invalid boxes.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::*;
 mod broken;
 mod maker;
 
-use maker::Maker;
+use maker::FileBuilder;
 use property::ALPHA;
 
 fn file(name: &str) -> Vec<u8> {
@@ -18,8 +18,8 @@ fn file(name: &str) -> Vec<u8> {
 }
 
 #[track_caller]
-fn refused(bytes: &[u8]) -> String {
-    AvifImage::read(bytes).and_then(|picture| picture.info().map(|_| ())).unwrap_err().to_string()
+fn parse_error(bytes: &[u8]) -> String {
+    AvifImage::read(bytes).and_then(|image| image.info().map(|_| ())).unwrap_err().to_string()
 }
 
 fn stored_size(image: &AvifImage<'_>) -> (u32, u32) {
@@ -28,7 +28,7 @@ fn stored_size(image: &AvifImage<'_>) -> (u32, u32) {
 }
 
 #[test]
-fn a_file_says_its_size_depth_and_sampling() {
+fn size_depth_and_subsampling_are_read() {
     use ChromaSubsampling::{Cs400, Cs420, Cs422, Cs444};
     let table = [
         ("full-420", 8, Cs420, 3, 2),
@@ -45,26 +45,26 @@ fn a_file_says_its_size_depth_and_sampling() {
     ];
     for (name, depth, sampling, channels, codec_bytes) in table {
         let bytes = file(name);
-        let picture = AvifImage::read(&bytes).unwrap();
-        assert_eq!((picture.color.depth, picture.color.sampling), (depth, sampling), "{name}");
-        assert_eq!(picture.color.tiles.len(), 1, "{name}");
-        let info = picture.info().unwrap();
+        let image = AvifImage::read(&bytes).unwrap();
+        assert_eq!((image.color.depth, image.color.sampling), (depth, sampling), "{name}");
+        assert_eq!(image.color.tiles.len(), 1, "{name}");
+        let info = image.info().unwrap();
         assert_eq!(
             ((info.width, info.height), info.pixel_bytes, info.codec_bytes),
             ((46, 34), channels, codec_bytes),
             "{name}"
         );
         assert_eq!(info.orientation, Orientation::NoTransforms, "{name}");
-        assert_eq!(picture.is_premultiplied, name.contains("premultiplied"), "{name}");
-        // OBUs begin with a temporal delimiter or a sequence header (AV1 section 5.3.2).
-        for tile in picture.color.tiles.iter().chain(picture.alpha.iter().flat_map(|alpha| &alpha.tiles)) {
+        assert_eq!(image.is_premultiplied, name.contains("premultiplied"), "{name}");
+        // The first OBU is a temporal delimiter or a sequence header (AV1, section 5.3.2).
+        for tile in image.color.tiles.iter().chain(image.alpha.iter().flat_map(|alpha| &alpha.tiles)) {
             assert!(matches!(tile.bytes()[0], 0x12 | 0x0A), "{name}: {:02x}", tile.bytes()[0]);
         }
     }
 }
 
 #[test]
-fn a_file_says_what_its_colors_mean() {
+fn color_descriptions_are_read() {
     let table = [
         ("full-420", [1, 13, 6], true),
         ("limited-420", [1, 13, 6], false),
@@ -74,17 +74,17 @@ fn a_file_says_what_its_colors_mean() {
     ];
     for (name, [primaries, transfer, matrix], full_range) in table {
         let bytes = file(name);
-        let picture = AvifImage::read(&bytes).unwrap();
-        assert_eq!(picture.cicp, Some(Cicp { primaries, transfer, matrix, full_range }), "{name}");
-        assert_eq!(picture.profile, None, "{name}");
+        let image = AvifImage::read(&bytes).unwrap();
+        assert_eq!(image.cicp, Some(Cicp { primaries, transfer, matrix, full_range }), "{name}");
+        assert_eq!(image.profile, None, "{name}");
     }
     let bytes = file("p3-icc");
-    let picture = AvifImage::read(&bytes).unwrap();
-    assert_eq!(&picture.profile.unwrap()[36..40], b"acsp");
+    let image = AvifImage::read(&bytes).unwrap();
+    assert_eq!(&image.profile.unwrap()[36..40], b"acsp");
 }
 
 #[test]
-fn a_file_says_how_it_is_turned_and_cropped() {
+fn orientation_and_crop_are_read() {
     let exif = |name: &str| {
         let bytes = file(name);
         AvifImage::read(&bytes).unwrap().info().unwrap().orientation.to_exif()
@@ -94,107 +94,107 @@ fn a_file_says_how_it_is_turned_and_cropped() {
     let mirrored = ["turned-0-mirrored", "turned-1-mirrored", "turned-2-mirrored", "turned-3-mirrored"].map(exif);
     assert_eq!(mirrored, [2, 7, 4, 5]);
     let bytes = file("cropped");
-    let picture = AvifImage::read(&bytes).unwrap();
-    assert_eq!(picture.crop, CropRect { x: 4, y: 6, width: 20, height: 14 });
-    assert_eq!((stored_size(&picture), picture.color.size), ((20, 14), (46, 34)));
+    let image = AvifImage::read(&bytes).unwrap();
+    assert_eq!(image.crop, CropRect { x: 4, y: 6, width: 20, height: 14 });
+    assert_eq!((stored_size(&image), image.color.size), ((20, 14), (46, 34)));
 }
 
 #[test]
-fn a_grid_is_told_tile_by_tile() {
+fn grids_are_read() {
     for (name, columns, rows, tile_size, has_alpha) in
         [("grid", 2, 2, (64, 64), false), ("grid-alpha", 2, 1, (64, 128), true)]
     {
         let bytes = file(name);
-        let picture = AvifImage::read(&bytes).unwrap();
-        assert_eq!(picture.alpha.is_some(), has_alpha, "{name}");
-        for layer in [Some(&picture.color), picture.alpha.as_ref()].into_iter().flatten() {
+        let image = AvifImage::read(&bytes).unwrap();
+        assert_eq!(image.alpha.is_some(), has_alpha, "{name}");
+        for layer in [Some(&image.color), image.alpha.as_ref()].into_iter().flatten() {
             assert_eq!((layer.size, layer.tile_size, layer.columns), ((128, 128), tile_size, columns), "{name}");
             assert_eq!(layer.tiles.len(), (columns * rows) as usize, "{name}");
         }
-        assert_eq!(stored_size(&picture), (128, 128), "{name}");
+        assert_eq!(stored_size(&image), (128, 128), "{name}");
     }
 }
 
 #[test]
-fn the_still_picture_that_stands_for_a_sequence_is_taken() {
+fn a_sequence_is_read_as_its_still_image() {
     let bytes = file("sequence");
     assert!(bytes.windows(4).any(|word| word == b"moov"));
     assert_eq!(stored_size(&AvifImage::read(&bytes).unwrap()), (46, 34));
     let without = maker::file(b"avis", &[]);
-    assert!(refused(&without).contains("an AVIF sequence without a still picture"), "{}", refused(&without));
+    assert!(parse_error(&without).contains("an AVIF sequence without a still image"), "{}", parse_error(&without));
 }
 
 #[test]
-fn bytes_in_several_pieces_and_in_the_file_itself_are_put_together() {
-    let mut maker = Maker::picture();
-    maker.idat = b"xxABCDEFyyGH".to_vec();
-    maker.items[0].extents = vec![(2, 6), (10, 2)];
-    assert_eq!(&*AvifImage::read(&maker.file()).unwrap().color.tiles[0].bytes(), b"ABCDEFGH");
-    let mut maker = Maker::picture();
-    maker.items[0].method = 0;
-    maker.items[0].extents = vec![(4, 4)];
-    let bytes = maker.file();
+fn extents_in_idat_are_concatenated_and_extents_in_the_file_are_borrowed() {
+    let mut builder = FileBuilder::single();
+    builder.idat = b"xxABCDEFyyGH".to_vec();
+    builder.items[0].extents = vec![(2, 6), (10, 2)];
+    assert_eq!(&*AvifImage::read(&builder.file()).unwrap().color.tiles[0].bytes(), b"ABCDEFGH");
+    let mut builder = FileBuilder::single();
+    builder.items[0].method = 0;
+    builder.items[0].extents = vec![(4, 4)];
+    let bytes = builder.file();
     let tile = &AvifImage::read(&bytes).unwrap().color.tiles[0];
     assert!(matches!(tile.bytes(), Cow::Borrowed(b"ftyp")));
 }
 
 #[test]
-fn locations_of_every_version_and_width_are_the_same() {
+fn item_locations_are_read_in_all_versions_and_field_sizes() {
     for version in 0..=2 {
         for width in [4, 8] {
-            let maker = Maker { iloc: (version, width), ..Maker::picture() };
-            let bytes = maker.file();
-            let picture = AvifImage::read(&bytes).map(|picture| picture.color.tiles[0].bytes().into_owned());
-            // The oldest knows no place but the file.
+            let builder = FileBuilder { iloc: (version, width), ..FileBuilder::single() };
+            let bytes = builder.file();
+            let image = AvifImage::read(&bytes).map(|image| image.color.tiles[0].bytes().into_owned());
+            // Version 0 has only offsets in the file.
             let expected = if version == 0 { &bytes[..8] } else { b"12345678" };
-            assert_eq!(picture.unwrap(), expected, "{version} {width}");
+            assert_eq!(image.unwrap(), expected, "{version} {width}");
         }
     }
 }
 
 #[test]
-fn alpha_may_be_of_each_tile_or_by_its_older_name() {
+fn alpha_images_of_tiles_and_the_hevc_urn_are_accepted() {
     for purpose in ALPHA {
-        let mut maker = Maker::grid();
+        let mut builder = FileBuilder::grid();
         for (tile, alpha) in [(2, 12), (3, 13)] {
-            maker.alpha(alpha, tile, (8, 8), purpose);
+            builder.alpha(alpha, tile, (8, 8), purpose);
         }
-        let bytes = maker.file();
+        let bytes = builder.file();
         let alpha = AvifImage::read(&bytes).unwrap().alpha.unwrap();
         assert_eq!((alpha.size, alpha.tile_size, alpha.tiles.len()), ((16, 8), (8, 8), 2));
     }
-    // What is for something else is none, whatever it is like.
-    let mut maker = Maker::picture();
-    maker.alpha(5, 1, (9, 9), b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth");
-    maker.items[1].properties.push((*b"what", b"ever".to_vec(), true));
-    assert!(AvifImage::read(&maker.file()).unwrap().alpha.is_none());
+    // Auxiliary images of other types are ignored, even with unknown essential properties.
+    let mut builder = FileBuilder::single();
+    builder.alpha(5, 1, (9, 9), b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth");
+    builder.items[1].properties.push((*b"what", b"ever".to_vec(), true));
+    assert!(AvifImage::read(&builder.file()).unwrap().alpha.is_none());
 }
 
 #[test]
-fn the_first_of_two_colors_of_a_kind_counts_and_a_profile_may_stand_beside() {
-    let mut maker = Maker::picture();
+fn the_first_color_box_of_each_type_counts() {
+    let mut builder = FileBuilder::single();
     for (n, profile) in [(9_u16, &b"one"[..]), (1, b"two")] {
         let code_points = [n, 16, 9].map(u16::to_be_bytes).concat();
-        maker.property(b"colr", &[b"nclx", &code_points[..], &[0x80]].concat(), false);
-        maker.property(b"colr", &[b"prof", profile].concat(), false);
+        builder.property(b"colr", &[b"nclx", &code_points[..], &[0x80]].concat(), false);
+        builder.property(b"colr", &[b"prof", profile].concat(), false);
     }
-    let bytes = maker.file();
-    let picture = AvifImage::read(&bytes).unwrap();
-    assert_eq!(picture.cicp, Some(Cicp { primaries: 9, transfer: 16, matrix: 9, full_range: true }));
-    assert_eq!(picture.profile, Some(&b"one"[..]));
+    let bytes = builder.file();
+    let image = AvifImage::read(&bytes).unwrap();
+    assert_eq!(image.cicp, Some(Cicp { primaries: 9, transfer: 16, matrix: 9, full_range: true }));
+    assert_eq!(image.profile, Some(&b"one"[..]));
 }
 
 #[test]
-fn a_property_that_is_not_known_matters_only_where_it_is_essential() {
-    let mut maker = Maker::picture();
-    maker.property(b"abcd", b"", false);
-    assert!(AvifImage::read(&maker.file()).is_ok());
-    maker.property(b"efgh", b"", true);
-    assert!(refused(&maker.file()).contains("property 'efgh'"), "{}", refused(&maker.file()));
+fn only_unknown_properties_that_are_essential_are_refused() {
+    let mut builder = FileBuilder::single();
+    builder.property(b"abcd", b"", false);
+    assert!(AvifImage::read(&builder.file()).is_ok());
+    builder.property(b"efgh", b"", true);
+    assert!(parse_error(&builder.file()).contains("property 'efgh'"), "{}", parse_error(&builder.file()));
 }
 
 #[test]
-fn no_beginning_of_a_file_is_a_picture() {
+fn truncated_files_are_refused() {
     for name in ["full-420", "alpha-420", "grid-alpha", "cropped", "p3-icc"] {
         let whole = file(name);
         for length in 0..whole.len() {
@@ -207,7 +207,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_files_are_errors_or_pictures_that_hold(
+    fn mutated_files_violate_no_invariant(
         which in 0..6_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>(),
@@ -217,7 +217,7 @@ proptest! {
         let metadata = bytes.len().min(1000);
         for (at, to) in changes {
             let at = at.index(metadata);
-            // Often a bit, so that what is near to right is met too.
+            // Half of the mutations flip a single bit, which gives more nearly valid files.
             bytes[at] = if to < 128 { bytes[at] ^ (1 << (to % 8)) } else { to };
         }
         check::avif(&bytes);
@@ -227,7 +227,7 @@ proptest! {
 }
 
 #[test]
-fn what_fuzzing_has_found_and_kept_holds_still() {
+fn fuzz_seeds_violate_no_invariant() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/avif");
     let files: Vec<_> =
         std::fs::read_dir(seeds).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Planes of a reference decoder, and the pixels it makes of them (`tests/avif`).
+//! Converts the planes of a reference decoder, and compares with its pixels (`tests/avif`).
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(path(name, "avif")).unwrap()
 }
 
-/// A picture of one frame as YUV4MPEG2.
+/// Reads a YUV4MPEG2 file of one frame.
 fn y4m(name: &str) -> YuvImage {
     let bytes = std::fs::read(path(name, "y4m")).unwrap();
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
@@ -27,8 +27,8 @@ fn y4m(name: &str) -> YuvImage {
     let (width, height) = (word('W').parse().unwrap(), word('H').parse().unwrap());
     let sampling = match word('C') {
         "mono" => ChromaSubsampling::Cs400,
-        halved if halved.starts_with("420") => ChromaSubsampling::Cs420,
-        narrowed if narrowed.starts_with("422") => ChromaSubsampling::Cs422,
+        name if name.starts_with("420") => ChromaSubsampling::Cs420,
+        name if name.starts_with("422") => ChromaSubsampling::Cs422,
         _ => ChromaSubsampling::Cs444,
     };
     let depth = word('C').rsplit_once('p').and_then(|(_, depth)| depth.parse().ok()).filter(|d| *d > 8).unwrap_or(8);
@@ -51,7 +51,7 @@ fn png(name: &str) -> image::DynamicImage {
     image::open(path(name, "png")).unwrap()
 }
 
-/// Alpha is what the reference's pixels have.
+/// The alpha channel of the reference pixels.
 fn alpha(name: &str) -> YuvImage {
     let png = png(name).to_rgba8();
     let samples = png.pixels().map(|pixel| pixel.0[3]).collect();
@@ -72,15 +72,15 @@ fn context() -> RenderContext<'static> {
 }
 
 /// The largest and the mean difference.
-fn off(made: &[u8], expected: &[u8]) -> (u8, f64) {
-    assert_eq!(made.len(), expected.len());
-    let off = made.iter().zip(expected).map(|(a, b)| a.abs_diff(*b));
-    let sum: u64 = off.clone().map(u64::from).sum();
-    (off.max().unwrap(), sum as f64 / made.len() as f64)
+fn difference(actual: &[u8], expected: &[u8]) -> (u8, f64) {
+    assert_eq!(actual.len(), expected.len());
+    let differences = actual.iter().zip(expected).map(|(a, b)| a.abs_diff(*b));
+    let sum: u64 = differences.clone().map(u64::from).sum();
+    (differences.max().unwrap(), sum as f64 / actual.len() as f64)
 }
 
 #[test]
-fn planes_of_every_kind_become_the_pixels_that_libavif_makes() {
+fn pixels_match_those_of_libavif() {
     for name in [
         "full-420",
         "full-422",
@@ -94,151 +94,149 @@ fn planes_of_every_kind_become_the_pixels_that_libavif_makes() {
         "identity",
     ] {
         let bytes = file(name);
-        let mut picture = AvifImage::read(&bytes).unwrap();
-        // Of PQ, libavif gives the samples as they are.
-        picture.cicp.iter_mut().for_each(|cicp| (cicp.primaries, cicp.transfer) = (1, 13));
-        let made = pixels(&picture, &y4m(name), None, &context()).unwrap();
-        assert!(made.conversion.is_none(), "{name}");
+        let mut image = AvifImage::read(&bytes).unwrap();
+        // libavif does not convert PQ samples, so replace the transfer function.
+        image.cicp.iter_mut().for_each(|cicp| (cicp.primaries, cicp.transfer) = (1, 13));
+        let result = pixels(&image, &y4m(name), None, &context()).unwrap();
+        assert!(result.conversion.is_none(), "{name}");
         let expected =
-            if made.pixels.channels == 1 { png(name).to_luma8().into_raw() } else { png(name).to_rgb8().into_raw() };
-        let (most, mean) = off(&made.pixels.data, &expected);
-        assert!(most <= 3 && mean < 0.6, "{name}: {most} {mean}");
+            if result.pixels.channels == 1 { png(name).to_luma8().into_raw() } else { png(name).to_rgb8().into_raw() };
+        let (max, mean) = difference(&result.pixels.data, &expected);
+        assert!(max <= 3 && mean < 0.6, "{name}: {max} {mean}");
     }
 }
 
 #[test]
-fn alpha_is_put_beside_colors_and_taken_out_of_them() {
+fn alpha_is_added_and_premultiplied_colors_are_divided() {
     for name in ["alpha-420", "alpha-444-premultiplied"] {
         let bytes = file(name);
-        let picture = AvifImage::read(&bytes).unwrap();
-        let made = pixels(&picture, &y4m(name), Some(&alpha(name)), &context()).unwrap();
+        let image = AvifImage::read(&bytes).unwrap();
+        let result = pixels(&image, &y4m(name), Some(&alpha(name)), &context()).unwrap();
         let expected = png(name).to_rgba8();
-        let pairs = made.pixels.data.as_chunks::<4>().0.iter().zip(expected.pixels());
-        for (made, expected) in pairs {
-            assert_eq!(made[3], expected.0[3], "{name}");
-            // The less there is to be seen of a color, the less of it is known.
-            let most = if name.ends_with("premultiplied") { 4 + 600 / (1 + u16::from(made[3])) } else { 3 };
-            for (a, b) in made.iter().zip(&expected.0) {
-                assert!(u16::from(a.abs_diff(*b)) <= most, "{name}: {made:?} {:?}", expected.0);
+        let pairs = result.pixels.data.as_chunks::<4>().0.iter().zip(expected.pixels());
+        for (pixel, expected) in pairs {
+            assert_eq!(pixel[3], expected.0[3], "{name}");
+            // Dividing by a small alpha amplifies rounding errors.
+            let max = if name.ends_with("premultiplied") { 4 + 600 / (1 + u16::from(pixel[3])) } else { 3 };
+            for (a, b) in pixel.iter().zip(&expected.0) {
+                assert!(u16::from(a.abs_diff(*b)) <= max, "{name}: {pixel:?} {:?}", expected.0);
             }
         }
     }
 }
 
 #[test]
-fn alpha_of_limited_levels_and_twelve_bits_is_of_eight() {
+fn limited_range_alpha_with_12_bits_is_converted_to_8_bits() {
     let bytes = file("alpha-420");
-    let picture = AvifImage::read(&bytes).unwrap();
+    let image = AvifImage::read(&bytes).unwrap();
     let mut deep = alpha("alpha-420");
     deep.cicp.full_range = false;
     deep.depth = 12;
     deep.planes = vec![YuvSamples::U16((0..46 * 34).map(|n| [0, 256, 2012, 3760, 65_535][n % 5]).collect())];
-    let made = pixels(&picture, &y4m("alpha-420"), Some(&deep), &context()).unwrap();
-    let alphas: Vec<_> = made.pixels.data.iter().skip(3).step_by(4).take(5).copied().collect();
+    let result = pixels(&image, &y4m("alpha-420"), Some(&deep), &context()).unwrap();
+    let alphas: Vec<_> = result.pixels.data.iter().skip(3).step_by(4).take(5).copied().collect();
     assert_eq!(alphas, [0, 0, 128, 255, 255]);
 }
 
 #[test]
-fn what_is_like_jpeg_goes_on_as_planes_that_show_the_same() {
+fn bt601_images_scale_as_planes_to_similar_pixels() {
     let window = Window { x: 0.0, y: 0.0, width: 46.0, height: 34.0 };
     let small = (12.try_into().unwrap(), 9.try_into().unwrap());
     for name in ["full-420", "full-422", "full-444", "full-400", "limited-420", "ten-420", "twelve-444-limited"] {
         let bytes = file(name);
-        let picture = AvifImage::read(&bytes).unwrap();
-        let planar = planes(&picture, y4m(name)).unwrap();
+        let image = AvifImage::read(&bytes).unwrap();
+        let planar = planes(&image, y4m(name)).unwrap();
         assert!(planar.conversion.is_none());
-        let made = planar.planes.scale_to_pixels(&window, small, LANCZOS).unwrap();
-        let expected = pixels(&picture, &y4m(name), None, &context()).unwrap().pixels;
+        let result = planar.planes.scale_to_pixels(&window, small, LANCZOS).unwrap();
+        let expected = pixels(&image, &y4m(name), None, &context()).unwrap().pixels;
         let expected = resample(&expected, window, small, LANCZOS, false).unwrap();
-        let (most, mean) = off(&made.data, &expected.data);
-        // Yuv420 chroma is scaled as it is, not after it was interpolated.
-        let (most_max, mean_max) = if name.contains("42") { (12, 2.0) } else { (3, 0.7) };
-        assert!(most <= most_max && mean < mean_max, "{name}: {most} {mean}");
+        let (max, mean) = difference(&result.data, &expected.data);
+        // Subsampled chroma is scaled directly instead of after upsampling.
+        let (max_limit, mean_limit) = if name.contains("42") { (12, 2.0) } else { (3, 0.7) };
+        assert!(max <= max_limit && mean < mean_limit, "{name}: {max} {mean}");
     }
 }
 
 #[test]
-fn what_planes_cannot_say_is_given_back() {
+fn images_that_planes_cannot_represent_are_returned_unchanged() {
     for name in ["bt709-420", "bt2020-ten-422", "identity", "alpha-420"] {
         let bytes = file(name);
-        let picture = AvifImage::read(&bytes).unwrap();
-        assert_eq!(planes(&picture, y4m(name)).err(), Some(y4m(name)), "{name}");
+        let image = AvifImage::read(&bytes).unwrap();
+        assert_eq!(planes(&image, y4m(name)).err(), Some(y4m(name)), "{name}");
     }
     let bytes = file("cropped");
-    let picture = AvifImage::read(&bytes).unwrap();
-    assert!(planes(&picture, y4m("full-420")).is_err());
-    let made = pixels(&picture, &y4m("full-420"), None, &context()).unwrap().pixels;
-    assert_eq!((made.width, made.height), (20, 14));
-    let whole = AvifImage { crop: super::super::heif::CropRect { x: 0, y: 0, width: 46, height: 34 }, ..picture };
+    let image = AvifImage::read(&bytes).unwrap();
+    assert!(planes(&image, y4m("full-420")).is_err());
+    let result = pixels(&image, &y4m("full-420"), None, &context()).unwrap().pixels;
+    assert_eq!((result.width, result.height), (20, 14));
+    let whole = AvifImage { crop: super::super::heif::CropRect { x: 0, y: 0, width: 46, height: 34 }, ..image };
     let whole = pixels(&whole, &y4m("full-420"), None, &context()).unwrap().pixels;
-    assert_eq!(made.data[..60], whole.data[3 * (6 * 46 + 4)..][..60]);
+    assert_eq!(result.data[..60], whole.data[3 * (6 * 46 + 4)..][..60]);
 }
 
 #[test]
-fn p3_becomes_srgb_whether_a_profile_says_it_or_a_number() {
-    // By LittleCMS, of P3's (150, 100, 80) and (0, 200, 0).
+fn p3_is_converted_by_profile_and_by_code_point() {
+    // (150, 100, 80) and (0, 200, 0) in Display P3, converted by LittleCMS.
     let expected = [159, 97, 76, 0, 204, 0];
     for name in ["p3-icc", "p3-cicp"] {
         let bytes = file(name);
-        let picture = AvifImage::read(&bytes).unwrap();
+        let image = AvifImage::read(&bytes).unwrap();
         for conversion in [
-            planes(&picture, y4m("full-420")).unwrap().conversion,
-            pixels(&picture, &y4m("full-420"), None, &context()).unwrap().conversion,
+            planes(&image, y4m("full-420")).unwrap().conversion,
+            pixels(&image, &y4m("full-420"), None, &context()).unwrap().conversion,
         ] {
             let pixels = Pixels { width: 2, height: 1, channels: 3, data: vec![150, 100, 80, 0, 200, 0] };
-            let (most, _) = off(&conversion.apply(pixels).data, &expected);
-            assert!(most <= 1, "{name}: {most}");
+            let (max, _) = difference(&conversion.apply(pixels).data, &expected);
+            assert!(max <= 1, "{name}: {max}");
         }
-        // Neutral colors are what they are by any primaries.
+        // Gray is the same color with all primaries.
         let gray = YuvImage {
             sampling: ChromaSubsampling::Cs400,
             planes: y4m("full-420").planes[..1].to_vec(),
             ..y4m("full-420")
         };
-        assert!(pixels(&picture, &gray, None, &context()).unwrap().conversion.is_none(), "{name}");
+        assert!(pixels(&image, &gray, None, &context()).unwrap().conversion.is_none(), "{name}");
     }
 }
 
 #[test]
-fn light_of_another_curve_is_srgb_at_once() {
+fn pixels_with_another_transfer_function_are_converted_to_srgb() {
     let bytes = file("bt2020-ten-422");
-    let picture = AvifImage::read(&bytes).unwrap();
-    let made = pixels(&picture, &y4m("bt2020-ten-422"), None, &context()).unwrap();
-    assert!(made.conversion.is_none());
-    let without = AvifImage { cicp: picture.cicp.map(|cicp| Cicp { transfer: 13, ..cicp }), ..picture };
+    let image = AvifImage::read(&bytes).unwrap();
+    let result = pixels(&image, &y4m("bt2020-ten-422"), None, &context()).unwrap();
+    assert!(result.conversion.is_none());
+    let without = AvifImage { cicp: image.cicp.map(|cicp| Cicp { transfer: 13, ..cicp }), ..image };
     let without = pixels(&without, &y4m("bt2020-ten-422"), None, &context()).unwrap();
-    assert_ne!(made.pixels, without.pixels);
+    assert_ne!(result.pixels, without.pixels);
 }
 
 #[test]
-fn colors_that_are_coded_otherwise_are_refused_by_name() {
+fn unsupported_color_matrices_are_named() {
     let bytes = file("full-420");
-    let mut picture = AvifImage::read(&bytes).unwrap();
-    for (matrix, name) in
-        [(10, "constant luminance"), (14, "ICtCp"), (16, "YCgCo"), (77, "77"), (0, "colors themselves")]
-    {
-        picture.cicp.iter_mut().for_each(|cicp| cicp.matrix = matrix);
-        let error = pixels(&picture, &y4m("full-420"), None, &context()).err().unwrap().to_string();
+    let mut image = AvifImage::read(&bytes).unwrap();
+    for (matrix, name) in [(10, "constant luminance"), (14, "ICtCp"), (16, "YCgCo"), (77, "77"), (0, "RGB planes")] {
+        image.cicp.iter_mut().for_each(|cicp| cicp.matrix = matrix);
+        let error = pixels(&image, &y4m("full-420"), None, &context()).err().unwrap().to_string();
         assert!(error.contains(name), "{error}");
-        assert!(planes(&picture, y4m("full-420")).is_err());
+        assert!(planes(&image, y4m("full-420")).is_err());
     }
 }
 
 #[test]
-fn pictures_of_other_sizes_than_were_said_are_refused() {
+fn planes_of_unexpected_size_are_refused() {
     let bytes = file("full-420");
-    let picture = AvifImage::read(&bytes).unwrap();
+    let image = AvifImage::read(&bytes).unwrap();
     let other = YuvImage { width: 45, ..y4m("full-420") };
-    assert!(pixels(&picture, &other, None, &context()).is_err());
-    assert!(planes(&picture, other).is_err());
-    assert!(pixels(&picture, &y4m("full-420"), Some(&y4m("full-420")), &context()).is_err(), "nobody spoke of alpha");
+    assert!(pixels(&image, &other, None, &context()).is_err());
+    assert!(planes(&image, other).is_err());
+    assert!(pixels(&image, &y4m("full-420"), Some(&y4m("full-420")), &context()).is_err(), "unexpected alpha");
     let short = YuvImage { planes: vec![YuvSamples::U8(vec![0; 9]); 3], ..y4m("full-420") };
-    assert!(pixels(&picture, &short, None, &context()).is_err());
+    assert!(pixels(&image, &short, None, &context()).is_err());
     let late = RenderContext::new(&Limits { render_time: std::time::Duration::ZERO, ..Limits::default() });
-    assert!(matches!(pixels(&picture, &y4m("full-420"), None, &late), Err(Error::TooSlow { .. })));
+    assert!(matches!(pixels(&image, &y4m("full-420"), None, &late), Err(Error::TooSlow { .. })));
 }
 
-/// The part of a picture that a tile has; what lies beyond is gray.
+/// The part of an image that a tile covers, padded with a constant.
 fn tile(whole: &YuvImage, (across, down): (u32, u32), (width, height): (u32, u32)) -> YuvImage {
     let planes = whole.planes.iter().enumerate().map(|(n, plane)| {
         let (columns, rows) = whole.sampling.plane_size(n, (whole.width, whole.height));
@@ -254,7 +252,7 @@ fn tile(whole: &YuvImage, (across, down): (u32, u32), (width, height): (u32, u32
 }
 
 #[test]
-fn tiles_are_put_together_and_cut_off() {
+fn tiles_are_composed_and_cropped() {
     for name in ["full-420", "full-422", "full-444", "full-400", "ten-420"] {
         let (bytes, whole) = (file(name), y4m(name));
         for (tile_size, columns, rows) in [((46, 34), 1, 1), ((24, 18), 2, 2), ((48, 12), 1, 3), ((10, 36), 5, 1)] {
@@ -272,7 +270,7 @@ fn tiles_are_put_together_and_cut_off() {
 }
 
 #[test]
-fn tiles_that_are_not_what_was_said_are_refused() {
+fn tiles_that_do_not_match_the_header_are_refused() {
     let bytes = file("full-420");
     let layer = AvifImage::read(&bytes).unwrap().color;
     let whole = y4m("full-420");
@@ -287,5 +285,5 @@ fn tiles_that_are_not_what_was_said_are_refused() {
     for other in others {
         assert!(GridCanvas::new(&layer).push_tile(other).is_err());
     }
-    assert!(GridCanvas::new(&layer).finish().is_err(), "there is none");
+    assert!(GridCanvas::new(&layer).finish().is_err(), "no tile was added");
 }

@@ -1,4 +1,4 @@
-//! Animated WebP, frame by frame.
+//! Encodes animated WebP with libwebp.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -18,15 +18,15 @@ use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
 
-/// How much each frame is worked on, 0 to 6: a third of the time of 4, and few bytes more.
+/// Effort of the encoder, 0 to 6. It takes a third of the time of effort 4, for slightly more bytes.
 const METHOD: c_int = 2;
 
-/// An encoder that has taken some frames of one size.
+/// An encoder for frames of equal size.
 pub(crate) struct WebPAnimationEncoder {
     encoder: *mut WebPAnimEncoder,
     config: WebPConfig,
     side: (c_int, c_int),
-    /// When the next frame begins.
+    /// Start time of the next frame.
     at_ms: c_int,
 }
 
@@ -38,32 +38,31 @@ impl WebPAnimationEncoder {
         let (encoder_abi, mux_abi) = (abi(WEBP_ENCODER_ABI_VERSION)?, abi(WEBP_MUX_ABI_VERSION)?);
         let mut config = MaybeUninit::<WebPConfig>::uninit();
         let default = WebPPreset::WEBP_PRESET_DEFAULT;
-        // SAFETY: the function writes a whole configuration to its first argument, which has room for one, if it returns
-        // other than 0.
+        // SAFETY: the function initializes the configuration if it returns a nonzero value.
         let done =
             unsafe { WebPConfigInitInternal(config.as_mut_ptr(), default, f32::from(quality.get()), encoder_abi) };
         if done == 0 {
             return Err(failed());
         }
-        // SAFETY: it has just been written whole.
+        // SAFETY: the function succeeded, so the value is initialized.
         let mut config = unsafe { config.assume_init() };
         config.method = METHOD;
         config.lossless = c_int::from(quality.is_lossless());
         let mut options = MaybeUninit::<WebPAnimEncoderOptions>::uninit();
-        // SAFETY: as above, of options.
+        // SAFETY: the function initializes the options if it returns a nonzero value.
         if unsafe { WebPAnimEncoderOptionsInitInternal(options.as_mut_ptr(), mux_abi) } == 0 {
             return Err(failed());
         }
-        // SAFETY: it has just been written whole.
+        // SAFETY: the function succeeded, so the value is initialized.
         let mut options = unsafe { options.assume_init() };
         options.anim_params.loop_count = c_int::from(loop_count.0);
-        // SAFETY: the options are whole and are copied; the result is an encoder of its own, or null.
+        // SAFETY: the options are initialized, and the function copies them. It returns a new encoder or null.
         let encoder = unsafe { WebPAnimEncoderNewInternal(side.0, side.1, &raw const options, mux_abi) };
         if encoder.is_null() { Err(failed()) } else { Ok(Self { encoder, config, side, at_ms: 0 }) }
     }
 
-    /// Adds RGBA pixels that are shown so long.
-    pub(crate) fn add(&mut self, pixels: &Pixels, shown: Duration) -> Result<(), Error> {
+    /// Adds a frame of RGBA pixels with its duration.
+    pub(crate) fn add(&mut self, pixels: &Pixels, delay: Duration) -> Result<(), Error> {
         let bytes = 4 * u64::from(pixels.width) * u64::from(pixels.height);
         let side = (c_int::try_from(pixels.width), c_int::try_from(pixels.height));
         if side != (Ok(self.side.0), Ok(self.side.1)) || pixels.channels != 4 || pixels.data.len() as u64 != bytes {
@@ -71,37 +70,37 @@ impl WebPAnimationEncoder {
         }
         let stride = self.side.0.checked_mul(4).ok_or_else(failed)?;
         let mut picture = Picture::new(self.side)?;
-        // SAFETY: the function reads `height` rows of `stride` bytes, which is the length of `data`, checked above, into
-        // memory that it allocates for the picture.
+        // SAFETY: the function reads `height` rows of `stride` bytes, which is the length of `data` as checked above.
+        // It allocates memory for the picture.
         if unsafe { WebPPictureImportRGBA(&raw mut picture.0, pixels.data.as_ptr(), stride) } == 0 {
             return Err(failed());
         }
-        // SAFETY: encoder, picture and configuration are whole; the encoder copies what it keeps of the latter two.
+        // SAFETY: encoder, picture and configuration are initialized. The encoder keeps no reference to the latter two.
         let added = unsafe { WebPAnimEncoderAdd(self.encoder, &raw mut picture.0, self.at_ms, &raw const self.config) };
         if added == 0 {
             return Err(failed());
         }
-        let shown_ms = c_int::try_from(shown.as_millis()).map_err(|_| failed())?;
-        self.at_ms = self.at_ms.checked_add(shown_ms).ok_or_else(failed)?;
+        let delay_ms = c_int::try_from(delay.as_millis()).map_err(|_| failed())?;
+        self.at_ms = self.at_ms.checked_add(delay_ms).ok_or_else(failed)?;
         Ok(())
     }
 
-    /// The file.
+    /// Returns the file.
     pub(crate) fn finish(self) -> Result<Vec<u8>, Error> {
-        // SAFETY: no picture and no configuration say that the last frame ends here.
+        // SAFETY: the encoder is valid. A null picture and configuration mark the end of the last frame.
         if unsafe { WebPAnimEncoderAdd(self.encoder, ptr::null_mut(), self.at_ms, ptr::null()) } == 0 {
             return Err(failed());
         }
         let mut file = WebPData::default();
-        // SAFETY: the encoder is whole; the function sets `file` to memory of its own, or leaves it empty.
+        // SAFETY: the encoder is valid. The function sets `file` to a new allocation, or leaves it empty.
         let done = unsafe { WebPAnimEncoderAssemble(self.encoder, &raw mut file) } != 0;
         let bytes = if done && !file.bytes.is_null() {
-            // SAFETY: that many bytes have been written there, and nobody else knows of them.
+            // SAFETY: libwebp wrote `size` bytes to `bytes`, and has no other reference to them.
             Ok(unsafe { slice::from_raw_parts(file.bytes, file.size) }.to_vec())
         } else {
             Err(failed())
         };
-        // SAFETY: it is empty or what libwebp has allocated, and is not used again.
+        // SAFETY: `file` is empty or an allocation of libwebp, and is not used afterwards.
         unsafe { WebPDataClear(&mut file) };
         bytes
     }
@@ -109,23 +108,23 @@ impl WebPAnimationEncoder {
 
 impl Drop for WebPAnimationEncoder {
     fn drop(&mut self) {
-        // SAFETY: it came from libwebp, is not null, and is deleted here alone.
+        // SAFETY: the encoder was created by libwebp, is not null, and is deleted only here.
         unsafe { WebPAnimEncoderDelete(self.encoder) }
     }
 }
 
-/// A picture in libwebp's memory.
+/// Owns a `WebPPicture` and its memory.
 struct Picture(WebPPicture);
 
 impl Picture {
-    /// Of this size, without pixels yet.
+    /// Creates a picture without pixels.
     fn new((width, height): (c_int, c_int)) -> Result<Self, Error> {
         let mut picture = MaybeUninit::<WebPPicture>::uninit();
-        // SAFETY: the function writes a whole picture, without pixels, if it returns true.
+        // SAFETY: the function initializes the picture if it returns true.
         if !unsafe { WebPPictureInit(picture.as_mut_ptr()) } {
             return Err(failed());
         }
-        // SAFETY: it has just been written whole.
+        // SAFETY: the function succeeded, so the value is initialized.
         let mut picture = unsafe { picture.assume_init() };
         (picture.width, picture.height, picture.use_argb) = (width, height, 1);
         Ok(Self(picture))
@@ -134,11 +133,11 @@ impl Picture {
 
 impl Drop for Picture {
     fn drop(&mut self) {
-        // SAFETY: the picture is whole, and its memory, if it has any, is libwebp's.
+        // SAFETY: the picture is initialized, and libwebp allocated its memory.
         unsafe { WebPPictureFree(&raw mut self.0) }
     }
 }
 
 fn failed() -> Error {
-    Error::Encode { reason: "libwebp made no animation".to_owned() }
+    Error::Encode { reason: "libwebp animation encoding failed".to_owned() }
 }

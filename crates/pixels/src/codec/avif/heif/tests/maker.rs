@@ -1,14 +1,14 @@
-//! AVIF files to be put together, right and wrong.
+//! Builds valid and invalid AVIF files.
 
-/// A file whose items lie in `idat`, but for those of other methods.
-pub(super) struct Maker {
+/// Builder of a file. Items with construction method 1 are stored in `idat`.
+pub(super) struct FileBuilder {
     pub(super) primary: Option<u16>,
     pub(super) items: Vec<Item>,
     pub(super) references: Vec<([u8; 4], u16, Vec<u16>)>,
     pub(super) idat: Vec<u8>,
-    /// The version of `iloc`, and the bytes of its numbers.
+    /// The version of `iloc`, and the size of its fields in bytes.
     pub(super) iloc: (u8, u8),
-    /// One more property of the first item, by number.
+    /// The number of an additional property of the first item.
     pub(super) extra_association: Option<u8>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// AV1 of 4:2:0 and eight bits, in the first eight bytes of `idat`.
+    /// An AV1 item in 4:2:0 with 8 bits, stored in the first eight bytes of `idat`.
     fn av1(id: u16, (width, height): (u32, u32)) -> Self {
         let size = [[0; 4], width.to_be_bytes(), height.to_be_bytes()].concat();
         let properties = vec![(*b"ispe", size[4..].to_vec(), false), (*b"av1C", vec![0x81, 0, 0x0C, 0], true)];
@@ -40,9 +40,9 @@ impl Item {
     }
 }
 
-impl Maker {
-    /// 8x8 pixels.
-    pub(super) fn picture() -> Self {
+impl FileBuilder {
+    /// A single image of 8 x 8 pixels.
+    pub(super) fn single() -> Self {
         Self {
             primary: Some(1),
             items: vec![Item::av1(1, (8, 8))],
@@ -53,28 +53,28 @@ impl Maker {
         }
     }
 
-    /// Two tiles of 8x8 beside one another.
+    /// A grid of two tiles of 8 x 8 pixels, side by side.
     pub(super) fn grid() -> Self {
-        let mut maker = Self::picture();
-        maker.idat.extend([0, 0, 0, 1, 0, 16, 0, 8]);
+        let mut builder = Self::single();
+        builder.idat.extend([0, 0, 0, 1, 0, 16, 0, 8]);
         let grid = Item { kind: *b"grid", extents: vec![(8, 8)], ..Item::av1(1, (16, 8)) };
-        maker.items = vec![grid, Item::av1(2, (8, 8)), Item::av1(3, (8, 8))];
-        maker.references = vec![(*b"dimg", 1, vec![2, 3])];
-        maker
+        builder.items = vec![grid, Item::av1(2, (8, 8)), Item::av1(3, (8, 8))];
+        builder.references = vec![(*b"dimg", 1, vec![2, 3])];
+        builder
     }
 
-    /// One more property of the first item.
+    /// Adds a property to the first item.
     pub(super) fn property(&mut self, kind: &[u8; 4], data: &[u8], is_essential: bool) {
         self.items[0].properties.push((*kind, data.to_vec(), is_essential));
     }
 
-    /// Other data of a property of the first item; `ispe` without its version.
+    /// Replaces the data of a property of the first item. The version field of `ispe` is dropped.
     pub(super) fn set(&mut self, kind: &[u8; 4], data: &[u8]) {
         let property = self.items[0].properties.iter_mut().find(|property| property.0 == *kind).unwrap();
         property.1 = if kind == b"ispe" { data[4..].to_vec() } else { data.to_vec() };
     }
 
-    /// An auxiliary picture of `master`.
+    /// Adds an auxiliary image of type `purpose` to item `master`.
     pub(super) fn alpha(&mut self, id: u16, master: u16, size: (u32, u32), purpose: &[u8]) {
         let mut item = Item::av1(id, size);
         item.properties.push((*b"auxC", [&[0; 4], purpose, &[0]].concat(), false));
@@ -96,7 +96,7 @@ impl Maker {
         let mut data = vec![bytes << 4 | bytes, bytes << 4];
         data.extend(id(u16::try_from(self.items.len()).unwrap()));
         for (n, item) in self.items.iter().enumerate() {
-            // Two of one name have two places, too.
+            // Items with the same id share one location.
             if self.items[..n].iter().any(|other| other.id == item.id) {
                 data[if version > 1 { 5 } else { 3 }] -= 1;
                 continue;
@@ -106,7 +106,7 @@ impl Maker {
                 data.extend(item.method.to_be_bytes());
             }
             data.extend(item.data_reference.to_be_bytes());
-            // What is added to every place.
+            // The base offset.
             data.extend(number(0));
             data.extend(u16::try_from(item.extents.len()).unwrap().to_be_bytes());
             data.extend(item.extents.iter().flat_map(|(at, length)| [number(*at), number(*length)].concat()));
@@ -157,7 +157,7 @@ impl Maker {
     }
 }
 
-/// A file of a brand, and of these boxes.
+/// A file with a brand and these boxes.
 pub(super) fn file(brand: &[u8; 4], boxes: &[Vec<u8>]) -> Vec<u8> {
     let ftyp = iso_box(b"ftyp", &[brand, &[0; 4][..], brand].concat());
     [ftyp, boxes.concat()].concat()
@@ -172,7 +172,7 @@ fn full_box(kind: &[u8; 4], version: u8, data: &[u8]) -> Vec<u8> {
     iso_box(kind, &[&[version, 0, 0, 0], data].concat())
 }
 
-/// Width, height, and how far across and down the middle is moved.
+/// The payload of `clap`: width, height, and the horizontal and vertical offset of the center.
 pub(super) fn clap(fractions: [(u32, u32); 4]) -> Vec<u8> {
     fractions.iter().flat_map(|(n, d)| [n.to_be_bytes(), d.to_be_bytes()].concat()).collect()
 }
