@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::*;
 
 mod broken;
-mod maker;
+mod file_builder;
 
-use maker::FileBuilder;
+use file_builder::FileBuilder;
 use property::ALPHA;
 
 fn file(name: &str) -> Vec<u8> {
@@ -120,7 +120,7 @@ fn a_sequence_is_read_as_its_still_image() {
     let bytes = file("sequence");
     assert!(bytes.windows(4).any(|word| word == b"moov"));
     assert_eq!(stored_size(&AvifImage::read(&bytes).unwrap()), (46, 34));
-    let without = maker::file(b"avis", &[]);
+    let without = file_builder::file(b"avis", &[]);
     assert!(parse_error(&without).contains("an AVIF sequence without a still image"), "{}", parse_error(&without));
 }
 

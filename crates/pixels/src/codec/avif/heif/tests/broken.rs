@@ -1,6 +1,6 @@
 //! Files with invalid boxes, and the expected error of each.
 
-use super::maker::{self, FileBuilder, iso_box};
+use super::file_builder::{self, FileBuilder, iso_box};
 use super::{ALPHA, AvifImage, parse_error};
 
 /// A part of the expected error, and the modification of the file.
@@ -38,11 +38,11 @@ fn errors_in_the_primary_item_are_reported() {
             m.property(b"clap", &[0; 32], true);
         }),
         ("zero denominator", |m| m.property(b"clap", &[0; 32], true)),
-        ("whole pixels", |m| m.property(b"clap", &maker::clap([(7, 2), (8, 1), (0, 1), (0, 1)]), true)),
-        ("whole pixels", |m| m.property(b"clap", &maker::clap([(8, 1), (8, 1), (1, 1), (0, 1)]), true)),
+        ("whole pixels", |m| m.property(b"clap", &file_builder::clap([(7, 2), (8, 1), (0, 1), (0, 1)]), true)),
+        ("whole pixels", |m| m.property(b"clap", &file_builder::clap([(8, 1), (8, 1), (1, 1), (0, 1)]), true)),
         ("visible part is too small", |m| {
             m.set(b"ispe", &[[0; 4], 64_u32.to_be_bytes(), 64_u32.to_be_bytes()].concat());
-            m.property(b"clap", &maker::clap([(1, 1), (1, 1), (1, 2), (1, 2)]), true);
+            m.property(b"clap", &file_builder::clap([(1, 1), (1, 1), (1, 2), (1, 2)]), true);
         }),
         ("property 'a1op'", |m| m.property(b"a1op", &[1], true)),
         ("property 'lsel'", |m| m.property(b"lsel", &[0, 1], true)),
@@ -110,7 +110,8 @@ fn errors_in_a_grid_are_reported() {
 
 #[test]
 fn errors_in_boxes_are_reported() {
-    let meta = |boxes: &[Vec<u8>]| maker::file(b"avif", &[iso_box(b"meta", &[&[0; 4][..], &boxes.concat()].concat())]);
+    let meta =
+        |boxes: &[Vec<u8>]| file_builder::file(b"avif", &[iso_box(b"meta", &[&[0; 4][..], &boxes.concat()].concat())]);
     let hdlr = |kind: &[u8; 4]| iso_box(b"hdlr", &[&[0; 8][..], kind, &[0; 13]].concat());
     let ftyp = |data: &[u8]| iso_box(b"ftyp", data);
     let many = iso_box(b"free", b"").repeat(1025);
@@ -121,19 +122,19 @@ fn errors_in_boxes_are_reported() {
         ("truncated brand list", ftyp(b"avif")),
         ("truncated brand list", ftyp(b"avif\0\0\0\0mi")),
         ("neither brand", ftyp(b"heic\0\0\0\0mif1")),
-        ("no primary item", maker::file(b"avif", &[])),
-        ("unsupported metadata box 'mini'", maker::file(b"avif", &[iso_box(b"mini", &[])])),
+        ("no primary item", file_builder::file(b"avif", &[])),
+        ("unsupported metadata box 'mini'", file_builder::file(b"avif", &[iso_box(b"mini", &[])])),
         ("metadata without a handler", meta(&[])),
         ("handler 'soun'", meta(&[hdlr(b"soun")])),
         ("no primary item", meta(&[hdlr(b"pict")])),
         ("duplicate box 'hdlr'", meta(&[hdlr(b"pict"), hdlr(b"pict")])),
         ("box 'pitm' is truncated", meta(&[hdlr(b"pict"), iso_box(b"pitm", &[0; 5])])),
         ("box 'pitm' has unsupported version 2", meta(&[hdlr(b"pict"), iso_box(b"pitm", &[2, 0, 0, 0, 0, 1])])),
-        ("box 'meta' has unsupported version 1", maker::file(b"avif", &[iso_box(b"meta", &[1, 0, 0, 0])])),
-        ("box 'free' extends past the end", maker::file(b"avif", &[b"\0\0\0\x09free".to_vec()])),
-        ("box 'free' is smaller than its header", maker::file(b"avif", &[b"\0\0\0\x07free".to_vec()])),
-        ("extends past the end", maker::file(b"avif", &[[&b"\0\0\0\x01free"[..], &[255; 8]].concat()])),
-        ("more than 1024 boxes", maker::file(b"avif", std::slice::from_ref(&many))),
+        ("box 'meta' has unsupported version 1", file_builder::file(b"avif", &[iso_box(b"meta", &[1, 0, 0, 0])])),
+        ("box 'free' extends past the end", file_builder::file(b"avif", &[b"\0\0\0\x09free".to_vec()])),
+        ("box 'free' is smaller than its header", file_builder::file(b"avif", &[b"\0\0\0\x07free".to_vec()])),
+        ("extends past the end", file_builder::file(b"avif", &[[&b"\0\0\0\x01free"[..], &[255; 8]].concat()])),
+        ("more than 1024 boxes", file_builder::file(b"avif", std::slice::from_ref(&many))),
         ("fields of 3 bytes", meta(&[hdlr(b"pict"), iso_box(b"iloc", &[0, 0, 0, 0, 0x34, 0, 0, 1, 0, 1, 0, 0, 0, 1])])),
         ("without lengths", meta(&[hdlr(b"pict"), iso_box(b"iloc", &[0, 0, 0, 0, 0x40, 0, 0, 1])])),
         (
@@ -161,7 +162,7 @@ fn excessive_item_and_reference_counts_are_refused() {
     let iloc = [&[2, 0, 0, 0, 0x44, 0][..], &5000_u32.to_be_bytes(), &locations].concat();
     let hdlr = iso_box(b"hdlr", &[&[0; 8][..], b"pict", &[0; 13]].concat());
     let meta = iso_box(b"meta", &[&[0; 4][..], &hdlr, &iso_box(b"iloc", &iloc)].concat());
-    let error = parse_error(&maker::file(b"avif", &[meta]));
+    let error = parse_error(&file_builder::file(b"avif", &[meta]));
     assert!(error.contains("more than 4096 items"), "{error}");
     let mut builder = FileBuilder::single();
     builder.references = (0..5).map(|from| (*b"auxl", from, vec![1; 4000])).collect();
