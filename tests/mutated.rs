@@ -1,6 +1,6 @@
-//! Mutated originals through the running server. Each response is an image or an error with a reason, arrives in time, and the server's memory
-//! stays within the configured limits. The environment variable TEST_MUTATED sets the number of originals: `just mutated` uses
-//! 100,000.
+//! Mutated originals through the running server. Each response is an image or an error with a reason, arrives in time,
+//! and the server's memory stays within the configured limits. The environment variable TEST_MUTATED sets the number of
+//! originals: `just mutated` uses 100,000.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
 
@@ -18,7 +18,8 @@ mod process;
 use process::{Node, Settings};
 
 const MIB: u64 = 1 << 20;
-/// Limits of the cache, downloads, pixels and write-backs, and an allowance for the rest: threads, tables of codecs, connections.
+/// Limits of the cache, downloads, pixels and write-backs, and an allowance for the rest: threads, tables of codecs,
+/// connections.
 const MEMORY_MIB: [u64; 5] = [16, 32, 64, 16, 160];
 const CONCURRENCY: usize = 8;
 /// Covers the configured render time, waiting for it, and a busy machine.
@@ -56,8 +57,8 @@ fn originals() -> Vec<Vec<u8>> {
     originals
 }
 
-/// Applies one to four mutations: flipped bits, extreme values, and repeated, truncated or removed parts. Half of them hit the first 200
-/// bytes.
+/// Applies one to four mutations: flipped bits, extreme values, and repeated, truncated or removed parts. Half of them
+/// hit the first 200 bytes.
 fn mutate(original: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = original.to_vec();
     for _ in 0..=random.below(4) {

@@ -1,5 +1,5 @@
-//! The parts that the forward and the inverse discrete cosine transform share: coefficient order, scale factors and vectors of
-//! lanes.
+//! The parts that the forward and the inverse discrete cosine transform share: coefficient order, scale factors and
+//! vectors of lanes.
 
 /// Position `row * 8 + column` of each coefficient by its zigzag index (ITU-T T.81, figure A.6).
 pub(crate) const ZIGZAG: [u8; 64] = [
@@ -8,11 +8,12 @@ pub(crate) const ZIGZAG: [u8; 64] = [
     47, 55, 62, 63,
 ];
 
-/// Value that is subtracted from samples before the forward transform and added after the inverse one (ITU-T T.81, section A.3.1).
+/// Value that is subtracted from samples before the forward transform and added after the inverse one (ITU-T T.81,
+/// section A.3.1).
 pub(crate) const LEVEL_SHIFT: u8 = 128;
 
-/// Scale factors, by row or column, of the eight-point transform of Arai, Agui and Nakajima ("A fast DCT-SQ scheme for images", 1988):
-/// `cos(k * pi / 16) * sqrt(2)`, and 1 for k = 0. The quantization absorbs them.
+/// Scale factors, by row or column, of the eight-point transform of Arai, Agui and Nakajima ("A fast DCT-SQ scheme for
+/// images", 1988): `cos(k * pi / 16) * sqrt(2)`, and 1 for k = 0. The quantization absorbs them.
 pub(crate) const AAN_SCALE: [f64; 8] = [
     1.0,
     1.387_039_845_322_148,

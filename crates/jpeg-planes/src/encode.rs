@@ -1,7 +1,7 @@
 //! Encodes planes as a baseline file with Huffman codes optimized for its content.
 //!
-//! The planes are transformed and quantized once, into a list of symbols. The symbol frequencies determine the Huffman codes, which then
-//! code the list.
+//! The planes are transformed and quantized once, into a list of symbols. The symbol frequencies determine the Huffman
+//! codes, which then code the list.
 
 use std::fmt;
 

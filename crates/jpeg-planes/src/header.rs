@@ -50,8 +50,8 @@ pub struct Header {
     pub color_model: ColorModel,
     /// Position in the file of the TIFF structure in the first EXIF segment.
     pub exif: Option<Range<usize>>,
-    /// Positions in the file of the parts of the ICC profile, in the order of concatenation (ICC.1, annex B.4). Empty if
-    /// there is no profile or a part is missing.
+    /// Positions in the file of the parts of the ICC profile, in the order of concatenation (ICC.1, annex B.4). Empty
+    /// if there is no profile or a part is missing.
     pub icc: Vec<Range<usize>>,
     pub(crate) components: Vec<FrameComponent>,
 }
@@ -93,8 +93,8 @@ impl Header {
         self.components.len()
     }
 
-    /// Sampling factors of a component. A single component always covers its frame, so its factors count as 1 (ITU-T T.81,
-    /// section A.2.2).
+    /// Sampling factors of a component. A single component always covers its frame, so its factors count as 1 (ITU-T
+    /// T.81, section A.2.2).
     #[must_use]
     pub fn sampling(&self, component: usize) -> Option<Sampling> {
         match self.components.as_slice() {
@@ -248,7 +248,8 @@ impl AppSegments {
         }
     }
 
-    /// Follows libjpeg: JFIF implies YCbCr, an Adobe segment names the transform, and otherwise the component ids decide.
+    /// Follows libjpeg: JFIF implies YCbCr, an Adobe segment names the transform, and otherwise the component ids
+    /// decide.
     fn color_model(&self, components: &[FrameComponent]) -> ColorModel {
         let named_rgb = components.iter().map(|component| component.id).eq(*b"RGB");
         match (components.len(), self.has_jfif, self.adobe_transform) {

@@ -77,11 +77,12 @@ pub struct Options<'a> {
     pub incomplete: Incomplete,
     /// Upper bounds on the file.
     pub limits: Limits,
-    /// Permitted error of the samples in a block, as a root mean square on the scale 0 to 255. The decoder skips the last
-    /// refinement scans of a progressive file while the error stays within the tolerance. At 0 it skips no scan that the
-    /// requested scales use.
+    /// Permitted error of the samples in a block, as a root mean square on the scale 0 to 255. The decoder skips the
+    /// last refinement scans of a progressive file while the error stays within the tolerance. At 0 it skips no scan
+    /// that the requested scales use.
     pub tolerance: f32,
-    /// Called once per row of blocks. Decoding stops with [`Error::Cancelled`](crate::Error::Cancelled) when it returns `false`.
+    /// Called once per row of blocks. Decoding stops with [`Error::Cancelled`](crate::Error::Cancelled) when it returns
+    /// `false`.
     pub should_continue: &'a dyn Fn() -> bool,
 }
 

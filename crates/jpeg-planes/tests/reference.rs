@@ -244,7 +244,8 @@ fn a_plane_does_not_depend_on_the_other_scales() {
     }
 }
 
-/// A part of samples/cat.jpg at 192 x 128, made progressive by jpegtran, whose scan script refines coefficients one bit at a time.
+/// A part of samples/cat.jpg at 192 x 128, made progressive by jpegtran, whose scan script refines coefficients one bit
+/// at a time.
 const REFINED: &[u8] = include_bytes!("refined.jpg");
 
 #[test]

@@ -43,8 +43,8 @@ fn render(
     pixels::render(original, header, OutputSpec { geometry, encoding }, &RenderOptions::new(limits))
 }
 
-/// Renders a thumbnail of `original`. Fails if that takes more than `time_max`, or more memory than `bytes_max` plus twice the size of
-/// `original`.
+/// Renders a thumbnail of `original`. Fails if that takes more than `time_max`, or more memory than `bytes_max` plus
+/// twice the size of `original`.
 #[track_caller]
 fn render_within(original: &[u8], bytes_max: u64, time_max: Duration) -> Result<Vec<u8>, Error> {
     let limits = Limits::default();

@@ -1,5 +1,5 @@
-//! Compares the decoding time with libwebp and image-webp: `cargo run --release -p vp8-planes --example time FILE.webp...` prints the
-//! median CPU time of alternating rounds.
+//! Compares the decoding time with libwebp and image-webp, and prints the median CPU time of alternating rounds:
+//! `cargo run --release -p vp8-planes --example time FILE.webp...`
 //!
 //! The environment variable ROUNDS sets the number of rounds (default 9), and ONLY a substring of the decoders to run.
 
@@ -30,7 +30,8 @@ fn vp8_planes(frame: &[u8], filter: LoopFilter) -> usize {
 fn libwebp(file: &[u8]) -> usize {
     let (mut numbers, mut planes) = ([0 as c_int; 4], [ptr::null_mut(); 2]);
     let ([width, height, stride, uv_stride], [u, v]) = (numbers.each_mut(), planes.each_mut());
-    // SAFETY: the length matches the slice, each pointer is to a variable of its type, and the returned allocation is freed once.
+    // SAFETY: the length matches the slice, each pointer is to a variable of its type, and the returned allocation is
+    // freed once.
     unsafe {
         let y = libwebp_sys::WebPDecodeYUV(file.as_ptr(), file.len(), width, height, u, v, stride, uv_stride);
         libwebp_sys::WebPFree(y.cast());

@@ -18,8 +18,8 @@ use crate::strip::Strip;
 /// `header` must have been read from the same bytes.
 ///
 /// # Errors
-/// The frame is damaged or truncated (unless [`Options::incomplete`] keeps truncated frames), or [`Options::should_continue`] returned
-/// `false`.
+/// The frame is damaged or truncated (unless [`Options::incomplete`] keeps truncated frames), or
+/// [`Options::should_continue`] returned `false`.
 pub fn decode(
     data: &[u8],
     header: &Header,
@@ -67,8 +67,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Rows are predicted from unfiltered lines (RFC 6386, section 15), so a row can be filtered as soon as it is decoded, or not at
-    /// all.
+    /// Rows are predicted from unfiltered lines (RFC 6386, section 15), so a row can be filtered as soon as it is
+    /// decoded, or not at all.
     fn run(&mut self, options: &Options<'_>) -> Result<(), Error> {
         let is_filtered = self.outputs.iter().any(|output| output.filter == LoopFilter::Apply);
         for y in 0..self.rows {

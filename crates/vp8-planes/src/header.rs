@@ -17,8 +17,8 @@ pub struct Header {
 pub(crate) const HEADER_BYTES: usize = 10;
 
 impl Header {
-    /// Reads the frame tag, the start code and the size (RFC 6386, section 9.1). The upscaling bits are ignored, as RFC 9649,
-    /// section 2.5 requires.
+    /// Reads the frame tag, the start code and the size (RFC 6386, section 9.1). The upscaling bits are ignored, as RFC
+    /// 9649, section 2.5 requires.
     ///
     /// # Errors
     /// The data is not a VP8 key frame, or has more pixels than `limits.pixels`.
@@ -54,7 +54,8 @@ impl Header {
         (self.width.div_ceil(divisor), self.height.div_ceil(divisor))
     }
 
-    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode) allocates for this number of loop filter settings.
+    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode) allocates for this number of loop filter
+    /// settings.
     #[must_use]
     pub fn working_bytes(&self, filter_count: usize) -> u64 {
         let size = |component| {

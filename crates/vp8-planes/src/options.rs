@@ -5,7 +5,8 @@ use planes::Incomplete;
 /// A decoded plane, whose mode is its loop filter setting.
 pub type Plane = planes::Plane<LoopFilter>;
 
-/// Use of the loop filter, which smooths the edges of blocks (RFC 6386, section 15). Prediction in a key frame does not depend on it.
+/// Use of the loop filter, which smooths the edges of blocks (RFC 6386, section 15). Prediction in a key frame does not
+/// depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum LoopFilter {
     /// Filter as the frame header says. This gives the image that the format defines.
@@ -20,7 +21,8 @@ pub enum LoopFilter {
 pub struct Options<'a> {
     /// Treatment of truncated frames.
     pub incomplete: Incomplete,
-    /// Called once per row of macroblocks. Decoding stops with [`Error::Cancelled`](crate::Error::Cancelled) when it returns `false`.
+    /// Called once per row of macroblocks. Decoding stops with [`Error::Cancelled`](crate::Error::Cancelled) when it
+    /// returns `false`.
     pub should_continue: &'a dyn Fn() -> bool,
 }
 

@@ -1,4 +1,5 @@
-//! Access to short runs of samples without a panic path. The size of the image guarantees that all accesses are in bounds.
+//! Access to short runs of samples without a panic path. The size of the image guarantees that all accesses are in
+//! bounds.
 
 /// The address of a block in a plane.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,8 @@ const ABOVE: u8 = 127;
 /// Value of samples to the left of the image (RFC 6386, section 12.2).
 const LEFT: u8 = 129;
 
-/// Lines of one plane: [`PENDING`] filtered lines, the unfiltered line above the row, from which the row is predicted, and the row itself.
+/// Lines of one plane: [`PENDING`] filtered lines, the unfiltered line above the row, from which the row is predicted,
+/// and the row itself.
 #[derive(Debug)]
 pub(crate) struct Strip {
     pub(crate) samples: Vec<u8>,

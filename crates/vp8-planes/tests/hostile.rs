@@ -1,5 +1,5 @@
-//! Decoding mutated and truncated frames gives an error or planes of the expected size, and never panics. Planes equal those of
-//! image-webp for each frame that it accepts.
+//! Decoding mutated and truncated frames gives an error or planes of the expected size, and never panics. Planes equal
+//! those of image-webp for each frame that it accepts.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

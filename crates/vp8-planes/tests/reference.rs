@@ -16,8 +16,9 @@ use support::{Random, crop, decode_with_image_webp, encode, photograph, random_i
 fn decode_with_libwebp(file: &[u8]) -> Option<[Vec<u8>; 3]> {
     let (mut width, mut height, mut stride, mut uv_stride) = (0, 0, 0, 0);
     let (mut u, mut v) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the length matches the slice, and each pointer is to a variable of its type. libwebp returns one allocation with `height` lines
-    // of `stride` bytes of luma and half as many lines of each chroma plane. It is freed once.
+    // SAFETY: the length matches the slice, and each pointer is to a variable of its type. libwebp returns one
+    // allocation with `height` lines of `stride` bytes of luma and half as many lines of each chroma plane. It is freed
+    // once.
     unsafe {
         let (width, height) = (&raw mut width, &raw mut height);
         let (stride, uv_stride) = (&raw mut stride, &raw mut uv_stride);

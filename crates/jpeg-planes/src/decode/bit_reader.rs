@@ -1,4 +1,5 @@
-//! Reads the bits of entropy-coded data, most significant bit first, and removes stuffed bytes (ITU-T T.81, section F.2.2.5).
+//! Reads the bits of entropy-coded data, most significant bit first, and removes stuffed bytes (ITU-T T.81, section
+//! F.2.2.5).
 
 use planes::Error;
 
@@ -6,7 +7,8 @@ use crate::marker::{self, find_marker};
 
 /// A reservoir of up to 63 bits of the entropy-coded data.
 ///
-/// The type is small and `Copy`, and the rare slow refill works by value, so that the decoding loops keep it in registers.
+/// The type is small and `Copy`, and the rare slow refill works by value, so that the decoding loops keep it in
+/// registers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BitReader<'a> {
     data: &'a [u8],

@@ -57,7 +57,8 @@ impl Component {
     }
 }
 
-/// Transforms a block of dequantized coefficients and stores its samples in the plane. Samples outside of the plane are dropped.
+/// Transforms a block of dequantized coefficients and stores its samples in the plane. Samples outside of the plane are
+/// dropped.
 #[inline(always)]
 pub(super) fn store_block<T: InverseDct<N, SIZE>, const N: usize, const SIZE: usize>(
     plane: &mut Plane,

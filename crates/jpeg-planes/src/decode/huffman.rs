@@ -49,8 +49,8 @@ pub(super) struct HuffmanTable {
 const VALUE_PENDING: u32 = 0x80;
 
 impl HuffmanTable {
-    /// Reads one table of a DHT segment: sixteen counts, then the symbols (ITU-T T.81, section B.2.4.2). Also returns the rest of
-    /// the segment.
+    /// Reads one table of a DHT segment: sixteen counts, then the symbols (ITU-T T.81, section B.2.4.2). Also returns
+    /// the rest of the segment.
     pub(super) fn read(class: TableClass, segment: &[u8]) -> Result<(Self, &[u8]), Error> {
         let (counts, rest) = segment.split_first_chunk::<16>().ok_or(Error::Damaged("Huffman table too short"))?;
         let total: usize = counts.iter().map(|&n| usize::from(n)).sum();

@@ -1,17 +1,19 @@
 //! The inverse DCT from dequantized coefficients to samples, with 8, 4, 2 or 1 output samples in each direction.
 //!
-//! The N-point inverse transform of the lowest N x N coefficients of a block gives the block at N/8 of its size, low-pass filtered with the
-//! sharpest cutoff that a block transform allows. The arithmetic is `f32` without fused multiply-add, so it gives the same result on
-//! every machine. At full scale it is within one level of the exact result.
+//! The N-point inverse transform of the lowest N x N coefficients of a block gives the block at N/8 of its size,
+//! low-pass filtered with the sharpest cutoff that a block transform allows. The arithmetic is `f32` without fused
+//! multiply-add, so it gives the same result on every machine. At full scale it is within one level of the exact
+//! result.
 
 use crate::dct::{AAN_SCALE, LEVEL_SHIFT, Lanes, ZIGZAG, add, mul, sub, transpose};
 use crate::options::Scale;
 
-/// Scale factors of the four-point transform: `C(k) / 2` of the definition (ITU-T T.81, section A.3.3). The third one includes
-/// the factor `1 / sqrt(2)` of its cosine.
+/// Scale factors of the four-point transform: `C(k) / 2` of the definition (ITU-T T.81, section A.3.3). The third one
+/// includes the factor `1 / sqrt(2)` of its cosine.
 const FOUR_POINT_SCALE: [f64; 4] = [0.353_553_390_593_273_8, 0.5, 0.353_553_390_593_273_8, 0.5];
 
-/// Multiplies coefficients by their quantizer and the scale factors of an inverse transform, and places them in its input block.
+/// Multiplies coefficients by their quantizer and the scale factors of an inverse transform, and places them in its
+/// input block.
 #[derive(Debug, Clone)]
 pub(super) struct Dequantizer {
     /// Factor by zigzag index.
@@ -64,7 +66,8 @@ impl Dequantizer {
     }
 }
 
-/// Adds the level shift, rounds and clamps. Adding 2^23 to a small positive number leaves its rounded value in the lowest bits.
+/// Adds the level shift, rounds and clamps. Adding 2^23 to a small positive number leaves its rounded value in the
+/// lowest bits.
 #[inline(always)]
 fn sample(value: f32) -> u8 {
     let shifted = value + f32::from(LEVEL_SHIFT);

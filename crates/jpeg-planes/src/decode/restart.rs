@@ -19,8 +19,8 @@ impl RestartCounter {
         Self { interval, remaining: interval, next: 0 }
     }
 
-    /// Must be called before each unit. Returns true if a restart marker precedes the unit, which resets the DC predictions and
-    /// the end-of-band run.
+    /// Must be called before each unit. Returns true if a restart marker precedes the unit, which resets the DC
+    /// predictions and the end-of-band run.
     #[inline(always)]
     pub(super) fn begin_unit(&mut self, bits: &mut BitReader<'_>) -> Result<bool, Error> {
         if self.interval == 0 {

@@ -2,11 +2,14 @@
 //!
 //! The rules for a component whose planes use the coefficients up to `last`:
 //! - All of its DC scans are needed, at full precision.
-//! - The first scan of a band is needed if the band contains a used coefficient, or a coefficient whose history a needed refinement reads.
-//! - A refinement scan is needed if its band contains such a coefficient, unless all bits from this scan on may be omitted.
-//! - Low bits may be omitted while the root mean square error of the samples in a block stays within the tolerance. A coefficient
-//!   without its lowest `n` bits is off by less than `2^n` quantizer steps. The transform preserves the sum of squares
-//!   (Parseval's theorem), so the sample error is the root of the squared sum over the used coefficients, divided by 8.
+//! - The first scan of a band is needed if the band contains a used coefficient, or a coefficient whose history a
+//!   needed refinement reads.
+//! - A refinement scan is needed if its band contains such a coefficient, unless all bits from this scan on may be
+//!   omitted.
+//! - Low bits may be omitted while the root mean square error of the samples in a block stays within the tolerance. A
+//!   coefficient without its lowest `n` bits is off by less than `2^n` quantizer steps. The transform preserves the sum
+//!   of squares (Parseval's theorem), so the sample error is the root of the squared sum over the used coefficients,
+//!   divided by 8.
 
 use planes::Error;
 
@@ -35,8 +38,8 @@ pub(super) struct ScanScript {
     pub(super) complete: bool,
     /// By component: true if a needed refinement scan reads which coefficients are nonzero.
     pub(super) needs_history: [bool; 3],
-    /// By component and plane: the number of low bits of AC coefficients that the plane omits. It omits them even if another
-    /// plane has them decoded, so that its samples do not depend on the other planes.
+    /// By component and plane: the number of low bits of AC coefficients that the plane omits. It omits them even if
+    /// another plane has them decoded, so that its samples do not depend on the other planes.
     pub(super) omitted_bits: Vec<Vec<u32>>,
 }
 
@@ -121,7 +124,8 @@ fn omitted_bits(quantizers: &[u16; 64], scale: Scale, tolerance: f32) -> u32 {
     (1..=13).take_while(|&bits| error(bits) <= tolerance).last().unwrap_or(0)
 }
 
-/// Checks ITU-T T.81, section G.1.1.1: no scan mixes DC and AC, AC scans have one component, and refinements add one bit each.
+/// Checks ITU-T T.81, section G.1.1.1: no scan mixes DC and AC, AC scans have one component, and refinements add one
+/// bit each.
 fn validate(scan: &Scan) -> Result<(), Error> {
     let is_valid_band = if scan.first == 0 {
         scan.last == 0

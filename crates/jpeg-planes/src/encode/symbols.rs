@@ -15,7 +15,8 @@ pub(super) struct SymbolList {
 }
 
 impl SymbolList {
-    /// `luma_blocks` is the number of luma blocks per minimum coded unit in each direction. `quantizers` are row by row.
+    /// `luma_blocks` is the number of luma blocks per minimum coded unit in each direction. `quantizers` are row by
+    /// row.
     pub(super) fn new(planes: &[PlaneRef<'_>], luma_blocks: usize, quantizers: &[[u8; 64]; 2]) -> Self {
         let luma = planes[0];
         let samples = luma.data.len() * planes.len();
@@ -52,7 +53,8 @@ impl SymbolList {
         for &entry in &self.symbols {
             let symbol = (entry & 0xFF) as usize;
             let (code, length) = codes[(entry >> 8) as usize & 3].codes[symbol];
-            // The low four bits of a symbol are the number of value bits. A DC symbol is at most 11, so this holds for it too.
+            // The low four bits of a symbol are the number of value bits. A DC symbol is at most 11, so this holds for
+            // it too.
             let size = symbol as u32 & 15;
             writer.put((u32::from(code) << size) | (entry >> 16), u32::from(length) + size);
         }
@@ -107,7 +109,8 @@ const COLUMN_MAJOR_ZIGZAG: [u8; 64] = {
     indices
 };
 
-/// Bit length of a value, and its bits. A negative value is coded as the bits of `value - 1` (ITU-T T.81, section F.1.2.1).
+/// Bit length of a value, and its bits. A negative value is coded as the bits of `value - 1` (ITU-T T.81, section
+/// F.1.2.1).
 #[inline(always)]
 fn value_bits(value: i32) -> (u32, u32) {
     let size = 32 - value.unsigned_abs().leading_zeros();
@@ -115,7 +118,8 @@ fn value_bits(value: i32) -> (u32, u32) {
     (size, bits)
 }
 
-/// The level-shifted samples of the block at `column` and `row`. Beyond the plane, its last column and row are repeated.
+/// The level-shifted samples of the block at `column` and `row`. Beyond the plane, its last column and row are
+/// repeated.
 #[inline(always)]
 fn block_samples(plane: &PlaneRef<'_>, column: usize, row: usize) -> [[f32; 8]; 8] {
     const SHIFT: f32 = LEVEL_SHIFT as f32;

@@ -21,7 +21,8 @@ pub(crate) struct BoolDecoder<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StreamEnd {
     NotReached,
-    /// One zero byte was appended. Complete partitions may need it, because encoders stop as soon as all bits are determined.
+    /// One zero byte was appended. Complete partitions may need it, because encoders stop as soon as all bits are
+    /// determined.
     Reached,
     /// More than one zero byte was appended, so the partition is truncated.
     Passed,
@@ -99,8 +100,8 @@ impl<'a> BoolDecoder<'a> {
 
     /// Reads a sign bit of probability 1/2 and returns `value` or `-value`.
     ///
-    /// Must not be called for the first bit of a partition. After the first bit the range is at most 254, so that both outcomes
-    /// shift the range by exactly one bit.
+    /// Must not be called for the first bit of a partition. After the first bit the range is at most 254, so that both
+    /// outcomes shift the range by exactly one bit.
     #[inline(always)]
     pub(crate) fn read_sign(&mut self, value: i32) -> i32 {
         if self.bits < 0 {
@@ -155,8 +156,8 @@ mod tests {
     #[test]
     fn one_zero_byte_may_be_read_after_the_end() {
         let mut decoder = BoolDecoder::new(&[0; 3]);
-        // Each 0 bit of probability 1/2 consumes one bit, except for the first, because the range starts at 255. The last one
-        // needs a bit that is followed by seven bits of the byte after the end.
+        // Each 0 bit of probability 1/2 consumes one bit, except for the first, because the range starts at 255. The
+        // last one needs a bit that is followed by seven bits of the byte after the end.
         let read = (0..).take_while(|_| !decoder.read_flag() && decoder.check_truncated().is_ok()).count();
         assert_eq!(read, 1 + 3 * 8 + 1);
         assert_eq!(decoder.check_truncated(), Err(Error::Truncated));

@@ -22,8 +22,8 @@ enum BlockType {
     LumaWithDc,
 }
 
-/// Token probabilities of one block type, by coding order and context. The last entry is never used. It lets the reader look up the next
-/// coefficient before it checks for the end of the block.
+/// Token probabilities of one block type, by coding order and context. The last entry is never used. It lets the reader
+/// look up the next coefficient before it checks for the end of the block.
 type BlockTrees = [[[u8; 11]; 3]; 17];
 
 /// The token probabilities of a frame, expanded from bands to coding order.
@@ -52,7 +52,8 @@ pub(crate) struct QuantizerSteps {
     pub(crate) chroma: Steps,
 }
 
-/// For the blocks along one edge of a macroblock: 1 if the block has nonzero coefficients, else 0 (RFC 6386, section 13.3).
+/// For the blocks along one edge of a macroblock: 1 if the block has nonzero coefficients, else 0 (RFC 6386, section
+/// 13.3).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NonzeroContext {
     luma: [u8; 4],
@@ -78,7 +79,8 @@ pub(crate) struct Neighbors<'n> {
 #[derive(Debug)]
 pub(crate) struct Residue {
     pub(crate) blocks: [[i32; 16]; 24],
-    /// By block: the number of coefficients in coding order up to the last nonzero one, possibly with the flag [`WIDE`].
+    /// By block: the number of coefficients in coding order up to the last nonzero one, possibly with the flag
+    /// [`WIDE`].
     pub(crate) counts: [u8; 24],
 }
 
@@ -94,7 +96,8 @@ impl Residue {
         Self { blocks: [[0; 16]; 24], counts: [0; 24] }
     }
 
-    /// Reads the coefficients of a macroblock. All blocks must be zero before. Returns true if any coefficient is nonzero.
+    /// Reads the coefficients of a macroblock. All blocks must be zero before. Returns true if any coefficient is
+    /// nonzero.
     pub(crate) fn read(
         &mut self,
         bits: &mut BoolDecoder<'_>,

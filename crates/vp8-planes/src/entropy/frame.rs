@@ -1,4 +1,5 @@
-//! Reads the frame header at the start of the first partition (RFC 6386, sections 9.2 to 9.11 and 19.2), and finds the partitions.
+//! Reads the frame header at the start of the first partition (RFC 6386, sections 9.2 to 9.11 and 19.2), and finds the
+//! partitions.
 
 use planes::{Error, Incomplete};
 
@@ -82,7 +83,8 @@ fn find_partitions(data: &[u8], count: usize, incomplete: Incomplete) -> Result<
     Ok(partitions)
 }
 
-/// The division of macroblocks into up to four segments with separate quantizers and filter levels (RFC 6386, section 9.3).
+/// The division of macroblocks into up to four segments with separate quantizers and filter levels (RFC 6386, section
+/// 9.3).
 #[derive(Debug, Default)]
 struct Segmentation {
     tree: Option<[u8; 3]>,
@@ -164,7 +166,8 @@ impl FilterHeader {
         let (mut key_frame_delta, mut subblock_delta) = (0, 0);
         let has_deltas = bits.read_flag();
         if has_deltas && bits.read_flag() {
-            // Four deltas by reference frame, of which a key frame uses the first, and four by mode, of which it uses the first.
+            // Four deltas by reference frame, of which a key frame uses the first, and four by mode, of which it uses
+            // the first.
             let all = [(); 8].map(|()| bits.read_optional(6));
             (key_frame_delta, subblock_delta) = (all[0], all[4]);
         }

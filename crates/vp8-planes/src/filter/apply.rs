@@ -1,5 +1,5 @@
-//! Filters the edges of one macroblock in the order of RFC 6386, section 15.1: left edge, inner vertical edges, top edge, inner horizontal
-//! edges.
+//! Filters the edges of one macroblock in the order of RFC 6386, section 15.1: left edge, inner vertical edges, top
+//! edge, inner horizontal edges.
 //!
 //! Each direction reads and writes the samples once. Vertical edges are filtered on transposed samples.
 
@@ -94,7 +94,8 @@ fn filter_luma(
     }
 }
 
-/// Start of each line: the filtered lines above a macroblock, then its own. The unfiltered line between them is left out.
+/// Start of each line: the filtered lines above a macroblock, then its own. The unfiltered line between them is left
+/// out.
 fn line_starts<const N: usize>(address: BlockAddress) -> [usize; N] {
     let above = address.start - (PENDING + 1) * address.stride;
     std::array::from_fn(|n| above + (n + usize::from(n >= PENDING)) * address.stride)
@@ -119,7 +120,8 @@ fn smooth(
     }
 }
 
-/// Loads columns of eight samples into `columns`, from index `half` of each. The first column is four to the left of `address`.
+/// Loads columns of eight samples into `columns`, from index `half` of each. The first column is four to the left of
+/// `address`.
 #[inline(always)]
 fn load_columns(samples: &[u8], address: BlockAddress, columns: &mut [Line], half: usize) {
     for (n, columns) in columns.as_chunks_mut::<8>().0.iter_mut().enumerate() {

@@ -1,6 +1,7 @@
 //! Filters one edge, 16 samples along it at a time.
 //!
-//! Each loop runs over 16 independent samples with operations that exist for 8-bit SIMD lanes, so compilers vectorize it.
+//! Each loop runs over 16 independent samples with operations that exist for 8-bit SIMD lanes, so compilers vectorize
+//! it.
 
 use super::strength::FilterStrength;
 
@@ -30,15 +31,16 @@ fn sample(signed: i8) -> u8 {
     signed.cast_unsigned() ^ 0x80
 }
 
-/// The adjustment `outer + 3 * (q0 - p0)`, saturated (`common_adjust` in RFC 6386, section 15.2). Saturating each addition gives the
-/// same result, because the three addends have the same sign.
+/// The adjustment `outer + 3 * (q0 - p0)`, saturated (`common_adjust` in RFC 6386, section 15.2). Saturating each
+/// addition gives the same result, because the three addends have the same sign.
 #[inline(always)]
 fn adjustment(p0: i8, q0: i8, outer: i8) -> i8 {
     let step = q0.saturating_sub(p0);
     outer.saturating_add(step).saturating_add(step).saturating_add(step)
 }
 
-/// Half of a number, rounded down. Written as a shift of an unsigned byte, because compilers widen signed bytes before they shift.
+/// Half of a number, rounded down. Written as a shift of an unsigned byte, because compilers widen signed bytes before
+/// they shift.
 #[inline(always)]
 fn half(number: i8) -> i8 {
     ((number.cast_unsigned() ^ 0x80) >> 1).wrapping_sub(64).cast_signed()
@@ -77,7 +79,8 @@ impl EdgeFilter {
         difference.saturating_add(difference).saturating_add(p1.abs_diff(q1) >> 1).saturating_sub(self.edge_limit)
     }
 
-    /// Two masks of all 1 bits or all 0 bits: the samples at `n` are filtered, and their variance is low (RFC 6386, section 15.3).
+    /// Two masks of all 1 bits or all 0 bits: the samples at `n` are filtered, and their variance is low (RFC 6386,
+    /// section 15.3).
     #[inline(always)]
     fn masks(&self, [p3, p2, p1, p0, q0, q1, q2, q3]: &FilterEdge, n: usize) -> (i8, i8) {
         let (p3, p2, p1, p0) = (p3[n], p2[n], p1[n], p0[n]);
@@ -104,7 +107,8 @@ impl EdgeFilter {
         }
     }
 
-    /// The normal filter for edges of macroblocks, which changes up to three samples on each side (RFC 6386, section 15.3).
+    /// The normal filter for edges of macroblocks, which changes up to three samples on each side (RFC 6386, section
+    /// 15.3).
     pub(super) fn smooth_macroblock(&self, edge: &mut FilterEdge) {
         let before = *edge;
         let mut wide_changes = [0; 16];

@@ -3,8 +3,8 @@
 /// Eight rows of eight samples.
 type Words = [u64; 8];
 
-/// One step of the recursive transpose: in each pair of rows that are `DISTANCE` apart, swaps the two off-diagonal squares of
-/// `DISTANCE` x `DISTANCE` samples.
+/// One step of the recursive transpose: in each pair of rows that are `DISTANCE` apart, swaps the two off-diagonal
+/// squares of `DISTANCE` x `DISTANCE` samples.
 #[inline(always)]
 fn swap_off_diagonal<const DISTANCE: usize>(words: &mut Words, mask: u64) {
     let shift = 8 * DISTANCE as u32;

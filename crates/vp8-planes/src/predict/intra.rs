@@ -12,8 +12,8 @@ pub(super) struct AvailableNeighbors {
 
 /// Predicts a square of `SIDE` x `SIDE` samples in place (RFC 6386, section 12.2).
 ///
-/// The samples to the left and above are decoded samples or, beyond the edge of the image, constants. The DC mode averages only those in
-/// `neighbors`.
+/// The samples to the left and above are decoded samples or, beyond the edge of the image, constants. The DC mode
+/// averages only those in `neighbors`.
 #[inline(always)]
 pub(super) fn predict_square<const SIDE: usize>(
     samples: &mut [u8],
@@ -54,8 +54,8 @@ pub(super) fn predict_square<const SIDE: usize>(
 /// A subblock of 4 x 4 samples.
 pub(super) type Subblock = [[u8; 4]; 4];
 
-/// The samples from which a subblock is predicted: four to the left from bottom to top, the corner, and eight above from left to right
-/// (`E` in RFC 6386, section 12.3).
+/// The samples from which a subblock is predicted: four to the left from bottom to top, the corner, and eight above
+/// from left to right (`E` in RFC 6386, section 12.3).
 pub(super) type PredictionContext = [u8; 13];
 
 /// Rounded mean of three samples, starting at `n`, in which the middle one has twice the weight.

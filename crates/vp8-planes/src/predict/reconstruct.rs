@@ -56,12 +56,14 @@ fn reconstruct_subblocks(
     mut residue: Option<LumaResidue<'_>>,
 ) {
     let (stride, samples) = (strip.stride, &mut strip.samples[..]);
-    // The four samples above and to the right of the macroblock are used for all subblocks of the last column (RFC 6386, section 12.3).
+    // The four samples above and to the right of the macroblock are used for all subblocks of the last column (RFC
+    // 6386, section 12.3).
     let above_right: [u8; 4] = load(samples, address.start - stride + 16);
     for (n, mode) in modes.iter().enumerate() {
         let address = address.subblock(n % 4, n / 4);
         let at = address.start;
-        // Loads of four samples, the size in which they were stored, so that the processor can forward them from its store buffer.
+        // Loads of four samples, the size in which they were stored, so that the processor can forward them from its
+        // store buffer.
         let [a0, a1, a2, a3] = load(samples, at - stride);
         let [a4, a5, a6, a7] = if n % 4 == 3 { above_right } else { load(samples, at - stride + 4) };
         let [corner, l0, l1, l2, l3] = [

@@ -1,6 +1,7 @@
 //! The inverse transforms (RFC 6386, section 14). No input overflows.
 
-/// The inverse Walsh-Hadamard transform, from the Y2 block to the DC coefficients of the luma blocks (RFC 6386, section 14.3).
+/// The inverse Walsh-Hadamard transform, from the Y2 block to the DC coefficients of the luma blocks (RFC 6386, section
+/// 14.3).
 pub(crate) fn inverse_wht(block: &[i32; 16]) -> [i32; 16] {
     let mut columns = [0; 16];
     for x in 0..4 {
@@ -23,7 +24,8 @@ fn butterfly([i0, i1, i2, i3]: [i32; 4]) -> [i32; 4] {
 const SINE: i32 = 35_468;
 const COSINE: i32 = 20_091;
 
-/// Magnitude from which a coefficient makes a block [`WIDE`]. Below it, no product in the two passes of the transform exceeds 32 bits.
+/// Magnitude from which a coefficient makes a block [`WIDE`]. Below it, no product in the two passes of the transform
+/// exceeds 32 bits.
 pub(crate) const WIDE_FROM: i32 = 8192;
 
 /// Flag in a coefficient count: the block needs 64-bit products. Encoders do not produce such blocks.

@@ -84,7 +84,8 @@ pub fn encode(image: &Rgb, config: &WebPConfig) -> Vec<u8> {
     let mut picture = WebPPicture::new().unwrap();
     (picture.width, picture.height) = (image.width as c_int, image.height as c_int);
     let mut writer = MaybeUninit::<WebPMemoryWriter>::zeroed();
-    // SAFETY: picture, configuration and writer are initialized and outlive the calls. The pixels are `height` rows of `3 * width` bytes.
+    // SAFETY: picture, configuration and writer are initialized and outlive the calls. The pixels are `height` rows of
+    // `3 * width` bytes.
     unsafe {
         assert_ne!(WebPPictureImportRGB(&raw mut picture, image.data.as_ptr(), 3 * picture.width), 0);
         WebPMemoryWriterInit(writer.as_mut_ptr());

@@ -1,7 +1,7 @@
 //! Skips the unused coefficients of a block, several codes at a time.
 //!
-//! An entry of the skip table covers all symbols that are complete within its index. From the top it contains their total step (11 bits) and
-//! the number of bits to consume (5).
+//! An entry of the skip table covers all symbols that are complete within its index. From the top it contains their
+//! total step (11 bits) and the number of bits to consume (5).
 
 use planes::Error;
 
@@ -75,7 +75,8 @@ impl HuffmanTable {
     }
 }
 
-/// The skip entry for an index: all symbols that are complete within it. The value bits of the last one may extend beyond it.
+/// The skip entry for an index: all symbols that are complete within it. The value bits of the last one may extend
+/// beyond it.
 fn skip_entry(codes: &[(u32, u8)], bits: usize) -> u16 {
     let (mut used, mut steps) = (0_u32, 0_u32);
     while used < SKIP_BITS {

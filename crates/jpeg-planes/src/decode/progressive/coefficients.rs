@@ -10,8 +10,8 @@ pub(super) struct CoefficientStore {
     /// Stored coefficients per block, in zigzag order.
     pub(super) per_block: usize,
     pub(super) coefficients: Vec<i16>,
-    /// One bit mask of the nonzero coefficients per block, including those that are not stored. Decoding a refinement scan depends on
-    /// it. Empty if no needed scan is an AC refinement.
+    /// One bit mask of the nonzero coefficients per block, including those that are not stored. Decoding a refinement
+    /// scan depends on it. Empty if no needed scan is an AC refinement.
     pub(super) history: Vec<u64>,
     /// The quantization table at the component's first scan, in zigzag order.
     pub(super) quantizers: Option<[u16; 64]>,

@@ -64,8 +64,8 @@ impl BlockRefinement<'_, '_> {
         Ok(())
     }
 
-    /// Reads a correction bit for each coefficient in the mask, in zigzag order. Bits of coefficients that are not stored are
-    /// skipped.
+    /// Reads a correction bit for each coefficient in the mask, in zigzag order. Bits of coefficients that are not
+    /// stored are skipped.
     #[inline(always)]
     fn correct(&mut self, mut mask: u64) {
         while mask != 0 {
