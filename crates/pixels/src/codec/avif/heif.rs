@@ -9,8 +9,6 @@
 //! counts in the file: with zero-length locations, eight bytes declare 65,535 extents, and a box of 6,016 bytes
 //! allocated 1.5 GB. This parser copies nothing, and its memory use is proportional to the size of the boxes.
 
-use std::borrow::Cow;
-
 use image::metadata::Orientation;
 
 use crate::error::{Error, damaged};
@@ -24,6 +22,7 @@ mod boxes;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
 mod grid;
+mod layer;
 mod meta;
 mod property;
 mod orientation;
@@ -33,6 +32,7 @@ mod tests;
 
 use boxes::{Boxes, IsoBox};
 use grid::Grid;
+pub(crate) use layer::{CropRect, Layer, Tile};
 use meta::Meta;
 use property::{Av1, Properties, is_alpha};
 
@@ -52,73 +52,6 @@ pub(crate) struct AvifImage<'a> {
     pub(crate) cicp: Option<Cicp>,
     /// An ICC profile, which overrides the primaries and the transfer function.
     pub(crate) profile: Option<&'a [u8]>,
-}
-
-/// The color image or the alpha image: tiles of equal size in row-major order, cropped at the right and the bottom.
-#[derive(Debug)]
-pub(crate) struct Layer<'a> {
-    /// Size of the composed image in pixels.
-    pub(crate) size: (u32, u32),
-    pub(crate) tile_size: (u32, u32),
-    pub(crate) columns: u32,
-    /// One tile, or the tiles of a grid. Their number is a multiple of `columns`.
-    pub(crate) tiles: Vec<Tile<'a>>,
-    /// Bits per sample.
-    pub(crate) depth: u8,
-    pub(crate) sampling: ChromaSubsampling,
-    /// The color description of the file.
-    pub(crate) cicp: Option<Cicp>,
-}
-
-/// An AV1 codestream in one or several extents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tile<'a> {
-    extents: Vec<&'a [u8]>,
-}
-
-/// A rectangle of an image, in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CropRect {
-    pub(crate) x: u32,
-    pub(crate) y: u32,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-}
-
-impl<'a> Tile<'a> {
-    /// The codestream. Copied only if it has several extents.
-    pub(crate) fn bytes(&self) -> Cow<'a, [u8]> {
-        match self.extents.as_slice() {
-            [whole] => Cow::Borrowed(whole),
-            extents => Cow::Owned(extents.concat()),
-        }
-    }
-
-    /// Length of the codestream in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.extents.iter().map(|extent| extent.len()).sum()
-    }
-}
-
-impl Layer<'_> {
-    /// Size in bytes of all decoded samples.
-    fn bytes(&self) -> u64 {
-        planes_bytes(self.sampling, self.depth, self.size)
-    }
-
-    /// Size in bytes of the decoded samples of a tile, or 0 if the layer is a single tile.
-    fn tile_bytes(&self) -> u64 {
-        if self.tile_size != self.size { planes_bytes(self.sampling, self.depth, self.tile_size) } else { 0 }
-    }
-}
-
-fn planes_bytes(sampling: ChromaSubsampling, depth: u8, size: (u32, u32)) -> u64 {
-    let plane = |n| {
-        let (width, height) = sampling.plane_size(n, size);
-        u64::from(width).saturating_mul(height.into())
-    };
-    let samples = (0..sampling.planes()).map(plane).fold(0, u64::saturating_add);
-    samples.saturating_mul(if depth > 8 { 2 } else { 1 })
 }
 
 impl<'a> AvifImage<'a> {
@@ -256,7 +189,7 @@ fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), Er
     }
     let layer = match meta.item(id)?.kind {
         Some(kind) if kind == *b"av01" => {
-            let Av1 { depth, sampling } = av1(&properties, id)?;
+            let Av1 { depth, sampling } = properties.av1_config(id)?;
             let tiles = vec![meta.bytes(id)?];
             Layer { size, tile_size: size, columns: 1, tiles, depth, sampling, cicp: properties.cicp }
         }
@@ -269,15 +202,6 @@ fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), Er
         }
     };
     Ok((layer, properties))
-}
-
-/// The AV1 configuration of an item, which is mandatory.
-fn av1(properties: &Properties<'_>, id: u32) -> Result<Av1, Error> {
-    let av1 = properties.av1.ok_or_else(|| damaged(format!("item {id} has no AV1 configuration (av1C)")))?;
-    if properties.bits.is_some_and(|(_, bits)| bits != av1.depth) {
-        return Err(damaged(format!("item {id} has conflicting bit depths (pixi, av1C)")));
-    }
-    Ok(av1)
 }
 
 /// The alpha image of item `id`, and the id of its item. It is either one auxiliary image, or one for each tile.

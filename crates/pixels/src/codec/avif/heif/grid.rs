@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::boxes::Fields;
+use super::layer::Layer;
 use super::meta::Meta;
 use super::orientation::ItemTransform;
 use super::property::{Properties, is_alpha};
-use super::{Layer, av1};
 use crate::error::{Error, damaged};
 use crate::yuv_image::ChromaSubsampling;
 
@@ -53,7 +53,7 @@ impl Grid {
             return Err(damaged(format!("the grid of {columns}x{rows} has {count} tiles (dimg)")));
         };
         let properties = tile_properties(meta, first)?;
-        let (size, av1) = (properties.size, av1(&properties, first)?);
+        let (size, av1) = (properties.size, properties.av1_config(first)?);
         let (width, height) = size.ok_or_else(|| damaged(format!("item {first} has no size (ispe)")))?;
         let fits = |tile: u32, count: u32, total: u32, is_subsampled: bool| {
             let (tile, count, total) = (u64::from(tile), u64::from(count), u64::from(total));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Tile;
 use super::boxes::{Boxes, Fields, IsoBox};
+use super::layer::Tile;
 use crate::error::{Error, damaged};
 
 /// Maximum number of items: the largest grid, its alpha images, and metadata.

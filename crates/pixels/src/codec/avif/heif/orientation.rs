@@ -2,8 +2,8 @@
 
 use image::metadata::Orientation;
 
-use super::CropRect;
 use super::boxes::IsoBox;
+use super::layer::CropRect;
 use crate::error::{Error, damaged};
 
 /// The composition of rotations and mirrorings: clockwise quarter transform, followed by an optional horizontal flip.

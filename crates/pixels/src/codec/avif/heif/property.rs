@@ -51,6 +51,15 @@ impl<'a> Properties<'a> {
         Ok(properties)
     }
 
+    /// The AV1 configuration of item `id`, which is mandatory.
+    pub(super) fn av1_config(&self, id: u32) -> Result<Av1, Error> {
+        let av1 = self.av1.ok_or_else(|| damaged(format!("item {id} has no AV1 configuration (av1C)")))?;
+        if self.bits.is_some_and(|(_, bits)| bits != av1.depth) {
+            return Err(damaged(format!("item {id} has conflicting bit depths (pixi, av1C)")));
+        }
+        Ok(av1)
+    }
+
     /// Reads a property. Returns `false` if it is unknown.
     fn read(&mut self, property: &IsoBox<'a>) -> Result<bool, Error> {
         let kind = property.kind;

@@ -1,5 +1,6 @@
 //! Parses the files in `tests/avif`, and files with invalid boxes.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use proptest::prelude::*;
