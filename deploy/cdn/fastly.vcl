@@ -1,19 +1,19 @@
-# Fastly in front of resized: a service's own VCL, the backend being the service's host.
+# Fastly in front of resized: custom VCL for a service whose backend is the host of resized.
 #
-# It keeps what resized says may be kept, and answers with what it has while it asks again and, for a day, while resized is away. A
-# purge by the surrogate key of a name without its extension and size, as photos/cat, drops the original photos/cat.jpg and all of its
-# variants, and what else has a name that begins so up to its first hyphen, underscore or dot. Purge resized first.
+# It caches as resized's headers allow, and serves stale copies while it revalidates and, for a day, while resized is down. The
+# surrogate key of an object is its path up to the first hyphen, underscore or dot of the name. Purging the key photos/cat drops the
+# original photos/cat.jpg and all of its variants, and all other objects with that key. Purge resized first.
 
 sub vcl_recv {
 #FASTLY recv
   if (req.method != "HEAD" && req.method != "GET" && req.method != "FASTLYPURGE") {
     return(pass);
   }
-  # The query is no part of a picture's name, but for signed URLs (expires, signature).
+  # Drop the query string, except for signed URLs (expires, signature).
   if (req.url.qs !~ "(^|&)signature=") {
     set req.url = req.url.path;
   }
-  # Of Accept no more than formats.negotiate chooses from, so that not every browser's way to write it is a copy of its own.
+  # Reduce Accept to the formats of formats.negotiate, so that different spellings share one cached copy.
   if (req.http.Accept ~ "image/avif" && req.http.Accept ~ "image/webp") {
     set req.http.Accept = "image/avif,image/webp";
   } elsif (req.http.Accept ~ "image/avif") {
@@ -54,11 +54,11 @@ sub vcl_pass {
 
 sub vcl_fetch {
 #FASTLY fetch
-  # What cannot be made anew now is answered as it was.
+  # Serve the stale copy while resized fails.
   if ((beresp.status >= 500 || beresp.status == 429) && stale.exists) {
     return(deliver_stale);
   }
-  # Fastly takes no notice of no-store by itself: resized says it of errors that do not last.
+  # Fastly ignores no-store by default; resized sends it with temporary errors.
   if (beresp.http.Cache-Control ~ "(private|no-store)") {
     return(pass);
   }

@@ -1,5 +1,5 @@
-// CloudFront Function (cloudfront-js-2.0), at viewer requests, where formats.negotiate is in use: of Accept no more than AVIF and WebP,
-// so that not every browser's way to write it is a copy of its own.
+// CloudFront Function (cloudfront-js-2.0) for viewer requests, used with formats.negotiate. It reduces Accept to AVIF and WebP, so that
+// different spellings share one cached copy.
 function handler(event) {
     const request = event.request;
     const sent = request.headers.accept ? request.headers.accept.value : '';

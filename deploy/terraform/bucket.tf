@@ -1,5 +1,4 @@
-# The bucket: originals below originals/, variants below variants/. Nobody reads it but the proxy and, where a recipe needs it,
-# CloudFront.
+# The bucket, with originals below originals/ and variants below variants/. Only the proxy and, in some recipes, CloudFront can read it.
 
 resource "aws_s3_bucket" "pictures" {
   bucket = var.bucket
@@ -20,7 +19,7 @@ resource "aws_s3_bucket_ownership_controls" "pictures" {
   }
 }
 
-# Those of docs/S3.md.
+# The lifecycle rules of docs/S3.md.
 resource "aws_s3_bucket_lifecycle_configuration" "pictures" {
   bucket = aws_s3_bucket.pictures.id
 
@@ -75,7 +74,8 @@ data "aws_iam_policy_document" "bucket" {
     }
   }
 
-  # What of it this distribution may read. Without s3:ListBucket S3 says 403 for what is not there, which is as good.
+  # The objects that this distribution may read. Without s3:ListBucket, S3 responds to a missing key with 403 instead of 404, which is
+  # handled the same way.
   dynamic "statement" {
     for_each = local.public_prefixes
     content {
@@ -94,7 +94,7 @@ data "aws_iam_policy_document" "bucket" {
     }
   }
 
-  # Uploads that nobody has checked yet, the outbox: what begins so is the proxy's own.
+  # Keys that start with this prefix are internal: unchecked uploads and the outbox.
   statement {
     sid       = "NothingOfTheProxysOwn"
     effect    = "Deny"
@@ -113,7 +113,7 @@ resource "aws_s3_bucket_policy" "pictures" {
   depends_on = [aws_s3_bucket_public_access_block.pictures]
 }
 
-# Within the network, pictures take the way that costs nothing.
+# Traffic to S3 through the gateway endpoint is free.
 resource "aws_vpc_endpoint" "s3" {
   count             = length(var.route_table_ids) > 0 ? 1 : 0
   vpc_id            = var.vpc_id

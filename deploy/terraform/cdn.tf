@@ -1,11 +1,11 @@
-# CloudFront. Its key is the path; of the query only a signature, and of the headers only Accept, where config wants these.
+# CloudFront. The cache key is the path, with the signature of the query and the Accept header only if the settings need them.
 
 locals {
   domain   = length(var.aliases) > 0 ? var.aliases[0] : aws_cloudfront_distribution.pictures.domain_name
   redirect = var.mode == "redirect"
   signed   = var.signing_keys_secret_arn != ""
 
-  # What of the bucket CloudFront reads.
+  # The parts of the bucket that CloudFront reads.
   public_prefixes = concat(var.bucket_first ? ["originals"] : [], local.redirect ? ["variants"] : [])
 }
 
@@ -13,7 +13,7 @@ resource "aws_cloudfront_cache_policy" "pictures" {
   name    = "${var.name}-pictures"
   comment = "What resized's Cache-Control says"
   min_ttl = 0
-  # resized always says it. What the bucket answers with may not.
+  # resized always sets this header; the bucket may not.
   default_ttl = 3600
   max_ttl     = 31536000
 
@@ -44,7 +44,7 @@ resource "aws_cloudfront_cache_policy" "pictures" {
   }
 }
 
-# A redirect's target has the variant's version in its query, so that a replaced one never meets a stale copy.
+# The target of a redirect has the version of the variant in its query, so a replaced variant never matches a stale copy.
 resource "aws_cloudfront_cache_policy" "variants" {
   count       = local.redirect ? 1 : 0
   name        = "${var.name}-variants"
@@ -70,12 +70,12 @@ resource "aws_cloudfront_cache_policy" "variants" {
   }
 }
 
-# Origin and what a preflight asks for: forwarded, and no part of the key.
+# Origin and the headers of preflight requests are forwarded but are not part of the key.
 data "aws_cloudfront_origin_request_policy" "cors" {
   name = "Managed-CORS-S3Origin"
 }
 
-# What the bucket's answers lack and resized's have.
+# Headers that resized sends and the bucket does not.
 resource "aws_cloudfront_response_headers_policy" "bucket" {
   count = length(local.public_prefixes) > 0 ? 1 : 0
   name  = "${var.name}-bucket"
@@ -84,7 +84,7 @@ resource "aws_cloudfront_response_headers_policy" "bucket" {
     content_type_options {
       override = false
     }
-    # Originals are whatever somebody has uploaded: nothing in them runs.
+    # Originals are untrusted, so scripts in them must not run.
     content_security_policy {
       content_security_policy = "default-src 'none'; sandbox"
       override                = false
@@ -136,7 +136,7 @@ resource "aws_cloudfront_origin_access_control" "bucket" {
   signing_protocol                  = "sigv4"
 }
 
-# The way from CloudFront into the network: nothing of the proxy is to be reached from anywhere else.
+# Connects CloudFront to the network. The proxy cannot be reached in any other way.
 resource "aws_cloudfront_vpc_origin" "proxy" {
   vpc_origin_endpoint_config {
     name                   = "${var.name}-proxy"
@@ -164,14 +164,14 @@ resource "aws_cloudfront_distribution" "pictures" {
     domain_name = aws_lb.proxy.dns_name
     vpc_origin_config {
       vpc_origin_id = aws_cloudfront_vpc_origin.proxy.id
-      # CloudFront's most: making a variant may take work.flight_time, 1m.
+      # The maximum of CloudFront. Making a variant may take work.flight_time (1m).
       origin_read_timeout = 60
-      # Less than the load balancer's idle_timeout.
+      # Must be shorter than the idle_timeout of the load balancer.
       origin_keepalive_timeout = 60
     }
   }
 
-  # One for originals/, whose prefix no URL has, and one for variants/, where redirects lead with it.
+  # One origin adds the prefix originals/, which URLs do not have. The other serves variants/, where redirects lead.
   dynamic "origin" {
     for_each = local.public_prefixes
     content {
@@ -182,7 +182,7 @@ resource "aws_cloudfront_distribution" "pictures" {
     }
   }
 
-  # The bucket, and for what is not there the proxy.
+  # The bucket first, then the proxy for missing objects.
   dynamic "origin_group" {
     for_each = var.bucket_first ? [1] : []
     content {
@@ -233,7 +233,7 @@ resource "aws_cloudfront_distribution" "pictures" {
     }
   }
 
-  # CloudFront keeps errors for ten seconds, also those that say no-store: too long for a task that is full for one.
+  # By default CloudFront caches errors for ten seconds, even with no-store. That is too long for a task that is overloaded for one second.
   dynamic "custom_error_response" {
     for_each = [500, 502, 503, 504]
     content {

@@ -1,4 +1,4 @@
-# The proxy: tasks of Fargate behind a load balancer that is only to be reached from within the network and by CloudFront.
+# The proxy: Fargate tasks with a load balancer that only the network and CloudFront can reach.
 
 data "aws_region" "here" {}
 
@@ -6,7 +6,7 @@ data "aws_vpc" "here" {
   id = var.vpc_id
 }
 
-# The addresses that CloudFront asks from.
+# The addresses of CloudFront.
 data "aws_ec2_managed_prefix_list" "cloudfront" {
   name = "com.amazonaws.global.cloudfront.origin-facing"
 }
@@ -18,9 +18,9 @@ locals {
   settings = merge({
     SERVER__LISTEN          = "0.0.0.0:${local.listen_port}"
     SERVER__TRUSTED_PROXIES = jsonencode([data.aws_vpc.here.cidr_block])
-    # Longer than the load balancer's idle_timeout, so that it sends no request to a connection that is just being closed.
+    # Must exceed the idle_timeout of the load balancer, so that it sends no request on a connection that the proxy is closing.
     SERVER__IDLE_TIMEOUT = "90s"
-    # It has the probes, which need no token; all else there does.
+    # The admin listener. Health probes need no token; everything else does.
     ADMIN__LISTEN      = "0.0.0.0:${local.admin_port}"
     ORIGINALS__STORE   = "s3://${aws_s3_bucket.pictures.id}/originals"
     VARIANTS__STORE    = "s3://${aws_s3_bucket.pictures.id}/variants"
@@ -41,7 +41,7 @@ locals {
   )
 }
 
-# What the proxy may do with the bucket: docs/S3.md, without uploads.
+# Permissions of the proxy: those of docs/S3.md without uploads.
 data "aws_iam_policy_document" "task" {
   statement {
     actions   = ["s3:GetObject"]
@@ -51,7 +51,7 @@ data "aws_iam_policy_document" "task" {
     actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     resources = ["${aws_s3_bucket.pictures.arn}/variants/*"]
   }
-  # Without it S3 says 403 for what is not there, and the proxy cannot know a missing picture from a forbidden one.
+  # Without it, S3 responds to a missing key with 403, which the proxy cannot distinguish from a missing permission.
   statement {
     actions   = ["s3:ListBucket"]
     resources = [aws_s3_bucket.pictures.arn]
@@ -79,7 +79,7 @@ resource "aws_iam_role_policy" "task" {
   policy = data.aws_iam_policy_document.task.json
 }
 
-# What starts the task: it fetches the image and the secrets, and writes the log.
+# Role that ECS uses to fetch the image and the secrets and to write the log.
 data "aws_iam_policy_document" "execution" {
   statement {
     actions   = ["secretsmanager:GetSecretValue"]
@@ -110,7 +110,7 @@ resource "aws_cloudwatch_log_group" "proxy" {
 
 resource "aws_security_group" "balancer" {
   name        = "${var.name}-balancer"
-  description = "CloudFront reaches the load balancer, and it the tasks"
+  description = "Load balancer: in from CloudFront, out to the tasks"
   vpc_id      = var.vpc_id
 }
 
@@ -135,14 +135,14 @@ resource "aws_vpc_security_group_egress_rule" "balancer" {
 
 resource "aws_security_group" "proxy" {
   name        = "${var.name}-proxy"
-  description = "The load balancer reaches the tasks, and they S3 and what starts them"
+  description = "Tasks: in from the load balancer, out to S3 and AWS services"
   vpc_id      = var.vpc_id
 }
 
 resource "aws_vpc_security_group_ingress_rule" "proxy" {
   for_each                     = toset([tostring(local.listen_port), tostring(local.admin_port)])
   security_group_id            = aws_security_group.proxy.id
-  description                  = "the load balancer: pictures, and probes"
+  description                  = "the load balancer: requests and health probes"
   referenced_security_group_id = aws_security_group.balancer.id
   ip_protocol                  = "tcp"
   from_port                    = tonumber(each.key)
@@ -165,7 +165,7 @@ resource "aws_lb" "proxy" {
   security_groups            = [aws_security_group.balancer.id]
   subnets                    = var.private_subnet_ids
   drop_invalid_header_fields = true
-  # Longer than work.flight_time.
+  # Must exceed work.flight_time.
   idle_timeout = 70
 }
 
@@ -175,11 +175,11 @@ resource "aws_lb_target_group" "proxy" {
   target_type = "ip"
   protocol    = "HTTP"
   port        = local.listen_port
-  # ECS waits for it before it ends a task.
+  # ECS waits this long before it stops a task.
   deregistration_delay          = 15
   load_balancing_algorithm_type = "least_outstanding_requests"
 
-  # Not /readyz: a task that starts while S3 does not answer is 503 there, and ECS would end it and start the next, again and again.
+  # Not /readyz: it is 503 if S3 does not respond at start, so ECS would replace the tasks again and again.
   health_check {
     port                = local.admin_port
     path                = "/healthz"
@@ -235,7 +235,7 @@ resource "aws_ecs_task_definition" "proxy" {
       retries     = 3
       startPeriod = 5
     }
-    # Longer than server.drain_timeout.
+    # Must exceed server.drain_timeout.
     stopTimeout = 40
     logConfiguration = {
       logDriver = "awslogs"
@@ -274,7 +274,7 @@ resource "aws_ecs_service" "proxy" {
     rollback = true
   }
 
-  # A target group is taken only behind a listener; and what a task needs at its start has to be there.
+  # The target group needs a listener, and the tasks need their permissions at start.
   depends_on = [
     aws_lb_listener.proxy,
     aws_iam_role_policy.task,
@@ -283,7 +283,7 @@ resource "aws_ecs_service" "proxy" {
   ]
 
   lifecycle {
-    # Autoscaling's.
+    # Managed by autoscaling.
     ignore_changes = [desired_count]
   }
 }
@@ -306,7 +306,7 @@ resource "aws_appautoscaling_policy" "proxy" {
   target_tracking_scaling_policy_configuration {
     target_value       = 60
     scale_out_cooldown = 60
-    # Each task that goes takes what it remembers along.
+    # Scale in slowly, because each stopped task loses its cache.
     scale_in_cooldown = 600
 
     predefined_metric_specification {

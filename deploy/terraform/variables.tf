@@ -1,27 +1,27 @@
 variable "name" {
-  description = "Begins the names of all that is made here."
+  description = "Prefix of the names of all resources."
   type        = string
   default     = "resized"
 
   validation {
-    # An ALB's name has at most 32 characters, with "-proxy" behind it.
+    # The name of a load balancer has at most 32 characters, including the suffix "-proxy".
     condition     = can(regex("^[a-z][a-z0-9-]{0,24}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 26 lower-case letters, digits and hyphens, with a letter first and no hyphen last."
+    error_message = "name must be 2 to 26 lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen."
   }
 }
 
 variable "bucket" {
-  description = "The bucket's name, which is unique in all of AWS."
+  description = "Name of the bucket, globally unique in AWS."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
-    error_message = "bucket must be 3 to 63 lower-case letters, digits and hyphens. Dots are S3's, but TLS has no certificate for them."
+    error_message = "bucket must be 3 to 63 lower-case letters, digits and hyphens. S3 allows dots, but its TLS certificate does not cover such names."
   }
 }
 
 variable "image" {
-  description = "The image of deploy/docker/Dockerfile in a registry, with a tag or digest that does not move."
+  description = "The image of deploy/docker/Dockerfile in a registry, with an immutable tag or a digest."
   type        = string
 
   validation {
@@ -31,28 +31,28 @@ variable "image" {
 }
 
 variable "vpc_id" {
-  description = "The network. CloudFront's VPC origins want an internet gateway in it, which need not be used."
+  description = "The network. VPC origins of CloudFront require that it has an internet gateway, even if it is not used."
   type        = string
 }
 
 variable "private_subnet_ids" {
-  description = "Where load balancer and tasks are, in two availability zones at least. They have to reach the image's registry, CloudWatch Logs and Secrets Manager: by NAT or interface endpoints."
+  description = "Subnets of the load balancer and the tasks, in at least two availability zones. They need access to the image registry, CloudWatch Logs and Secrets Manager, through NAT or interface endpoints."
   type        = list(string)
 
   validation {
     condition     = length(distinct(var.private_subnet_ids)) >= 2
-    error_message = "private_subnet_ids must be two different subnets at least."
+    error_message = "private_subnet_ids must contain at least two different subnets."
   }
 }
 
 variable "route_table_ids" {
-  description = "Of those subnets: they get a gateway endpoint for S3, so that pictures do not pass through NAT, which bills them. Empty makes none."
+  description = "Route tables of these subnets. They get a gateway endpoint for S3, so that traffic to S3 is not billed by NAT. Empty creates no endpoint."
   type        = list(string)
   default     = []
 }
 
 variable "admin_token_secret_arn" {
-  description = "A secret in Secrets Manager with the operator's token: aws secretsmanager create-secret --name resized-admin-token --secret-string \"$(openssl rand -hex 32)\""
+  description = "Secret in Secrets Manager with the admin token: aws secretsmanager create-secret --name resized-admin-token --secret-string \"$(openssl rand -hex 32)\""
   type        = string
 
   validation {
@@ -62,7 +62,7 @@ variable "admin_token_secret_arn" {
 }
 
 variable "architecture" {
-  description = "What the image is built for: X86_64 or ARM64."
+  description = "Architecture of the image: X86_64 or ARM64."
   type        = string
   default     = "X86_64"
 
@@ -73,18 +73,18 @@ variable "architecture" {
 }
 
 variable "cpu" {
-  description = "Of a task, in 1/1024 of a processor, as Fargate has it."
+  description = "CPU of a task in units of 1/1024 vCPU, as in Fargate."
   type        = number
   default     = 2048
 
   validation {
     condition     = contains([1024, 2048, 4096], var.cpu)
-    error_message = "cpu must be 1024, 2048 or 4096. For more, take more tasks."
+    error_message = "cpu must be 1024, 2048 or 4096. To scale further, use more tasks."
   }
 }
 
 variable "memory" {
-  description = "Of a task, in MiB, as Fargate has it for this cpu. All but 2048 is for pictures in memory (cache.memory); the rest is for work, connections and codecs."
+  description = "Memory of a task in MiB, as Fargate allows for this cpu. 2048 MiB are for work, connections and codecs; the rest is cache.memory."
   type        = number
   default     = 4096
 
@@ -95,7 +95,7 @@ variable "memory" {
 }
 
 variable "tasks" {
-  description = "How many tasks at least and at most."
+  description = "Minimum and maximum number of tasks."
   type        = object({ min = number, max = number })
   default     = { min = 2, max = 8 }
 
@@ -106,22 +106,22 @@ variable "tasks" {
 }
 
 variable "settings" {
-  description = "More settings, as in config.toml: { CACHE__REVALIDATE_AFTER = \"10m\" } is cache.revalidate_after. None of them secret."
+  description = "More settings as in config.toml: { CACHE__REVALIDATE_AFTER = \"10m\" } sets cache.revalidate_after. Do not put secrets here."
   type        = map(string)
   default     = {}
 
   validation {
     condition     = alltrue([for key in keys(var.settings) : can(regex("^[A-Z0-9_]+__[A-Z0-9_]+$", key))])
-    error_message = "The names in settings are SECTION__KEY, in capitals and without RESIZED_."
+    error_message = "Names in settings must be SECTION__KEY, in capitals and without RESIZED_."
   }
   validation {
     condition     = length(setintersection(keys(var.settings), ["FORMATS__NEGOTIATE", "ANSWERS__MODE", "SIGNING__KEYS"])) == 0
-    error_message = "FORMATS__NEGOTIATE, ANSWERS__MODE and SIGNING__KEYS have variables of their own here (negotiate, mode, signing_keys_secret_arn), since CloudFront has to agree."
+    error_message = "FORMATS__NEGOTIATE, ANSWERS__MODE and SIGNING__KEYS must be set by the variables negotiate, mode and signing_keys_secret_arn, because they also configure CloudFront."
   }
 }
 
 variable "negotiate" {
-  description = "formats.negotiate: [\"avif\", \"webp\"]. Then, and only then, CloudFront forwards Accept, and keeps a copy for each set of these that browsers take."
+  description = "formats.negotiate: [\"avif\", \"webp\"]. If set, CloudFront forwards Accept and caches one copy for each combination of these formats that browsers accept."
   type        = list(string)
   default     = []
 
@@ -132,7 +132,7 @@ variable "negotiate" {
 }
 
 variable "signing_keys_secret_arn" {
-  description = "A secret in Secrets Manager with signing.keys. Then CloudFront's key has expires and signature of the query, and nothing else of it. Empty is no signing."
+  description = "Secret in Secrets Manager with signing.keys. If set, the cache key contains the query parameters expires and signature. Empty turns signing off."
   type        = string
   default     = ""
 }
@@ -149,39 +149,39 @@ variable "mode" {
 }
 
 variable "bucket_first" {
-  description = "CloudFront asks the bucket's originals/ first, and the proxy for what is not there."
+  description = "If true, CloudFront requests originals/ in the bucket first, and the proxy for missing objects."
   type        = bool
   default     = false
 
   validation {
     condition     = !(var.bucket_first && var.signing_keys_secret_arn != "")
-    error_message = "bucket_first answers originals without asking the proxy, which then cannot see their signatures."
+    error_message = "bucket_first serves originals without the proxy, so their signatures would not be checked."
   }
 }
 
 variable "aliases" {
-  description = "Names of your own for the distribution, with certificate_arn. Their DNS is yours to set, to the output domain_name."
+  description = "Custom domain names of the distribution; requires certificate_arn. Point their DNS records to the output domain_name."
   type        = list(string)
   default     = []
 }
 
 variable "certificate_arn" {
-  description = "A certificate of ACM in us-east-1 for aliases. Empty takes CloudFront's own name."
+  description = "ACM certificate in us-east-1 for aliases. Empty uses the domain name of CloudFront."
   type        = string
   default     = ""
 
   validation {
     condition     = (var.certificate_arn == "") == (length(var.aliases) == 0)
-    error_message = "aliases and certificate_arn go together."
+    error_message = "aliases and certificate_arn must be set together."
   }
   validation {
     condition     = var.certificate_arn == "" || can(regex("^arn:[a-z-]+:acm:us-east-1:", var.certificate_arn))
-    error_message = "CloudFront takes certificates of ACM in us-east-1 alone."
+    error_message = "CloudFront accepts only ACM certificates in us-east-1."
   }
 }
 
 variable "price_class" {
-  description = "Where CloudFront has its copies: PriceClass_100 (North America, Europe), PriceClass_200, PriceClass_All."
+  description = "Edge locations of CloudFront: PriceClass_100 (North America, Europe), PriceClass_200, PriceClass_All."
   type        = string
   default     = "PriceClass_All"
 
@@ -192,18 +192,18 @@ variable "price_class" {
 }
 
 variable "variants_expire_days" {
-  description = "After so many days from when it was made, a variant is deleted, and made again when it is asked for."
+  description = "Age in days at which variants are deleted. They are made again on the next request."
   type        = number
   default     = 90
 
   validation {
     condition     = var.variants_expire_days >= 1 && floor(var.variants_expire_days) == var.variants_expire_days
-    error_message = "variants_expire_days must be whole days, at least 1."
+    error_message = "variants_expire_days must be a whole number of days, at least 1."
   }
 }
 
 variable "log_days" {
-  description = "How long CloudWatch keeps the log: 1, 3, 5, 7, 14, 30, 60, 90 ... days, as it has them."
+  description = "Retention of the log in days, one of the values that CloudWatch allows: 1, 3, 5, 7, 14, 30, 60, 90 ..."
   type        = number
   default     = 30
 }

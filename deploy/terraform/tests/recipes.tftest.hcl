@@ -1,4 +1,4 @@
-# What the recipes make, planned without an account: terraform test.
+# Checks the plans of the recipes without an account: terraform test.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -22,21 +22,21 @@ run "the_proxy_is_the_origin" {
 
   assert {
     condition     = aws_cloudfront_distribution.pictures.default_cache_behavior[0].target_origin_id == "proxy"
-    error_message = "CloudFront does not ask the proxy."
+    error_message = "The proxy is not the origin."
   }
   assert {
     condition     = length(aws_cloudfront_distribution.pictures.origin) == 1 && length(aws_cloudfront_distribution.pictures.origin_group) == 0
-    error_message = "CloudFront has other origins than the proxy."
+    error_message = "There is another origin than the proxy."
   }
   assert {
     condition = alltrue([for in_key in aws_cloudfront_cache_policy.pictures.parameters_in_cache_key_and_forwarded_to_origin :
       in_key.query_strings_config[0].query_string_behavior == "none" && in_key.headers_config[0].header_behavior == "none"
     ])
-    error_message = "The key has more than the path."
+    error_message = "The cache key is not the path alone."
   }
   assert {
     condition     = length(aws_cloudfront_function.accept) == 0
-    error_message = "There is a function for Accept, which is not forwarded."
+    error_message = "There is a function for Accept although Accept is not forwarded."
   }
 }
 
@@ -49,13 +49,13 @@ run "the_bucket_is_asked_first" {
 
   assert {
     condition     = aws_cloudfront_distribution.pictures.default_cache_behavior[0].target_origin_id == "bucket-first"
-    error_message = "CloudFront does not ask the group."
+    error_message = "The origin group is not used."
   }
   assert {
     condition = alltrue([for group in aws_cloudfront_distribution.pictures.origin_group :
       [for member in group.member : member.origin_id] == ["originals", "proxy"] && group.failover_criteria[0].status_codes == toset([403, 404])
     ])
-    error_message = "The group is not the bucket, then the proxy, at 403 and 404."
+    error_message = "The origin group does not fail over from the bucket to the proxy at 403 and 404."
   }
 }
 
@@ -70,11 +70,11 @@ run "redirects_lead_to_the_bucket" {
 
   assert {
     condition     = [for behaviour in aws_cloudfront_distribution.pictures.ordered_cache_behavior : [behaviour.path_pattern, behaviour.target_origin_id]] == [["/variants/*", "variants"]]
-    error_message = "/variants/ does not lead to the bucket."
+    error_message = "/variants/ is not served by the bucket."
   }
   assert {
     condition     = contains(jsondecode(aws_ecs_task_definition.proxy.container_definitions)[0].environment, { name = "RESIZED_VARIANTS__PUBLIC_URL", value = "https://images.example.com/variants" })
-    error_message = "The proxy does not redirect there."
+    error_message = "The proxy does not redirect to /variants/."
   }
 }
 
@@ -89,11 +89,11 @@ run "accept_is_in_the_key_for_negotiation" {
     condition = alltrue([for in_key in aws_cloudfront_cache_policy.pictures.parameters_in_cache_key_and_forwarded_to_origin :
       in_key.headers_config[0].headers[0].items == toset(["Accept"])
     ])
-    error_message = "Accept is not in the key."
+    error_message = "Accept is not in the cache key."
   }
   assert {
     condition     = length(aws_cloudfront_function.accept) == 1
-    error_message = "Nothing makes Accepts alike."
+    error_message = "Accept is not normalized."
   }
 }
 
@@ -109,7 +109,7 @@ run "signatures_are_in_the_key_for_signing" {
     condition = alltrue([for in_key in aws_cloudfront_cache_policy.pictures.parameters_in_cache_key_and_forwarded_to_origin :
       in_key.query_strings_config[0].query_strings[0].items == toset(["expires", "signature"])
     ])
-    error_message = "Signatures are not in the key."
+    error_message = "Signatures are not in the cache key."
   }
 }
 
