@@ -27,7 +27,7 @@ impl Cors {
         let Some(origin) = request.get(ORIGIN).filter(|origin| self.allows(origin)) else { return headers };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, PUT"));
-        let names = "authorization, content-type, content-md5, digest, content-digest, repr-digest, if-match, if-none-match, \
+        let names = "authorization, content-type, content-md5, content-digest, repr-digest, if-match, if-none-match, \
                      cache-control, x-requested-with";
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(names));
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("location, etag, retry-after"));

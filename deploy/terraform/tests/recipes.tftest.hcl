@@ -69,7 +69,7 @@ run "redirects_lead_to_the_bucket" {
   }
 
   assert {
-    condition     = [for behaviour in aws_cloudfront_distribution.pictures.ordered_cache_behavior : [behaviour.path_pattern, behaviour.target_origin_id]] == [["/variants/*", "variants"]]
+    condition     = [for behavior in aws_cloudfront_distribution.pictures.ordered_cache_behavior : [behavior.path_pattern, behavior.target_origin_id]] == [["/variants/*", "variants"]]
     error_message = "/variants/ is not served by the bucket."
   }
   assert {
