@@ -1,4 +1,4 @@
-//! What has to hold for any bytes at all: the fuzz targets' bodies, which `cargo test` runs too, on the corpus.
+//! Properties of the image parsers that hold for any bytes: the bodies of the fuzz targets. `cargo test` runs them on the seeds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::{NonZeroU16, NonZeroU32};
@@ -10,38 +10,38 @@ use pixels::{
     output_size, render, sniff,
 };
 
-/// The system's allocator, which notes how much is in use at once.
+/// The system allocator, with a count of the bytes in use and their maximum.
 pub struct Counting;
 
 static USED: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
-fn took(bytes: usize) {
+fn count_allocated(bytes: usize) {
     PEAK.fetch_max(USED.fetch_add(bytes as u64, Relaxed) + bytes as u64, Relaxed);
 }
 
-// SAFETY: everything is the system allocator's; beside it, numbers are counted.
+// SAFETY: all calls are forwarded to the system allocator with the same arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as asked.
+        count_allocated(layout.size());
+        // SAFETY: the caller fulfills the contract of `System`, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as asked.
+        count_allocated(layout.size());
+        // SAFETY: the caller fulfills the contract of `System`, which is the same.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         USED.fetch_sub(layout.size() as u64, Relaxed);
-        // SAFETY: as asked.
+        // SAFETY: the caller fulfills the contract of `System`, which is the same.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// Does `work` and says how many bytes it had in use at once, beyond what was in use before. Nothing else may run.
+/// Runs `work` and returns its result and the maximum of the bytes that it had in use. No other thread may allocate meanwhile.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = USED.load(Relaxed);
     PEAK.store(before, Relaxed);
@@ -49,7 +49,7 @@ pub fn peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (result, PEAK.load(Relaxed).saturating_sub(before))
 }
 
-/// What an allocation may take that has nothing to do with the picture: tables, names, errors.
+/// Bytes for tables, names and errors, which do not depend on the size of the image.
 pub const SLACK_BYTES: u64 = 1 << 20;
 
 pub fn limits() -> Limits {
@@ -66,14 +66,14 @@ pub fn limits() -> Limits {
     }
 }
 
-/// Any bytes as an original's header: an error, or a size within the limits, for little memory.
+/// Reading a header gives an error or a size within the limits, and takes little memory.
 pub fn header(bytes: &[u8]) -> Option<Header> {
     header_within(bytes, &limits())
 }
 
 fn header_within(bytes: &[u8], limits: &Limits) -> Option<Header> {
     let (header, bytes_used) = peak(|| Header::read(bytes, limits));
-    // A colour profile may be read with the header; it is no larger than this.
+    // A color profile may be read with the header. It is not larger than this.
     assert!(bytes_used < (16 << 20) + 4 * bytes.len() as u64, "a header took {bytes_used} bytes");
     let header = header.ok()?;
     let (width, height) = header.oriented_size();
@@ -81,8 +81,7 @@ fn header_within(bytes: &[u8], limits: &Limits) -> Option<Header> {
     Some(header)
 }
 
-/// Any bytes as an original, for the variant that the first four say: an error, or a picture of the promised size, within
-/// the memory that the header promised.
+/// Rendering gives an error or an image of the expected size, within the estimated memory. The first four bytes select the variant.
 pub fn variant(bytes: &[u8]) {
     let Some((&[width, height, shape, format], bytes)) = bytes.split_first_chunk() else { return };
     let incomplete = if shape & 32 == 0 { Incomplete::Refuse } else { Incomplete::Keep };
@@ -92,25 +91,25 @@ pub fn variant(bytes: &[u8]) {
         linear_light: shape & 128 != 0,
     };
     let limits = Limits { incomplete, encode, ..limits() };
-    // What a header promises depends on what is made of the picture.
+    // The estimate depends on the encoder options.
     let Some(header) = header_within(bytes, &limits) else { return };
     let output = OutputSpec { geometry: geometry(width, height, shape), encoding: encoding(format) };
-    let promised = header.working_bytes(&[output]);
+    let estimated = header.working_bytes(&[output]);
     let (made, used) = peak(|| render(bytes, &header, output, &RenderOptions::new(&limits)));
-    let promised = promised + if sniff(bytes) == Some("image/webp") { code_bytes(bytes) } else { 0 };
-    assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
+    let estimated = estimated + if sniff(bytes) == Some("image/webp") { code_bytes(bytes) } else { 0 };
+    assert!(used <= estimated + SLACK_BYTES, "{used} bytes used, {estimated} estimated");
     let Ok(made) = made else { return };
     assert_eq!(sniff(&made), Some(output.encoding.format().media_type()));
     let (width, height) = header.oriented_size();
-    let nonzero = |n| NonZeroU32::new(n).expect("a header's sides are not zero");
+    let nonzero = |n| NonZeroU32::new(n).expect("a valid header has no zero side");
     let (width, height) = output_size(nonzero(width), nonzero(height), output.geometry);
-    let made = Header::read(&made, &limits).expect("what we write, we read");
+    let made = Header::read(&made, &limits).expect("the output can be read");
     assert_eq!((made.info.width, made.info.height), (width.get(), height.get()));
 }
 
-/// What the decoder of WebP may take beyond what a header tells: for codes of lossless ones, each group of five of which, in
-/// 25 bits at least, becomes tables of 10 KB, 65,536 groups at most; and for a partition of lossy ones, whose size it believes
-/// until it finds that there is less.
+/// Memory of the WebP decoder that cannot be estimated from the header. In a lossless file, each group of five prefix codes takes at
+/// least 25 bits and becomes tables of 10 KB; there are at most 65,536 groups. In a lossy file, the decoder allocates the stated size of
+/// a partition before it reads the partition.
 fn code_bytes(bytes: &[u8]) -> u64 {
     (16 << 20) + 10_500 * (8 * bytes.len() as u64 / 25).min(65_536)
 }
@@ -148,8 +147,8 @@ pub fn planes(bytes: &[u8]) {
     let tolerance = if choice & 128 == 0 { 0.0 } else { 4.0 };
     let options = Options { scales, incomplete, limits, tolerance, should_continue: &|| true };
     let (planes, used) = peak(|| decode(bytes, &header, &options));
-    let promised = header.working_bytes(scales);
-    assert!(used <= promised + SLACK_BYTES, "{used} bytes were taken and {promised} promised");
+    let estimated = header.working_bytes(scales);
+    assert!(used <= estimated + SLACK_BYTES, "{used} bytes used, {estimated} estimated");
     let Ok(planes) = planes else { return };
     for plane in &planes {
         assert_eq!(Some((plane.width, plane.height)), header.plane_size(plane.component, plane.mode));
@@ -167,8 +166,8 @@ pub fn vp8(bytes: &[u8]) {
     let filters = filters[usize::from(choice % 3)];
     let incomplete = if choice & 128 == 0 { Incomplete::Keep } else { Incomplete::Refuse };
     let (planes, used) = peak(|| decode(bytes, &header, filters, &Options { incomplete, should_continue: &|| true }));
-    let promised = header.working_bytes(filters.len());
-    assert!(used <= promised, "{used} bytes were taken and {promised} promised");
+    let estimated = header.working_bytes(filters.len());
+    assert!(used <= estimated, "{used} bytes used, {estimated} estimated");
     for plane in planes.iter().flatten() {
         assert_eq!((plane.width, plane.height), header.plane_size(plane.component));
         assert_eq!(plane.data.len() as u64, u64::from(plane.width) * u64::from(plane.height));

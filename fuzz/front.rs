@@ -1,5 +1,5 @@
-//! What has to hold for any bytes that come by the network or stand in a config: bodies of fuzz targets, which `cargo test` runs
-//! too, on the corpus. A whole server of a folder runs behind them.
+//! Properties of the server that hold for any bytes from the network or a config file: the bodies of the fuzz targets. `cargo test` runs
+//! them on the seeds. A complete server with stores in a temporary folder runs in the same process.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -18,13 +18,13 @@ use resized::variant::{Allowance, Grammar, Named, to_be_signed};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// What uploads in the corpus are sent with.
+/// Upload token in the corpus.
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum time of a response.
+const RESPONSE_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A server of a temporary folder, and the way into it that takes no socket.
+/// A server with stores in a temporary folder. `proxy` handles requests without a socket.
 struct Front {
     runtime: Runtime,
     proxy: Arc<Proxy>,
@@ -68,18 +68,18 @@ fn front() -> &'static Front {
     })
 }
 
-/// Any bytes as all that a client ever sends on one connection: answers in HTTP, or none; then the end, and never a hang.
+/// A connection on which a client sends these bytes gets HTTP responses or none, and is closed in time.
 pub fn connection(bytes: &[u8]) {
-    let mut stream = TcpStream::connect(front().address).expect("the server still takes connections");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    // The server may have closed it by then.
+    let mut stream = TcpStream::connect(front().address).expect("the server accepts connections");
+    stream.set_read_timeout(Some(RESPONSE_TIME_MAX)).expect("a timeout");
+    // The write fails if the server has closed the connection already.
     let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-            panic!("no end within {PATIENCE:?}");
+            panic!("connection not closed within {RESPONSE_TIME_MAX:?}");
         }
-        // Reset, where the server closed with bytes unread.
+        // The connection is reset if the server closes it with bytes unread.
         _ => {}
     }
     let is_http2 = bytes.starts_with(b"PRI * HTTP/2.0");
@@ -87,7 +87,7 @@ pub fn connection(bytes: &[u8]) {
     assert!(!answer.starts_with(b"HTTP/1.1 500"), "{:?}", String::from_utf8_lossy(&answer));
 }
 
-/// Any bytes as the body of a form: what is no form, or has no picture, is refused by a 4xx.
+/// A form body is stored or refused with a 4xx.
 pub fn form(bytes: &[u8]) {
     let request = http::Request::post("/upload")
         .header("host", "x")
@@ -103,13 +103,14 @@ pub fn form(bytes: &[u8]) {
     assert!(status.as_u16() == 201 || status.as_u16() == 200 || status.is_client_error(), "{status} {body:?}");
 }
 
-/// Any bytes as a notification of S3, bare or wrapped: a purge of what it names, or an error.
+/// An S3 event, bare or wrapped, purges the objects it names or is refused.
 pub fn event(bytes: &[u8]) {
     let Front { runtime, proxy, .. } = front();
     let _ = runtime.block_on(proxy.handle_event(bytes));
 }
 
-/// Any text as a path: an error, or a key that stays inside; a variant has one spelling, and what `[sizes]` leads to is allowed.
+/// A path gives an error or a key without dot segments. A variant has one canonical spelling, and a size to which `[sizes]` redirects is
+/// allowed.
 pub fn path(bytes: &[u8]) {
     static GRAMMARS: OnceLock<Vec<Grammar>> = OnceLock::new();
     let grammars = GRAMMARS.get_or_init(|| {
@@ -141,10 +142,10 @@ pub fn path(bytes: &[u8]) {
     }
 }
 
-/// Any bytes as a config.toml: an error, or settings that a grammar is made of or refused with a key.
+/// A config.toml gives an error, or settings from which a grammar is built or refused with the key at fault.
 pub fn config(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-    file.write_all(bytes).expect("it is written");
+    file.write_all(bytes).expect("the file can be written");
     let Ok(config) = Config::load(Some(file.path())) else { return };
     if let Err(error) = Grammar::new(&config) {
         assert!(!error.key.is_empty());

@@ -115,11 +115,9 @@ function cells({ first, large, progressive, pngs, webps }) {
     return cells.filter((cell) => only.test(`${cell.row} ${cell.picture.name}`));
 }
 
-// The paths of the variants.
-function paths({ picture, widths, format }) {
-    const { name, ext } = path.parse(picture.name);
-    const convert = ext === `.${format}` ? "" : `.${format}`;
-    return widths.map((width) => `/${name}_${width}x${ext}${convert}`);
+// The variants of a cell, as a job names them.
+function variants({ widths, format }) {
+    return widths.map((width) => ({ width, format, quality: format === "avif" ? 60 : quality }));
 }
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
@@ -132,7 +130,7 @@ async function speed(all) {
     console.log("|---|---|---|---|---|---|---|---|");
     for (const cell of all) {
         const input = fs.readFileSync(cell.picture.file);
-        const job = { job: "render", file: cell.picture.file, paths: paths(cell) };
+        const job = { job: "render", file: cell.picture.file, variants: variants(cell) };
         const times = { sharp: [], ours: [] };
         for (let round = 0; round <= rounds; round++) {
             const theirs = await withSharp(input, cell.widths, cell.format);
@@ -157,7 +155,7 @@ async function qualities(all) {
     for (const cell of all) {
         const input = fs.readFileSync(cell.picture.file);
         const [output, plain] = [path.join(work, "made"), path.join(work, "plain.png")];
-        const own = await half.ask({ job: "render", file: cell.picture.file, paths: paths(cell), output });
+        const own = await half.ask({ job: "render", file: cell.picture.file, variants: variants(cell), output });
         const theirs = await withSharp(input, cell.widths, cell.format);
         const score = async (made) => {
             await sharp(made).png({ compressionLevel: 1 }).toFile(plain);
@@ -186,7 +184,7 @@ async function memory(all) {
         const env = { ...process.env, FILE: path.resolve(cell.picture.file) };
         const theirs = execFileSync(process.execPath, ["--input-type=module", "-e", script], { env, cwd: import.meta.dirname });
         const half = new Ours();
-        const own = await half.ask({ job: "render", file: cell.picture.file, paths: paths(cell) });
+        const own = await half.ask({ job: "render", file: cell.picture.file, variants: variants(cell) });
         half.end();
         console.log(`| ${cell.row} | ${cell.picture.name} | ${Number(theirs)} | ${own.peak_mb} |`);
     }

@@ -1,17 +1,17 @@
-//! Any bytes as an AVIF file: an error, or a picture whose parts fit one another, within the memory that it promised. No AV1 is
-//! decoded; samples are made up.
+//! Parsing an AVIF container gives an error or a consistent image, within the estimated memory. No AV1 is decoded; the samples are
+//! invented.
 #![no_main]
 
 #[path = "../checks.rs"]
-#[expect(dead_code, reason = "a target makes one of the checks")]
+#[expect(dead_code, reason = "each target calls one function")]
 mod checks;
 
 #[global_allocator]
 static ALLOCATOR: checks::Counting = checks::Counting;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let (promised, used) = checks::peak(|| pixels::check_avif(bytes));
-    // A few numbers for each item, reference and piece.
-    let promised = promised.unwrap_or(0) + 64 * bytes.len() as u64;
-    assert!(used <= promised + checks::SLACK_BYTES, "{used} bytes were taken and {promised} promised");
+    let (estimated, used) = checks::peak(|| pixels::check_avif(bytes));
+    // A few numbers for each item, reference and extent.
+    let estimated = estimated.unwrap_or(0) + 64 * bytes.len() as u64;
+    assert!(used <= estimated + checks::SLACK_BYTES, "{used} bytes used, {estimated} estimated");
 });

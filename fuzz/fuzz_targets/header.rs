@@ -1,8 +1,8 @@
-//! `checks::header`, on any bytes.
+//! Runs `checks::header` on any bytes.
 #![no_main]
 
 #[path = "../checks.rs"]
-#[expect(dead_code, reason = "a target makes one of the checks")]
+#[expect(dead_code, reason = "each target calls one function")]
 mod checks;
 
 #[global_allocator]

@@ -1,22 +1,10 @@
-//! `encode IN.png OUT.avif QUALITY` prints the processor milliseconds; `score REFERENCE.png OTHER.png` prints ssimulacra2.
+//! `encode IN.png OUT.avif QUALITY` prints the milliseconds of the encoder; `score REFERENCE.png OTHER.png` prints ssimulacra2.
 
+use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
-/// As much of the program as the encoder sees.
-mod variant {
-    #[derive(Clone, Copy)]
-    pub struct Quality(pub u8);
-
-    impl Quality {
-        pub fn get(self) -> u8 {
-            self.0
-        }
-    }
-}
-
-mod resize;
+use pixels::{Encoding, Geometry, Header, Limits, Observer, OutputSpec, Quality, RenderOptions, Stage, render};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,35 +15,45 @@ fn main() {
     }
 }
 
+/// Keeps the time of the last encoding. The encoder runs in one thread, so this is its CPU time on an idle machine.
+#[derive(Default)]
+struct EncodeTime(Cell<Duration>);
+
+impl Observer for EncodeTime {
+    fn stage_ended(&self, stage: Stage, _: &'static str, elapsed: Duration) {
+        if stage == Stage::Encode {
+            self.0.set(elapsed);
+        }
+    }
+}
+
 fn encode(from: &str, to: &str, quality: u8) {
-    let picture = image::open(from).expect("a PNG").to_rgb8();
-    let (width, height) = picture.dimensions();
-    let pixels = resize::scale::Pixels { width, height, channels: 3, data: picture.into_raw() };
+    let original = std::fs::read(from).expect("a PNG");
+    let limits = Limits::default();
+    let header = Header::read(&original, &limits).expect("a PNG");
+    let geometry = Geometry::Fit { width: NonZeroU32::new(header.info.width), height: None };
+    let encoding = Encoding::Avif(Quality::new(quality).expect("1 to 100"));
+    let time = EncodeTime::default();
+    let options = RenderOptions::new(&limits).with_observer(&time);
     let mut times = Vec::new();
     let mut file = Vec::new();
     for _ in 0..3 {
-        let start = worked();
-        file = resize::encode(&pixels, quality);
-        times.push(worked() - start);
+        file = render(&original, &header, OutputSpec { geometry, encoding }, &options).expect("the image can be encoded");
+        times.push(time.0.get());
     }
     times.sort();
-    std::fs::write(to, file).expect("it can be written");
+    std::fs::write(to, file).expect("the output can be written");
     println!("{:.1}", times[1].as_secs_f64() * 1000.0);
-}
-
-fn worked() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn score(reference: &str, other: &str) {
     use ssimulacra2::{ColorPrimaries, Rgb, TransferCharacteristic, compute_frame_ssimulacra2};
     let [reference, other] = [reference, other].map(|name| {
-        let picture = image::open(name).expect("a PNG").to_rgb8();
-        let (width, height) = picture.dimensions();
-        let data = picture.pixels().map(|pixel| pixel.0.map(|sample| f32::from(sample) / 255.0)).collect();
+        let image = image::open(name).expect("a PNG").to_rgb8();
+        let (width, height) = image.dimensions();
+        let data = image.pixels().map(|pixel| pixel.0.map(|sample| f32::from(sample) / 255.0)).collect();
         let (width, height) = (width as usize, height as usize);
-        Rgb::new(data, width, height, TransferCharacteristic::SRGB, ColorPrimaries::BT709).expect("a picture")
+        Rgb::new(data, width, height, TransferCharacteristic::SRGB, ColorPrimaries::BT709).expect("an image")
     });
-    println!("{:.2}", compute_frame_ssimulacra2(reference, other).expect("pictures of one size"));
+    println!("{:.2}", compute_frame_ssimulacra2(reference, other).expect("images of the same size"));
 }

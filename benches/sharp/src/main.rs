@@ -1,16 +1,15 @@
-//! Our half of the comparison with sharp: reads one job a line from standard input, and answers each with one line.
+//! The resized side of the comparison with sharp: reads one job per line from standard input and answers each with one line.
 //!
-//! A job is what the server's resize threads do: the original's bytes in memory, the variant's bytes out, by the same
-//! function. `benches/sharp/compare.mjs` is the other half.
+//! A job does the work of a resize thread of the server, with the same function: from the bytes of the original to the bytes of the
+//! variants. `benches/sharp/compare.mjs` sends the jobs.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use pixels::{Header, Limits, OutputSpec, RenderOptions, render_each};
-use resized::config::Config;
-use resized::variant::{Grammar, Named};
+use pixels::{Encoding, Geometry, Header, Limits, OutputSpec, Quality, RenderOptions, render_each};
 use serde::{Deserialize, Serialize};
 
 mod reference;
@@ -18,14 +17,21 @@ mod reference;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
 enum Job {
-    /// Makes the variants that `paths` name of the picture in `file`; keeps the last one in `output`, if it is named.
-    Render { file: String, paths: Vec<String>, output: Option<String> },
-    /// The ssimulacra2 score of `made`, a PNG, against `file` decoded whole and scaled in floating point.
+    /// Renders `variants` of the image in `file`. Writes the last one to `output`, if given.
+    Render { file: String, variants: Vec<Variant>, output: Option<String> },
+    /// Computes the ssimulacra2 score of the PNG `made` against `file`, decoded at full size and scaled in floating point.
     Score { file: String, made: String },
 }
 
+#[derive(Debug, Deserialize)]
+struct Variant {
+    width: NonZeroU32,
+    format: String,
+    quality: u8,
+}
+
 #[derive(Debug, Default, Serialize)]
-struct Done {
+struct Measurement {
     cpu_ms: f64,
     wall_ms: f64,
     bytes: usize,
@@ -33,25 +39,19 @@ struct Done {
     peak_mb: u64,
 }
 
+#[derive(Default)]
 struct Bench {
-    grammar: Grammar,
     limits: Limits,
     originals: HashMap<String, Vec<u8>>,
     references: reference::References,
 }
 
 fn main() -> anyhow::Result<()> {
-    let config = Config::default();
-    let mut bench = Bench {
-        grammar: Grammar::new(&config)?,
-        limits: resized::resize::limits(&config),
-        originals: HashMap::new(),
-        references: reference::References::default(),
-    };
+    let mut bench = Bench::default();
     let mut output = std::io::stdout();
     for line in std::io::stdin().lock().lines() {
-        let done = bench.run(serde_json::from_str(&line?)?)?;
-        serde_json::to_writer(&mut output, &done)?;
+        let measurement = bench.run(serde_json::from_str(&line?)?)?;
+        serde_json::to_writer(&mut output, &measurement)?;
         writeln!(output)?;
         output.flush()?;
     }
@@ -59,18 +59,18 @@ fn main() -> anyhow::Result<()> {
 }
 
 impl Bench {
-    fn run(&mut self, job: Job) -> anyhow::Result<Done> {
+    fn run(&mut self, job: Job) -> anyhow::Result<Measurement> {
         match job {
-            Job::Render { file, paths, output } => self.render(&file, &paths, output.as_deref()),
+            Job::Render { file, variants, output } => self.render(&file, &variants, output.as_deref()),
             Job::Score { file, made } => {
                 let score = self.references.score(&file, &made)?;
-                Ok(Done { score, ..Done::default() })
+                Ok(Measurement { score, ..Measurement::default() })
             }
         }
     }
 
-    fn render(&mut self, file: &str, paths: &[String], output: Option<&str>) -> anyhow::Result<Done> {
-        let variants: Vec<_> = paths.iter().map(|path| self.variant(path)).collect::<Result<_, _>>()?;
+    fn render(&mut self, file: &str, variants: &[Variant], output: Option<&str>) -> anyhow::Result<Measurement> {
+        let outputs: Vec<_> = variants.iter().map(output_spec).collect::<Result<_, _>>()?;
         if !self.originals.contains_key(file) {
             self.originals.insert(file.to_owned(), std::fs::read(file).context(file.to_owned())?);
         }
@@ -78,12 +78,12 @@ impl Bench {
         let (cpu, wall) = (cpu_ms(), Instant::now());
         let header = Header::read(original, &self.limits)?;
         let (mut bytes, mut failure) = (Vec::new(), None);
-        render_each(original, &header, &variants, &RenderOptions::new(&self.limits), |_, made| match made {
-            Ok(made) => bytes = made,
+        render_each(original, &header, &outputs, &RenderOptions::new(&self.limits), |_, rendered| match rendered {
+            Ok(rendered) => bytes = rendered,
             Err(error) => failure = Some(error),
         });
         failure.map_or(Ok(()), Err)?;
-        let done = Done {
+        let measurement = Measurement {
             cpu_ms: cpu_ms() - cpu,
             wall_ms: wall.elapsed().as_secs_f64() * 1000.0,
             bytes: bytes.len(),
@@ -91,20 +91,23 @@ impl Bench {
             peak_mb: peak_mb()?,
         };
         output.map_or(Ok(()), |output| std::fs::write(output, bytes))?;
-        Ok(done)
-    }
-
-    fn variant(&self, path: &str) -> anyhow::Result<OutputSpec> {
-        match self.grammar.parse(path)? {
-            Named::Variant(addressed) => {
-                Ok(OutputSpec { geometry: addressed.variant.geometry, encoding: addressed.variant.encoding })
-            }
-            Named::Object(..) => bail!("{path} names no size"),
-        }
+        Ok(measurement)
     }
 }
 
-/// Of all threads, in user and system mode.
+fn output_spec(variant: &Variant) -> anyhow::Result<OutputSpec> {
+    let quality = Quality::new(variant.quality).context("a quality is 1 to 100")?;
+    let encoding = match variant.format.as_str() {
+        "jpg" => Encoding::Jpeg(quality),
+        "webp" => Encoding::WebP(quality),
+        "avif" => Encoding::Avif(quality),
+        "png" => Encoding::Png,
+        format => bail!("unknown format {format}"),
+    };
+    Ok(OutputSpec { geometry: Geometry::Fit { width: Some(variant.width), height: None }, encoding })
+}
+
+/// User and system time of all threads.
 fn cpu_ms() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6

@@ -1,5 +1,5 @@
-//! What a variant should look like: the original decoded whole, made sRGB, turned upright, and scaled by Lanczos in
-//! floating point; without any of the product's own code.
+//! Reference images: the original decoded at full size, converted to sRGB, made upright, and scaled with Lanczos in floating point. Uses
+//! none of the code that is measured.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,13 +15,13 @@ use ssimulacra2::{LinearRgb, compute_frame_ssimulacra2};
 
 #[derive(Debug, Default)]
 pub(crate) struct References {
-    /// The last original, upright; a comparison asks for all sizes of one before it goes to the next.
+    /// The last original, upright. A comparison requests all sizes of one original before it continues with the next.
     original: Option<(String, Rgba32FImage)>,
     scaled: HashMap<(u32, u32), Rgba32FImage>,
 }
 
 impl References {
-    /// How near the PNG `made` is to what it should be of the original `file`.
+    /// Computes the ssimulacra2 score of the PNG `made` against the reference made from `file`.
     pub(crate) fn score(&mut self, file: &str, made: &str) -> anyhow::Result<f64> {
         let made = image::open(made).context(made.to_owned())?.into_rgba32f();
         if self.original.as_ref().is_none_or(|(name, _)| name != file) {
@@ -41,24 +41,24 @@ impl References {
 fn upright(bytes: &[u8]) -> anyhow::Result<Rgba32FImage> {
     let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
     let (profile, orientation) = (decoder.icc_profile()?, decoder.orientation()?);
-    let mut picture = DynamicImage::from_decoder(decoder)?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
     if let Some(profile) = profile
-        && picture.color().has_color()
+        && image.color().has_color()
     {
-        picture = in_srgb(picture, &ColorProfile::new_from_slice(&profile)?)?;
+        image = to_srgb(image, &ColorProfile::new_from_slice(&profile)?)?;
     }
-    picture.apply_orientation(orientation);
-    Ok(picture.into_rgba32f())
+    image.apply_orientation(orientation);
+    Ok(image.into_rgba32f())
 }
 
-fn in_srgb(picture: DynamicImage, profile: &ColorProfile) -> anyhow::Result<DynamicImage> {
+fn to_srgb(image: DynamicImage, profile: &ColorProfile) -> anyhow::Result<DynamicImage> {
     let (to, options) = (ColorProfile::new_srgb(), TransformOptions::default());
     let transform = profile.create_transform_8bit(Layout::Rgba, &to, Layout::Rgba, options)?;
-    let pixels = picture.into_rgba8();
+    let pixels = image.into_rgba8();
     let (width, height) = pixels.dimensions();
     let mut converted = vec![0; pixels.len()];
     transform.transform(&pixels, &mut converted)?;
-    Ok(RgbaImage::from_raw(width, height, converted).context("a picture of another size")?.into())
+    Ok(RgbaImage::from_raw(width, height, converted).context("the image has another size")?.into())
 }
 
 fn scaled(original: &Rgba32FImage, (width, height): (u32, u32)) -> anyhow::Result<Rgba32FImage> {
@@ -68,20 +68,20 @@ fn scaled(original: &Rgba32FImage, (width, height): (u32, u32)) -> anyhow::Resul
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
     Resizer::new().resize(&source, &mut target, &options)?;
     let samples = target.into_vec().as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
-    Rgba32FImage::from_raw(width, height, samples).context("a picture of another size")
+    Rgba32FImage::from_raw(width, height, samples).context("the image has another size")
 }
 
-/// Light on mid-grey, as the metric wants it.
-fn linear(picture: &Rgba32FImage) -> anyhow::Result<LinearRgb> {
-    let light = |sample: f32| {
+/// Converts to linear light, blended onto mid-gray, as the metric requires.
+fn linear(image: &Rgba32FImage) -> anyhow::Result<LinearRgb> {
+    let to_light = |sample: f32| {
         let sample = sample.clamp(0.0, 1.0);
         if sample <= 0.04045 { sample / 12.92 } else { ((sample + 0.055) / 1.055).powf(2.4) }
     };
-    let laid = |sample: f32, alpha: f32| light(sample * alpha + 0.5 * (1.0 - alpha));
-    let pixels = picture.pixels().map(|pixel| {
+    let blended = |sample: f32, alpha: f32| to_light(sample * alpha + 0.5 * (1.0 - alpha));
+    let pixels = image.pixels().map(|pixel| {
         let [red, green, blue, alpha] = pixel.0;
-        [laid(red, alpha), laid(green, alpha), laid(blue, alpha)]
+        [blended(red, alpha), blended(green, alpha), blended(blue, alpha)]
     });
-    let (width, height) = (usize::try_from(picture.width())?, usize::try_from(picture.height())?);
+    let (width, height) = (usize::try_from(image.width())?, usize::try_from(image.height())?);
     LinearRgb::new(pixels.collect(), width, height).map_err(|error| anyhow::anyhow!("{error}"))
 }
