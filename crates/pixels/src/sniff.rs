@@ -1,10 +1,9 @@
-//! What bytes are, by how they begin.
+//! Detection of image types from the first bytes.
 
-/// The media type of a picture that begins with `head`; its first 64 bytes are enough. `None` if it is no picture of a
-/// kind known here. Text is none, so SVG is not: it can carry scripts.
+/// Media type of an image that begins with `head`, of which 64 bytes are enough. `None` if the type is unknown. SVG is never detected,
+/// because it can contain scripts.
 ///
-/// The signatures are those of the formats' specifications, as collected in the WHATWG's MIME Sniffing standard,
-/// section 6.1, and for the ISO base media files in section 6.2.1.
+/// The signatures are those of the WHATWG MIME Sniffing standard, section 6.1, and section 6.2.1 for ISO base media files.
 #[must_use]
 pub fn sniff(head: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
@@ -38,12 +37,12 @@ pub fn sniff(head: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// The brands of an ISO base media file: the major one, then the compatible ones as far as they are in `head`.
+/// Media type of an ISO base media file, from the major brand and the compatible brands in `head`.
 fn iso_brand(head: &[u8]) -> Option<&'static str> {
     let length = head.get(..4).and_then(|length| length.try_into().ok()).map_or(0, u32::from_be_bytes);
     let end = usize::try_from(length).unwrap_or(usize::MAX).min(head.len());
     let brands = head.get(8..end).unwrap_or_default().chunks_exact(4);
-    // The second word is the version of the major brand.
+    // The second word is the minor version.
     brands.enumerate().filter(|(n, _)| *n != 1).find_map(|(_, brand)| match brand {
         b"avif" | b"avis" => Some("image/avif"),
         b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" => Some("image/heic"),
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_known_by_their_first_bytes_and_nothing_else_is_one() {
+    fn image_types_are_detected_and_other_files_are_not() {
         let table: [(&[u8], _); 14] = [
             (b"\xFF\xD8\xFF\xE0", Some("image/jpeg")),
             (b"\x89PNG\r\n\x1A\n\0", Some("image/png")),

@@ -1,32 +1,32 @@
-//! Alpha multiplied into the other channels while a picture is scaled, so that what cannot be seen does not bleed into what
-//! can; and taken out of them again. In floating point: in eight bits the colors of what is nearly clear are lost.
+//! Scaling with premultiplied alpha, so that the colors of transparent pixels do not bleed into visible ones. In floating point, because
+//! with 8 bits the colors of nearly transparent pixels would be lost.
 
 use std::num::NonZeroU32;
 
 use crate::pixels::{Pixels, Window};
-use crate::transform::convolve::{byte, convolve};
+use crate::transform::convolve::{convolve, to_u8};
 
-/// The window at `size`, of gray and alpha or of RGBA.
+/// Scales the window of an image in gray and alpha or in RGBA to `size`.
 pub(crate) fn resample(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
     match pixels.channels {
-        2 => of::<2>(pixels, window, size),
-        _ => of::<4>(pixels, window, size),
+        2 => resample_channels::<2>(pixels, window, size),
+        _ => resample_channels::<4>(pixels, window, size),
     }
 }
 
-fn of<const CHANNELS: usize>(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
-    let lift = |pixel: [u8; CHANNELS]| multiply(pixel.map(f32::from));
-    convolve(pixels, window, size, lift, |mean| divide(mean).map(byte))
+fn resample_channels<const CHANNELS: usize>(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
+    let to_linear = |pixel: [u8; CHANNELS]| premultiply(pixel.map(f32::from));
+    convolve(pixels, window, size, to_linear, |mean| unpremultiply(mean).map(to_u8))
 }
 
-/// Colors of 0 to 255 times the alpha behind them, and that times 255.
-pub(crate) fn multiply<const CHANNELS: usize>(pixel: [f32; CHANNELS]) -> [f32; CHANNELS] {
+/// Multiplies the colors by the alpha of 0 to 255, and scales alpha by 255 to match.
+pub(crate) fn premultiply<const CHANNELS: usize>(pixel: [f32; CHANNELS]) -> [f32; CHANNELS] {
     let alpha = pixel[CHANNELS - 1];
     std::array::from_fn(|n| if n + 1 == CHANNELS { 255.0 * alpha } else { pixel[n] * alpha })
 }
 
-/// What [`multiply`] was given. Where nothing can be seen there is no color.
-pub(crate) fn divide<const CHANNELS: usize>(mean: [f32; CHANNELS]) -> [f32; CHANNELS] {
+/// Reverts [`premultiply`]. Transparent pixels become black.
+pub(crate) fn unpremultiply<const CHANNELS: usize>(mean: [f32; CHANNELS]) -> [f32; CHANNELS] {
     let alpha = mean[CHANNELS - 1] / 255.0;
     let visible = if alpha < 0.5 { 0.0 } else { 1.0 / alpha };
     std::array::from_fn(|n| if n + 1 == CHANNELS { alpha } else { mean[n] * visible })

@@ -1,13 +1,10 @@
-//! Lanczos in floating point, a few rows at a time: for samples that are scaled as something else than they are stored as,
-//! which eight bits cannot hold. Alpha multiplied in is such a thing, and light is.
+//! Lanczos scaling in floating point, for samples that 8 bits cannot represent: premultiplied colors and linear light.
 //!
-//! A few rows of the original are lifted to numbers that can be weighed and added up, made narrower, and added to the rows
-//! of the target that lie near them; a row of the target that is complete is lowered to samples and rounded, once. So there
-//! is never more of the picture in floating point than some rows of it. Nothing is cut off on the way: what one direction
-//! takes beyond black or white, the other may take back.
+//! The image is processed a few rows at a time, so only some rows exist in floating point: they are converted to linear values, scaled
+//! horizontally, and added to the target rows under whose kernels they lie. A complete target row is converted back and rounded once.
+//! Intermediate values are not clipped, because overshoot of one direction may be compensated by the other.
 //!
-//! Each number is the sum of the same terms in the same order whatever the processor can do, so the bytes are the same
-//! everywhere.
+//! Every sum adds the same terms in the same order on every processor, so the bytes are the same everywhere.
 
 use std::collections::VecDeque;
 use std::f64::consts::PI;
@@ -15,22 +12,22 @@ use std::num::NonZeroU32;
 
 use crate::pixels::{Pixels, Window};
 
-/// Rows that are lifted at once: they share each look at a weight, and each walk over the rows of the target.
+/// Rows that are processed together, so that each kernel weight and each target row is loaded once for all of them.
 const ROWS: usize = 4;
 
-/// So many rows of the target at most lie near so many of the original.
+/// Maximum number of target rows whose kernels overlap [`ROWS`] rows of the original.
 const SUMS_MAX: u64 = 16;
 
-/// A pixel of each of the [`ROWS`] at one place.
+/// One column of [`ROWS`] pixels.
 type Column<const CHANNELS: usize> = [[f32; CHANNELS]; ROWS];
 
-/// The window at `size`. `lift` makes a pixel what is added up, and `lower` makes a mean of that a pixel.
+/// Scales the window to `size`. `to_linear` converts a pixel to values that can be averaged, and `from_linear` converts an average back.
 pub(crate) fn convolve<const CHANNELS: usize>(
     pixels: &Pixels,
     window: Window,
     (width, height): (NonZeroU32, NonZeroU32),
-    lift: impl Fn([u8; CHANNELS]) -> [f32; CHANNELS],
-    lower: impl Fn([f32; CHANNELS]) -> [u8; CHANNELS],
+    to_linear: impl Fn([u8; CHANNELS]) -> [f32; CHANNELS],
+    from_linear: impl Fn([f32; CHANNELS]) -> [u8; CHANNELS],
 ) -> Pixels {
     let across = Kernels::new(pixels.width, (window.x, window.width), width);
     let down = Kernels::new(pixels.height, (window.y, window.height), height);
@@ -40,58 +37,59 @@ pub(crate) fn convolve<const CHANNELS: usize>(
         source.get(begin + across.begin..begin + across.end).unwrap_or_default()
     };
     let target_width = width.get() as usize;
-    let mut lifted = vec![[[0.0; CHANNELS]; ROWS]; across.end - across.begin];
-    let mut narrowed: [Vec<f32>; ROWS] = std::array::from_fn(|_| vec![0.0; target_width * CHANNELS]);
+    let mut linear = vec![[[0.0; CHANNELS]; ROWS]; across.end - across.begin];
+    let mut scaled: [Vec<f32>; ROWS] = std::array::from_fn(|_| vec![0.0; target_width * CHANNELS]);
     let mut sums = Sums::new(&down.kernels, target_width * CHANNELS);
     let mut data = vec![0; target_width * height.get() as usize * CHANNELS];
     let mut target = data.chunks_exact_mut(target_width * CHANNELS);
     for y in (down.begin..down.end).step_by(ROWS) {
-        // Beyond the last row it is repeated; nothing weighs it.
-        lift_rows(std::array::from_fn(|n| row(y + n)), &mut lifted, &lift);
-        narrow(&lifted, &across, &mut narrowed);
-        sums.add(y, &narrowed);
+        // Rows beyond the last one repeat it; their weights are zero.
+        convert_rows(std::array::from_fn(|n| row(y + n)), &mut linear, &to_linear);
+        scale_rows(&linear, &across, &mut scaled);
+        sums.add(y, &scaled);
         while let Some(sum) = sums.complete(y + ROWS) {
             let means = sum.as_chunks().0.iter();
             let row = target.next().unwrap_or_default().as_chunks_mut().0;
-            row.iter_mut().zip(means).for_each(|(pixel, mean)| *pixel = lower(*mean));
+            row.iter_mut().zip(means).for_each(|(pixel, mean)| *pixel = from_linear(*mean));
         }
     }
     let channels = u8::try_from(CHANNELS).unwrap_or(u8::MAX);
     Pixels { width: width.get(), height: height.get(), channels, data }
 }
 
-/// An upper bound, in bytes, of what [`convolve`] allocates besides its result for sides of at most `longest` pixels and a
-/// target of at most `side`.
+/// An upper bound, in bytes, of the memory that [`convolve`] allocates in addition to its result, for an original whose longer side is
+/// `longest` and a target whose longer side is `side`.
 pub(crate) const fn bytes(longest: u64, side: u64, channels: u64) -> u64 {
     let rows = 4 * channels * (ROWS as u64 * longest + (ROWS as u64 + SUMS_MAX) * side);
-    // Six weights for each pixel and each side, some more for each kernel, and the largest kernel's in double precision.
+    // Six weights per pixel and direction, some overhead per kernel, and the largest kernel in double precision.
     rows + 100 * longest + 100 * side
 }
 
-/// `sample` of 0 to 255, rounded; what is beyond is cut off.
-pub(crate) fn byte(sample: f32) -> u8 {
-    // Beside 1.5 * 2^23 a number has no room for fractions, and its lowest bits are the integer (IEEE 754 binary32).
+/// Rounds to an integer and clips to 0 to 255.
+pub(crate) fn to_u8(sample: f32) -> u8 {
+    // A number near 1.5 * 2^23 has no fraction bits, so its low bits are the integer (IEEE 754 binary32).
     const ROUNDED: f32 = 12_582_912.0;
     (sample.clamp(0.0, 255.0) + ROUNDED).to_bits().to_le_bytes()[0]
 }
 
-/// What the samples of one target are the means of, in one direction.
+/// The kernels of all target samples in one direction.
 struct Kernels {
     kernels: Vec<Kernel>,
-    /// The first sample that any of them weighs, and the one behind the last.
+    /// First sample with a weight.
     begin: usize,
+    /// End of the samples with a weight.
     end: usize,
 }
 
 struct Kernel {
-    /// The first sample that is weighed.
+    /// First sample with a weight.
     begin: usize,
-    /// Their sum is one.
+    /// The weights of consecutive samples. Their sum is 1.
     weights: Vec<f32>,
 }
 
 impl Kernels {
-    /// Those of `target` samples across so much, from `at` on, of `length`.
+    /// Kernels for `target` samples over the range of `covered` samples from `at` on, in a row of `length` samples.
     fn new(length: u32, (at, covered): (f64, f64), target: NonZeroU32) -> Self {
         let scale = covered / f64::from(target.get());
         let kernels: Vec<Kernel> = (0..target.get())
@@ -104,7 +102,7 @@ impl Kernels {
 }
 
 impl Kernel {
-    /// Three lobes, each `scale` samples wide, to both sides of `center`, as far as there are samples.
+    /// A kernel with three lobes of `scale` samples on each side of `center`, truncated at the edges of the image.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the length")]
     fn new(length: u32, center: f64, scale: f64) -> Self {
         let radius = 3.0 * scale;
@@ -120,32 +118,32 @@ impl Kernel {
     }
 }
 
-/// The sinc function below the main lobe of one three times as wide.
+/// The Lanczos function: sinc, windowed by the main lobe of a sinc that is three times as wide.
 fn lanczos(x: f64) -> f64 {
     let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) };
     if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 }
 }
 
-fn lift_rows<const CHANNELS: usize>(
+fn convert_rows<const CHANNELS: usize>(
     [a, b, c, d]: [&[[u8; CHANNELS]]; ROWS],
-    lifted: &mut [Column<CHANNELS>],
-    lift: impl Fn([u8; CHANNELS]) -> [f32; CHANNELS],
+    linear: &mut [Column<CHANNELS>],
+    to_linear: impl Fn([u8; CHANNELS]) -> [f32; CHANNELS],
 ) {
-    for ((((column, a), b), c), d) in lifted.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        *column = [lift(*a), lift(*b), lift(*c), lift(*d)];
+    for ((((column, a), b), c), d) in linear.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *column = [to_linear(*a), to_linear(*b), to_linear(*c), to_linear(*d)];
     }
 }
 
-fn narrow<const CHANNELS: usize>(lifted: &[Column<CHANNELS>], across: &Kernels, narrowed: &mut [Vec<f32>; ROWS]) {
+fn scale_rows<const CHANNELS: usize>(linear: &[Column<CHANNELS>], across: &Kernels, scaled: &mut [Vec<f32>; ROWS]) {
     for (x, kernel) in across.kernels.iter().enumerate() {
         let mut sums = [[0.0; CHANNELS]; ROWS];
-        let columns = lifted.get(kernel.begin - across.begin..).unwrap_or_default();
+        let columns = linear.get(kernel.begin - across.begin..).unwrap_or_default();
         for (column, weight) in columns.iter().zip(&kernel.weights) {
             for (sum, sample) in sums.as_flattened_mut().iter_mut().zip(column.as_flattened()) {
                 *sum += sample * weight;
             }
         }
-        for (row, sum) in narrowed.iter_mut().zip(sums) {
+        for (row, sum) in scaled.iter_mut().zip(sums) {
             if let Some(pixel) = row.as_chunks_mut().0.get_mut(x) {
                 *pixel = sum;
             }
@@ -153,51 +151,51 @@ fn narrow<const CHANNELS: usize>(lifted: &[Column<CHANNELS>], across: &Kernels, 
     }
 }
 
-/// The rows of the target that are being added up.
+/// The target rows that are not complete yet.
 struct Sums<'a> {
-    /// Those of the rows that are not complete.
+    /// Kernels of the rows that are not complete.
     kernels: &'a [Kernel],
-    /// The first of them, as far as they are begun.
-    begun: VecDeque<Vec<f32>>,
-    /// The last that was complete.
+    /// Sums of the rows to which something was added.
+    started: VecDeque<Vec<f32>>,
+    /// The last complete row.
     done: Vec<f32>,
     length: usize,
 }
 
 impl<'a> Sums<'a> {
     fn new(kernels: &'a [Kernel], length: usize) -> Self {
-        Self { kernels, begun: VecDeque::new(), done: Vec::new(), length }
+        Self { kernels, started: VecDeque::new(), done: Vec::new(), length }
     }
 
-    /// Adds rows of the original, of which the first is row `y`.
+    /// Adds rows of the original; the first one is row `y`.
     fn add(&mut self, y: usize, rows: &[Vec<f32>; ROWS]) {
-        while self.kernels.get(self.begun.len()).is_some_and(|kernel| kernel.begin < y + ROWS) {
-            // The buffer of a row that was complete is used again.
+        while self.kernels.get(self.started.len()).is_some_and(|kernel| kernel.begin < y + ROWS) {
+            // Reuses the buffer of the last complete row.
             let mut sum = std::mem::take(&mut self.done);
             sum.clear();
             sum.resize(self.length, 0.0);
-            self.begun.push_back(sum);
+            self.started.push_back(sum);
         }
-        for (sum, kernel) in self.begun.iter_mut().zip(self.kernels) {
+        for (sum, kernel) in self.started.iter_mut().zip(self.kernels) {
             let weight = |n: usize| (y + n).checked_sub(kernel.begin).and_then(|n| kernel.weights.get(n));
             let weights = std::array::from_fn(|n| weight(n).copied().unwrap_or(0.0));
-            add_weighed(sum, rows, weights);
+            add_weighted(sum, rows, weights);
         }
     }
 
-    /// The first row, if rows of the original from `y` on add nothing to it.
+    /// Returns the first row if rows of the original from `y` on do not contribute to it.
     fn complete(&mut self, y: usize) -> Option<&[f32]> {
         let (first, rest) = self.kernels.split_first()?;
         if first.end() > y {
             return None;
         }
-        self.done = self.begun.pop_front()?;
+        self.done = self.started.pop_front()?;
         self.kernels = rest;
         Some(&self.done)
     }
 }
 
-fn add_weighed(sum: &mut [f32], [a, b, c, d]: &[Vec<f32>; ROWS], weights: [f32; ROWS]) {
+fn add_weighted(sum: &mut [f32], [a, b, c, d]: &[Vec<f32>; ROWS], weights: [f32; ROWS]) {
     for ((((sum, a), b), c), d) in sum.iter_mut().zip(a).zip(b).zip(c).zip(d) {
         *sum += (a * weights[0] + b * weights[1]) + (c * weights[2] + d * weights[3]);
     }
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_add_up_to_one_and_lie_within_the_samples() {
+    fn weights_sum_to_one_and_stay_within_the_image() {
         for (length, at, covered, target) in
             [(100, 0.0, 100.0, 33), (7, 0.0, 7.0, 7), (1, 0.0, 1.0, 1), (65_535, 0.5, 60_000.25, 3), (40, 12.7, 9.1, 9)]
         {
@@ -226,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn no_more_rows_are_begun_than_the_ticket_counts() {
+    fn started_rows_stay_within_the_memory_estimate() {
         for (length, target) in [(100, 100), (101, 100), (150, 100), (256, 100), (1000, 100), (1000, 3)] {
             let down = Kernels::new(length, (0.0, f64::from(length)), nonzero(target));
             let mut sums = Sums::new(&down.kernels, 1);
             let mut rows = 0;
             for y in (down.begin..down.end).step_by(ROWS) {
                 sums.add(y, &std::array::from_fn(|_| vec![1.0]));
-                assert!(sums.begun.len() as u64 <= SUMS_MAX, "{length} to {target}: {}", sums.begun.len());
+                assert!(sums.started.len() as u64 <= SUMS_MAX, "{length} to {target}: {}", sums.started.len());
                 while let Some(sum) = sums.complete(y + ROWS) {
                     assert!((sum[0] - 1.0).abs() < 1e-4, "{}", sum[0]);
                     rows += 1;
@@ -244,10 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_rounded_and_cut_off() {
+    fn samples_are_rounded_and_clipped() {
         let table = [(-3.0, 0), (0.49, 0), (0.51, 1), (127.4, 127), (254.6, 255), (1e9, 255), (-1e9, 0)];
         for (sample, expected) in table {
-            assert_eq!(byte(sample), expected, "{sample}");
+            assert_eq!(to_u8(sample), expected, "{sample}");
         }
     }
 }

@@ -1,14 +1,13 @@
-//! Scaling in light: samples are numbers on sRGB's curve, and the mean of two of them is darker than the mean of their
-//! light.
+//! Scaling in linear light. sRGB samples are gamma-encoded, so their mean is darker than the mean of the light.
 
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use crate::pixels::{Pixels, Window};
-use crate::transform::alpha::{divide, multiply};
-use crate::transform::convolve::{byte, convolve};
+use crate::transform::alpha::{premultiply, unpremultiply};
+use crate::transform::convolve::{convolve, to_u8};
 
-/// sRGB's curve (IEC 61966-2-1): the light of each sample, of 0 to 255, and the sample of each 16,384th of the light.
+/// The transfer function of sRGB (IEC 61966-2-1) and its inverse as lookup tables. Light is scaled to 0 to 255.
 static CURVE: LazyLock<Curve> = LazyLock::new(Curve::new);
 
 struct Curve {
@@ -16,7 +15,7 @@ struct Curve {
     samples: Box<[u8]>,
 }
 
-/// The darkest samples are as far apart as five such steps.
+/// Steps of the inverse table. The two darkest samples are five steps apart.
 const STEPS: u16 = 1 << 14;
 
 impl Curve {
@@ -39,19 +38,19 @@ impl Curve {
         self.light[usize::from(sample)]
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut off at both ends")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "out-of-range values are clipped")]
     fn sample(&self, light: f32) -> u8 {
         let step = (light * (f32::from(STEPS) / 255.0)) as usize;
         self.samples.get(step).copied().unwrap_or(u8::MAX)
     }
 }
 
-/// The sample of so much light, 1 being white.
+/// sRGB sample for linear light of 0 to 1.
 pub(crate) fn sample(light: f32) -> u8 {
     CURVE.sample(light * 255.0)
 }
 
-/// The window at `size`; of an even number of channels the last is alpha, and multiplied in across it.
+/// Scales the window to `size` in linear light. With 2 or 4 channels the last one is alpha, and colors are premultiplied.
 pub(crate) fn resample(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
     match pixels.channels {
         1 => opaque::<1>(pixels, window, size),
@@ -63,21 +62,21 @@ pub(crate) fn resample(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZe
 
 fn opaque<const CHANNELS: usize>(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
     let curve = &*CURVE;
-    let lift = |pixel: [u8; CHANNELS]| pixel.map(|sample| curve.light(sample));
-    convolve(pixels, window, size, lift, |mean| mean.map(|light| curve.sample(light)))
+    let to_linear = |pixel: [u8; CHANNELS]| pixel.map(|sample| curve.light(sample));
+    convolve(pixels, window, size, to_linear, |mean| mean.map(|light| curve.sample(light)))
 }
 
 fn with_alpha<const CHANNELS: usize>(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
     let curve = &*CURVE;
     let is_alpha = |n: usize| n + 1 == CHANNELS;
-    let lift = |pixel: [u8; CHANNELS]| {
-        multiply(std::array::from_fn(|n| if is_alpha(n) { f32::from(pixel[n]) } else { curve.light(pixel[n]) }))
+    let to_linear = |pixel: [u8; CHANNELS]| {
+        premultiply(std::array::from_fn(|n| if is_alpha(n) { f32::from(pixel[n]) } else { curve.light(pixel[n]) }))
     };
-    let lower = |mean| {
-        let pixel: [f32; CHANNELS] = divide(mean);
-        std::array::from_fn(|n| if is_alpha(n) { byte(pixel[n]) } else { curve.sample(pixel[n]) })
+    let from_linear = |mean| {
+        let pixel: [f32; CHANNELS] = unpremultiply(mean);
+        std::array::from_fn(|n| if is_alpha(n) { to_u8(pixel[n]) } else { curve.sample(pixel[n]) })
     };
-    convolve(pixels, window, size, lift, lower)
+    convolve(pixels, window, size, to_linear, from_linear)
 }
 
 #[cfg(test)]
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sample_comes_back_from_light() {
+    fn samples_survive_a_round_trip_through_linear_light() {
         let curve = Curve::new();
         for sample in 0..=u8::MAX {
             let light = curve.light(sample);
@@ -94,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_of_black_and_white_is_half_the_light() {
+    fn mean_of_black_and_white_is_half_the_light() {
         let data = (0..64 * 64).map(|n| if (n + n / 64) % 2 == 0 { 255 } else { 0 }).collect();
         let pixels = Pixels { width: 64, height: 64, channels: 1, data };
         let window = Window { x: 0.0, y: 0.0, width: 64.0, height: 64.0 };
         let size = NonZeroU32::new(16).unwrap();
         let made = resample(&pixels, window, (size, size));
-        // 188 of 255 is half the light (IEC 61966-2-1); the mean of the numbers would be 128.
+        // 188 of 255 is half the light (IEC 61966-2-1); the mean of the samples would be 128.
         assert!(made.data[8 * 16 + 8].abs_diff(188) <= 1, "{}", made.data[8 * 16 + 8]);
     }
 }

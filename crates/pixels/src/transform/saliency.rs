@@ -1,25 +1,24 @@
-//! `_crop_smart`: where in a picture a viewer looks first, guessed cheaply.
+//! A saliency map, which estimates where viewers look first. It places the smart crop.
 //!
-//! The picture is reduced to at most [`SIDE`] pixels a side, and each pixel gets a weight, of cheap signs of what a picture is about:
+//! The image is reduced to at most [`SIDE`] pixels per side. The weight of a pixel combines:
 //!
-//! - the detail in its brightness (L. Itti, C. Koch and E. Niebur, A Model of Saliency-Based Visual Attention, 1998),
-//! - how rare its color is in this picture, in bits (N. Bruce and J. Tsotsos, Saliency Based on Information Maximization,
-//!   2005), so that neither a strong color nor a large wall of it counts as such,
-//! - how near its color is to those of skin, where that is rare and has detail around it: a face, and no wall,
-//! - where it lies: what pictures are taken of, and looked at first, is near their middle (B. Tatler, The central fixation
-//!   bias in scene viewing, 2007), and heads are above it.
+//! - local contrast (L. Itti, C. Koch and E. Niebur, A Model of Saliency-Based Visual Attention, 1998),
+//! - rarity of its color in this image, in bits (N. Bruce and J. Tsotsos, Saliency Based on Information Maximization, 2005), so that
+//!   a saturated color that fills much of the image gets no weight,
+//! - similarity of its color to skin, if that color is rare and surrounded by detail, as in a face but not on a wall,
+//! - closeness to the center (B. Tatler, The central fixation bias in scene viewing, 2007), slightly above the middle, where heads are.
 //!
-//! The crop is the one whose weights, counted more the nearer they lie to its middle, add up to most; among equals the one
-//! nearest to the picture's middle. Whole numbers only, so it is the same everywhere. Knowing no faces, it takes a bright
-//! window for a subject now and then.
+//! The crop with the largest sum of weights wins; pixels near the middle of the crop count more. Among equal crops the most central one
+//! wins. All weights are integers, so the result is the same on every machine. There is no face detection, so a bright window is
+//! sometimes mistaken for the subject.
 
 use crate::pixels::Pixels;
 
-/// The longest side of the picture that is looked at.
+/// Maximum side of the reduced image.
 pub(crate) const SIDE: u32 = 128;
 
-/// How far along its free way a crop should begin, from 0 (left or top) to 1 (right or bottom). `across` and `down`
-/// are how much of the picture's width and height it keeps, from 0 to 1; the smaller of them is the free way.
+/// The best position of a crop along the side that it shortens: 0 is left or top, 1 is right or bottom. `across` and `down` are the
+/// fractions of the width and of the height that the crop keeps; the smaller one belongs to the shortened side.
 pub(crate) fn best_offset(reduced: &Pixels, across: f64, down: f64) -> f64 {
     let weights = weights(reduced);
     let width = reduced.width.max(1) as usize;
@@ -39,49 +38,50 @@ pub(crate) fn best_offset(reduced: &Pixels, across: f64, down: f64) -> f64 {
     if last == 0 {
         return 0.5;
     }
-    let worth = |begin: usize| -> u64 {
+    let score = |begin: usize| -> u64 {
         let inside = sums[begin..begin + length].iter().enumerate();
-        // A tent that stands at half its height at the crop's edges.
+        // A triangular window with half its height at the edges of the crop.
         inside.map(|(at, sum)| sum * (length + 2 * (at + 1).min(length - at)) as u64).sum()
     };
-    let from_middle = |begin: usize| (2 * begin).abs_diff(last);
-    let best =
-        (0..=last).max_by_key(|&begin| (worth(begin), std::cmp::Reverse(from_middle(begin)))).unwrap_or(last / 2);
+    let distance_to_center = |begin: usize| (2 * begin).abs_diff(last);
+    let best = (0..=last)
+        .max_by_key(|&begin| (score(begin), std::cmp::Reverse(distance_to_center(begin))))
+        .unwrap_or(last / 2);
     #[expect(clippy::cast_precision_loss, reason = "0 to 128")]
     let begin = best as f64 / last as f64;
     begin
 }
 
-/// What a bit of rarity weighs, beside up to 255 of detail.
+/// Weight of one bit of rarity. Contrast weighs up to 255.
 const RARITY: i32 = 8;
-/// What skin of a rarity of [`SKIN_BITS`] weighs at most, in 255ths.
+/// Maximum weight of skin with a rarity of [`SKIN_BITS`] bits, in 255ths.
 const SKIN: i32 = 8;
 const SKIN_BITS: i32 = 6;
-/// How busy it is where there is no detail at all, of 255.
-const LEAST_BUSY: i32 = 16;
-/// How much of its weight a pixel keeps at an edge of the picture, in 256ths.
-const AT_EDGE: i32 = 96;
-/// Where it keeps all, in 256ths of the width and of the height.
-const MIDDLE: (i32, i32) = (128, 104);
+/// Activity of an area without any detail, of 255.
+const ACTIVITY_MIN: i32 = 16;
+/// Factor of the weight at the edges of the image, in 256ths.
+const EDGE_FACTOR: i32 = 96;
+/// Point with the full weight, in 256ths of the width and of the height.
+const CENTER: (i32, i32) = (128, 104);
 
-/// A weight for each pixel, row by row.
+/// The weights of all pixels in row order.
 fn weights(pixels: &Pixels) -> Vec<u64> {
     let channels = usize::from(pixels.channels.max(1));
     let (width, height) = (pixels.width as usize, pixels.height as usize);
-    let colors: Vec<[i32; 3]> = pixels.data.chunks_exact(channels).map(seen).collect();
+    let colors: Vec<[i32; 3]> = pixels.data.chunks_exact(channels).map(on_white).collect();
     let lumas: Vec<i32> = colors.iter().copied().map(luma).collect();
-    let details = details(&lumas, width, height);
+    let contrasts = contrasts(&lumas, width, height);
     let rarities = rarities(&colors, &lumas);
-    let columns: Vec<i32> = (0..width).map(|x| near(x, width, MIDDLE.0)).collect();
+    let columns: Vec<i32> = (0..width).map(|x| position_factor(x, width, CENTER.0)).collect();
     let mut weights = Vec::with_capacity(colors.len());
     for y in 0..height {
-        let row = near(y, height, MIDDLE.1);
+        let row = position_factor(y, height, CENTER.1);
         for (x, column) in columns.iter().enumerate() {
             let n = y * width + x;
-            let mut weight = details[n] + RARITY * rarities[n];
+            let mut weight = contrasts[n] + RARITY * rarities[n];
             let skin = skin(colors[n], lumas[n]) * rarities[n] / SKIN_BITS;
             if skin > 0 {
-                weight += SKIN * skin * busy(&details, width, height, x, y) / 255;
+                weight += SKIN * skin * activity(&contrasts, width, height, x, y) / 255;
             }
             weights.push((u64::from(weight.unsigned_abs()) * u64::from((row * column).unsigned_abs())) >> 16);
         }
@@ -89,29 +89,29 @@ fn weights(pixels: &Pixels) -> Vec<u64> {
     weights
 }
 
-/// 0 to 255: how much brighter or darker than what is around it each pixel is.
-fn details(lumas: &[i32], width: usize, height: usize) -> Vec<i32> {
-    let mut details = Vec::with_capacity(lumas.len());
+/// Local contrast of each pixel, from 0 to 255: the difference to its four neighbors.
+fn contrasts(lumas: &[i32], width: usize, height: usize) -> Vec<i32> {
+    let mut contrasts = Vec::with_capacity(lumas.len());
     for y in 0..height {
         let row = |y: usize| &lumas[y * width..(y + 1) * width];
         let (above, here, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
         for x in 0..width {
             let around = here[x.saturating_sub(1)] + here[(x + 1).min(width - 1)] + above[x] + below[x];
-            details.push((4 * here[x] - around).abs().min(255));
+            contrasts.push((4 * here[x] - around).abs().min(255));
         }
     }
-    details
+    contrasts
 }
 
-/// 0 to 255: how much detail there is in the pixel and the eight around it. Little is enough, since skin is smooth.
-fn busy(details: &[i32], width: usize, height: usize, x: usize, y: usize) -> i32 {
+/// Activity from 0 to 255: the contrast of the pixel and its eight neighbors. Skin is smooth, so low contrast counts.
+fn activity(contrasts: &[i32], width: usize, height: usize, x: usize, y: usize) -> i32 {
     let rows = y.saturating_sub(1)..(y + 2).min(height);
     let columns = x.saturating_sub(1)..(x + 2).min(width);
-    let sum: i32 = rows.map(|y| details[y * width..][columns.clone()].iter().sum::<i32>()).sum();
-    (LEAST_BUSY + sum).min(255)
+    let sum: i32 = rows.map(|y| contrasts[y * width..][columns.clone()].iter().sum::<i32>()).sum();
+    (ACTIVITY_MIN + sum).min(255)
 }
 
-/// 0 to 14: the whole bits of information that each pixel's color has, of 8 steps of brightness and 8 by 8 of hue.
+/// Rarity of the color of each pixel, from 0 to 14 whole bits, with 8 steps of brightness and 8 by 8 of hue.
 fn rarities(colors: &[[i32; 3]], lumas: &[i32]) -> Vec<i32> {
     let step = |([red, green, blue], luma): (&[i32; 3], &i32)| {
         let hue = ((red - green + 256) / 64, ((red + green) / 2 - blue + 256) / 64);
@@ -124,14 +124,14 @@ fn rarities(colors: &[[i32; 3]], lumas: &[i32]) -> Vec<i32> {
     steps.into_iter().map(|step| i32::try_from(bits[step]).unwrap_or(0)).collect()
 }
 
-/// 256 at `middle`, and less the farther from it.
-fn near(at: usize, length: usize, middle: i32) -> i32 {
+/// Position factor: 256 at `middle`, decreasing with the distance.
+fn position_factor(at: usize, length: usize, middle: i32) -> i32 {
     let at = i32::try_from(256 * at / length).unwrap_or(0);
-    256 - (256 - AT_EDGE) * (at - middle).abs() / 128
+    256 - (256 - EDGE_FACTOR) * (at - middle).abs() / 128
 }
 
-/// A pixel as it is seen on white.
-fn seen(pixel: &[u8]) -> [i32; 3] {
+/// The color of a pixel on a white background.
+fn on_white(pixel: &[u8]) -> [i32; 3] {
     let (color, alpha) = match *pixel {
         [gray] => ([gray; 3], 255),
         [gray, alpha] => ([gray; 3], alpha),
@@ -143,13 +143,13 @@ fn seen(pixel: &[u8]) -> [i32; 3] {
     color.map(|sample| (i32::from(sample) * alpha + 255 * (255 - alpha)) / 255)
 }
 
-/// ITU-R BT.601, in eighths of bits enough for this.
+/// Luma of ITU-R BT.601 with weights of 8 bits.
 fn luma([red, green, blue]: [i32; 3]) -> i32 {
     (77 * red + 150 * green + 29 * blue) >> 8
 }
 
-/// 0 to 255: how near the direction of a color is to that of skin, which differs between people in brightness far more
-/// than in direction: red to green to blue about 78 : 57 : 44.
+/// Similarity to skin, from 0 to 255. Skin colors differ in brightness far more than in the ratio of red to green to blue, which is about
+/// 78 : 57 : 44.
 fn skin([red, green, blue]: [i32; 3], luma: i32) -> i32 {
     let sum = red + green + blue;
     if !(40..=240).contains(&luma) || sum == 0 {
@@ -164,7 +164,7 @@ fn skin([red, green, blue]: [i32; 3], luma: i32) -> i32 {
 mod tests {
     use super::*;
 
-    /// A flat gray picture with a checkered square at `(x, y)`.
+    /// A gray image with a checkered square at `(x, y)`.
     fn spotted(width: u32, height: u32, x: u32, y: u32) -> Pixels {
         let data = (0..height).flat_map(|row| (0..width).map(move |column| (column, row))).flat_map(|(column, row)| {
             let inside = (x..x + 10).contains(&column) && (y..y + 10).contains(&row);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_goes_to_what_stands_out() {
+    fn crop_covers_the_area_with_contrast() {
         for (x, expected) in [(0, 0.0), (40, 0.45), (90, 1.0)] {
             let begin = best_offset(&spotted(100, 50, x, 20), 0.3, 1.0);
             assert!((begin - expected).abs() < 0.15, "{x}: {begin}");
@@ -186,21 +186,21 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_stands_out_it_is_the_middle() {
+    fn crop_of_a_uniform_image_is_centered() {
         let flat = Pixels { width: 101, height: 20, channels: 1, data: vec![128; 2020] };
         assert!((best_offset(&flat, 0.5, 1.0) - 0.5).abs() < 0.02);
         let dot = Pixels { width: 1, height: 1, channels: 1, data: vec![128] };
         assert!((best_offset(&dot, 1.0, 1.0) - 0.5).abs() < f64::EPSILON);
     }
 
-    /// A picture whose pixel at each place is what `color` says.
+    /// An image whose pixels are computed by `color`.
     fn painted(width: u32, height: u32, color: impl Fn(u32, u32) -> [u8; 3]) -> Pixels {
         let color = &color;
         let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| color(x, y))).collect();
         Pixels { width, height, channels: 3, data }
     }
 
-    /// Skin in a square of 20 from `(left, top)` on, and what eyes and a mouth are to this: some darker spots.
+    /// A square of skin at `(left, top)` with dark spots, which stand for eyes and mouth.
     fn face((x, y): (u32, u32), (left, top): (u32, u32)) -> Option<[u8; 3]> {
         let inside = (left..left + 20).contains(&x) && (top..top + 20).contains(&y);
         let spot = x % 7 < 2 && y % 7 < 2;
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_above_a_coat_of_many_details_stays_in_the_picture() {
+    fn face_above_a_detailed_coat_stays_in_the_crop() {
         let person = painted(100, 100, |x, y| {
             let coat = y >= 40 && (20..80).contains(&x);
             face((x, y), (40, 10)).unwrap_or(match (coat, x % 10 < 2 || y % 10 < 2) {
@@ -219,44 +219,44 @@ mod tests {
         });
         for (kept, last) in [(0.5, 10.0), (1.0 / 3.0, 10.0)] {
             let top = best_offset(&person, 1.0, kept) * (1.0 - kept) * 100.0;
-            assert!(top <= last && top + kept * 100.0 >= 30.0, "from {top} on");
+            assert!(top <= last && top + kept * 100.0 >= 30.0, "top: {top}");
         }
     }
 
     #[test]
-    fn a_wall_of_the_color_of_skin_is_no_face() {
+    fn wall_with_the_color_of_skin_is_not_a_face() {
         let cup = painted(128, 80, |x, y| match (x.abs_diff(90) < 15, y.abs_diff(40) < 15) {
             (true, true) if y < 30 => [240, 240, 235],
             (true, true) => [40, 90, 140],
             _ => [200, 146, 113],
         });
-        // From 75 to 105, of which nothing is to be cut off.
+        // The cup covers the columns 75 to 105, which the crop must contain.
         let left = best_offset(&cup, 80.0 / 128.0, 1.0) * 48.0;
-        assert!((25.0..=48.0).contains(&left), "from {left} on");
+        assert!((25.0..=48.0).contains(&left), "left: {left}");
     }
 
     #[test]
-    fn a_strong_color_that_is_everywhere_outweighs_no_rare_one() {
+    fn rare_color_outweighs_a_saturated_color_that_fills_the_image() {
         let meadow = painted(120, 60, |x, y| {
             let flower = x.abs_diff(85) < 6 && y.abs_diff(30) < 6;
             if flower { [150, 140, 170] } else { [60, 180, 40] }
         });
         let left = best_offset(&meadow, 0.4, 1.0) * 72.0;
-        assert!((43.0..=72.0).contains(&left), "from {left} on");
+        assert!((43.0..=72.0).contains(&left), "left: {left}");
     }
 
     #[test]
-    fn among_equals_it_is_what_lies_nearest_to_the_middle() {
+    fn most_central_of_equal_crops_wins() {
         let spots = painted(120, 40, |x, y| {
             let spot = |at: u32| x.abs_diff(at) < 5 && y.abs_diff(20) < 5;
             if (spot(8) || spot(72)) && (x + y) % 2 == 0 { [255; 3] } else { [100; 3] }
         });
         let left = best_offset(&spots, 0.25, 1.0) * 90.0;
-        assert!((47.0..=67.0).contains(&left), "from {left} on");
+        assert!((47.0..=67.0).contains(&left), "left: {left}");
     }
 
     #[test]
-    fn skin_outweighs_a_color_of_equal_strength() {
+    fn skin_outweighs_another_color_of_equal_saturation() {
         let data = (0..100).flat_map(|x| {
             if x < 20 {
                 [200, 146, 113]
