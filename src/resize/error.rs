@@ -20,18 +20,18 @@ impl RenderError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Pixels(
-                PixelsError::UnsupportedFormat { .. } | PixelsError::NotAnImage | PixelsError::Unconfined { .. },
+                PixelsError::UnsupportedFormat { .. } | PixelsError::NotAnImage | PixelsError::SandboxUnconfined { .. },
             ) => "format",
             Self::Pixels(PixelsError::Damaged { .. }) => "damaged",
             Self::Pixels(
                 PixelsError::TooManyPixels { .. }
-                | PixelsError::TooManyFrames { .. }
+                | PixelsError::AnimationTooLarge { .. }
                 | PixelsError::OutputTooLarge { .. },
             ) => "too_large",
-            Self::Pixels(PixelsError::TooSlow { .. }) => "too_slow",
+            Self::Pixels(PixelsError::RenderTimeout { .. }) => "too_slow",
             Self::Pixels(PixelsError::Encode { .. }) => "encode",
             Self::Panicked => "panic",
-            Self::Overloaded | Self::Stopped | Self::Pixels(PixelsError::NoDecoder { .. }) => "overloaded",
+            Self::Overloaded | Self::Stopped | Self::Pixels(PixelsError::SandboxUnavailable { .. }) => "overloaded",
         }
     }
 }

@@ -79,14 +79,14 @@ impl Error {
             | PixelsError::NotAnImage
             | PixelsError::Damaged { .. }
             | PixelsError::TooManyPixels { .. }
-            | PixelsError::TooManyFrames { .. }
-            | PixelsError::TooSlow { .. }
+            | PixelsError::AnimationTooLarge { .. }
+            | PixelsError::RenderTimeout { .. }
             | PixelsError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
-            PixelsError::Unconfined { reason, .. } => {
+            PixelsError::SandboxUnconfined { reason } => {
                 tracing::error!(error = reason, "sandbox process cannot be confined; AVIF originals are refused");
                 Self::Unprocessable(error.to_string().into())
             }
-            PixelsError::NoDecoder { .. } => {
+            PixelsError::SandboxUnavailable { .. } => {
                 tracing::error!(error = chain(error), "sandbox process not started");
                 Self::Overloaded
             }

@@ -170,7 +170,7 @@ async function playground() {
   await page.getByLabel("Height").fill("200");
   await page.locator("#problem").waitFor({ state: "hidden" });
   await page.setInputFiles("#file", { name: "notes.jpg", mimeType: "image/jpeg", buffer: Buffer.from("no picture at all") });
-  await page.locator("#problem", { hasText: "not a picture" }).waitFor();
+  await page.locator("#problem", { hasText: "not an image" }).waitFor();
   passed("Chromium, playground: shows errors");
 
   await page.dispatchEvent("#drop", "drop", { dataTransfer: dropped });

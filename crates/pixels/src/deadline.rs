@@ -40,7 +40,7 @@ impl Deadline {
 
     /// The error of a call that exceeds this deadline.
     pub(crate) fn error(&self) -> Error {
-        Error::TooSlow { limit: self.limit }
+        Error::RenderTimeout { limit: self.limit }
     }
 }
 

@@ -1,34 +1,95 @@
 //! Errors of decoding, transforming and encoding.
 
+use std::fmt;
 use std::time::Duration;
 
-/// Why an image could not be read or a variant could not be made.
+/// Why an image could not be read or a variant could not be rendered.
 ///
 /// The messages about the original contain no internal detail, so they may be sent to clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("the original is {format}, which is not decoded here; upload JPEG, PNG, WebP or GIF")]
-    UnsupportedFormat { format: &'static str },
-    #[error("the original is not a picture")]
+    #[error("the original is {format}, which is not supported; upload JPEG, PNG, WebP or GIF")]
+    UnsupportedFormat { format: UnsupportedFormat },
+    #[error("the original is not an image")]
     NotAnImage,
-    #[error("the original is damaged or of an unusual kind: {reason}")]
+    #[error("the original is damaged or uses an unsupported feature: {reason}")]
     Damaged { reason: String },
-    #[error("the original has {width}x{height} pixels; at most {pixels_max} in all are taken (limits.input_pixels)")]
+    #[error("the original has {width}x{height} pixels, more than {pixels_max} in total (limits.input_pixels)")]
     TooManyPixels { width: u32, height: u32, pixels_max: u64 },
-    #[error("the original moves in {frames} frames of {width}x{height}; at most {what}")]
-    TooManyFrames { frames: u32, width: u32, height: u32, what: String },
-    #[error("the original takes more than {} to be made a variant of (limits.render_time)", humantime::format_duration(*limit))]
-    TooSlow { limit: Duration },
-    #[error("the variant would have {width}x{height} pixels, more than {what}")]
-    OutputTooLarge { width: u32, height: u32, what: String },
+    #[error("the original is an animation of {frames} frames of {width}x{height} pixels, more than {limit}")]
+    AnimationTooLarge { frames: u32, width: u32, height: u32, limit: AnimationLimit },
+    #[error("this size takes longer than {} to make (limits.render_time)", humantime::format_duration(*limit))]
+    RenderTimeout { limit: Duration },
+    #[error("the variant would have {width}x{height} pixels, more than {limit}")]
+    OutputTooLarge { width: u32, height: u32, limit: OutputLimit },
     #[error("the encoder failed: {reason}")]
     Encode { reason: String },
-    #[error("no process could be started to decode the original: {reason}")]
-    NoDecoder { reason: String },
-    #[error(
-        "the original is {format}, which this machine does not decode, since it does not confine what does; upload JPEG, PNG, WebP or GIF"
-    )]
-    Unconfined { format: &'static str, reason: String },
+    #[error("the sandboxed decoder could not be started: {reason}")]
+    SandboxUnavailable { reason: String },
+    #[error("the original is AVIF, which this server cannot decode in isolation; upload JPEG, PNG, WebP or GIF")]
+    SandboxUnconfined { reason: String },
+}
+
+/// A known format that is not decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnsupportedFormat {
+    /// AVIF, if it is disabled or not built in.
+    Avif,
+    /// An AVIF image sequence without a still image.
+    AvifSequence,
+    Heic,
+    JpegXl,
+    Tiff,
+    Bmp,
+    Ico,
+}
+
+impl fmt::Display for UnsupportedFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Avif => "AVIF",
+            Self::AvifSequence => "an AVIF sequence without a still image",
+            Self::Heic => "HEIC",
+            Self::JpegXl => "JPEG XL",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
+            Self::Ico => "ICO",
+        })
+    }
+}
+
+/// The limit that an animation exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnimationLimit {
+    Frames(u32),
+    /// Width times height times frames.
+    Pixels(u64),
+}
+
+impl fmt::Display for AnimationLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frames(limit) => write!(f, "{limit} frames (limits.frames)"),
+            Self::Pixels(limit) => write!(f, "{limit} pixels in all frames (limits.animation_pixels)"),
+        }
+    }
+}
+
+/// The limit that a variant exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputLimit {
+    Pixels(u64),
+    /// Maximum width and height of the format.
+    Side(u32),
+}
+
+impl fmt::Display for OutputLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pixels(limit) => write!(f, "{limit} in total (limits.output_pixels)"),
+            Self::Side(limit) => write!(f, "{limit} per side, the limit of its format"),
+        }
+    }
 }
 
 /// [`Error::Damaged`] with this reason.

@@ -8,7 +8,7 @@ use vp8_planes::Header as Vp8Header;
 #[cfg(feature = "avif-originals")]
 use crate::codec::avif;
 use crate::codec::{gif, jpeg, png, webp};
-use crate::error::Error;
+use crate::error::{Error, UnsupportedFormat};
 use crate::info::ImageInfo;
 use crate::limits::Limits;
 use crate::output::OutputSpec;
@@ -189,12 +189,12 @@ fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
         Some("image/gif") => Ok(Codec::Gif),
         #[cfg(feature = "avif-originals")]
         Some("image/avif") if limits.avif_originals => Ok(Codec::Avif),
-        Some("image/avif") => unsupported("AVIF"),
-        Some("image/heic") => unsupported("HEIC"),
-        Some("image/jxl") => unsupported("JPEG XL"),
-        Some("image/tiff") => unsupported("TIFF"),
-        Some("image/bmp") => unsupported("BMP"),
-        Some("image/x-icon") => unsupported("ICO"),
+        Some("image/avif") => unsupported(UnsupportedFormat::Avif),
+        Some("image/heic") => unsupported(UnsupportedFormat::Heic),
+        Some("image/jxl") => unsupported(UnsupportedFormat::JpegXl),
+        Some("image/tiff") => unsupported(UnsupportedFormat::Tiff),
+        Some("image/bmp") => unsupported(UnsupportedFormat::Bmp),
+        Some("image/x-icon") => unsupported(UnsupportedFormat::Ico),
         Some(_) | None => Err(Error::NotAnImage),
     }
 }

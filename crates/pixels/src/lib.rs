@@ -28,7 +28,7 @@ pub use codec::avif::av1;
 #[cfg(fuzzing)]
 pub use codec::avif::heif::check::avif as check_avif;
 pub use encoding::{Encoding, Format, Quality};
-pub use error::Error;
+pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use geometry::{Geometry, Region};
 pub use header::{Codec, Header};
 pub use info::ImageInfo;

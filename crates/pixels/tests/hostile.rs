@@ -227,7 +227,7 @@ fn rendering_stops_at_the_time_limit() {
         let header = Header::read(&file, &limits).unwrap();
         let start = Instant::now();
         let error = render(&file, &header, thumbnail(), jpeg(), &limits).unwrap_err();
-        assert!(matches!(error, Error::TooSlow { .. }), "{error}");
+        assert!(matches!(error, Error::RenderTimeout { .. }), "{error}");
         assert!(error.to_string().contains("limits.render_time"), "{error}");
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }

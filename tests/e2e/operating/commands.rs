@@ -164,7 +164,7 @@ fn resize_writes_local_files_as_the_server_would() {
     // A failure does not affect the other pictures.
     let (_, error, status) =
         resized(&["resize", "-s", "8x", "-f", "webp", text(&path("c.jpg")), text(&a), text(&out)], &[]);
-    assert!(status == 1 && error.contains("c.jpg: the original is not a picture"), "{error}");
+    assert!(status == 1 && error.contains("c.jpg: the original is not an image"), "{error}");
     assert_eq!(&std::fs::read(out.join("a_8x.webp")).unwrap()[8..12], b"WEBP");
 
     for (arguments, expected) in [

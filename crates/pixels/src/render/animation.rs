@@ -10,7 +10,7 @@ use crate::codec::webp::decode::WebPFrames;
 use crate::codec::webp::encode::animation::WebPAnimationEncoder;
 use crate::context::RenderContext;
 use crate::encoding::Encoding;
-use crate::error::{Error, damaged};
+use crate::error::{AnimationLimit, Error, damaged};
 use crate::header::{Codec, Header};
 use crate::limits::Limits;
 use crate::output::OutputSpec;
@@ -71,12 +71,12 @@ pub(crate) fn render(
 
 fn check_limits(header: &Header, limits: &Limits) -> Result<(), Error> {
     let (frames, width, height) = (header.info.frames, header.info.width, header.info.height);
-    let refuse = |what| Err(Error::TooManyFrames { frames, width, height, what });
+    let refuse = |limit| Err(Error::AnimationTooLarge { frames, width, height, limit });
     if frames > limits.frames {
-        return refuse(format!("{} are taken (limits.frames)", limits.frames));
+        return refuse(AnimationLimit::Frames(limits.frames));
     }
     if u64::from(frames) * u64::from(width) * u64::from(height) > limits.animation_pixels {
-        return refuse(format!("{} pixels in all are taken (limits.animation_pixels)", limits.animation_pixels));
+        return refuse(AnimationLimit::Pixels(limits.animation_pixels));
     }
     Ok(())
 }

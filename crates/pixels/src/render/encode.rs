@@ -12,7 +12,7 @@ use crate::codec::planes::{Range, Yuv420};
 use crate::codec::{gif, jpeg, png, webp};
 use crate::context::RenderContext;
 use crate::encoding::Encoding;
-use crate::error::Error;
+use crate::error::{Error, OutputLimit};
 use crate::limits::Limits;
 use crate::pixels::Pixels;
 use crate::transform::channels::{flatten_on_white, to_color, to_rgba};
@@ -32,9 +32,9 @@ const AVIF_SIDE_MAX: u32 = 65_535;
 /// The variant would exceed `limits.output_pixels` or the maximum size of its format.
 pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &Limits) -> Result<(), Error> {
     let (width, height) = (crop_window.size().0.get(), crop_window.size().1.get());
-    let too_large = |what| Err(Error::OutputTooLarge { width, height, what });
+    let too_large = |limit| Err(Error::OutputTooLarge { width, height, limit });
     if u64::from(width) * u64::from(height) > limits.output_pixels {
-        return too_large(format!("limits.output_pixels, {}", limits.output_pixels));
+        return too_large(OutputLimit::Pixels(limits.output_pixels));
     }
     let side_max = match encoding {
         Encoding::Jpeg(_) => JPEG_SIDE_MAX,
@@ -44,7 +44,7 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
         Encoding::Png => u32::MAX,
     };
     if width.max(height) > side_max {
-        return too_large(format!("the {side_max} pixels that a side of its format may have"));
+        return too_large(OutputLimit::Side(side_max));
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
 /// Encodes upright pixels in sRGB.
 ///
 /// # Errors
-/// [`Error::TooSlow`], or [`Error::Encode`] if memory runs out or for a bug.
+/// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or for a bug.
 pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &RenderContext) -> Result<Vec<u8>, Error> {
     context.deadline.check()?;
     match encoding {

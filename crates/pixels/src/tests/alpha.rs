@@ -1,11 +1,11 @@
-//! Pictures with alpha, beside what they are when they are scaled in double precision.
+//! Scaling with alpha, compared to a reference in double precision.
 
 use image::{GrayAlphaImage, LumaA};
 
 use super::*;
 
-/// Lanczos of three lobes, each sample times its alpha, in one sum over both directions; `light` is what a color of 0 to 1
-/// is scaled as, and `sample` its inverse.
+/// Lanczos with three lobes and premultiplied alpha, as one sum over both dimensions. `light` converts a sample of 0 to 1 to the value
+/// that is averaged, and `sample` is its inverse.
 fn exact(
     picture: &RgbaImage,
     (width, height): (u32, u32),
@@ -50,8 +50,8 @@ fn exact(
     (0..height).flat_map(mean).collect()
 }
 
-/// Colors that change slowly, below alpha that does.
-fn nearly_clear(width: u32, height: u32) -> RgbaImage {
+/// Smooth colors with a smooth low alpha.
+fn nearly_transparent(width: u32, height: u32) -> RgbaImage {
     let wave = |n: u32, period: f64| (f64::from(n) / period).sin();
     let sample = |middle: f64, wave: f64, height: f64| (middle + height * wave).round() as u8;
     RgbaImage::from_fn(width, height, |x, y| {
@@ -79,13 +79,13 @@ fn near(made: &RgbaImage, exact: &[[f64; 4]]) {
     assert_eq!(made.pixels().len(), exact.len());
     for ((x, y, pixel), exact) in made.enumerate_pixels().zip(exact) {
         let off = pixel.0.iter().zip(exact).map(|(made, exact)| (f64::from(*made) - exact).abs()).fold(0.0, f64::max);
-        assert!(off <= 1.0, "{pixel:?} at {x}, {y} is to be {exact:?}");
+        assert!(off <= 1.0, "{pixel:?} at {x}, {y} should be {exact:?}");
     }
 }
 
 #[test]
-fn colors_of_what_is_nearly_clear_are_what_they_are_in_double_precision() {
-    let picture = nearly_clear(150, 120);
+fn nearly_transparent_colors_match_double_precision() {
+    let picture = nearly_transparent(150, 120);
     for size in [(100, 80), (50, 40), (15, 12)] {
         let exact = exact(&picture, size, |sample| sample, |sample| sample);
         near(&made(&picture.clone().into(), size, false).to_rgba8(), &exact);
@@ -93,11 +93,11 @@ fn colors_of_what_is_nearly_clear_are_what_they_are_in_double_precision() {
 }
 
 #[test]
-fn so_are_they_in_light() {
+fn linear_light_matches_double_precision() {
     // IEC 61966-2-1.
     let light = |s: f64| if s <= 0.04045 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) };
     let sample = |l: f64| if l <= 0.003_130_8 { l * 12.92 } else { 1.055 * l.powf(1.0 / 2.4) - 0.055 };
-    let picture = nearly_clear(150, 120);
+    let picture = nearly_transparent(150, 120);
     let exact = exact(&picture, (50, 40), light, sample);
     near(&made(&picture.clone().into(), (50, 40), true).to_rgba8(), &exact);
     let opaque = DynamicImage::from(picture).to_rgb8();
@@ -106,8 +106,8 @@ fn so_are_they_in_light() {
 }
 
 #[test]
-fn gray_with_alpha_is_scaled_as_colors_are() {
-    let colors = nearly_clear(150, 120);
+fn gray_with_alpha_matches_double_precision() {
+    let colors = nearly_transparent(150, 120);
     let gray = GrayAlphaImage::from_fn(150, 120, |x, y| {
         let [r, .., alpha] = colors.get_pixel(x, y).0;
         LumaA([r, alpha])
@@ -120,8 +120,8 @@ fn gray_with_alpha_is_scaled_as_colors_are() {
 }
 
 #[test]
-fn what_is_opaque_stays_opaque_and_what_it_is_without_alpha() {
-    // Noise, in which every sum is another.
+fn opaque_images_with_an_alpha_channel_stay_opaque() {
+    // Noise, so that all sums differ.
     let mut state = 1_u32;
     let mut noise = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -140,8 +140,8 @@ fn what_is_opaque_stays_opaque_and_what_it_is_without_alpha() {
 }
 
 #[test]
-fn what_cannot_be_seen_colors_no_edge() {
-    // Red that can be seen in stripes and dots beside green that cannot.
+fn transparent_pixels_do_not_color_edges() {
+    // Visible red stripes and dots next to transparent green.
     let picture = RgbaImage::from_fn(160, 120, |x, y| {
         if (x / 7 + y / 5) % 3 == 0 { Rgba([255, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) }
     });
@@ -155,8 +155,8 @@ fn what_cannot_be_seen_colors_no_edge() {
 }
 
 #[test]
-fn a_crop_between_pixels_is_that_part_of_the_picture() {
-    // The middle square of a picture of an odd width begins between two pixels.
+fn crop_may_start_between_two_pixels() {
+    // The centered square of an image with an odd width starts between two pixels.
     let picture = RgbaImage::from_fn(301, 100, |x, _| Rgba([(x / 2) as u8, 60, 200, 255]));
     let original = bytes(&picture.into(), ImageFormat::Png);
     for (region, first) in [(Region::Left, 0.0), (Region::Center, 100.5), (Region::Right, 201.0)] {
@@ -164,10 +164,10 @@ fn a_crop_between_pixels_is_that_part_of_the_picture() {
         let made = make(&original, geometry, Encoding::Png).unwrap().to_rgba8();
         assert_eq!(made.dimensions(), (30, 30));
         for x in 3..27 {
-            // The middle of the pixel, on a slope of a half.
+            // The value at the center of the pixel; the gradient has a slope of 1/2.
             let expected = (first + (f64::from(x) + 0.5) * 100.0 / 30.0) / 2.0 - 0.5;
             let off = (f64::from(made.get_pixel(x, 15).0[0]) - expected).abs();
-            assert!(off <= 1.0, "{region:?} {x}: {:?} is to be {expected}", made.get_pixel(x, 15));
+            assert!(off <= 1.0, "{region:?} {x}: {:?} should be {expected}", made.get_pixel(x, 15));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Pictures that move, made by Pillow, beside what Pillow shows of them (`tests/animations/make.py`).
+//! Animations, compared to the frames that Pillow decodes (`tests/animations/make.py`).
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ macro_rules! animation {
     }};
 }
 
-/// Name, file, and all frames below one another.
+/// Name, file, and an image of all frames stacked vertically.
 fn animations() -> [(&'static str, &'static [u8], RgbaImage); 5] {
     [
         animation!("kept.gif"),
@@ -30,7 +30,7 @@ fn animations() -> [(&'static str, &'static [u8], RgbaImage); 5] {
 }
 
 const SIZE: (u32, u32) = (40, 30);
-/// Nothing is shown for no time at all.
+/// Delays of the frames. The third one is stored as 0, which is shown as 100 ms.
 const TIMES_MS: [u64; 5] = [50, 120, 100, 80, 200];
 
 fn times() -> Vec<Duration> {
@@ -41,12 +41,12 @@ fn lossless() -> Encoding {
     Encoding::WebP(Quality::new(100).unwrap())
 }
 
-fn moving(original: &[u8], geometry: Geometry, encoding: Encoding) -> Vec<u8> {
+fn render_animation(original: &[u8], geometry: Geometry, encoding: Encoding) -> Vec<u8> {
     let header = Header::read(original, &LIMITS).unwrap();
     render(original, &header, geometry, encoding, &LIMITS).unwrap()
 }
 
-/// Frames, how long each is shown, and how often all are; zero is for ever.
+/// Frames, delays and loop count (0: infinite) of an animation.
 fn frames(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
     if sniff(file) == Some("image/webp") {
         return frames_of_webp(file);
@@ -61,7 +61,7 @@ fn frames(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
     (frames.into_iter().map(image::Frame::into_buffer).collect(), times, loops)
 }
 
-/// By our own decoder, which is held against Pillow here too; that of `image` lays frames on the canvas wrongly.
+/// Uses the decoder of this crate, which is compared to Pillow as well: the decoder of `image` composes frames incorrectly.
 fn frames_of_webp(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
     let context = RenderContext::new(&LIMITS);
     let mut webp = WebPFrames::open(file).unwrap();
@@ -74,8 +74,8 @@ fn frames_of_webp(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
     (frames, times, webp.loop_count().0.into())
 }
 
-/// The largest difference of what can be seen, frame by frame.
-fn off(frames: &[RgbaImage], shown: &RgbaImage) -> u8 {
+/// The largest difference of visible pixels in all frames.
+fn max_difference(frames: &[RgbaImage], shown: &RgbaImage) -> u8 {
     assert_eq!(shown.height(), SIZE.1 * u32::try_from(frames.len()).unwrap());
     let all = frames.iter().flat_map(RgbaImage::pixels).zip(shown.pixels());
     let seen = |pixel: &Rgba<u8>| if pixel.0[3] == 0 { [0; 4] } else { pixel.0 };
@@ -85,65 +85,65 @@ fn off(frames: &[RgbaImage], shown: &RgbaImage) -> u8 {
 }
 
 #[test]
-fn every_frame_is_what_another_program_shows() {
+fn frames_match_those_of_pillow() {
     for (name, file, shown) in animations() {
         if name.ends_with("webp") {
             let (read, ..) = frames(file);
-            assert!(off(&read, &shown) <= 2, "{name} as it is: {}", off(&read, &shown));
+            assert!(max_difference(&read, &shown) <= 2, "{name} unchanged: {}", max_difference(&read, &shown));
         }
-        // Two decoders of WebP blend and smooth a little differently.
+        // Decoders of lossy WebP differ slightly in upsampling and blending.
         let tolerance = if name.starts_with("lossy") { 40 } else { 2 };
-        let (made, times_made, _) = frames(&moving(file, fit(40, 30), lossless()));
-        assert!(off(&made, &shown) <= tolerance, "{name} as WebP: {}", off(&made, &shown));
+        let (made, times_made, _) = frames(&render_animation(file, fit(40, 30), lossless()));
+        assert!(max_difference(&made, &shown) <= tolerance, "{name} as WebP: {}", max_difference(&made, &shown));
         assert_eq!(times_made, times(), "{name}");
-        let (made, times_made, _) = frames(&moving(file, fit(40, 30), Encoding::Gif));
-        assert!(off(&made, &shown) <= tolerance, "{name} as GIF: {}", off(&made, &shown));
+        let (made, times_made, _) = frames(&render_animation(file, fit(40, 30), Encoding::Gif));
+        assert!(max_difference(&made, &shown) <= tolerance, "{name} as GIF: {}", max_difference(&made, &shown));
         assert_eq!(times_made, times(), "{name}");
     }
 }
 
 #[test]
-fn an_animation_is_shown_as_often_as_its_original() {
+fn loop_count_is_preserved() {
     let table = [("kept.gif", 0), ("cleared.gif", 4), ("restored.gif", 1), ("blended.webp", 2), ("lossy.webp", 0)];
     for ((name, file, _), (_, expected)) in animations().into_iter().zip(table) {
-        let (_, _, loops) = frames(&moving(file, fit(20, 20), lossless()));
+        let (_, _, loops) = frames(&render_animation(file, fit(20, 20), lossless()));
         assert_eq!(loops, expected, "{name}");
-        // GIF says how often it is shown again.
-        let gif = moving(file, fit(20, 20), Encoding::Gif);
+        // GIF stores the number of repetitions, which is one less.
+        let gif = render_animation(file, fit(20, 20), Encoding::Gif);
         assert_eq!(Header::read(&gif, &LIMITS).unwrap().info.frames, 5, "{name}");
-        let (_, _, loops) = frames(&moving(&gif, fit(20, 20), lossless()));
-        assert_eq!(loops, expected, "{name} by way of GIF");
+        let (_, _, loops) = frames(&render_animation(&gif, fit(20, 20), lossless()));
+        assert_eq!(loops, expected, "{name} converted to GIF");
     }
 }
 
 #[test]
-fn all_frames_are_made_small_and_cropped_alike() {
+fn all_frames_have_the_same_crop_and_size() {
     for (name, file, shown) in animations() {
         let right = Geometry::Crop { width: nonzero(10), height: nonzero(30), region: Region::Right };
-        let (made, ..) = frames(&moving(file, right, lossless()));
-        // Frames that are alike in what is left may have become one.
+        let (made, ..) = frames(&render_animation(file, right, lossless()));
+        // Frames that are equal within the crop may have been merged.
         for (n, frame) in [(0, made.first().unwrap()), (4, made.last().unwrap())] {
             let expected = image::imageops::crop_imm(&shown, 30, 30 * n, 10, 30).to_image();
             let opaque = |picture: &RgbaImage| picture.pixels().filter(|pixel| pixel.0[3] > 127).count();
             assert_eq!((frame.dimensions(), opaque(frame)), ((10, 30), opaque(&expected)), "{name} {n}");
         }
-        let (made, ..) = frames(&moving(file, fit(20, 15), Encoding::WebP(Quality::new(80).unwrap())));
+        let (made, ..) = frames(&render_animation(file, fit(20, 15), Encoding::WebP(Quality::new(80).unwrap())));
         assert!(made.len() == 5 && made.iter().all(|frame| frame.dimensions() == (20, 15)), "{name}");
     }
 }
 
 #[test]
-fn formats_that_do_not_move_show_the_first_frame() {
+fn still_formats_render_the_first_frame() {
     for (name, file, shown) in animations() {
         let made = make(file, fit(40, 30), Encoding::Png).unwrap().to_rgba8();
         let first = image::imageops::crop_imm(&shown, 0, 0, 40, 30).to_image();
-        assert!(off(&[made], &first) <= 40, "{name}");
+        assert!(max_difference(&[made], &first) <= 40, "{name}");
         assert!(make(file, fit(40, 30), jpeg_q90()).is_ok(), "{name}");
     }
 }
 
 #[test]
-fn more_frames_or_pixels_than_the_limits_are_refused_where_they_would_move() {
+fn animation_limits_apply_to_animated_variants_only() {
     for (name, file, _) in animations() {
         let header = Header::read(file, &LIMITS).unwrap();
         for (limits, key) in [

@@ -15,7 +15,7 @@ fn limits() -> Limits {
     Limits::default()
 }
 
-/// Soft waves of color: so slow that it hardly matters by which filter the other way halves its chroma.
+/// Smooth waves of color, for which the filter of the chroma subsampling makes hardly a difference.
 fn file(sampling: SamplingFactor, progressive: bool, profile: Option<&ColorProfile>) -> Vec<u8> {
     let wave = |n: u16| (40.0 * (f32::from(n) / 30.0).sin()) as i32 + 100;
     let byte = |n: i32| u8::try_from(n.clamp(0, 255)).unwrap();
@@ -41,8 +41,8 @@ fn geometries() -> [Geometry; 6] {
     [fit(45), fit(150), fit(453), large, small, crop(99, 31, Region::Smart)]
 }
 
-/// Without the smart one: where nothing stands out, a level decides where it goes.
-fn fixed() -> impl Iterator<Item = Geometry> {
+/// All geometries but the smart crop, which may differ by rounding in an image without salient areas.
+fn fixed_geometries() -> impl Iterator<Item = Geometry> {
     geometries().into_iter().take(5)
 }
 
@@ -51,11 +51,12 @@ fn encodings() -> [Encoding; 3] {
     [Encoding::Jpeg(quality), Encoding::WebP(quality), Encoding::Png]
 }
 
-/// The variant by way of planes, and a PNG of it by way of whole pixels: halving its chroma is its encoder's affair.
+/// Renders the variant from planes, and as a PNG from pixels, which has no chroma subsampling.
 fn both_ways(original: &[u8], geometry: Geometry, encoding: Encoding) -> [DynamicImage; 2] {
     let (header, context) = (Header::read(original, &limits()).unwrap(), RenderContext::new(&limits()));
     let output = OutputSpec { geometry, encoding };
-    let planar = decode_planes(original, &header, &[output], &context).unwrap().expect("it holds planes");
+    let planar =
+        decode_planes(original, &header, &[output], &context).unwrap().expect("the original decodes to planes");
     let pixels = Decoded::Pixels(decode_pixels(original, &header, &context).unwrap());
     let crop_window = CropWindow::new(header.oriented_size(), geometry);
     let orientation = header.info.orientation;
@@ -80,11 +81,11 @@ fn alike(ours: &DynamicImage, theirs: &DynamicImage, what: &str) {
 }
 
 #[test]
-fn planes_give_the_picture_that_pixels_give() {
+fn planes_and_pixels_render_the_same_image() {
     for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2, SamplingFactor::F_2_1, SamplingFactor::F_1_2] {
         for (progressive, profile) in [(false, None), (true, None), (false, Some(ColorProfile::new_display_p3()))] {
             let original = file(sampling, progressive, profile.as_ref());
-            for (geometry, encoding) in fixed().flat_map(|g| encodings().map(|e| (g, e))) {
+            for (geometry, encoding) in fixed_geometries().flat_map(|g| encodings().map(|e| (g, e))) {
                 let [ours, theirs] = both_ways(&original, geometry, encoding);
                 alike(&ours, &theirs, &format!("{sampling:?} {progressive} {geometry:?} {encoding:?}"));
             }
@@ -93,7 +94,7 @@ fn planes_give_the_picture_that_pixels_give() {
 }
 
 #[test]
-fn a_small_variant_has_only_colors_that_pixels_can_have() {
+fn small_variants_are_encoded_from_pixels() {
     let original = file(SamplingFactor::F_2_2, false, None);
     let header = Header::read(&original, &limits()).unwrap();
     let quality = Quality::new(92).unwrap();
@@ -104,24 +105,24 @@ fn a_small_variant_has_only_colors_that_pixels_can_have() {
         let (width, height) = shown.dimensions();
         for encoding in [Encoding::Jpeg(quality), Encoding::WebP(quality)] {
             let pixels = Pixels { width, height, channels: 3, data: shown.as_raw().clone() };
-            let of_pixels = encode_pixels(pixels, encoding, &RenderContext::new(&limits())).unwrap();
-            assert_eq!(make(encoding) == of_pixels, is_small, "{width} {encoding:?}");
+            let from_pixels = encode_pixels(pixels, encoding, &RenderContext::new(&limits())).unwrap();
+            assert_eq!(make(encoding) == from_pixels, is_small, "{width} {encoding:?}");
         }
     }
 }
 
 #[test]
-fn a_lossy_webp_comes_as_planes_and_other_webp_does_not() {
+fn only_lossy_webp_without_alpha_decodes_to_planes() {
     let picture = image::load_from_memory(&file(SamplingFactor::F_1_1, false, None)).unwrap();
     let pixels = |channels, data| Pixels { width: 453, height: 351, channels, data };
     let lossy = webp::encode::encode(&pixels(3, picture.to_rgb8().into_raw()), Quality::new(95).unwrap()).unwrap();
-    for (geometry, encoding) in fixed().flat_map(|g| encodings().map(|e| (g, e))) {
+    for (geometry, encoding) in fixed_geometries().flat_map(|g| encodings().map(|e| (g, e))) {
         let [ours, theirs] = both_ways(&lossy, geometry, encoding);
         alike(&ours, &theirs, &format!("{geometry:?} {encoding:?}"));
     }
-    let mut see_through = picture.to_rgba8().into_raw();
-    see_through[3] = 7;
-    let with_alpha = webp::encode::encode(&pixels(4, see_through), Quality::new(95).unwrap()).unwrap();
+    let mut transparent = picture.to_rgba8().into_raw();
+    transparent[3] = 7;
+    let with_alpha = webp::encode::encode(&pixels(4, transparent), Quality::new(95).unwrap()).unwrap();
     let mut lossless = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut lossless, image::ImageFormat::WebP).unwrap();
     for other in [with_alpha, lossless.into_inner()] {
@@ -140,7 +141,7 @@ fn a_lossy_webp_comes_as_planes_and_other_webp_does_not() {
 }
 
 #[test]
-fn a_variant_has_the_same_bytes_whether_it_is_made_alone_or_with_others() {
+fn batched_variants_have_the_same_bytes_as_single_ones() {
     let variants: Vec<_> = geometries()
         .into_iter()
         .flat_map(|geometry| encodings().map(|encoding| OutputSpec { geometry, encoding }))
@@ -166,7 +167,7 @@ fn a_variant_has_the_same_bytes_whether_it_is_made_alone_or_with_others() {
 }
 
 #[test]
-fn one_that_cannot_be_made_keeps_no_other_from_being_made() {
+fn failed_variant_does_not_affect_the_other_variants() {
     let original = file(SamplingFactor::F_2_2, false, None);
     let header = Header::read(&original, &limits()).unwrap();
     let small = Limits { output_pixels: 100 * 100, ..limits() };
@@ -174,7 +175,7 @@ fn one_that_cannot_be_made_keeps_no_other_from_being_made() {
     let mut outcomes = Vec::new();
     render_each(&original, &header, &variants, &small, |n, made| outcomes.push((n, made.is_ok())));
     assert_eq!(outcomes, [(0, false), (1, true)]);
-    // Damage that only the larger one meets: the file is progressive, and cut off behind its DC.
+    // Damage that affects only the larger variant: the progressive file is truncated after its DC scan.
     let whole = file(SamplingFactor::F_1_1, true, None);
     let header = Header::read(&whole, &limits()).unwrap();
     let cut = &whole[..whole.len() * 3 / 4];

@@ -105,7 +105,7 @@ struct SandboxSession {
 
 impl SandboxSession {
     fn start(memory_bytes: u64, context: &RenderContext) -> Result<Self, Error> {
-        let unavailable = || Error::NoDecoder { reason: "no sandbox is configured".to_owned() };
+        let unavailable = || Error::SandboxUnavailable { reason: "no sandbox is configured".to_owned() };
         let sandbox = context.sandbox.ok_or_else(unavailable)?;
         let deadline = context.deadline;
         deadline.check()?;
@@ -126,8 +126,8 @@ impl SandboxSession {
 
 fn to_error(error: SandboxError, deadline: Deadline) -> Error {
     match error {
-        SandboxError::Unavailable { reason } => Error::NoDecoder { reason },
-        SandboxError::Unconfined { reason } => Error::Unconfined { format: "AVIF", reason },
+        SandboxError::Unavailable { reason } => Error::SandboxUnavailable { reason },
+        SandboxError::Unconfined { reason } => Error::SandboxUnconfined { reason },
         SandboxError::TimedOut => deadline.error(),
         SandboxError::Damaged { reason } => damaged(reason),
     }

@@ -11,7 +11,7 @@
 
 use image::metadata::Orientation;
 
-use crate::error::{Error, damaged};
+use crate::error::{Error, UnsupportedFormat, damaged};
 use crate::info::ImageInfo;
 #[cfg(feature = "avif-originals")]
 use crate::info::oriented_size;
@@ -174,7 +174,7 @@ fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, Error> {
 
 fn no_picture(is_sequence: bool) -> Error {
     if is_sequence {
-        return Error::UnsupportedFormat { format: "an AVIF sequence without a still image" };
+        return Error::UnsupportedFormat { format: UnsupportedFormat::AvifSequence };
     }
     damaged("no primary item (pitm)")
 }

@@ -233,7 +233,7 @@ fn planes_of_unexpected_size_are_refused() {
     let short = YuvImage { planes: vec![YuvSamples::U8(vec![0; 9]); 3], ..y4m("full-420") };
     assert!(pixels(&image, &short, None, &context()).is_err());
     let late = RenderContext::new(&Limits { render_time: std::time::Duration::ZERO, ..Limits::default() });
-    assert!(matches!(pixels(&image, &y4m("full-420"), None, &late), Err(Error::TooSlow { .. })));
+    assert!(matches!(pixels(&image, &y4m("full-420"), None, &late), Err(Error::RenderTimeout { .. })));
 }
 
 /// The part of an image that a tile covers, padded with a constant.

@@ -1,0 +1,99 @@
+//! Unsupported, oversized and damaged originals.
+
+use super::*;
+
+#[test]
+fn unsupported_formats_are_refused_by_name() {
+    for (original, word) in [
+        (&b"\0\0\0\x18ftypheic\0\0\0\0mif1"[..], "HEIC"),
+        (b"\xFF\x0A\0\0", "JPEG XL"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+        (b"", "not an image"),
+    ] {
+        let error = Header::read(original, &LIMITS).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn avif_is_refused_by_name_if_it_is_not_decoded() {
+    let original = b"\0\0\0\x1Cftypavif\0\0\0\0mif1";
+    let limits = Limits { avif_originals: false, ..LIMITS };
+    let error = Header::read(original, &limits).unwrap_err();
+    assert!(matches!(error, Error::UnsupportedFormat { format: UnsupportedFormat::Avif }), "{error}");
+    let is_decoded = !matches!(Header::read(original, &LIMITS), Err(Error::UnsupportedFormat { .. }));
+    assert_eq!(is_decoded, cfg!(feature = "avif-originals"));
+}
+
+/// Small files whose headers state a huge size.
+fn huge_headers() -> Vec<Vec<u8>> {
+    let small = |format| bytes(&gradient(8, 8), format);
+    let replaced = |mut bytes: Vec<u8>, at: usize, with: &[u8]| {
+        bytes[at..at + with.len()].copy_from_slice(with);
+        bytes
+    };
+    let jpeg = small(ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|window| window == [0xFF, 0xC0]).unwrap() + 5;
+    let mut png = replaced(small(ImageFormat::Png), 16, &[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
+    let sum = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&sum.to_be_bytes());
+    vec![
+        replaced(jpeg, frame, &[0xFF; 4]),
+        png,
+        replaced(small(ImageFormat::Gif), 6, &[0xFF; 4]),
+        // VP8L: width and height minus one, 14 bits each, after the signature.
+        replaced(small(ImageFormat::WebP), 21, &[0xFE, 0xBF, 0xFF, 0x0F]),
+    ]
+}
+
+#[test]
+fn header_with_too_many_pixels_is_refused() {
+    for file in huge_headers() {
+        let error = Header::read(&file, &LIMITS).unwrap_err();
+        assert!(matches!(error, Error::TooManyPixels { .. }), "{:?}: {error}", sniff(&file));
+    }
+}
+
+#[test]
+fn output_over_its_pixel_limit_is_refused() {
+    let original = bytes(&gradient(100, 100), ImageFormat::Png);
+    let limits = Limits { output_pixels: 100, ..LIMITS };
+    let header = Header::read(&original, &limits).unwrap();
+    let error = render(&original, &header, fit(11, 11), Encoding::Png, &limits).unwrap_err();
+    assert!(error.to_string().contains("limits.output_pixels"), "{error}");
+    assert!(render(&original, &header, fit(10, 10), Encoding::Png, &limits).is_ok());
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let picture = gradient(48, 32);
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
+        let whole = bytes(&picture, format);
+        for sixteenth in 0..16 {
+            let _ = make(&whole[..whole.len() * sixteenth / 16], fit(20, 20), jpeg_q90());
+        }
+        // A linear congruential generator (Numerical Recipes), so that every run has the same mutations.
+        let mut seed = 1_u32;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(seed >> 8).unwrap() % below
+        };
+        for _ in 0..1000 {
+            let mut mutated = whole.clone();
+            for _ in 0..=random(4) {
+                let at = random(mutated.len());
+                mutated[at] = u8::try_from(random(256)).unwrap();
+            }
+            if let Ok(made) = make(&mutated, fit(20, 20), Encoding::Png) {
+                assert!(made.width() <= 20 && made.height() <= 20);
+            }
+        }
+    }
+}
+
+#[test]
+fn truncated_png_is_an_error() {
+    let whole = bytes(&gradient(48, 32), ImageFormat::Png);
+    let error = make(&whole[..whole.len() / 2], fit(20, 20), Encoding::Png).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+}
