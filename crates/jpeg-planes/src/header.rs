@@ -123,7 +123,7 @@ impl Header {
         Some((side(self.width, sampling.horizontal, h), side(self.height, sampling.vertical, v)))
     }
 
-    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode) allocates for these scales.
+    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode()) allocates for these scales.
     #[must_use]
     pub fn working_bytes(&self, scales: [Scales; 3]) -> u64 {
         // Huffman tables of two classes with four destinations each.

@@ -1,4 +1,4 @@
-//! The scales of decoded planes and the options of [`decode`](crate::decode).
+//! The scales of decoded planes and the options of [`decode`](crate::decode()).
 
 use planes::{Incomplete, Limits};
 

@@ -54,7 +54,7 @@ impl Header {
         (self.width.div_ceil(divisor), self.height.div_ceil(divisor))
     }
 
-    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode) allocates for this number of loop filter
+    /// Upper bound, in bytes, on the memory that [`decode`](crate::decode()) allocates for this number of loop filter
     /// settings.
     #[must_use]
     pub fn working_bytes(&self, filter_count: usize) -> u64 {

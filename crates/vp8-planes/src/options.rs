@@ -1,4 +1,4 @@
-//! The loop filter setting of decoded planes and the options of [`decode`](crate::decode).
+//! The loop filter setting of decoded planes and the options of [`decode`](crate::decode()).
 
 use planes::Incomplete;
 
