@@ -24,39 +24,33 @@ use crate::upload::Uploads;
 use crate::variant::{Addressed, Allowance, Grammar, Hint, Named, Signature, Variant};
 use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
 
-mod cache_status;
-mod cors;
 mod error;
 mod explain;
-mod negotiate;
 mod open;
 mod original;
-mod path_cache;
-mod preconditions;
-mod problem_details;
 mod purge;
-mod request_validation;
+mod request;
 mod response;
-mod response_headers;
 mod s3_events;
-mod signature;
 mod uploads;
 
 pub use explain::{ExplainedVariant, Explainer, Explanation, ObjectStatus, VariantAccess};
 pub use open::{OpenError, log_probes};
 pub use original::ObjectInfoCache;
 pub use response::Body;
-pub use response_headers::ResponsePolicy;
+pub use response::headers::ResponsePolicy;
 pub use s3_events::{EventError, EventOutcome};
 
-use cache_status::server_timing;
 use error::RequestError;
 use original::Originals;
-use path_cache::PathCache;
-use preconditions::{BodySelection, evaluate};
-use response::{empty, full, respond, slice, with_headers};
-use response_headers::SERVER_TIMING;
-use signature::SignaturePolicy;
+use request::negotiate::negotiate;
+use request::path_cache::PathCache;
+use request::preconditions::{BodySelection, evaluate};
+use request::signature::{SignaturePolicy, cap_cache_lifetime};
+use request::validation::validate;
+use response::cache_status::{self, server_timing};
+use response::headers::SERVER_TIMING;
+use response::{cors, empty, full, problem_details, respond, slice, with_headers};
 
 /// Responds to requests.
 #[derive(Debug)]
@@ -143,7 +137,7 @@ impl Proxy {
     }
 
     async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), RequestError> {
-        request_validation::validate(request)?;
+        validate(request)?;
         self.check_request_rate(client)?;
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         match *method {
@@ -168,7 +162,7 @@ impl Proxy {
             }
         };
         if let Signature::Valid { expires: Some(expires) } = signature {
-            signature::cap_cache_lifetime(&mut response, expires);
+            cap_cache_lifetime(&mut response, expires);
         }
         Ok((response, outcome))
     }
@@ -228,7 +222,7 @@ impl Proxy {
         let may_be_animated = addressed.variant.encoding.format().supports_animation();
         let offers =
             self.grammar().negotiated().iter().copied().filter(|offer| offer.supports_animation() || !may_be_animated);
-        match negotiate::negotiate(request, offers) {
+        match negotiate(request, offers) {
             Some(format) => Cow::Owned(addressed.variant.with_format(format, self.grammar())),
             None => Cow::Borrowed(&addressed.variant),
         }

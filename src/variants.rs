@@ -18,41 +18,33 @@ use crate::resize;
 use crate::variant::Variant;
 
 mod batch;
-mod batch_run;
-mod cached;
-mod delivery;
 mod error;
-mod invalidation_log;
-mod lease;
-mod lookup;
 mod make;
 mod memory_budget;
 mod parts;
-mod preview;
-mod purge;
 mod rate_limit;
 mod rendition;
 mod resources;
+mod store;
 mod timings;
-mod write_back;
 
+pub use batch::preview::Preview;
 pub use error::Error;
-pub use lookup::is_made_from;
 pub use make::{EnsureStored, EnsureStoredError};
 pub use parts::VariantsParts;
-pub use preview::Preview;
-pub use purge::{PurgeError, delete_stored};
 pub use rate_limit::{RateLimitExceeded, RateLimitKind};
 pub use rendition::{Acquisition, Delivery, PrebuildHeaders, Redirect, Rendition, RenditionFacts, Validators};
+pub use store::lookup::is_made_from;
+pub use store::purge::{PurgeError, delete_stored};
 pub use timings::Timings;
 
-use batch_run::BatchRunner;
-use cached::CachedVariant;
-use delivery::DeliveryBuilder;
-use lookup::StoredVariants;
+use batch::run::BatchRunner;
 use make::VariantMaker;
 use rendition::Freshness;
+use rendition::cached::CachedVariant;
+use rendition::delivery::DeliveryBuilder;
 use resources::SharedResources;
+use store::lookup::StoredVariants;
 
 /// Gets variants. Clones share memory, flights and all resources.
 #[derive(Debug, Clone)]

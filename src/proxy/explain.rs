@@ -1,7 +1,7 @@
 //! Explains a path: what it names and what a request for it would find, without making a variant.
 
 use super::error::RequestError;
-use super::signature::SignaturePolicy;
+use super::request::signature::SignaturePolicy;
 use crate::config::{Config, Serve};
 use crate::origin::{ObjectMeta, Store};
 use crate::support::error_chain::chain;

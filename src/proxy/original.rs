@@ -12,9 +12,9 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::error::RequestError;
-use super::preconditions::{BodySelection, evaluate};
+use super::request::preconditions::{BodySelection, evaluate};
+use super::response::headers::{CACHE_STATUS, ResponsePolicy};
 use super::response::{Body, empty, respond, streamed, with_headers};
-use super::response_headers::{CACHE_STATUS, ResponsePolicy};
 use crate::cache::{Cache, CacheValue, Retention};
 use crate::config::{Config, Mode, Require, Serve, Tuning};
 use crate::observability::metrics::Counter;

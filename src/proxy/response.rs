@@ -10,7 +10,12 @@ use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
-use super::preconditions::{BodySelection, content_range};
+pub(super) mod cache_status;
+pub(super) mod cors;
+pub(super) mod headers;
+pub(super) mod problem_details;
+
+use super::request::preconditions::{BodySelection, content_range};
 use crate::origin::{Object, StoreError};
 
 /// The body of a response: bytes from memory, or a stream from a store.

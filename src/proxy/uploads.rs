@@ -11,7 +11,7 @@ use http_body_util::Either;
 
 use super::Proxy;
 use super::error::RequestError;
-use super::request_validation::validate;
+use super::request::validation::validate;
 use super::response::Body;
 use crate::upload::{Uploads, WriteKind};
 use crate::variant::ObjectKey;

@@ -11,8 +11,11 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
+pub(super) mod preview;
+pub(super) mod run;
+
 use super::error::Error;
-use super::invalidation_log::{Epoch, InvalidationLog};
+use super::store::invalidation_log::{Epoch, InvalidationLog};
 use super::timings::Timings;
 use crate::observability::traces;
 use crate::resize::OutputSpec;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::batch::MadeVariant;
-use super::batch_run::BatchRunner;
-use super::cached::CachedVariant;
-use super::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
+use super::batch::run::BatchRunner;
 use super::error::Error;
-use super::lease::{Claim, Lease};
-use super::lookup::{
-    Fetch, Lookup, META_FINGERPRINT, META_ORIGINAL_ETAG, META_PIPELINE, StoredVariant, StoredVariants,
-};
+use super::rendition::cached::CachedVariant;
+use super::rendition::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
 use super::rendition::{Acquisition, Delivery, Provenance};
 use super::resources::SharedResources;
+use super::store::lease::{Claim, Lease};
+use super::store::lookup::{
+    Fetch, Lookup, META_FINGERPRINT, META_ORIGINAL_ETAG, META_PIPELINE, StoredVariant, StoredVariants,
+};
+use super::store::write_back::{VariantWrite, WriteOutcome};
 use super::timings::Timings;
-use super::write_back::{VariantWrite, WriteOutcome};
 use crate::config::Mode;
 use crate::origin::{Attributes, Precondition, StoreError};
 use crate::resize::PIPELINE;

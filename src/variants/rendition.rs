@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::HeaderMap;
 
+pub(super) mod cached;
+pub(super) mod delivery;
+
 use super::error::Error;
 use super::timings::Timings;
 use crate::cache::Retention;

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Weak};
 
 use super::batch::Batches;
-use super::invalidation_log::InvalidationLog;
-use super::lease::Leases;
 use super::memory_budget::MemoryBudget;
 use super::parts::VariantsParts;
 use super::rate_limit::RateLimits;
-use super::write_back::{WriteBack, WriteBackParts};
+use super::store::invalidation_log::InvalidationLog;
+use super::store::lease::Leases;
+use super::store::write_back::{WriteBack, WriteBackParts};
 use crate::config;
 use crate::observability::metrics::{Gauge, Metrics, ResizeMetrics};
 use crate::resize::Resizer;

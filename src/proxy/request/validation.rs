@@ -6,12 +6,12 @@
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Method, Request, Version};
 
-use super::error::RequestError;
+use crate::proxy::error::RequestError;
 
 /// # Errors
 /// [`RequestError::BadRequest`] for an HTTP/1.1 request without exactly one `Host` (RFC 9112 section 3.2), and for a GET or
 /// HEAD with a body, which has no meaning and has been used to smuggle requests (RFC 9110 section 9.3.1).
-pub(super) fn validate<B>(request: &Request<B>) -> Result<(), RequestError> {
+pub(in crate::proxy) fn validate<B>(request: &Request<B>) -> Result<(), RequestError> {
     let headers = request.headers();
     if request.version() == Version::HTTP_11 {
         let mut hosts = headers.get_all(HOST).iter();

@@ -5,34 +5,34 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::invalidation_log::{Epoch, InvalidationLog};
-use super::lease::Lease;
-use super::memory_budget::MemoryBudget;
 use crate::observability::metrics::WriteBackMetrics;
 use crate::observability::traces;
 use crate::origin::{Attributes, Precondition, PutOutcome, Store, StoreError};
 use crate::support::error_chain::chain;
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
+use crate::variants::memory_budget::MemoryBudget;
+use crate::variants::store::invalidation_log::{Epoch, InvalidationLog};
+use crate::variants::store::lease::Lease;
 
 /// A variant to be written.
 #[derive(Debug, Clone)]
-pub(super) struct VariantWrite {
-    pub(super) key: ObjectKey,
-    pub(super) bytes: Bytes,
-    pub(super) attributes: Attributes,
-    pub(super) precondition: Precondition,
+pub(in crate::variants) struct VariantWrite {
+    pub(in crate::variants) key: ObjectKey,
+    pub(in crate::variants) bytes: Bytes,
+    pub(in crate::variants) attributes: Attributes,
+    pub(in crate::variants) precondition: Precondition,
     /// The original that the variant was made from.
-    pub(super) original: ObjectKey,
+    pub(in crate::variants) original: ObjectKey,
     /// End of the invalidation log before the original was read: a purge since then cancels the write.
-    pub(super) epoch: Epoch,
+    pub(in crate::variants) epoch: Epoch,
     #[expect(dead_code, reason = "held until the write has ended")]
-    pub(super) lease: Option<Arc<Lease>>,
+    pub(in crate::variants) lease: Option<Arc<Lease>>,
 }
 
 /// Result of a write that met no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WriteOutcome {
+pub(in crate::variants) enum WriteOutcome {
     Stored,
     /// Another node stored the variant first, and its object is kept.
     LostRace,
@@ -42,18 +42,18 @@ pub(super) enum WriteOutcome {
 
 /// Parts of a [`WriteBack`].
 #[derive(Debug)]
-pub(super) struct WriteBackParts {
-    pub(super) store: Store,
-    pub(super) invalidations: Arc<InvalidationLog>,
+pub(in crate::variants) struct WriteBackParts {
+    pub(in crate::variants) store: Store,
+    pub(in crate::variants) invalidations: Arc<InvalidationLog>,
     /// Limit of bytes in the queue.
-    pub(super) queue_bytes_max: u64,
-    pub(super) tasks: Tasks,
-    pub(super) metrics: WriteBackMetrics,
+    pub(in crate::variants) queue_bytes_max: u64,
+    pub(in crate::variants) tasks: Tasks,
+    pub(in crate::variants) metrics: WriteBackMetrics,
 }
 
 /// Writes variants, either while the request waits or from a queue.
 #[derive(Debug, Clone)]
-pub(super) struct WriteBack {
+pub(in crate::variants) struct WriteBack {
     store: Store,
     invalidations: Arc<InvalidationLog>,
     queue: Arc<MemoryBudget>,
@@ -65,14 +65,14 @@ pub(super) struct WriteBack {
 const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
 
 impl WriteBack {
-    pub(super) fn new(parts: WriteBackParts) -> Self {
+    pub(in crate::variants) fn new(parts: WriteBackParts) -> Self {
         let WriteBackParts { store, invalidations, queue_bytes_max, tasks, metrics } = parts;
         let queue = Arc::new(MemoryBudget::new(queue_bytes_max, 0, Duration::ZERO));
         Self { store, invalidations, queue, tasks, metrics }
     }
 
     /// Writes and waits until the store has confirmed the write.
-    pub(super) async fn write(&self, write: VariantWrite) -> Result<WriteOutcome, StoreError> {
+    pub(in crate::variants) async fn write(&self, write: VariantWrite) -> Result<WriteOutcome, StoreError> {
         let is_invalidated = || self.invalidations.invalidated_since(write.epoch, &write.original);
         if is_invalidated() {
             return Ok(WriteOutcome::Invalidated);
@@ -98,7 +98,7 @@ impl WriteBack {
 
     /// Writes on a background task that shutdown waits for. If the queue is full, the variant is not stored; it is made
     /// again when it is requested after its eviction from memory.
-    pub(super) fn enqueue(&self, write: VariantWrite) {
+    pub(in crate::variants) fn enqueue(&self, write: VariantWrite) {
         let Ok(permit) = self.queue.try_acquire(write.bytes.len() as u64) else {
             self.metrics.dropped.inc();
             tracing::warn!(key = %write.key, "write-back queue is full; variant not stored");
@@ -112,7 +112,7 @@ impl WriteBack {
     }
 
     /// The budget that counts the bytes in the queue.
-    pub(super) fn queue(&self) -> Weak<MemoryBudget> {
+    pub(in crate::variants) fn queue(&self) -> Weak<MemoryBudget> {
         Arc::downgrade(&self.queue)
     }
 

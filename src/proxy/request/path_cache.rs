@@ -12,7 +12,7 @@ use crate::variant::{Grammar, Named, PathError};
 /// Parsing costs several times as much as the rest of a cache hit. The result depends only on the path and the grammar, so
 /// entries never become stale.
 #[derive(Debug)]
-pub(super) struct PathCache {
+pub(in crate::proxy) struct PathCache {
     grammar: Grammar,
     slots: Box<[Mutex<Option<ParsedPath>>]>,
     hasher: RandomState,
@@ -31,18 +31,18 @@ const SLOTS: usize = 4096;
 const PATH_BYTES_MAX: usize = 256;
 
 impl PathCache {
-    pub(super) fn new(grammar: Grammar) -> Self {
+    pub(in crate::proxy) fn new(grammar: Grammar) -> Self {
         let slots = std::iter::repeat_with(Mutex::default).take(SLOTS).collect();
         Self { grammar, slots, hasher: RandomState::default() }
     }
 
     /// The grammar of all paths in the cache.
-    pub(super) fn grammar(&self) -> &Grammar {
+    pub(in crate::proxy) fn grammar(&self) -> &Grammar {
         &self.grammar
     }
 
     /// The same as [`Grammar::parse`].
-    pub(super) fn parse(&self, path: &str) -> Result<Arc<Named>, PathError> {
+    pub(in crate::proxy) fn parse(&self, path: &str) -> Result<Arc<Named>, PathError> {
         if path.len() > PATH_BYTES_MAX {
             return self.grammar.parse(path).map(Arc::new);
         }

@@ -5,20 +5,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Response};
 
-use super::error::RequestError;
 use crate::config::{Config, Require};
+use crate::proxy::error::RequestError;
 use crate::variant::{Named, Signature, Signer};
 
 /// The keys of `[signing]` and the paths that need a signature.
 #[derive(Debug)]
-pub(super) struct SignaturePolicy {
+pub(in crate::proxy) struct SignaturePolicy {
     /// `None` if no keys are configured; then signatures are ignored.
     signer: Option<Signer>,
     require: Require,
 }
 
 impl SignaturePolicy {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(in crate::proxy) fn new(config: &Config) -> Self {
         Self { signer: Signer::new(&config.signing), require: config.signing.require }
     }
 
@@ -26,7 +26,7 @@ impl SignaturePolicy {
     ///
     /// # Errors
     /// The signature is wrong or expired, or it is missing where config requires it.
-    pub(super) fn verify(&self, path: &Named, query: Option<&str>) -> Result<Signature, RequestError> {
+    pub(in crate::proxy) fn verify(&self, path: &Named, query: Option<&str>) -> Result<Signature, RequestError> {
         let Some(signer) = &self.signer else { return Ok(Signature::None) };
         let signature = match query {
             None => Signature::None,
@@ -47,7 +47,7 @@ impl SignaturePolicy {
 }
 
 /// Limits the cache lifetime of a response to the expiry of its URL. Shared caches must not keep it at all.
-pub(super) fn cap_cache_lifetime<B>(response: &mut Response<B>, expires: u64) {
+pub(in crate::proxy) fn cap_cache_lifetime<B>(response: &mut Response<B>, expires: u64) {
     let remaining = expires.saturating_sub(unix_time());
     let value = HeaderValue::try_from(format!("private, max-age={remaining}"));
     response.headers_mut().insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("no-store")));

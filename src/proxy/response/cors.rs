@@ -6,12 +6,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::error::ALLOWED_METHODS;
-use super::response::{Body, empty, with_headers};
-use super::response_headers::ResponsePolicy;
+use crate::proxy::error::ALLOWED_METHODS;
+use crate::proxy::response::headers::ResponsePolicy;
+use crate::proxy::response::{Body, empty, with_headers};
 
 /// The allowed methods, and the CORS headers if the request is a preflight (Fetch standard, "CORS-preflight request").
-pub(super) fn options(policy: &ResponsePolicy, request: &HeaderMap) -> Response<Body> {
+pub(in crate::proxy) fn options(policy: &ResponsePolicy, request: &HeaderMap) -> Response<Body> {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

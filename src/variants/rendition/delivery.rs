@@ -5,36 +5,38 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::error::Error;
-use super::rendition::{Freshness, PrebuildHeaders, Provenance, Redirect, Rendition, RenditionFacts, Validators};
 use crate::origin::Store;
 use crate::support::hex;
 use crate::variant::{ObjectKey, Variant};
+use crate::variants::error::Error;
+use crate::variants::rendition::{
+    Freshness, PrebuildHeaders, Provenance, Redirect, Rendition, RenditionFacts, Validators,
+};
 
 /// Prebuilds headers and sets the initial freshness.
 #[derive(Debug)]
-pub(super) struct DeliveryBuilder {
-    pub(super) headers: Arc<dyn PrebuildHeaders>,
-    pub(super) freshness: Freshness,
-    pub(super) store: Store,
+pub(in crate::variants) struct DeliveryBuilder {
+    pub(in crate::variants) headers: Arc<dyn PrebuildHeaders>,
+    pub(in crate::variants) freshness: Freshness,
+    pub(in crate::variants) store: Store,
 }
 
 /// The bytes of a variant with their [`fingerprint`].
-pub(super) struct VariantBytes {
-    pub(super) bytes: Bytes,
-    pub(super) fingerprint: String,
-    pub(super) last_modified: SystemTime,
+pub(in crate::variants) struct VariantBytes {
+    pub(in crate::variants) bytes: Bytes,
+    pub(in crate::variants) fingerprint: String,
+    pub(in crate::variants) last_modified: SystemTime,
 }
 
 /// Hexadecimal form of the first 128 bits of the SHA-256 of `bytes`. As the strong ETag of a rendition it is the same on
 /// every node and after every restart.
-pub(super) fn fingerprint(bytes: &[u8]) -> String {
+pub(in crate::variants) fn fingerprint(bytes: &[u8]) -> String {
     hex::encode(&ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()[..16])
 }
 
 impl DeliveryBuilder {
     /// A rendition of `variant` from its bytes.
-    pub(super) fn rendition(
+    pub(in crate::variants) fn rendition(
         &self,
         variant: &Variant,
         VariantBytes { bytes, fingerprint, last_modified }: VariantBytes,
@@ -55,7 +57,12 @@ impl DeliveryBuilder {
 
     /// A redirect to the public URL of the object `key`. Its version in the query makes a cached copy of an older variant
     /// unreachable.
-    pub(super) fn redirect(&self, key: &ObjectKey, version: &str, provenance: Provenance) -> Result<Redirect, Error> {
+    pub(in crate::variants) fn redirect(
+        &self,
+        key: &ObjectKey,
+        version: &str,
+        provenance: Provenance,
+    ) -> Result<Redirect, Error> {
         let base = self.store.public_url(key).ok_or(Error::Internal)?;
         Ok(Redirect {
             headers: self.headers.redirect(&format!("{base}?v={version}"))?,

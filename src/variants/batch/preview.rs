@@ -5,11 +5,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::batch_run::BatchRunner;
-use super::error::Error;
-use super::timings::Timings;
 use crate::resize::{Header, OutputSpec, RenderRequest};
 use crate::variant::Variant;
+use crate::variants::batch::run::BatchRunner;
+use crate::variants::error::Error;
+use crate::variants::timings::Timings;
 
 /// A variant that was made from bytes in the request.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Preview {
 
 impl BatchRunner {
     /// Makes a variant from `original` with the limits, memory budgets and threads of all other variants.
-    pub(super) async fn preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
+    pub(in crate::variants) async fn preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
         let made = tokio::time::timeout(self.flight_timeout, self.make_preview(variant, original)).await;
         made.unwrap_or(Err(Error::Overloaded))
     }

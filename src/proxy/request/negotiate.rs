@@ -9,7 +9,7 @@ use crate::variant::Format;
 /// names no offered format.
 ///
 /// Wildcards are ignored, because clients that support only old formats send `image/*` and `*/*` too.
-pub(super) fn negotiate(request: &HeaderMap, offers: impl Iterator<Item = Format>) -> Option<Format> {
+pub(in crate::proxy) fn negotiate(request: &HeaderMap, offers: impl Iterator<Item = Format>) -> Option<Format> {
     let mut best: Option<(Format, u16)> = None;
     for offer in offers {
         let weight = request

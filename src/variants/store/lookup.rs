@@ -2,58 +2,58 @@
 
 use std::time::Instant;
 
-use super::delivery::{VariantBytes, fingerprint};
-use super::error::Error;
-use super::rendition::Delivery;
-use super::timings::Timings;
 use crate::origin::{ObjectMeta, Precondition, Store, StoreError};
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
 use crate::variant::{ObjectKey, Variant};
+use crate::variants::error::Error;
+use crate::variants::rendition::Delivery;
+use crate::variants::rendition::delivery::{VariantBytes, fingerprint};
+use crate::variants::timings::Timings;
 
 /// Metadata of a stored variant: ETag of its original, pipeline version, and fingerprint of its bytes.
-pub(super) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
-pub(super) const META_PIPELINE: &str = "resized-pipeline";
-pub(super) const META_FINGERPRINT: &str = "resized-fingerprint";
+pub(in crate::variants) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
+pub(in crate::variants) const META_PIPELINE: &str = "resized-pipeline";
+pub(in crate::variants) const META_FINGERPRINT: &str = "resized-fingerprint";
 
 /// Size limit of stored variants. This program stores no larger ones, so a larger object is made again.
 const VARIANT_BYTES_MAX: u64 = 32 << 20;
 
 /// The variants' store, and the originals' store as far as it tells whether a stored variant is current.
 #[derive(Debug)]
-pub(super) struct StoredVariants {
-    pub(super) originals: Store,
-    pub(super) variants: Store,
+pub(in crate::variants) struct StoredVariants {
+    pub(in crate::variants) originals: Store,
+    pub(in crate::variants) variants: Store,
     /// True if originals never change under their keys (`originals.immutable`): then they are not checked.
-    pub(super) immutable: bool,
+    pub(in crate::variants) immutable: bool,
 }
 
 /// How much of a stored variant a lookup reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fetch {
+pub(in crate::variants) enum Fetch {
     Bytes,
     Metadata,
 }
 
 /// Result of a lookup.
-pub(super) enum Lookup {
+pub(in crate::variants) enum Lookup {
     Found(StoredVariant),
     /// There is no usable variant; a new one may be written under this precondition.
     Missing(Precondition),
 }
 
 /// A variant in its store.
-pub(super) struct StoredVariant {
+pub(in crate::variants) struct StoredVariant {
     /// `None` after [`Fetch::Metadata`].
-    pub(super) bytes: Option<VariantBytes>,
+    pub(in crate::variants) bytes: Option<VariantBytes>,
     /// Value of the `?v=` cache buster.
-    pub(super) version: String,
+    pub(in crate::variants) version: String,
     /// ETag of the original that it was made from; empty if it is not known.
-    pub(super) original_etag: Box<str>,
+    pub(in crate::variants) original_etag: Box<str>,
     /// A time before the original was checked.
-    pub(super) checked_at: Instant,
+    pub(in crate::variants) checked_at: Instant,
     /// False if the originals' store failed, so that the original may have changed.
-    pub(super) is_confirmed: bool,
+    pub(in crate::variants) is_confirmed: bool,
 }
 
 /// A stored object and the result of checking its original; `None` if originals are not checked.
@@ -67,7 +67,7 @@ impl StoredVariants {
     /// Looks up the object `key` and, at the same time, the original. A missing variant costs no request for the original,
     /// because making the variant reads the original anyway. If the variants' store fails, the variant counts as missing, so
     /// that it is made and the request succeeds.
-    pub(super) async fn lookup(
+    pub(in crate::variants) async fn lookup(
         &self,
         key: &ObjectKey,
         variant: &Variant,
@@ -130,7 +130,7 @@ impl StoredVariants {
 
     /// True if a delivery from memory is of the original as it is now and, if it is a redirect, still leads to the stored
     /// variant.
-    pub(super) async fn is_current(
+    pub(in crate::variants) async fn is_current(
         &self,
         delivery: &Delivery,
         key: &ObjectKey,

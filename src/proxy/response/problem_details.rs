@@ -7,9 +7,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response};
 
-use super::error::{ALLOWED_METHODS, ErrorClass, RequestError};
-use super::preconditions::unsatisfied_range;
-use super::response::{Body, full, with_headers};
+use crate::proxy::error::{ALLOWED_METHODS, ErrorClass, RequestError};
+use crate::proxy::request::preconditions::unsatisfied_range;
+use crate::proxy::response::{Body, full, with_headers};
 use crate::support::problem::{self, Problem};
 use crate::variants::Error;
 
@@ -17,7 +17,7 @@ use crate::variants::Error;
 const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The response for `error`. Lasting errors get `lasting_cache_control`.
-pub(super) fn error_response(error: &RequestError, lasting_cache_control: &HeaderValue) -> Response<Body> {
+pub(in crate::proxy) fn error_response(error: &RequestError, lasting_cache_control: &HeaderValue) -> Response<Body> {
     let (ErrorClass { status, name, .. }, detail) = (error.class(), error.to_string());
     let body = Problem { status, name, detail: &detail }.to_json();
     let mut headers = HeaderMap::with_capacity(8);
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_docs_list_every_problem_with_its_status_and_cache_control() {
-        let (_, docs) = include_str!("../../docs/URLS.md").split_once("\n## Errors\n").unwrap();
+        let (_, docs) = include_str!("../../../docs/URLS.md").split_once("\n## Errors\n").unwrap();
         let text = || Arc::from("");
         let kind = RateLimitKind::VariantsPerClient;
         let all: [RequestError; 14] = [

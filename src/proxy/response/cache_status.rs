@@ -3,13 +3,13 @@
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue};
 
-use super::response_headers::{CACHE_STATUS, HIT, ResponsePolicy, SERVER_TIMING};
 use crate::cache::ServedFrom;
 use crate::observability::metrics::Outcome;
+use crate::proxy::response::headers::{CACHE_STATUS, HIT, ResponsePolicy, SERVER_TIMING};
 use crate::variants::{Acquisition, FoundVariant, Timings};
 
 /// Sets the headers in which the response differs from a cache hit, whose headers are prebuilt.
-pub(super) fn describe(found: &FoundVariant, policy: &ResponsePolicy, headers: &mut HeaderMap) {
+pub(in crate::proxy) fn describe(found: &FoundVariant, policy: &ResponsePolicy, headers: &mut HeaderMap) {
     let (served_from, acquisition) = (found.served_from, found.delivery.acquisition());
     if served_from == ServedFrom::Memory && acquisition != Acquisition::Stale {
         return;
@@ -27,7 +27,7 @@ pub(super) fn describe(found: &FoundVariant, policy: &ResponsePolicy, headers: &
 }
 
 /// The metric of a response with a variant.
-pub(super) fn outcome(found: &FoundVariant) -> Outcome {
+pub(in crate::proxy) fn outcome(found: &FoundVariant) -> Outcome {
     match (found.served_from, found.delivery.acquisition()) {
         (_, Acquisition::Stale) => Outcome::Stale,
         (ServedFrom::Memory, _) => Outcome::Hit,
@@ -54,7 +54,7 @@ const fn cache_status(served_from: ServedFrom, acquisition: Acquisition) -> &'st
 }
 
 /// The value of `Server-Timing`.
-pub(super) fn server_timing(timings: &Timings) -> Option<HeaderValue> {
+pub(in crate::proxy) fn server_timing(timings: &Timings) -> Option<HeaderValue> {
     let steps: Vec<_> =
         timings.iter().map(|(name, time)| format!("{name};dur={:.1}", time.as_secs_f64() * 1000.0)).collect();
     HeaderValue::try_from(steps.join(", ")).ok()
@@ -64,12 +64,12 @@ pub(super) fn server_timing(timings: &Timings) -> Option<HeaderValue> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::original::BYPASS;
     use super::*;
+    use crate::proxy::original::BYPASS;
 
     #[test]
     fn the_docs_list_every_cache_status() {
-        let (_, docs) = include_str!("../../docs/URLS.md").split_once("\n### Cache-Status\n").unwrap();
+        let (_, docs) = include_str!("../../../docs/URLS.md").split_once("\n### Cache-Status\n").unwrap();
         let (docs, _) = docs.split_once("\n## ").unwrap();
         let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
         let listed: BTreeSet<_> = rows.map(|(value, _)| value).collect();

@@ -22,7 +22,7 @@ use crate::variant::ObjectKey;
 
 /// Leases in the variants' store.
 #[derive(Debug, Clone)]
-pub(super) struct Leases {
+pub(in crate::variants) struct Leases {
     store: Store,
     /// A lease that is not renewed for this time may be taken over.
     lease_time: Duration,
@@ -32,13 +32,13 @@ pub(super) struct Leases {
 
 /// A held lease; dropping it releases it.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(in crate::variants) struct Lease {
     _release: oneshot::Sender<()>,
 }
 
 /// Result of an attempt to get a lease.
 #[derive(Debug)]
-pub(super) enum Claim {
+pub(in crate::variants) enum Claim {
     Held(Lease),
     /// Another node holds the lease. The attempt included a pause.
     Taken,
@@ -48,7 +48,7 @@ pub(super) enum Claim {
 
 /// A node that waits for one lease.
 #[derive(Debug)]
-pub(super) struct LeaseWaiter<'a> {
+pub(in crate::variants) struct LeaseWaiter<'a> {
     leases: &'a Leases,
     key: ObjectKey,
     /// ETag of the lease at the last look, and when it was first seen.
@@ -68,7 +68,7 @@ const RENEWALS: u32 = 4;
 
 impl Leases {
     /// `None` if `fleet.lease` is off.
-    pub(super) fn new(
+    pub(in crate::variants) fn new(
         fleet: &config::Fleet,
         store: Store,
         tasks: Tasks,
@@ -78,7 +78,7 @@ impl Leases {
     }
 
     /// A waiter for the lease of the object `variant`; `None` if the key of the lease would be too long.
-    pub(super) fn waiter(&self, variant: &ObjectKey) -> Option<LeaseWaiter<'_>> {
+    pub(in crate::variants) fn waiter(&self, variant: &ObjectKey) -> Option<LeaseWaiter<'_>> {
         // A variant cannot have this key, because "lease" is not a format.
         let key = ObjectKey::new(&format!("{variant}.lease")).ok()?;
         Some(LeaseWaiter {
@@ -128,7 +128,7 @@ impl Leases {
 impl LeaseWaiter<'_> {
     /// Makes one attempt. If another node holds the lease, the attempt ends after a pause, in which that node may have stored
     /// the variant.
-    pub(super) async fn claim(&mut self) -> Claim {
+    pub(in crate::variants) async fn claim(&mut self) -> Claim {
         let metrics = &self.leases.metrics;
         match self.try_claim().await {
             Ok(Some(etag)) => {

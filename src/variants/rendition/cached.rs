@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::error::Error;
-use super::rendition::Delivery;
 use crate::cache::{CacheValue, Retention};
 use crate::variant::Variant;
+use crate::variants::error::Error;
+use crate::variants::rendition::Delivery;
 
 /// A variant, or the error that all waiters of the flight get.
 #[derive(Debug, Clone)]
-pub(super) enum CachedVariant {
+pub(in crate::variants) enum CachedVariant {
     Found(Delivery),
     /// Kept for `ttl` if the error is lasting.
     Failed {

@@ -7,7 +7,7 @@ use crate::variant::ObjectKey;
 
 /// A numbered log of the latest purges.
 #[derive(Debug, Default)]
-pub(super) struct InvalidationLog(Mutex<Entries>);
+pub(in crate::variants) struct InvalidationLog(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -18,19 +18,19 @@ struct Entries {
 
 /// A position in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Epoch(u64);
+pub(in crate::variants) struct Epoch(u64);
 
 /// More purges than are likely while one variant is made and stored.
 const ENTRIES_MAX: usize = 4096;
 
 impl InvalidationLog {
     /// The current end of the log.
-    pub(super) fn current(&self) -> Epoch {
+    pub(in crate::variants) fn current(&self) -> Epoch {
         Epoch(self.entries().count)
     }
 
     /// Appends a purge of `original`.
-    pub(super) fn record(&self, original: &ObjectKey) {
+    pub(in crate::variants) fn record(&self, original: &ObjectKey) {
         let mut entries = self.entries();
         entries.latest.push_back(original.clone());
         entries.count += 1;
@@ -40,7 +40,7 @@ impl InvalidationLog {
     }
 
     /// True if `original` was purged since `epoch`, or if the log no longer reaches back to `epoch`.
-    pub(super) fn invalidated_since(&self, epoch: Epoch, original: &ObjectKey) -> bool {
+    pub(in crate::variants) fn invalidated_since(&self, epoch: Epoch, original: &ObjectKey) -> bool {
         let entries = self.entries();
         let since = usize::try_from(entries.count - epoch.0).unwrap_or(usize::MAX);
         since > entries.latest.len() || entries.latest.iter().rev().take(since).any(|purged| purged == original)

@@ -5,25 +5,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::batch::{Batch, Batches, MadeVariant, Membership};
-use super::error::Error;
-use super::memory_budget::{BudgetError, MemoryPermit};
-use super::resources::SharedResources;
-use super::timings::Timings;
 use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
 use crate::origin::{Store, StoreError};
 use crate::resize::{Header, Limits, RenderError, RenderRequest};
 use crate::variant::{ObjectKey, Variant};
+use crate::variants::batch::{Batch, Batches, MadeVariant, Membership};
+use crate::variants::error::Error;
+use crate::variants::memory_budget::{BudgetError, MemoryPermit};
+use crate::variants::resources::SharedResources;
+use crate::variants::timings::Timings;
 
 /// Makes variants from originals, under the memory budgets and on the resize threads.
 #[derive(Debug)]
-pub(super) struct BatchRunner {
-    pub(super) originals: Store,
-    pub(super) resources: SharedResources,
-    pub(super) limits: Limits,
-    pub(super) original_bytes_max: u64,
-    pub(super) flight_timeout: Duration,
+pub(in crate::variants) struct BatchRunner {
+    pub(in crate::variants) originals: Store,
+    pub(in crate::variants) resources: SharedResources,
+    pub(in crate::variants) limits: Limits,
+    pub(in crate::variants) original_bytes_max: u64,
+    pub(in crate::variants) flight_timeout: Duration,
 }
 
 /// A downloaded original with the permit for its memory.
@@ -41,7 +41,11 @@ struct PixelMemory {
 
 impl BatchRunner {
     /// Makes a variant, together with other variants of its original that are requested meanwhile.
-    pub(super) async fn make(self: &Arc<Self>, variant: &Variant, timings: &mut Timings) -> Result<MadeVariant, Error> {
+    pub(in crate::variants) async fn make(
+        self: &Arc<Self>,
+        variant: &Variant,
+        timings: &mut Timings,
+    ) -> Result<MadeVariant, Error> {
         let SharedResources { batches, invalidations, tasks, .. } = &self.resources;
         let (pending, membership) = batches.join_or_open(variant, invalidations);
         let made = match membership {
@@ -142,7 +146,7 @@ impl BatchRunner {
         traces::in_span("render", rendered).await.map_err(|error| Error::from_render(&error))
     }
 
-    pub(super) async fn acquire_download_memory(&self, length: u64) -> Result<MemoryPermit, Error> {
+    pub(in crate::variants) async fn acquire_download_memory(&self, length: u64) -> Result<MemoryPermit, Error> {
         let start = Instant::now();
         let permit = self.resources.download_memory.acquire(length).await;
         self.resources.resize_metrics.record_wait(WaitKind::Download, start.elapsed());
@@ -152,7 +156,7 @@ impl BatchRunner {
         })
     }
 
-    pub(super) async fn acquire_pixel_memory(&self, bytes: u64) -> Result<MemoryPermit, Error> {
+    pub(in crate::variants) async fn acquire_pixel_memory(&self, bytes: u64) -> Result<MemoryPermit, Error> {
         let start = Instant::now();
         let permit = self.resources.pixel_memory.acquire(bytes).await;
         self.resources.resize_metrics.record_wait(WaitKind::Pixels, start.elapsed());

@@ -6,12 +6,12 @@ use headers::{HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUn
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::error::RequestError;
+use crate::proxy::error::RequestError;
 use crate::variants::Validators;
 
 /// The part of a representation that the response sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum BodySelection {
+pub(in crate::proxy) enum BodySelection {
     /// The full body: 200.
     Full,
     /// These bytes: 206.
@@ -25,7 +25,7 @@ pub(super) enum BodySelection {
 ///
 /// # Errors
 /// [`RequestError::PreconditionFailed`] (412) and [`RequestError::RangeNotSatisfiable`] (416).
-pub(super) fn evaluate(
+pub(in crate::proxy) fn evaluate(
     method: &Method,
     request: &HeaderMap,
     validators: &Validators,
@@ -96,12 +96,12 @@ fn single_range(value: &str) -> Option<(Option<u64>, Option<u64>)> {
 }
 
 /// `Content-Range` of a 206 (RFC 9110 section 14.4).
-pub(super) fn content_range(range: &RangeInclusive<u64>, bytes: u64) -> HeaderValue {
+pub(in crate::proxy) fn content_range(range: &RangeInclusive<u64>, bytes: u64) -> HeaderValue {
     header(&format!("bytes {}-{}/{bytes}", range.start(), range.end()))
 }
 
 /// `Content-Range` of a 416.
-pub(super) fn unsatisfied_range(bytes: u64) -> HeaderValue {
+pub(in crate::proxy) fn unsatisfied_range(bytes: u64) -> HeaderValue {
     header(&format!("bytes */{bytes}"))
 }
 

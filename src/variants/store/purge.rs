@@ -2,9 +2,9 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::Variants;
 use crate::origin::{PAGE_OBJECTS_MAX, Store, StoreError};
 use crate::variant::ObjectKey;
+use crate::variants::Variants;
 
 /// Not all stored variants of an original could be deleted. They are removed from memory all the same; the purge should be
 /// repeated.

@@ -11,21 +11,21 @@ use crate::config::{self, Config};
 use crate::variants::{Error, PrebuildHeaders, RenditionFacts};
 
 /// `Cache-Status` (RFC 9211).
-pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(in crate::proxy) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// `Server-Timing` (W3C).
-pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(in crate::proxy) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// `Cache-Status` of a cache hit.
-pub(super) const HIT: &str = "resized; hit";
+pub(in crate::proxy) const HIT: &str = "resized; hit";
 
 /// The headers that `[answers]` configures.
 #[derive(Debug)]
 pub struct ResponsePolicy {
-    pub(super) cache_control: HeaderValue,
-    pub(super) redirect_cache_control: HeaderValue,
-    pub(super) original_cache_control: HeaderValue,
-    pub(super) error_cache_control: HeaderValue,
-    pub(super) redirect_status: StatusCode,
-    pub(super) allow_origin: Option<HeaderValue>,
+    pub(in crate::proxy) cache_control: HeaderValue,
+    pub(in crate::proxy) redirect_cache_control: HeaderValue,
+    pub(in crate::proxy) original_cache_control: HeaderValue,
+    pub(in crate::proxy) error_cache_control: HeaderValue,
+    pub(in crate::proxy) redirect_status: StatusCode,
+    pub(in crate::proxy) allow_origin: Option<HeaderValue>,
     /// Headers of every response with a picture or a redirect to one.
     picture_headers: HeaderMap,
 }
@@ -46,12 +46,12 @@ impl ResponsePolicy {
     }
 
     /// Headers of every response with a picture, with capacity for the others.
-    pub(super) fn picture_headers(&self) -> HeaderMap {
+    pub(in crate::proxy) fn picture_headers(&self) -> HeaderMap {
         self.picture_headers.clone()
     }
 
     /// Headers of a redirect to `url`.
-    pub(super) fn redirect_headers(&self, url: &str) -> Result<HeaderMap, Error> {
+    pub(in crate::proxy) fn redirect_headers(&self, url: &str) -> Result<HeaderMap, Error> {
         let mut headers = self.picture_headers();
         headers.insert(LOCATION, HeaderValue::try_from(url).map_err(|_| Error::Internal)?);
         headers.insert(CACHE_CONTROL, self.redirect_cache_control.clone());
