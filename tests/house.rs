@@ -101,7 +101,7 @@ fn only_the_way_to_the_stores_and_to_who_is_named_in_config_connects_to_anything
         assert!(found.is_empty() || may, "{}: {found:?}", source.path.display());
         let senders = [
             "origin/s3/client.rs",
-            "origin/s3/http_client.rs",
+            "origin/s3/client/http_client.rs",
             "outbox/client.rs",
             "observability/traces/collector.rs",
             "cli/purge/client.rs",

@@ -22,18 +22,12 @@ use crate::variant::ObjectKey;
 mod checksum;
 mod client;
 mod conflict;
-mod credentials;
-mod endpoint;
 mod error;
-mod http_client;
-mod instrument;
 mod list;
 mod multipart;
 mod object;
 pub(super) mod presign;
 mod request;
-mod retry;
-mod sign;
 mod xml;
 
 use client::S3Client;

@@ -12,14 +12,8 @@ use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 
-use super::credentials::CachedCredentials;
-use super::endpoint::{EndpointSettings, S3Endpoint};
 use super::error::{S3Error, S3ErrorResponse};
-use super::http_client::CredentialsHttpClient;
-use super::instrument::S3Instrumentation;
 use super::request::S3Request;
-use super::retry::RetryPolicy;
-use super::sign::Signer;
 use crate::config;
 use crate::observability::metrics;
 use crate::origin::error::StoreError;
@@ -27,6 +21,20 @@ use crate::origin::public_url::encode_path;
 use crate::origin::timeout::with_timeout;
 use crate::support::error_chain::chain;
 use crate::support::https::{self, AGENT, Incoming, Protocols};
+
+mod credentials;
+mod endpoint;
+mod http_client;
+mod instrument;
+mod retry;
+mod sign;
+
+use credentials::CachedCredentials;
+use endpoint::{EndpointSettings, S3Endpoint};
+use http_client::CredentialsHttpClient;
+use instrument::S3Instrumentation;
+use retry::RetryPolicy;
+use sign::Signer;
 
 /// S3 closes idle connections after about 20 seconds; a request on a connection that is being closed fails.
 const POOL_IDLE: Duration = Duration::from_secs(15);
@@ -111,8 +119,12 @@ impl S3Client {
         Ok(format!("{}/{}", endpoint.url, encode_path(object)))
     }
 
-    pub(super) fn signer(&self) -> &Signer {
-        &self.signer
+    /// The URL of `request` with a signature in its query that expires after `time`.
+    ///
+    /// # Errors
+    /// There are no credentials.
+    pub(super) async fn presign(&self, request: &S3Request, time: Duration) -> Result<String, StoreError> {
+        self.signer.presign(request, time).await
     }
 
     /// Time limit between two reads of a response's body.

@@ -43,6 +43,6 @@ impl Presigner {
         };
         let request = S3Request::new(Method::PUT, url);
         let request = request.with_header(CONTENT_TYPE, content_type)?;
-        client.signer().presign(&request.with_header(CONTENT_LENGTH, &bytes.to_string())?, time).await
+        client.presign(&request.with_header(CONTENT_LENGTH, &bytes.to_string())?, time).await
     }
 }

@@ -13,8 +13,8 @@ use http::Request;
 use ring::digest::{SHA256, digest};
 
 use super::credentials::CachedCredentials;
-use super::request::S3Request;
 use crate::origin::error::StoreError;
+use crate::origin::s3::request::S3Request;
 use crate::support::hex;
 
 #[derive(Debug)]
