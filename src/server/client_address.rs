@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use http::HeaderMap;
 use http::header::FORWARDED;
 use ipnet::IpNet;
-use ppp::{HeaderResult, v1, v2};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+
+use super::proxy_protocol::ProxyHeader;
 
 /// Networks of proxies whose PROXY protocol headers and forwarding headers are trusted.
 #[derive(Debug)]
@@ -68,38 +69,6 @@ impl TrustedProxies {
     }
 }
 
-/// A parsed PROXY protocol header.
-#[derive(Debug, PartialEq, Eq)]
-struct ProxyHeader {
-    bytes: usize,
-    /// `None` for the commands `LOCAL` and `UNKNOWN`, which name no client.
-    client: Option<IpAddr>,
-}
-
-impl ProxyHeader {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        match HeaderResult::parse(bytes) {
-            HeaderResult::V1(Ok(header)) => {
-                let client = match header.addresses {
-                    v1::Addresses::Tcp4(tcp) => Some(tcp.source_address.into()),
-                    v1::Addresses::Tcp6(tcp) => Some(tcp.source_address.into()),
-                    v1::Addresses::Unknown => None,
-                };
-                Some(Self { bytes: header.header.len(), client })
-            }
-            HeaderResult::V2(Ok(header)) => {
-                let client = match header.addresses {
-                    v2::Addresses::IPv4(ip) if header.command == v2::Command::Proxy => Some(ip.source_address.into()),
-                    v2::Addresses::IPv6(ip) if header.command == v2::Command::Proxy => Some(ip.source_address.into()),
-                    _ => None,
-                };
-                Some(Self { bytes: header.len(), client })
-            }
-            HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => None,
-        }
-    }
-}
-
 /// Parses one hop: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`, or any of these as the `for="..."` parameter
 /// of `Forwarded`.
 fn hop_address(hop: &str) -> Option<IpAddr> {
@@ -148,21 +117,5 @@ mod tests {
         }
         let both = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.2")];
         assert_eq!(client("10.0.0.1", &both), "192.0.2.2");
-    }
-
-    #[test]
-    fn both_versions_of_the_proxy_protocol_are_parsed() {
-        let header = |bytes, client| Some(ProxyHeader { bytes, client });
-        let client = Some(IpAddr::from([192, 0, 2, 1]));
-        let first = b"PROXY TCP4 192.0.2.1 10.0.0.1 4711 80\r\nGET / HTTP/1.1\r\n";
-        assert_eq!(ProxyHeader::parse(first), header(39, client));
-        assert_eq!(ProxyHeader::parse(b"PROXY UNKNOWN\r\nGET"), header(15, None));
-        let mut second = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
-        second.extend([192, 0, 2, 1, 10, 0, 0, 1, 0x12, 0x67, 0, 80]);
-        second.extend(b"GET / HTTP/1.1\r\n");
-        assert_eq!(ProxyHeader::parse(&second), header(28, client));
-        for invalid in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PROXY TCP4 192.0.2.1", b"", &second[..20]] {
-            assert_eq!(ProxyHeader::parse(invalid), None);
-        }
     }
 }
