@@ -26,6 +26,7 @@ use crate::support::priority::BLOCKING_THREADS_MAX;
 use crate::support::threads::count_or_cores;
 
 mod client_address;
+mod proxy_protocol;
 mod connection;
 mod connection_config;
 mod connection_limits;

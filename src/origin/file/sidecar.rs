@@ -1,4 +1,4 @@
-//! The attributes of an object, stored in a file of their own.
+//! The file that holds the attributes of an object.
 
 use std::fs;
 use std::path::Path;

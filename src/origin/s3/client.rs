@@ -143,7 +143,7 @@ impl S3Client {
     /// Sends `request` and reads the response's body, which is a document.
     ///
     /// # Errors
-    /// An error response, also one behind the header of a 200, or no complete response.
+    /// An error response, including an error document after the header of a 200, or no complete response.
     pub(super) async fn send_for_document(&self, request: &S3Request) -> Result<String, S3Error> {
         let attempt = move || async move {
             let document =

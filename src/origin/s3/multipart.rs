@@ -116,7 +116,7 @@ impl MultipartUpload<'_> {
     }
 }
 
-/// The ETag of a response; empty if it has none.
+/// The ETag of a response; empty if there is no such header.
 pub(super) fn etag(headers: &HeaderMap) -> String {
     headers.get(ETAG).and_then(|etag| etag.to_str().ok()).unwrap_or_default().to_owned()
 }

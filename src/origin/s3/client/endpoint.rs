@@ -125,7 +125,7 @@ struct BaseUrl {
     scheme: String,
     /// With the port, if there is one.
     host: String,
-    /// Empty or with a slash at its start and none at its end.
+    /// Empty, or starts with a slash and does not end with one.
     path: String,
 }
 

@@ -26,7 +26,7 @@ struct Connector {
     read_timeout: Option<Duration>,
 }
 
-/// Limit for connections if the AWS crates set none.
+/// Connect timeout if the AWS crates do not set one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 const POOL_IDLE: Duration = Duration::from_secs(1);
