@@ -49,19 +49,19 @@ pub(super) enum UploadError {
     Internal,
 }
 
-/// Reasons why the server cannot sign URLs, with the setting to change.
+/// The setting that is missing to sign URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PresignUnavailable {
     #[error(
         "signed URLs require a bucket: set originals.store = \"s3://bucket/prefix\"; with this store, send the file to POST /upload"
     )]
-    NoBucket,
+    Bucket,
     #[error("signed URLs require credentials: unset s3.anonymous")]
-    NoCredentials,
+    Credentials,
     #[error("signed URLs require a secret: set RESIZED_UPLOAD__SECRET to the same value on every node")]
-    NoSecret,
+    Secret,
     #[error("signed URLs require the public URL of this server: set upload.base_url")]
-    NoBaseUrl,
+    BaseUrl,
 }
 
 impl UploadError {

@@ -54,15 +54,15 @@ const INCOMING: &str = ".resized-incoming/";
 impl PresignedUploads {
     pub(super) fn new(config: &Config, originals: &Store) -> Result<Self, PresignUnavailable> {
         let upload = &config.upload;
-        let presigner = originals.presigner(&upload.presigned_endpoint).ok_or(PresignUnavailable::NoBucket)?;
+        let presigner = originals.presigner(&upload.presigned_endpoint).ok_or(PresignUnavailable::Bucket)?;
         if config.s3.anonymous {
-            return Err(PresignUnavailable::NoCredentials);
+            return Err(PresignUnavailable::Credentials);
         }
         if upload.secret.is_empty() {
-            return Err(PresignUnavailable::NoSecret);
+            return Err(PresignUnavailable::Secret);
         }
         let base_url = [&upload.base_url, &config.server.public_url].into_iter().find(|url| !url.is_empty());
-        let base_url = base_url.ok_or(PresignUnavailable::NoBaseUrl)?;
+        let base_url = base_url.ok_or(PresignUnavailable::BaseUrl)?;
         Ok(Self {
             originals: originals.clone(),
             presigner,
