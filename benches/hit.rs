@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
+use resized::app::App;
 use resized::config::{Config, Mode, Tuning};
-use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
-use resized::support::tasks::Tasks;
 use resized::variant::Grammar;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -19,22 +18,15 @@ const PATH: &str = "/cat_300x200.jpg";
 const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A proxy for the sample images, and the temporary folder of its variants.
-fn proxy(runtime: &Runtime, mode: Mode) -> (Proxy, TempDir) {
+fn proxy(runtime: &Runtime, mode: Mode) -> (Arc<Proxy>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.originals.store = concat!("file:", env!("CARGO_MANIFEST_DIR"), "/samples").parse().unwrap();
     config.variants.store = format!("file:{}", folder.path().display()).parse().unwrap();
     config.variants.public_url = "https://pictures.example.com".to_owned();
     config.answers.mode = mode;
-    let proxy = runtime
-        .block_on(Proxy::open(
-            &config,
-            &Tuning::default(),
-            Tasks::new(runtime.handle().clone()),
-            Arc::new(Metrics::new()),
-        ))
-        .unwrap();
-    (proxy, folder)
+    let app = runtime.block_on(App::build(config, Tuning::default())).unwrap();
+    (app.proxy(), folder)
 }
 
 fn hits(criterion: &mut Criterion) {

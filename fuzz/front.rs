@@ -7,13 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
+use resized::app::{App, Listeners};
 use resized::config::{Config, Log, SizePolicy, Tuning};
 use resized::observability::access_log::AccessLog;
-use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
-use resized::server::Server;
-use resized::support::hot_swap::HotSwap;
-use resized::support::tasks::Tasks;
 use resized::variant::{Allowance, Grammar, Named, to_be_signed};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +32,7 @@ fn settings(folder: &std::path::Path) -> Config {
     let mut config = Config::default();
     config.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.server.threads = 1;
+    config.admin.listen = None;
     config.originals.store = format!("file:{}/originals", folder.display()).parse().unwrap();
     config.variants.store = format!("file:{}/variants", folder.display()).parse().unwrap();
     config.upload.enabled = true;
@@ -52,18 +50,12 @@ fn front() -> &'static Front {
         let folder = tempfile::tempdir().expect("a temporary folder").keep();
         let config = settings(&folder);
         let runtime = Runtime::new().expect("a runtime");
-        let tasks = Tasks::new(runtime.handle().clone());
-        let proxy = runtime
-            .block_on(Proxy::open(&config, &Tuning::default(), tasks, Arc::new(Metrics::new())))
-            .expect("the stores open");
-        let proxy = Arc::new(proxy);
-        let server = Server::bind(&config.server, &Tuning::default()).expect("a free port");
-        let address = server.address();
-        let served = HotSwap::new(proxy.clone());
-        std::thread::spawn(move || {
-            let log = AccessLog::start(&Log::default(), std::io::sink()).expect("a log");
-            server.run(&served, &log, &CancellationToken::new())
-        });
+        let listeners = Listeners::bind(&config).expect("a free port");
+        let address = listeners.public.address();
+        let app = runtime.block_on(App::build(config, Tuning::default())).expect("the stores open");
+        let proxy = app.proxy();
+        let log = AccessLog::start(&Log::default(), std::io::sink()).expect("a log");
+        std::thread::spawn(move || app.with_access_log(log).run(listeners, &CancellationToken::new()));
         Front { runtime, proxy, address }
     })
 }

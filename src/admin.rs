@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Secret};
+use crate::config::Secret;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener;
 
@@ -173,13 +173,12 @@ impl fmt::Debug for AdminServer {
     }
 }
 
-/// Binds `admin.listen`, unless it is empty. During a restart the new process can bind the port while the old one drains.
+/// Binds the admin listener. During a restart the new process can bind the port while the old one drains.
 ///
 /// # Errors
 /// The address is in use or not local.
-pub fn bind(config: &config::Admin) -> std::io::Result<Option<TcpListener>> {
-    let backlog = i32::try_from(CONNECTIONS_MAX).unwrap_or(i32::MAX);
-    config.listen.map(|address| listener::bind(address, backlog)).transpose()
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    listener::bind(address, i32::try_from(CONNECTIONS_MAX).unwrap_or(i32::MAX))
 }
 
 /// Creates a plain text response.

@@ -1,22 +1,23 @@
-//! The allocator is the system's, and is to give back what finished work had: pixels and originals are large and short-lived.
+//! Configures the memory allocator to return freed memory to the system, because originals and pixels are large and short-lived.
 
-/// musl's own has one lock for all threads.
+/// musl's allocator has a single lock for all threads, so musl builds use mimalloc.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Has glibc map every block of a megabyte and more by itself, so that it is the kernel's again in the moment it is freed.
+/// Makes glibc map every block of at least one megabyte separately, so that it is returned to the kernel as soon as it is freed.
 ///
-/// Unless told, glibc raises that size to that of the largest block that was ever freed, up to 32 MB, and keeps what is smaller
-/// for the thread that had it: with pictures of many sizes twice the memory stays that is in use (mallopt(3), `M_MMAP_THRESHOLD`).
+/// By default glibc raises this threshold to the size of the largest freed block, up to 32 MB, and keeps smaller blocks in the
+/// arena of the thread. With pictures of many sizes the process then holds twice the memory that is in use (mallopt(3),
+/// `M_MMAP_THRESHOLD`).
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the C library has no safe door to it")]
+#[expect(unsafe_code, reason = "there is no safe binding for mallopt")]
 pub fn map_large_blocks() {
     const MEGABYTE: libc::c_int = 1 << 20;
-    // SAFETY: mallopt takes two numbers by value and may be called at any time; of unknown ones it takes no notice.
+    // SAFETY: mallopt takes two numbers by value, may be called at any time, and ignores unknown parameters.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MEGABYTE) };
 }
 
-/// Other allocators have no such setting.
+/// Does nothing: other allocators have no such setting.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn map_large_blocks() {}

@@ -78,7 +78,7 @@ impl Cli {
         resized::resize::sandbox::set_program(resized::resize::sandbox::current_program());
         let settings = || Settings::load(&self.flags);
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(&settings()?),
+            Command::Serve => serve::run(settings()?),
             Command::Check(arguments) => check::run(&arguments, &settings()?),
             Command::Health(arguments) => health::run(&arguments, &settings()?),
             Command::Config(arguments) => config::run(&arguments, settings),

@@ -1,4 +1,4 @@
-//! The program: one command line, one command; or the process that decodes for another one.
+//! The program. Parses the command line and runs one command, or decodes AVIF originals in a sandboxed child process.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ mod cli;
 
 fn main() -> anyhow::Result<ExitCode> {
     allocator::map_large_blocks();
-    // Not for anybody to type, so the command line knows nothing of it.
+    // Only the program itself starts the sandboxed process, so clap does not know its arguments.
     #[cfg(feature = "avif-originals")]
     if let Some(limits) = resized::resize::sandbox::SandboxLimits::from_arguments(std::env::args_os().skip(1)) {
         return Ok(resized::resize::sandbox::run(limits));

@@ -18,7 +18,6 @@ use crate::config::{Config, Overload};
 use crate::observability::metrics::{Metrics, Outcome};
 use crate::observability::traces::Traces;
 use crate::origin::Store;
-use crate::outbox::Notifier;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
 use crate::variant::{Addressed, Allowance, Grammar, Hint, Named, Signature, Variant};
@@ -26,7 +25,6 @@ use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variant
 
 mod error;
 mod explain;
-mod open;
 mod original;
 mod purge;
 mod request;
@@ -35,7 +33,6 @@ mod s3_events;
 mod uploads;
 
 pub use explain::{ExplainedVariant, Explainer, Explanation, ObjectStatus, VariantAccess};
-pub use open::{OpenError, log_probes};
 pub use original::ObjectInfoCache;
 pub use response::Body;
 pub use response::headers::ResponsePolicy;
@@ -65,8 +62,6 @@ pub struct Proxy {
     side_max: u16,
     metrics: Arc<Metrics>,
     traces: Traces,
-    tasks: Tasks,
-    notifier: Option<Notifier>,
 }
 
 /// Parts of a [`Proxy`]. A reload makes a new proxy from new settings and the parts of the running one.
@@ -83,7 +78,6 @@ pub struct ProxyParts<'a> {
     pub tasks: Tasks,
     pub metrics: Arc<Metrics>,
     pub traces: Traces,
-    pub notifier: Option<Notifier>,
 }
 
 /// A response with the facts that the access log and the metrics report.
@@ -98,20 +92,18 @@ pub struct Answered {
 impl Proxy {
     #[must_use]
     pub fn new(parts: ProxyParts<'_>) -> Self {
-        let ProxyParts { config, policy, tasks, .. } = parts;
+        let ProxyParts { config, policy, .. } = parts;
         Self {
             paths: PathCache::new(parts.grammar),
             signatures: SignaturePolicy::new(config),
             variants: parts.variants,
-            originals: Originals::new(config, parts.originals, parts.object_infos, policy.clone(), tasks.clone()),
+            originals: Originals::new(config, parts.originals, parts.object_infos, policy.clone(), parts.tasks),
             policy,
             uploads: parts.uploads,
             overload: config.work.overload,
             side_max: config.limits.max_side.get(),
             metrics: parts.metrics,
             traces: parts.traces,
-            tasks,
-            notifier: parts.notifier,
         }
     }
 
@@ -286,12 +278,6 @@ impl Proxy {
     #[must_use]
     pub fn variants(&self) -> &Variants {
         &self.variants
-    }
-
-    /// The originals' store.
-    #[must_use]
-    pub fn originals_store(&self) -> &Store {
-        self.originals.store()
     }
 }
 

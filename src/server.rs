@@ -17,13 +17,10 @@ use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Tuning};
 use crate::observability::access_log::{AccessLog, AccessLogBuffer};
 use crate::proxy::Proxy;
 use crate::support::hot_swap::HotSwap;
-use crate::support::listener;
 use crate::support::priority::BLOCKING_THREADS_MAX;
-use crate::support::threads::count_or_cores;
 
 mod client_address;
 mod proxy_protocol;
@@ -31,7 +28,7 @@ mod connection;
 mod connection_config;
 mod connection_limits;
 mod idle_timeout;
-mod inherited;
+mod listeners;
 mod smuggling_guard;
 mod tls;
 mod write_coalescer;
@@ -39,27 +36,17 @@ mod write_coalescer;
 use connection::Connection;
 pub use connection_config::ConnectionConfig;
 use idle_timeout::{Activity, IdleReaper};
-pub use inherited::inherited_listeners;
+pub use listeners::Listeners;
 pub use tls::TlsError;
 
-/// Bound listeners that are ready to serve.
+/// Serves requests with a proxy.
+#[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
-    address: SocketAddr,
-    config: HotSwap<ConnectionConfig>,
+    /// The configuration of new connections.
+    pub connections: HotSwap<ConnectionConfig>,
+    pub proxy: HotSwap<Proxy>,
+    pub access_log: AccessLog,
 }
-
-/// The server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, source: io::Error },
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-/// Connections that the kernel queues until they are accepted.
-const BACKLOG: i32 = 4096;
 
 /// Time between `Connection: close` on every response and closing idle connections. A client that sends a request just as its
 /// idle connection is closed would get no response.
@@ -69,59 +56,17 @@ const DRAIN_NOTICE: Duration = Duration::from_millis(250);
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 impl Server {
-    /// Binds one listener per serving thread. Port 0 selects a free port, see [`Server::address`].
-    ///
-    /// # Errors
-    /// The address is in use or not local, or the TLS configuration is invalid.
-    pub fn bind(config: &config::Server, tuning: &Tuning) -> Result<Self, BindError> {
-        let failed = |source| BindError::Listen { address: config.listen, source };
-        let first = listener::bind(config.listen, BACKLOG).map_err(failed)?;
-        let address = first.local_addr().map_err(failed)?;
-        let others = (1..count_or_cores(config.threads)).map(|_| listener::bind(address, BACKLOG));
-        let listeners = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>().map_err(failed)?;
-        Ok(Self { listeners, address, config: HotSwap::new(ConnectionConfig::new(config, tuning)?) })
-    }
-
-    /// Serves on `inherited` listeners, of which there must be at least one, instead of binding `server.listen`. The serving
-    /// threads share them.
-    ///
-    /// # Errors
-    /// The listeners cannot be used, or the TLS configuration is invalid.
-    pub fn from_listeners(
-        inherited: &[TcpListener],
-        config: &config::Server,
-        tuning: &Tuning,
-    ) -> Result<Self, BindError> {
-        let failed = |source| BindError::Listen { address: config.listen, source };
-        let Some(first) = inherited.first() else { return Err(failed(io::ErrorKind::NotFound.into())) };
-        let address = first.local_addr().map_err(failed)?;
-        let shared = inherited.iter().cycle().take(count_or_cores(config.threads).max(inherited.len()));
-        let listeners = shared.map(TcpListener::try_clone).collect::<io::Result<_>>().map_err(failed)?;
-        Ok(Self { listeners, address, config: HotSwap::new(ConnectionConfig::new(config, tuning)?) })
-    }
-
-    /// The configuration of new connections, which can be replaced while the server runs.
-    #[must_use]
-    pub fn connection_config(&self) -> HotSwap<ConnectionConfig> {
-        self.config.clone()
-    }
-
-    /// The address of the first listener.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves until `shutdown`, then finishes the open requests within `server.drain_timeout`.
+    /// Serves until `shutdown`, then finishes the open requests within `server.drain_timeout` and writes the access log.
     ///
     /// # Errors
     /// A serving thread cannot be started.
-    pub fn run(self, proxy: &HotSwap<Proxy>, log: &AccessLog, shutdown: &CancellationToken) -> io::Result<()> {
-        let threads = self.listeners.into_iter().enumerate().map(|(n, listener)| {
+    pub fn run(self, listeners: Listeners, shutdown: &CancellationToken) -> io::Result<()> {
+        let Self { connections, proxy, access_log } = self;
+        let threads = listeners.into_sockets().into_iter().enumerate().map(|(n, listener)| {
             let thread = ServingThread {
-                config: self.config.clone(),
+                connections: connections.clone(),
                 proxy: proxy.clone(),
-                log: log.buffer(),
+                log: access_log.buffer(),
                 shutdown: shutdown.clone(),
             };
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -134,13 +79,14 @@ impl Server {
         for thread in threads {
             thread.join().map_err(|_| io::Error::other("a serving thread panicked"))??;
         }
+        access_log.finish();
         Ok(())
     }
 }
 
 /// The state that one serving thread passes to its connections.
 struct ServingThread {
-    config: HotSwap<ConnectionConfig>,
+    connections: HotSwap<ConnectionConfig>,
     proxy: HotSwap<Proxy>,
     log: AccessLogBuffer,
     shutdown: CancellationToken,
@@ -153,7 +99,7 @@ impl ServingThread {
         let graceful = GracefulShutdown::new();
         let draining = Arc::<AtomicBool>::default();
         // A reload does not change the connection limit, the idle timeout or the drain timeout.
-        let fixed = self.config.get();
+        let fixed = self.connections.get();
         let mut reaper = IdleReaper::new();
         let mut sweeps = tokio::time::interval(IdleReaper::sweep_period(fixed.idle_timeout));
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -170,7 +116,7 @@ impl ServingThread {
             let activity = Arc::<Activity>::default();
             let watcher = graceful.watcher();
             let connection = Connection {
-                config: self.config.get(),
+                config: self.connections.get(),
                 proxy: self.proxy.clone(),
                 log: self.log.clone(),
                 activity: activity.clone(),

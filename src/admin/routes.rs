@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AdminRequest, AdminResponse, AdminServer, Route, health, pages, text, with_type};
 use crate::config::{Config, Secret};
 use crate::observability::metrics::{self, Metrics};
+use crate::origin::Store;
 use crate::outbox::Notifier;
 use crate::proxy::Proxy;
 use crate::support::hot_swap::HotSwap;
@@ -17,17 +18,21 @@ use crate::support::priority;
 mod invalidation;
 mod outbox;
 mod playground;
+mod readiness;
 
 /// The parts of the program that the routes use.
 pub struct AdminContext {
     pub token: HotSwap<Secret>,
     pub config: HotSwap<Config>,
     pub proxy: HotSwap<Proxy>,
+    pub originals: Store,
+    pub variants: Store,
     pub notifier: Option<Notifier>,
     pub metrics: Arc<Metrics>,
     /// Cancelled when shutdown begins; the node is then not ready.
     pub draining: CancellationToken,
-    pub reload: Reload,
+    /// `None` if there is no source to reload from.
+    pub reload: Option<Reload>,
 }
 
 /// Reloads the configuration, which blocks. Returns the changed keys that need a restart.
@@ -40,26 +45,24 @@ pub type Reload = Arc<dyn Fn() -> Result<Vec<&'static str>, String> + Send + Syn
 /// - `GET /metrics`
 /// - `POST /purge/KEY`: deletes the variants of an original
 /// - `POST /events`: accepts S3 event notifications
-/// - `POST /reload`
+/// - `POST /reload`, if there is a configuration to reload
 /// - `GET /outbox/dead` and `POST /outbox/redeliver`, if notifications are enabled
 #[must_use]
 pub fn server(context: AdminContext) -> AdminServer {
-    let AdminContext { token, config, proxy, notifier, metrics, draining, reload } = context;
-    let stores_of = proxy.clone();
-    let check_stores = move || {
-        let proxy = stores_of.get();
-        async move { proxy.ready().await.map_err(|store| format!("{store}: the store does not respond")) }
-    };
+    let AdminContext { token, config, proxy, originals, variants, notifier, metrics, draining, reload } = context;
+    let listed = originals.clone();
+    let check_stores = move || readiness::check(originals.clone(), variants.clone());
     let encode = move |_| {
         let text = metrics.encode();
         async move { with_type(StatusCode::OK, metrics::CONTENT_TYPE, text) }
     };
-    let mut routes = vec![Route::get("/metrics", encode), reload_route(reload)];
+    let mut routes = vec![Route::get("/metrics", encode)];
     routes.extend(pages::routes());
     routes.extend(health::routes(draining, check_stores));
     routes.extend(invalidation::routes(&proxy));
-    routes.extend(playground::routes(config, &proxy));
+    routes.extend(playground::routes(config, &proxy, listed));
     routes.extend(notifier.into_iter().flat_map(outbox::routes));
+    routes.extend(reload.map(reload_route));
     AdminServer::new(token, routes)
 }
 

@@ -7,25 +7,30 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use crate::config::{CliOverrides, Config, ConfigError, Layers, Secret};
+use super::{BuildError, Reloadable, SharedParts};
+use crate::config::{CliOverrides, ConfigError, Layers};
 use crate::observability::logs::{LogError, LogFilter, LogHandle};
-use crate::proxy::{OpenError, Proxy};
-use crate::server::{ConnectionConfig, TlsError};
 use crate::support::error_chain::chain;
-use crate::support::hot_swap::HotSwap;
 
-/// The reloadable parts of the program, and the sources of the configuration.
+/// The sources of the configuration, and the settings in force.
 #[derive(Debug)]
-pub struct Reload {
+pub struct ConfigSource {
     pub file: Option<PathBuf>,
     pub overrides: CliOverrides,
-    /// The settings in force. The lock also serializes reloads.
-    pub running: Mutex<Layers>,
-    pub config: HotSwap<Config>,
-    pub proxy: HotSwap<Proxy>,
-    pub connections: HotSwap<ConnectionConfig>,
-    pub token: HotSwap<Secret>,
+    pub running: Layers,
     pub log: LogHandle,
+}
+
+/// Replaces the reloadable parts of the server.
+#[derive(Debug)]
+pub struct Reloader {
+    file: Option<PathBuf>,
+    overrides: CliOverrides,
+    log: LogHandle,
+    /// The settings in force. The lock also serializes reloads.
+    running: Mutex<Layers>,
+    reloadable: Reloadable,
+    shared: SharedParts,
 }
 
 /// The new settings are invalid. The old ones stay in force.
@@ -34,14 +39,17 @@ pub enum ReloadError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Proxy(#[from] OpenError),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
+    Build(#[from] BuildError),
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-impl Reload {
+impl Reloader {
+    pub(super) fn new(source: ConfigSource, reloadable: Reloadable, shared: SharedParts) -> Self {
+        let ConfigSource { file, overrides, running, log } = source;
+        Self { file, overrides, log, running: Mutex::new(running), reloadable, shared }
+    }
+
     /// Reloads the configuration and returns the changed keys that need a restart. Blocks while it reads files.
     ///
     /// # Errors
@@ -66,19 +74,20 @@ impl Reload {
         let (next, restart) = found.keeping_restart_required(&running);
         let config = next.config()?;
 
-        let proxy = self.proxy.get().reconfigured(&config)?;
-        let connections = self.connections.get().reloaded(&config.server)?;
+        let Reloadable { config: current, proxy, connections, admin_token } = &self.reloadable;
+        let new_proxy = self.shared.rebuild_proxy(&proxy.get(), &config)?;
+        let new_connections = connections.get().reloaded(&config.server).map_err(BuildError::from)?;
         let filter = LogFilter::parse(&config.log.level)?;
 
         self.log.set_filter(filter);
-        self.token.set(config.admin.token.clone());
-        self.connections.set(connections);
-        self.proxy.set(proxy);
-        if self.config.get().answers != config.answers {
+        admin_token.set(config.admin.token.clone());
+        connections.set(new_connections);
+        proxy.set(new_proxy);
+        if current.get().answers != config.answers {
             // Cached responses contain headers of the old settings.
-            self.proxy.get().forget_renditions();
+            proxy.get().forget_renditions();
         }
-        self.config.set(config);
+        current.set(config);
         *running = next;
         Ok(restart)
     }

@@ -1,16 +1,13 @@
 //! `resized check`: tests the settings and the stores, and suggests fixes.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
+use resized::app::App;
 use resized::config::Tuning;
-use resized::observability::metrics::Metrics;
-use resized::origin::StoreError;
 use resized::origin::probe::{Capabilities, Severity};
-use resized::proxy::Proxy;
+use resized::origin::{Store, StoreError};
 use resized::support::error_chain::chain;
-use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
 use super::Settings;
@@ -39,26 +36,26 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let file = settings.file.as_ref().map_or("defaults and environment".into(), |file| file.display().to_string());
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let proxy =
-            Proxy::open(config, &Tuning::default(), Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new()))
-                .await?;
+        // Building the whole server checks the settings that are not checked when they are parsed.
+        let app = App::build(config.clone(), Tuning::default()).await?;
+        let stores = app.stores();
         report.line(Verdict::Passed, "settings", &file);
         for (role, store, findings) in [
-            ("originals", &config.originals.store, proxy.originals_store().probe_reading().await),
-            ("variants", &config.variants.store, proxy.variants().store().probe_writing().await),
+            ("originals", &config.originals.store, stores.originals.probe_reading().await),
+            ("variants", &config.variants.store, stores.variants.probe_writing().await),
         ] {
             report.store(role, &store.to_string(), &findings);
         }
         if arguments.race {
-            report.races(&proxy).await;
+            report.races(&stores.variants).await;
         }
-        if let Some(notifier) = proxy.notifier() {
+        if let Some(notifier) = app.notifier() {
             if let Some(outbox) = &config.notify.outbox {
                 report.store("outbox", &outbox.to_string(), &notifier.probe_outbox().await);
             }
             report.api(&config.notify.url, notifier.probe_api().await);
         }
-        if let Some(reached) = proxy.traces().probe_collector().await {
+        if let Some(reached) = app.traces().probe_collector().await {
             report.collector(&config.traces.endpoint, reached);
         }
         anyhow::Ok(())
@@ -120,9 +117,9 @@ impl Report {
         advice.iter().for_each(|advice| Self::detail(&format!("fix: {}", advice.text)));
     }
 
-    async fn races(&mut self, proxy: &Proxy) {
+    async fn races(&mut self, variants: &Store) {
         for _ in 0..RACES {
-            let (verdict, text) = match proxy.variants().store().race(WRITERS).await {
+            let (verdict, text) = match variants.race(WRITERS).await {
                 Ok(1) => (
                     Verdict::Passed,
                     format!("{WRITERS} concurrent writers, 1 succeeded: each variant is written once"),

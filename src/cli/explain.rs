@@ -1,14 +1,13 @@
 //! `resized explain`: explains a path, and looks up its original and variant.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
-use resized::config::{StoreAddress, Tuning};
+use resized::app::Stores;
+use resized::config::StoreAddress;
 use resized::observability::metrics::Metrics;
 use resized::origin::ObjectMeta;
-use resized::proxy::{ExplainedVariant, Explainer, Explanation, ObjectStatus, Proxy};
-use resized::support::tasks::Tasks;
+use resized::proxy::{ExplainedVariant, Explainer, Explanation, ObjectStatus};
 use tokio::runtime::Runtime;
 
 use super::Settings;
@@ -30,10 +29,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let tasks = Tasks::new(runtime.handle().clone());
-        let proxy = Proxy::open(&settings.config, &Tuning::default(), tasks, Arc::new(Metrics::new())).await?;
-        let (originals, variants) = (proxy.originals_store().clone(), proxy.variants().store().clone());
-        let explainer = Explainer::new(&settings.config, originals, variants)?;
+        let stores = Stores::open(&settings.config, &Metrics::new()).await?;
+        let explainer = Explainer::new(&settings.config, stores.originals, stores.variants)?;
         let mut exit_code = ExitCode::SUCCESS;
         for url in &arguments.urls {
             let path = url_path(url);

@@ -1,14 +1,12 @@
 //! `resized outbox`: lists and redelivers dead letters.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use resized::config::Tuning;
+use resized::app::{Stores, open_notifier};
 use resized::observability::metrics::Metrics;
 use resized::outbox::Notifier;
-use resized::proxy::Proxy;
 use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
@@ -45,12 +43,14 @@ struct Redeliver {
 pub(super) fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new()?;
     runtime.block_on(async {
+        let (config, metrics) = (&settings.config, Metrics::new());
+        let stores = Stores::open(config, &metrics).await?;
         let tasks = Tasks::new(runtime.handle().clone());
-        let proxy = Proxy::open(&settings.config, &Tuning::default(), tasks, Arc::new(Metrics::new())).await?;
-        let notifier = proxy.notifier().context("notifications are disabled: notify.url is not set")?;
+        let notifier = open_notifier(config, &stores, &metrics, &tasks).await?;
+        let notifier = notifier.context("notifications are disabled: notify.url is not set")?;
         match arguments.command {
-            None => list(notifier).await,
-            Some(Command::Redeliver(selection)) => redeliver(notifier, selection).await,
+            None => list(&notifier).await,
+            Some(Command::Redeliver(selection)) => redeliver(&notifier, selection).await,
         }
     })
 }

@@ -1,16 +1,15 @@
 //! `resized purge`: deletes the variants of replaced originals.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use resized::config::Tuning;
+use resized::app::Stores;
 use resized::observability::metrics::Metrics;
-use resized::proxy::Proxy;
+use resized::origin::Store;
 use resized::support::error_chain::chain;
-use resized::support::tasks::Tasks;
 use resized::variant::ObjectKey;
+use resized::variants::delete_stored;
 use tokio::runtime::Runtime;
 
 use super::Settings;
@@ -39,31 +38,32 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let runtime = Runtime::new()?;
     let failed = runtime.block_on(async {
         if arguments.admin.is_empty() {
-            let tasks = Tasks::new(runtime.handle().clone());
-            let proxy = Proxy::open(&settings.config, &Tuning::default(), tasks, Arc::new(Metrics::new())).await?;
-            purge_store(&proxy, &arguments.keys).await
+            let stores = Stores::open(&settings.config, &Metrics::new()).await?;
+            Ok(purge_store(&stores.variants, &arguments.keys).await)
         } else {
-            purge_nodes(&Client::new(settings.config.admin.token.clone())?, arguments).await
+            anyhow::Ok(purge_nodes(&Client::new(settings.config.admin.token.clone())?, arguments).await)
         }
     })?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn purge_store(proxy: &Proxy, keys: &[ObjectKey]) -> anyhow::Result<bool> {
+/// Deletes the stored variants of each key. Returns true if a purge failed.
+async fn purge_store(variants: &Store, keys: &[ObjectKey]) -> bool {
     let mut failed = false;
     for key in keys {
-        match proxy.purge(key).await {
-            Ok(variants) => println!("{key}: {variants} variants deleted"),
+        match delete_stored(variants, key).await {
+            Ok(deleted) => println!("{key}: {deleted} variants deleted"),
             Err(error) => {
                 eprintln!("{key}: {}", chain(&error));
                 failed = true;
             }
         }
     }
-    Ok(failed)
+    failed
 }
 
-async fn purge_nodes(client: &Client, arguments: &Arguments) -> anyhow::Result<bool> {
+/// Sends each purge to all nodes. Returns true if a purge failed.
+async fn purge_nodes(client: &Client, arguments: &Arguments) -> bool {
     let mut failed = false;
     for key in &arguments.keys {
         for node in &arguments.admin {
@@ -82,7 +82,7 @@ async fn purge_nodes(client: &Client, arguments: &Arguments) -> anyhow::Result<b
             }
         }
     }
-    Ok(failed)
+    failed
 }
 
 fn parse_key(text: &str) -> Result<ObjectKey, String> {

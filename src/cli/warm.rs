@@ -1,33 +1,33 @@
 //! `resized warm`: makes variants in advance.
 //!
 //! The command works in this process and sends no requests to a server, so it does not slow down a server that has visitors. A
-//! variant counts as done once the store has confirmed it. For that the proxy runs in redirect mode, in which a lookup is a
-//! HEAD request. Servers find the variants in the store, like those that other nodes have stored.
+//! variant counts as done once the store has confirmed it. Servers find the variants in the store, like those that other nodes
+//! have stored.
 
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use bytesize::ByteSize;
+use anyhow::ensure;
 use clap::Args;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::Request;
-use http_body_util::BodyExt as _;
-use resized::config::{Config, Log, Mode, Overload, Rates, Require, Tuning, ValueSource};
+use resized::app::{Stores, VariantsContext, build_variants};
+use resized::config::{Log, Tuning, ValueSource};
 use resized::observability::logs;
-use resized::observability::metrics::{Metrics, Outcome};
-use resized::proxy::Proxy;
+use resized::observability::metrics::Metrics;
+use resized::origin::Store;
+use resized::proxy::ResponsePolicy;
+use resized::support::error_chain::chain;
 use resized::support::tasks::Tasks;
 use resized::support::threads::count_or_cores;
 use resized::variant::{Format, Grammar};
+use resized::variants::{EnsureStored, EnsureStoredError, Error, Variants};
 use tokio::runtime::Runtime;
 
 use super::Settings;
 use super::args::sizes::parse_format;
 use progress::Progress;
-use targets::{Names, Targets};
+use targets::{Names, Target, Targets};
 
 mod progress;
 mod sitemap;
@@ -79,57 +79,48 @@ Examples:
 
 pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<ExitCode> {
     // Store errors appear in the log as on the server. All other errors are printed by the command.
-    let is_set = settings.layers.source("log.level") != ValueSource::Default;
-    let level = if is_set { settings.config.log.level.clone() } else { "error".to_owned() };
+    let is_level_set = settings.layers.source("log.level") != ValueSource::Default;
+    let level = if is_level_set { settings.config.log.level.clone() } else { "error".to_owned() };
     logs::init(&Log { level, ..settings.config.log.clone() })?;
     ensure!(
         arguments.listing.is_none() || !arguments.sizes.is_empty(),
         "give --size: the keys of originals contain no size"
     );
-    let concurrency =
-        arguments.concurrency.map_or_else(|| 2 * count_or_cores(settings.config.work.threads), Into::into);
-    let config = warming_config(settings.config);
-    let targets = Targets::new(Grammar::new(&config)?, &arguments.sizes, &arguments.formats)?;
+    let config = &settings.config;
+    let concurrency = arguments.concurrency.map_or_else(|| 2 * count_or_cores(config.work.threads), Into::into);
+    let targets = Targets::new(Grammar::new(config)?, &arguments.sizes, &arguments.formats)?;
     let names = Names::read(&arguments)?;
     let runtime = Runtime::new()?;
     let progress = runtime.block_on(async {
-        let proxy =
-            Proxy::open(&config, &Tuning::default(), Tasks::new(runtime.handle().clone()), Arc::new(Metrics::new()))
-                .await?;
+        let (tasks, metrics) = (Tasks::new(runtime.handle().clone()), Metrics::new());
+        let stores = Stores::open(config, &metrics).await?;
+        let variants = build_variants(VariantsContext {
+            config,
+            tuning: &Tuning::default(),
+            stores: &stores,
+            policy: Arc::new(ResponsePolicy::new(config)),
+            tasks: &tasks,
+            metrics: &metrics,
+        })?;
         let progress = Progress::start(arguments.done.as_deref())?;
-        progress.set_total(names.count(&proxy).await? * targets.per_name());
+        progress.set_total(names.count(&stores.originals).await? * targets.per_name());
         let interrupted = tokio::signal::ctrl_c();
-        let paths = paths(&names, &proxy, &targets, &progress).take_until(interrupted);
-        paths.for_each_concurrent(concurrency, |path| warm(&proxy, path, &progress)).await;
-        proxy.drain(config.server.drain_timeout).await;
+        let targets = named_targets(&names, &stores.originals, &targets, &progress).take_until(interrupted);
+        targets.for_each_concurrent(concurrency, |target| warm(&variants, target, &progress)).await;
+        tasks.drain(config.server.drain_timeout).await;
+        variants.shutdown();
         anyhow::Ok(progress)
     })?;
     Ok(if progress.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Settings with which a response waits until the store has confirmed the variant. Clients never see the URLs.
-fn warming_config(mut config: Config) -> Config {
-    config.answers.mode = Mode::Redirect;
-    config.variants.public_url = "http://stored.invalid".to_owned();
-    config.work.overload = Overload::Refuse;
-    // Each variant is requested once, so a cache is useless.
-    config.cache.memory = ByteSize::mib(1);
-    config.notify.url = String::new();
-    config.traces.endpoint = String::new();
-    // Rate limits and signatures do not apply to the operator.
-    config.rates = Rates { variants_per_original: 0, variants_per_client: 0, requests_per_client: 0 };
-    config.signing.require = Require::None;
-    config.upload.enabled = false;
-    config
-}
-
-/// The paths of all variants that are not recorded as done. An invalid name is reported and counted as a failure.
-fn paths<'a>(
+/// All variants that are not recorded as done. An invalid name is reported and counted as a failure.
+fn named_targets<'a>(
     names: &'a Names,
-    proxy: &'a Proxy,
+    originals: &'a Store,
     targets: &'a Targets,
     progress: &'a Progress,
-) -> impl Stream<Item = String> + 'a {
+) -> impl Stream<Item = Target> + 'a {
     let of_name = move |name: anyhow::Result<String>| {
         let name = match name {
             Ok(name) => name,
@@ -138,14 +129,14 @@ fn paths<'a>(
                 return stream::iter(Vec::new());
             }
         };
-        let paths = targets.paths(&name).unwrap_or_else(|error| {
+        let targets = targets.of_name(&name).unwrap_or_else(|error| {
             progress.reduce_total(targets.per_name() - 1);
             progress.failed(&name, &format!("{error:#}"));
             Vec::new()
         });
-        stream::iter(paths)
+        stream::iter(targets)
     };
-    names.stream(proxy).flat_map(of_name).filter(|path| std::future::ready(!progress.is_done(path)))
+    names.stream(originals).flat_map(of_name).filter(|target| std::future::ready(!progress.is_done(&target.path)))
 }
 
 /// Attempts per variant while the queues are full, and the pause between them.
@@ -153,33 +144,18 @@ const ATTEMPTS_MAX: usize = 5;
 const ATTEMPT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Makes and stores a variant and counts the result.
-async fn warm(proxy: &Proxy, path: String, progress: &Progress) {
-    for last in (0..ATTEMPTS_MAX).map(|n| n + 1 == ATTEMPTS_MAX) {
-        match request(proxy, &path).await {
-            Ok(Outcome::Made) => return progress.made(&path),
-            Ok(Outcome::Overloaded) if !last => tokio::time::sleep(ATTEMPT_PAUSE).await,
-            Ok(_) => return progress.stored(&path),
-            Err(error) => return progress.failed(&path, &format!("{error:#}")),
+async fn warm(variants: &Variants, target: Target, progress: &Progress) {
+    let Target { path, allowed } = target;
+    let variant = match allowed {
+        Ok(variant) => variant,
+        Err(reason) => return progress.failed(&path, &reason),
+    };
+    for is_last in (0..ATTEMPTS_MAX).map(|n| n + 1 == ATTEMPTS_MAX) {
+        match variants.ensure_stored(&variant).await {
+            Ok(EnsureStored::Made) => return progress.made(&path),
+            Ok(EnsureStored::AlreadyStored) => return progress.stored(&path),
+            Err(EnsureStoredError::Variant(Error::Overloaded)) if !is_last => tokio::time::sleep(ATTEMPT_PAUSE).await,
+            Err(error) => return progress.failed(&path, &chain(&error)),
         }
     }
-}
-
-/// Requests a variant. The response is a redirect if the variant is stored now.
-async fn request(proxy: &Proxy, path: &str) -> anyhow::Result<Outcome> {
-    let request =
-        Request::get(path).header(http::header::HOST, "warm.invalid").body(()).context("the path is invalid")?;
-    let answered = proxy.answer(Ipv4Addr::LOCALHOST.into(), &request).await;
-    let status = answered.response.status();
-    match answered.outcome {
-        Outcome::Overloaded => return Ok(Outcome::Overloaded),
-        Outcome::Snapped => {
-            anyhow::bail!("this size is not allowed ([sizes]); requests are redirected to the nearest allowed size")
-        }
-        Outcome::Original => anyhow::bail!("the original does not exist; its key looks like that of a variant"),
-        _ if status.is_redirection() => return Ok(answered.outcome),
-        _ => ensure!(!status.is_success(), "the variant was made but could not be stored"),
-    }
-    let body = answered.response.into_body().collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
-    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    anyhow::bail!("{}: {}", status.as_u16(), problem["detail"].as_str().unwrap_or("the variant cannot be made"))
 }

@@ -89,10 +89,6 @@ impl Originals {
         &self.store
     }
 
-    pub(super) fn infos(&self) -> &ObjectInfoCache {
-        &self.infos
-    }
-
     /// Removes an object from the cache.
     pub(super) fn forget(&self, key: &ObjectKey) {
         self.infos.0.invalidate_matching(|cached| cached == key);

@@ -33,9 +33,11 @@ pub struct ConnectionConfig {
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 impl ConnectionConfig {
+    /// Applies `config` and reads the certificates.
+    ///
     /// # Errors
     /// The TLS configuration is invalid.
-    pub(super) fn new(config: &config::Server, tuning: &Tuning) -> Result<Self, TlsError> {
+    pub fn new(config: &config::Server, tuning: &Tuning) -> Result<Self, TlsError> {
         let requests_max = tuning.requests_per_connection;
         Self::with_limiters(config, requests_max, Arc::new(Semaphore::new(config.connections.get())), Arc::default())
     }

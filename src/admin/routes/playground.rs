@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::json_response;
 use crate::admin::{AdminRequest, AdminResponse, BodyLimit, Route, text};
 use crate::config::Config;
+use crate::origin::Store;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
 use crate::variant::Format;
@@ -31,15 +32,15 @@ const SUGGESTIONS_MAX: usize = 200;
 /// Rate limits count the operator's requests under this address.
 const OPERATOR: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-pub(super) fn routes(config: HotSwap<Config>, proxy: &HotSwap<Proxy>) -> [Route; 4] {
+pub(super) fn routes(config: HotSwap<Config>, proxy: &HotSwap<Proxy>, originals: Store) -> [Route; 4] {
     let bytes_max = usize::try_from(picture_bytes_max(&config.get())).unwrap_or(usize::MAX);
-    let (tried, requested, listed) = (proxy.clone(), proxy.clone(), proxy.clone());
+    let (tried, requested) = (proxy.clone(), proxy.clone());
     [
         Route::get("/settings.json", move |_| {
             let response = json_response(&settings(&config.get()));
             async move { response }
         }),
-        Route::get("/playground/originals", move |_| list_originals(listed.get())),
+        Route::get("/playground/originals", move |_| list_originals(originals.clone())),
         Route::get("/playground/get/*", move |request| get(requested.get(), request, bytes_max)),
         Route::post("/playground/try/*", move |request| try_out(tried.get(), request, bytes_max))
             .with_body_limit(BodyLimit::new(bytes_max, PICTURES_MAX)),
@@ -72,8 +73,8 @@ fn settings(config: &Config) -> Value {
     })
 }
 
-async fn list_originals(proxy: Arc<Proxy>) -> AdminResponse {
-    match proxy.originals_store().list("", None, SUGGESTIONS_MAX).await {
+async fn list_originals(originals: Store) -> AdminResponse {
+    match originals.list("", None, SUGGESTIONS_MAX).await {
         Ok(page) => {
             let paths: Vec<_> = page.objects.iter().map(|object| object.key.url_path()).collect();
             json_response(&json!(paths))

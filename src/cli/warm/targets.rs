@@ -4,9 +4,8 @@ use std::io::Read as _;
 
 use anyhow::{Context, bail};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
-use resized::origin::PAGE_OBJECTS_MAX;
-use resized::proxy::Proxy;
-use resized::variant::{Encoding, Format, Geometry, Grammar, Named, ObjectKey, Variant};
+use resized::origin::{PAGE_OBJECTS_MAX, Store};
+use resized::variant::{Allowance, Encoding, Format, Geometry, Grammar, Named, ObjectKey, Variant};
 
 use super::super::args::sizes::{parse_size, url_path};
 use super::{Arguments, sitemap};
@@ -16,6 +15,14 @@ pub(super) struct Targets {
     grammar: Grammar,
     sizes: Vec<String>,
     formats: Vec<Option<Format>>,
+}
+
+/// One variant to make.
+pub(super) struct Target {
+    /// The canonical path.
+    pub(super) path: String,
+    /// The variant, or the reason why clients cannot request it.
+    pub(super) allowed: Result<Variant, String>,
 }
 
 impl Targets {
@@ -32,11 +39,11 @@ impl Targets {
         (self.sizes.len() * self.formats.len()).max(1) as u64
     }
 
-    /// The canonical paths of the variants of a name.
-    pub(super) fn paths(&self, name: &str) -> anyhow::Result<Vec<String>> {
+    /// The variants of a name.
+    pub(super) fn of_name(&self, name: &str) -> anyhow::Result<Vec<Target>> {
         if self.sizes.is_empty() {
             return match self.grammar.parse(&url_path(name))? {
-                Named::Variant(addressed) => Ok(vec![self.grammar.show(&addressed.variant)]),
+                Named::Variant(addressed) => Ok(vec![self.target(&addressed.variant)]),
                 Named::Object(..) => {
                     bail!("the name contains no size: give --size, or a name such as /photos/cat_300x200.jpg")
                 }
@@ -45,7 +52,24 @@ impl Targets {
         let original = self.original(name)?;
         let shapes = self.shapes(original.as_str())?.into_iter();
         let variants = shapes.map(|(geometry, encoding)| Variant { original: original.clone(), geometry, encoding });
-        Ok(variants.map(|variant| self.grammar.show(&variant)).collect())
+        Ok(variants.map(|variant| self.target(&variant)).collect())
+    }
+
+    /// Checks that clients can request the variant.
+    fn target(&self, variant: &Variant) -> Target {
+        let path = self.grammar.show(variant);
+        let allowed = match self.grammar.parse(&path) {
+            Ok(Named::Variant(addressed)) => match addressed.allowance {
+                Allowance::Allowed => Ok(addressed.variant),
+                Allowance::Snapped(nearest) | Allowance::Refused(nearest) => {
+                    let nearest = self.grammar.show(&nearest);
+                    Err(format!("this size is not allowed ([sizes]); the nearest allowed size is {nearest}"))
+                }
+            },
+            Ok(Named::Object(..)) => Err("the path does not name a variant".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        Target { path, allowed }
     }
 
     /// Parses a path, a URL or a key. Only keys are not percent-encoded.
@@ -89,11 +113,11 @@ impl Names {
     }
 
     /// The number of names. Reads a whole listing, with one request per thousand objects, so that the progress bar knows the total.
-    pub(super) async fn count(&self, proxy: &Proxy) -> anyhow::Result<u64> {
+    pub(super) async fn count(&self, originals: &Store) -> anyhow::Result<u64> {
         match self {
             Self::List(names) => Ok(names.len() as u64),
             Self::Listing { .. } => {
-                let mut names = self.stream(proxy);
+                let mut names = self.stream(originals);
                 let mut count = 0;
                 while let Some(name) = names.next().await {
                     name?;
@@ -105,24 +129,19 @@ impl Names {
     }
 
     /// The names. A listing ends after an error.
-    pub(super) fn stream<'a>(&'a self, proxy: &'a Proxy) -> BoxStream<'a, anyhow::Result<String>> {
+    pub(super) fn stream<'a>(&'a self, originals: &'a Store) -> BoxStream<'a, anyhow::Result<String>> {
         match self {
             Self::List(names) => stream::iter(names).map(|name| Ok(name.clone())).boxed(),
-            Self::Listing { prefix } => listing(proxy, prefix).boxed(),
+            Self::Listing { prefix } => listing(originals, prefix).boxed(),
         }
     }
 }
 
 /// The keys of pictures in the originals store.
-fn listing<'a>(proxy: &'a Proxy, prefix: &'a str) -> impl Stream<Item = anyhow::Result<String>> + Send + 'a {
+fn listing<'a>(originals: &'a Store, prefix: &'a str) -> impl Stream<Item = anyhow::Result<String>> + Send + 'a {
     let pages = stream::unfold(Some(None::<String>), move |after| async move {
         let after = after?;
-        match proxy
-            .originals_store()
-            .list(prefix, after.as_deref(), PAGE_OBJECTS_MAX)
-            .await
-            .context("cannot list the store")
-        {
+        match originals.list(prefix, after.as_deref(), PAGE_OBJECTS_MAX).await.context("cannot list the store") {
             Ok(page) => {
                 let keys = page.objects.into_iter().map(|listed| listed.key.as_str().to_owned());
                 let keys: Vec<_> = keys.filter(|key| is_picture(key)).map(Ok).collect();

@@ -1,4 +1,4 @@
-//! A stage: a bucket, a proxy in front of it, and a client, each on a socket of its own.
+//! A server in this process, in front of an S3 server in this process, and an HTTP client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,38 +7,34 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::{Client, Response, StatusCode};
-use resized::admin;
-use resized::admin::routes::{self, AdminContext};
+use resized::app::{App, Listeners};
 use resized::config::{Config, Mode, SpanExport, Tuning};
-use resized::observability::access_log::AccessLog;
 use resized::observability::metrics::Metrics;
 use resized::proxy::Proxy;
-use resized::server::Server;
-use resized::support::hot_swap::HotSwap;
-use resized::support::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::bucket::Bucket;
 
-/// No test waits longer than this for anything.
+/// The maximum time that a test waits for a condition.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running proxy and a client of it.
+/// A running server and a client.
 pub struct Stage {
     pub address: SocketAddr,
     pub proxy: Arc<Proxy>,
     pub metrics: Arc<Metrics>,
     client: Client,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
+    /// Returns true if all background tasks were finished.
     server: Option<JoinHandle<bool>>,
-    /// Where the admin listener is, if there is one.
+    /// The address of the admin listener, if it is configured.
     pub admin: Option<SocketAddr>,
 }
 
 /// The public base URL of variants in redirect mode.
 pub const PUBLIC_URL: &str = "https://pictures.example.com/v";
 
-/// Originals and variants in one bucket, each below a prefix of its own.
+/// Originals and variants in one bucket, below separate prefixes.
 pub fn settings(bucket: &Bucket) -> Config {
     let mut config = Config::default();
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -56,7 +52,7 @@ pub fn settings(bucket: &Bucket) -> Config {
     config
 }
 
-/// As [`settings`], answering with redirects.
+/// Like [`settings`], in redirect mode.
 pub fn redirecting(bucket: &Bucket) -> Config {
     let mut config = settings(bucket);
     config.answers.mode = Mode::Redirect;
@@ -64,8 +60,8 @@ pub fn redirecting(bucket: &Bucket) -> Config {
     config
 }
 
-/// As [`settings`], for the real server that `TEST_S3_ENDPOINT` names, if it does, below a prefix that begins with `name`
-/// and is this process's own.
+/// Like [`settings`], for the real S3 server of `TEST_S3_ENDPOINT`, if set, below a prefix that contains `name` and the process
+/// id.
 pub fn real(bucket: &Bucket, name: &str) -> Option<Config> {
     let mut config = settings(bucket);
     config.s3.endpoint = std::env::var("TEST_S3_ENDPOINT").ok()?;
@@ -76,52 +72,28 @@ pub fn real(bucket: &Bucket, name: &str) -> Option<Config> {
     Some(config)
 }
 
-/// Constants with which recorded spans are exported at once.
+/// Constants with which spans are exported immediately.
 pub fn exporting_at_once() -> Tuning {
     let span_export = SpanExport { interval: Duration::from_millis(10), ..SpanExport::default() };
     Tuning { span_export, ..Tuning::default() }
 }
 
 impl Stage {
-    /// Starts a proxy as main does, on a free port.
+    /// Starts a server as `resized serve` does, on a free port.
     pub async fn start(config: Config) -> Self {
         Self::start_with(config, Tuning::default()).await
     }
 
-    /// As [`Stage::start`], with other constants.
+    /// Like [`Stage::start`], with other constants.
     pub async fn start_with(config: Config, tuning: Tuning) -> Self {
-        let handle = tokio::runtime::Handle::current();
-        let metrics = Arc::new(Metrics::new());
-        let proxy = Proxy::open(&config, &tuning, Tasks::new(handle.clone()), metrics.clone()).await.unwrap();
-        let proxy = Arc::new(proxy);
-        let current = HotSwap::new(proxy.clone());
-        let server = Server::bind(&config.server, &tuning).unwrap();
-        let address = server.address();
-        let log = AccessLog::start(&config.log, std::io::sink()).unwrap();
-        let stop = CancellationToken::new();
-        let (stopped, served) = (stop.clone(), proxy.clone());
-        let admin = admin::bind(&config.admin).unwrap().map(|listener| {
-            let address = listener.local_addr().unwrap();
-            let server = routes::server(AdminContext {
-                token: HotSwap::new(config.admin.token.clone()),
-                config: HotSwap::new(config.clone()),
-                proxy: current.clone(),
-                notifier: proxy.notifier().cloned(),
-                metrics: metrics.clone(),
-                draining: stop.clone(),
-                reload: Arc::new(|| Err("a stage has no configuration file".to_owned())),
-            });
-            handle.spawn(server.run(listener, CancellationToken::new()));
-            address
-        });
-        let (notifying, stop_notifying) = (proxy.clone(), stop.clone());
-        handle.spawn(async move { notifying.notify(stop_notifying).await });
-        let server = std::thread::spawn(move || {
-            server.run(&current, &log, &stopped).unwrap();
-            handle.block_on(served.drain(config.server.drain_timeout))
-        });
+        let listeners = Listeners::bind(&config).unwrap();
+        let (address, admin) = (listeners.public.address(), listeners.admin_address().unwrap());
+        let app = App::build(config, tuning).await.unwrap();
+        let (proxy, metrics, shutdown) = (app.proxy(), app.metrics(), CancellationToken::new());
+        let cancelled = shutdown.clone();
+        let server = std::thread::spawn(move || app.run(listeners, &cancelled).unwrap());
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
-        Self { address, proxy, metrics, client, stop, server: Some(server), admin }
+        Self { address, proxy, metrics, client, shutdown, server: Some(server), admin }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -132,7 +104,7 @@ impl Stage {
         self.client.request(method.parse().unwrap(), self.url(path))
     }
 
-    /// A request to the admin listener.
+    /// Creates a request to the admin listener.
     pub fn admin(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let address = self.admin.expect("settings with an admin.listen");
         self.client.request(method.parse().unwrap(), format!("http://{address}{path}"))
@@ -142,7 +114,8 @@ impl Stage {
         self.request("GET", path).send().await.unwrap()
     }
 
-    /// The same GET from so many clients at once, each on a connection of its own: statuses and `Cache-Status`.
+    /// Sends the same GET request from `clients` concurrent connections. Returns the status, `Cache-Status` and body of each
+    /// response.
     pub async fn herd(&self, clients: usize, path: &str) -> Vec<(StatusCode, String, Vec<u8>)> {
         join_all((0..clients).map(|_| async {
             let response = self.get(path).await;
@@ -152,14 +125,14 @@ impl Stage {
         .await
     }
 
-    /// Begins to stop as SIGTERM does.
+    /// Begins a shutdown, like SIGTERM.
     pub fn drain(&self) {
-        self.stop.cancel();
+        self.shutdown.cancel();
     }
 
-    /// Stops as SIGTERM does; `true` if everything under way was finished.
+    /// Shuts down like SIGTERM. Returns true if all background tasks were finished.
     pub async fn stop(mut self) -> bool {
-        self.stop.cancel();
+        self.shutdown.cancel();
         let server = self.server.take().unwrap();
         tokio::task::spawn_blocking(move || server.join().unwrap()).await.unwrap()
     }
@@ -167,22 +140,22 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.shutdown.cancel();
     }
 }
 
-/// A header's text, or "" if there is none.
+/// Returns the value of a header, or "" if it is missing.
 pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// Waits until `condition` holds.
+/// Waits until `condition` is true.
 #[track_caller]
-pub fn until(what: &'static str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+pub fn until(description: &'static str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let start = Instant::now();
     async move {
         while !condition() {
-            assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+            assert!(start.elapsed() < PATIENCE, "timeout: {description}");
             tokio::task::yield_now().await;
         }
     }

@@ -1,0 +1,154 @@
+//! Builds the parts of the server.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::{App, BuildError, Reloadable, SharedParts, Stores};
+use crate::config::{Config, Tuning};
+use crate::observability::metrics::{Gauge, Metrics};
+use crate::observability::traces::Traces;
+use crate::outbox::Notifier;
+use crate::proxy::{ObjectInfoCache, Proxy, ProxyParts, ResponsePolicy};
+use crate::resize::Resizer;
+use crate::server::ConnectionConfig;
+use crate::support::hot_swap::HotSwap;
+use crate::support::tasks::Tasks;
+use crate::upload::{UploadDependencies, Uploads};
+use crate::variant::Grammar;
+use crate::variants::{Variants, VariantsParts};
+
+impl App {
+    /// Builds all parts: opens the stores and starts the resize threads. Background tasks run on the current runtime.
+    ///
+    /// # Errors
+    /// Names the key of a setting that is invalid or cannot be applied.
+    pub async fn build(config: Config, tuning: Tuning) -> Result<Self, BuildError> {
+        let runtime = Handle::current();
+        let tasks = Tasks::new(runtime.clone());
+        let metrics = Arc::new(Metrics::new());
+        let stores = Stores::open(&config, &metrics).await?;
+        stores.register_gauges(&metrics);
+        register_limit_gauges(&config, &metrics);
+        let notifier = open_notifier(&config, &stores, &metrics, &tasks).await?;
+        let traces = Traces::new(&config, &tuning.span_export, metrics.spans.clone())?;
+        let policy = Arc::new(ResponsePolicy::new(&config));
+        let variants = build_variants(VariantsContext {
+            config: &config,
+            tuning: &tuning,
+            stores: &stores,
+            policy: policy.clone(),
+            tasks: &tasks,
+            metrics: &metrics,
+        })?;
+        let object_infos = ObjectInfoCache::new(&tuning, tasks.clone());
+        let shared = SharedParts { stores, object_infos, notifier, traces, tasks, metrics };
+        let reloadable = Reloadable {
+            proxy: HotSwap::new(shared.build_proxy(&config, policy, variants)?),
+            connections: HotSwap::new(ConnectionConfig::new(&config.server, &tuning)?),
+            admin_token: HotSwap::new(config.admin.token.clone()),
+            config: HotSwap::new(config),
+        };
+        Ok(Self { runtime, reloadable, shared, reloader: None, access_log: None })
+    }
+}
+
+impl SharedParts {
+    fn build_proxy(
+        &self,
+        config: &Config,
+        policy: Arc<ResponsePolicy>,
+        variants: Variants,
+    ) -> Result<Proxy, BuildError> {
+        let grammar = Grammar::new(config)?;
+        let uploads = UploadDependencies {
+            grammar: grammar.clone(),
+            originals: self.stores.originals.clone(),
+            notifier: self.notifier.clone(),
+            metrics: self.metrics.uploads.clone(),
+            tasks: self.tasks.clone(),
+        };
+        Ok(Proxy::new(ProxyParts {
+            config,
+            grammar,
+            policy,
+            variants,
+            originals: self.stores.originals.clone(),
+            object_infos: self.object_infos.clone(),
+            uploads: Uploads::new(config, uploads)?,
+            tasks: self.tasks.clone(),
+            metrics: self.metrics.clone(),
+            traces: self.traces.with_config(config),
+        }))
+    }
+
+    /// Builds a proxy with other settings, which shares memory, flights, threads and budgets with `current`.
+    ///
+    /// # Errors
+    /// Names the key of a setting that is invalid.
+    pub(super) fn rebuild_proxy(&self, current: &Proxy, config: &Config) -> Result<Proxy, BuildError> {
+        let policy = Arc::new(ResponsePolicy::new(config));
+        let variants = current.variants().reconfigured(config, policy.clone());
+        self.build_proxy(config, policy, variants)
+    }
+}
+
+/// Opens the outbox, if `notify.url` is set.
+///
+/// # Errors
+/// Names the key of a setting that is invalid.
+pub async fn open_notifier(
+    config: &Config,
+    stores: &Stores,
+    metrics: &Metrics,
+    tasks: &Tasks,
+) -> Result<Option<Notifier>, BuildError> {
+    if config.notify.url.is_empty() {
+        return Ok(None);
+    }
+    let outbox = stores.open_outbox(config, metrics).await?;
+    Ok(Some(Notifier::new(&config.notify, outbox, metrics, tasks.clone())?))
+}
+
+/// The parts that [`build_variants`] uses.
+#[derive(Debug)]
+pub struct VariantsContext<'a> {
+    pub config: &'a Config,
+    pub tuning: &'a Tuning,
+    pub stores: &'a Stores,
+    pub policy: Arc<ResponsePolicy>,
+    pub tasks: &'a Tasks,
+    pub metrics: &'a Metrics,
+}
+
+/// Starts the resize threads and builds the service that finds or makes variants.
+///
+/// # Errors
+/// The resize threads cannot be started.
+pub fn build_variants(context: VariantsContext<'_>) -> Result<Variants, BuildError> {
+    let VariantsContext { config, tuning, stores, policy, tasks, metrics } = context;
+    let resizer = Resizer::start(config.work.threads, tuning.queue_length, metrics.resize.clone());
+    Ok(Variants::new(VariantsParts {
+        config,
+        tuning,
+        originals: stores.originals.clone(),
+        variants: stores.variants.clone(),
+        resizer: Arc::new(resizer.map_err(BuildError::Threads)?),
+        headers: policy,
+        tasks: tasks.clone(),
+        metrics,
+    }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn register_limit_gauges(config: &Config, metrics: &Metrics) {
+    let work = &config.work;
+    let limits = [
+        ("cache", config.cache.memory),
+        ("download", work.download_memory),
+        ("pixels", work.pixel_memory),
+        ("write_back", work.write_back_memory),
+    ];
+    let gauge = |(of, limit): (_, bytesize::ByteSize)| Gauge::new(move || limit.as_u64() as f64).with_label("of", of);
+    metrics.register_gauge("limit_bytes", "Configured memory limits", limits.into_iter().map(gauge).collect());
+}
