@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::observability::metrics::{self, Gauge, Metrics};
 use crate::origin::Store;
 use crate::resize;
-use crate::variant::Variant;
+use crate::variant::{ObjectKey, Variant};
 
 mod batch;
 mod error;
@@ -128,6 +128,41 @@ impl Variants {
     /// See [`Error`].
     pub async fn preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
         self.maker.runner.preview(variant, original).await
+    }
+
+    /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants that
+    /// were deleted. Later requests see the original as it is now. A variant in the making is still sent to its waiters, but
+    /// it is neither cached nor stored.
+    ///
+    /// # Errors
+    /// The variants' store failed.
+    pub async fn purge(&self, original: &ObjectKey) -> Result<usize, PurgeError> {
+        // The record comes first: writers check it before and after they store a variant.
+        self.maker.resources().invalidations.record(original);
+        self.forget(original);
+        let purged = delete_stored(&self.store, original).await;
+        match &purged {
+            Ok(deleted) => {
+                self.metrics.variants.inc_by(*deleted as u64);
+                self.metrics.done.inc();
+                tracing::info!(%original, deleted, "purged");
+            }
+            Err(error) => {
+                self.metrics.variants.inc_by(error.deleted as u64);
+                self.metrics.failed.inc();
+            }
+        }
+        purged
+    }
+
+    /// Removes the variants of `original` from memory, cached errors included.
+    pub fn forget(&self, original: &ObjectKey) {
+        self.cache.invalidate_matching(|variant| variant.original == *original);
+    }
+
+    /// Removes all variants from memory. A variant in the making is sent to its waiters, but not cached.
+    pub fn forget_all(&self) {
+        self.cache.invalidate_matching(|_| true);
     }
 
     /// Counts a request of `client` against `rates.requests_per_client`.

@@ -18,7 +18,7 @@ pub(super) enum RequestError {
     /// The signature is missing, wrong or expired.
     #[error("{0}")]
     Forbidden(String),
-    /// The method is none of [`ALLOWED_METHODS`].
+    /// The method is not one of [`ALLOWED_METHODS`].
     #[error("request pictures with GET or HEAD")]
     MethodNotAllowed,
     /// `[sizes]` does not allow the size.

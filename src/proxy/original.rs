@@ -41,7 +41,7 @@ pub(super) struct Originals {
 #[derive(Debug, Clone)]
 pub struct ObjectInfoCache(Cache<ObjectKey, ObjectInfo>);
 
-/// Metadata and media type of an object, or why there is none.
+/// Metadata and media type of an object, or the error of looking them up.
 #[derive(Debug, Clone)]
 enum ObjectInfo {
     Found { meta: ObjectMeta, media_type: Option<&'static str>, ttl: Duration },

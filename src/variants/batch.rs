@@ -76,7 +76,7 @@ pub(super) type PendingVariant = oneshot::Receiver<Result<MadeVariant, Error>>;
 const DECODING_VARIANTS_MAX: usize = 16;
 
 impl Batches {
-    /// Joins the open batch of the variant's original. Opens one if there is none, or if the original was purged since.
+    /// Joins the open batch of the variant's original. Opens a new batch if the original has no open one or was purged since.
     pub(super) fn join_or_open(&self, variant: &Variant, log: &InvalidationLog) -> (PendingVariant, Membership) {
         let (reply, pending) = oneshot::channel();
         let member = Member {

@@ -61,7 +61,7 @@ pub enum EnsureStoredError {
 /// Attempts before giving up when other nodes keep storing variants of a different version of the original.
 const ATTEMPTS: usize = 3;
 
-/// A variant that is to be made: the precondition of its write, and the lease if nodes coordinate by leases.
+/// The task of making a variant: the precondition of its write, and the lease if nodes coordinate by leases.
 struct MakeTask {
     precondition: Precondition,
     lease: Option<Arc<Lease>>,

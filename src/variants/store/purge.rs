@@ -1,10 +1,9 @@
-//! Purges: every variant of an original is removed from memory and from the store.
+//! Deletes every stored variant of an original.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::origin::{PAGE_OBJECTS_MAX, Store, StoreError};
 use crate::variant::ObjectKey;
-use crate::variants::Variants;
 
 /// Not all stored variants of an original could be deleted. They are removed from memory all the same; the purge should be
 /// repeated.
@@ -18,43 +17,6 @@ pub struct PurgeError {
 
 /// Concurrent deletions.
 const DELETIONS: usize = 16;
-
-impl Variants {
-    /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants that
-    /// were deleted. Later requests see the original as it is now. A variant in the making is still sent to its waiters, but
-    /// it is neither cached nor stored.
-    ///
-    /// # Errors
-    /// The variants' store failed.
-    pub async fn purge(&self, original: &ObjectKey) -> Result<usize, PurgeError> {
-        // The record comes first: writers check it before and after they store a variant.
-        self.maker.resources().invalidations.record(original);
-        self.forget(original);
-        let purged = delete_stored(&self.store, original).await;
-        match &purged {
-            Ok(deleted) => {
-                self.metrics.variants.inc_by(*deleted as u64);
-                self.metrics.done.inc();
-                tracing::info!(%original, deleted, "purged");
-            }
-            Err(error) => {
-                self.metrics.variants.inc_by(error.deleted as u64);
-                self.metrics.failed.inc();
-            }
-        }
-        purged
-    }
-
-    /// Removes the variants of `original` from memory, cached errors included.
-    pub fn forget(&self, original: &ObjectKey) {
-        self.cache.invalidate_matching(|variant| variant.original == *original);
-    }
-
-    /// Removes all variants from memory. A variant in the making is sent to its waiters, but not cached.
-    pub fn forget_all(&self) {
-        self.cache.invalidate_matching(|_| true);
-    }
-}
 
 /// Deletes every stored variant of `original` and returns their number.
 ///
