@@ -1,65 +1,76 @@
-//! Objects in an S3 bucket.
+//! Objects in an S3 bucket: read by [`read`], written, deleted and listed with the AWS SDK.
 //!
 //! Permissions: `s3:GetObject` and, for writing, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the
 //! bucket, without which S3 answers 403 for missing objects. A 403 is never treated as a missing object.
 
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use http::header::{IF_MATCH, RANGE};
-use http::{HeaderName, Method, Response};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::Object;
 use super::error::StoreError;
-use super::object::{Attributes, ByteRange, DeleteOutcome, ListPage, ObjectMeta, Precondition, PutOutcome};
-use super::spool::Spool;
+use super::object::{
+    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, ObjectMeta, Precondition, PutOutcome,
+};
 use super::timeout::with_timeout;
 use crate::config;
 use crate::observability::metrics::{self, Counter};
+use crate::support::backoff::jitter;
 use crate::support::circuit_breaker::{CircuitBreaker, Transition};
-use crate::support::https::Incoming;
 use crate::variant::ObjectKey;
 
-mod checksum;
 mod client;
-mod conflict;
+mod endpoint;
 mod error;
-mod list;
+mod http_client;
+mod instrument;
 mod multipart;
 mod object;
 pub(super) mod presign;
-mod request;
-mod xml;
+mod read;
+mod retry;
+mod sdk_error;
+mod sign;
 
-use client::S3Client;
-use conflict::retry_conflicts;
-use error::S3Error;
-use multipart::{MultipartUpload, PART_BYTES_MIN, PARTS_IN_MEMORY_MAX};
-use request::S3Request;
+use client::client_config;
+use instrument::S3Instrumentation;
+use multipart::PARTS_IN_MEMORY_MAX;
+use read::S3Reader;
+use sdk_error::{or_not_found, status, store_error};
 
 #[derive(Debug)]
 pub(super) struct S3Store {
+    pub(super) client: Client,
     /// Or the reason why no request can be sent.
-    client: Result<S3Client, String>,
-    bucket: String,
-    /// Empty or with a slash at its end.
+    reader: Result<S3Reader, String>,
+    pub(super) bucket: String,
     prefix: String,
     /// Permits for parts of uploads in memory.
-    parts: Semaphore,
+    pub(super) parts: Semaphore,
     /// Permits for requests, held until the header of the response.
     requests: Semaphore,
     circuit_breaker: CircuitBreaker,
     circuit_openings: Counter,
-    operation_timeout: std::time::Duration,
+    pub(super) operation_timeout: Duration,
 }
 
-const CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
+/// Pauses before a conditional write is retried that met another one at the same time (409).
+pub(super) const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
 
 impl S3Store {
     pub(super) async fn open(bucket: &str, prefix: &str, settings: &config::S3, metrics: &metrics::S3Metrics) -> Self {
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let instrumentation = S3Instrumentation::new(metrics.clone());
+        let client = Client::from_conf(client_config(settings, instrumentation.clone()).await);
         Self {
-            client: S3Client::open(bucket, settings, metrics.clone()).await,
+            reader: S3Reader::new(&client, bucket, &prefix, settings, instrumentation).await,
+            client,
             bucket: bucket.to_owned(),
-            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            prefix,
             parts: Semaphore::new(PARTS_IN_MEMORY_MAX),
             requests: Semaphore::new(settings.concurrency.get()),
             circuit_breaker: CircuitBreaker::new(
@@ -71,14 +82,15 @@ impl S3Store {
         }
     }
 
-    /// Runs an operation unless the circuit breaker is open, and records its result.
+    /// Runs an operation unless the circuit breaker is open, and records its result. The operation is boxed, because the SDK's
+    /// futures are large.
     pub(super) async fn guarded<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let open = || StoreError::Unavailable { source: "the circuit breaker is open".into() };
         let permit = self.circuit_breaker.try_acquire().ok_or_else(open)?;
-        let result = operation.await;
+        let result = Box::pin(operation).await;
         let transition = match &result {
             Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. }) => permit.record_failure(),
             // No request was sent.
@@ -101,30 +113,17 @@ impl S3Store {
     }
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
-        let request = S3Request::new(Method::HEAD, self.client()?.object_url(&self.object(key)));
-        self.read(&request).await?.map(|response| object::meta(response.headers())).transpose()
+        let _permit = self.permit().await?;
+        self.reader()?.head(key).await
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        let client = self.client()?;
-        // S3 sends checksums only on request.
-        let request = S3Request::new(Method::GET, client.object_url(&self.object(key)));
-        let mut request = request.with_header(CHECKSUM_MODE, "ENABLED")?;
-        if let Some(range) = range {
-            request = request.with_header(RANGE, &range_header(range))?;
-        }
-        let response = self.read(&request).await?;
-        response.map(|response| object::object(response, range, client.attempt_timeout())).transpose()
+        let _permit = self.permit().await?;
+        self.reader()?.get(key, range).await
     }
 
-    /// The response to a request for an object; `None` if there is no such object.
-    async fn read(&self, request: &S3Request) -> Result<Option<Response<Incoming>>, StoreError> {
-        let client = self.client()?;
-        let _permit = self.request_permit().await?;
-        match client.send(request).await {
-            Ok(response) => Ok(Some(response)),
-            Err(error) => error.or_not_found().map(|()| None),
-        }
+    fn reader(&self) -> Result<&S3Reader, StoreError> {
+        self.reader.as_ref().map_err(|reason| StoreError::Unavailable { source: reason.clone().into() })
     }
 
     pub(super) async fn put(
@@ -138,7 +137,7 @@ impl S3Store {
         let (PutOutcome::PreconditionFailed, Precondition::Matches(etag)) = (&put, precondition) else {
             return Ok(put);
         };
-        // Ceph compares the header with its ETag without quotes. Other servers may reject such a header.
+        // Ceph compares the header with an ETag without quotes. Servers that reject such a header match nothing.
         let unquoted = Precondition::Matches(etag.trim_matches('"').into());
         match self.put_if(key, bytes, attributes, &unquoted).await {
             Err(StoreError::Other { .. }) => Ok(PutOutcome::PreconditionFailed),
@@ -153,57 +152,55 @@ impl S3Store {
         attributes: &Attributes,
         precondition: &Precondition,
     ) -> Result<PutOutcome, StoreError> {
-        let client = self.client()?;
-        let request = S3Request::new(Method::PUT, client.object_url(&self.object(key))).with_body(bytes);
-        let request = request.with_attributes(attributes)?.with_precondition(precondition)?;
-        let _permit = self.request_permit().await?;
-        match retry_conflicts(precondition, || client.send(&request)).await {
-            Ok(response) => Ok(PutOutcome::Stored(multipart::etag(response.headers()).into())),
-            Err(S3Error::Response(error)) if error.status == 412 => Ok(PutOutcome::PreconditionFailed),
-            Err(error) if matches!(precondition, Precondition::Matches(_)) => {
-                // The object that should be replaced was deleted.
-                error.or_not_found().map(|()| PutOutcome::PreconditionFailed)
+        let _permit = self.permit().await?;
+        let mut pauses = CONFLICT_PAUSES_MS.into_iter().map(Duration::from_millis);
+        loop {
+            match self.put_once(key, bytes.clone(), attributes, precondition).await {
+                Err(error) if status(&error) == Some(409) && *precondition != Precondition::None => {
+                    let Some(pause) = pauses.next() else { return Err(store_error(error)) };
+                    tokio::time::sleep(pause + jitter(pause)).await;
+                }
+                Err(error) => {
+                    // 404: the object to replace has been deleted.
+                    let is_deleted = matches!(precondition, Precondition::Matches(_)) && status(&error) == Some(404);
+                    let is_unmet = status(&error) == Some(412) || is_deleted;
+                    return if is_unmet { Ok(PutOutcome::PreconditionFailed) } else { Err(store_error(error)) };
+                }
+                Ok(etag) => return Ok(PutOutcome::Stored(etag.unwrap_or_default().into())),
             }
-            Err(error) => Err(error.into()),
         }
     }
 
-    pub(super) async fn put_spooled(
+    async fn put_once(
         &self,
         key: &ObjectKey,
-        spool: &Spool,
+        bytes: Bytes,
         attributes: &Attributes,
-        precondition: Precondition,
-    ) -> Result<PutOutcome, StoreError> {
-        let (bytes, file) = (spool.bytes(), spool.reader()?);
-        if bytes <= PART_BYTES_MIN {
-            let _memory = self.parts.acquire().await.map_err(|_| StoreError::Busy)?;
-            let whole = multipart::read(file, 0, bytes).await?;
-            return self.put(key, whole, attributes, precondition).await;
-        }
-        let client = self.client()?;
-        let url = client.object_url(&self.object(key));
-        let upload = MultipartUpload { client, url, parts: &self.parts, requests: &self.requests };
-        upload.write(file, bytes, attributes, &precondition).await
+        precondition: &Precondition,
+    ) -> Result<Option<String>, SdkError<aws_sdk_s3::operation::put_object::PutObjectError>> {
+        let (absent, matches) = match precondition {
+            Precondition::None => (None, None),
+            Precondition::Absent => (Some("*".to_owned()), None),
+            Precondition::Matches(etag) => (None, Some(etag.to_string())),
+        };
+        let request = self.client.put_object().bucket(&self.bucket).key(self.key(key));
+        let request = request.set_if_none_match(absent).set_if_match(matches);
+        let request = request.content_type(&attributes.content_type).cache_control(&attributes.cache_control);
+        let request = request.set_metadata(Some(attributes.metadata.iter().cloned().collect()));
+        Ok(request.body(ByteStream::from(bytes)).send().await?.e_tag)
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey, if_match: Option<&str>) -> Result<DeleteOutcome, StoreError> {
-        let client = self.client()?;
-        let mut request = S3Request::new(Method::DELETE, client.object_url(&self.object(key)));
-        if let Some(etag) = if_match {
-            request = request.with_header(IF_MATCH, etag)?;
-        }
-        let _permit = self.request_permit().await?;
-        match client.send(&request).await {
+        let _permit = self.permit().await?;
+        let request = self.client.delete_object().bucket(&self.bucket).key(self.key(key));
+        match request.set_if_match(if_match.map(str::to_owned)).send().await {
             Ok(_) => Ok(DeleteOutcome::Deleted),
-            Err(S3Error::Response(error)) if if_match.is_some() && error.status == 412 => {
-                Ok(DeleteOutcome::PreconditionFailed)
-            }
+            Err(error) if if_match.is_some() && status(&error) == Some(412) => Ok(DeleteOutcome::PreconditionFailed),
             // Some servers answer 404 for a missing object.
-            Err(error) => error.or_not_found().map(|()| match if_match {
-                Some(_) => DeleteOutcome::PreconditionFailed,
-                None => DeleteOutcome::Deleted,
-            }),
+            Err(error) => match or_not_found::<(), _>(error)? {
+                None if if_match.is_some() => Ok(DeleteOutcome::PreconditionFailed),
+                _ => Ok(DeleteOutcome::Deleted),
+            },
         }
     }
 
@@ -213,16 +210,26 @@ impl S3Store {
         after: Option<&str>,
         objects_max: usize,
     ) -> Result<ListPage, StoreError> {
-        let client = self.client()?;
-        let mut request = S3Request::new(Method::GET, client.bucket_url().to_owned())
-            .with_query("list-type", "2")
-            .with_query("prefix", &format!("{}{prefix}", self.prefix))
-            .with_query("max-keys", &objects_max.to_string());
-        if let Some(after) = after {
-            request = request.with_query("start-after", &format!("{}{after}", self.prefix));
-        }
-        let _permit = self.request_permit().await?;
-        list::parse_page(&client.send_for_document(&request).await?, &self.prefix)
+        let _permit = self.permit().await?;
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(format!("{}{prefix}", self.prefix));
+        let request = request.set_start_after(after.map(|after| format!("{}{after}", self.prefix)));
+        let listing =
+            request.max_keys(i32::try_from(objects_max).unwrap_or(i32::MAX)).send().await.map_err(store_error)?;
+        let contents = listing.contents.unwrap_or_default();
+        let last = contents.last().and_then(|object| object.key()).and_then(|key| key.strip_prefix(&self.prefix));
+        let next = if listing.is_truncated == Some(true) { last.map(str::to_owned) } else { None };
+        let objects = contents.into_iter().filter_map(|object| self.listed(object)).collect();
+        Ok(ListPage { objects, next })
+    }
+
+    /// `None` if the name is not a valid key, like the empty objects that some tools create as folders.
+    fn listed(&self, object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
+        Some(ListedObject {
+            key: ObjectKey::new(object.key?.strip_prefix(&self.prefix)?).ok()?,
+            bytes: u64::try_from(object.size?).ok()?,
+            etag: object.e_tag?.into(),
+            last_modified: SystemTime::try_from(object.last_modified?).ok()?,
+        })
     }
 
     pub(super) fn key_of(&self, bucket: &str, object: &str) -> Option<ObjectKey> {
@@ -230,25 +237,12 @@ impl S3Store {
         ObjectKey::new(key).ok()
     }
 
-    /// The name of an object in the bucket.
-    fn object(&self, key: &ObjectKey) -> String {
+    pub(super) fn key(&self, key: &ObjectKey) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    fn client(&self) -> Result<&S3Client, StoreError> {
-        self.client.as_ref().map_err(|reason| StoreError::Unavailable { source: reason.clone().into() })
-    }
-
-    async fn request_permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+    pub(super) async fn permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         let permit = with_timeout(self.operation_timeout, self.requests.acquire()).await;
         permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)
-    }
-}
-
-fn range_header(range: ByteRange) -> String {
-    match range {
-        ByteRange::From { first } => format!("bytes={first}-"),
-        ByteRange::FromTo { first, last } => format!("bytes={first}-{last}"),
-        ByteRange::Suffix { bytes } => format!("bytes=-{bytes}"),
     }
 }

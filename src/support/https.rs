@@ -29,7 +29,7 @@ pub use hyper_util::client::legacy::Error;
 pub struct Client(legacy::Client<TimeoutConnector<HttpsConnector<HttpConnector>>, Full<Bytes>>);
 
 /// The protocols that a client supports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocols {
     /// HTTP/1.1 without TLS. No root certificates are loaded.
     Plain,

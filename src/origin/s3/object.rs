@@ -2,28 +2,33 @@
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use aws_smithy_checksums::ChecksumAlgorithm;
+use aws_smithy_checksums::http::{CHECKSUM_ALGORITHMS_IN_PRIORITY_ORDER, HttpChecksum};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt, future, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, Response};
 use http_body_util::BodyExt;
 
-use super::checksum::Checksum;
-use super::request::METADATA_PREFIX;
 use crate::origin::body::{Body, Object};
 use crate::origin::error::StoreError;
 use crate::origin::object::{ByteRange, ObjectMeta};
 use crate::origin::timeout::with_timeout;
 use crate::support::https::Incoming;
 
+const METADATA_PREFIX: &str = "x-amz-meta-";
+
 /// The object that a response's header describes.
 pub(super) fn meta(headers: &HeaderMap) -> Result<ObjectMeta, StoreError> {
     // Content-Range has the length of the whole object: "bytes 0-63/4711" (RFC 9110 section 14.4).
     let whole = text(headers, &CONTENT_RANGE).and_then(|range| range.rsplit('/').next()?.parse().ok());
     let modified = text(headers, &LAST_MODIFIED).ok_or_else(|| invalid("no Last-Modified"))?;
-    let metadata = headers.iter();
-    let metadata = metadata.filter_map(|(name, value)| Some((name.as_str().strip_prefix(METADATA_PREFIX)?, value)));
-    let metadata = metadata.map(|(name, value)| Ok((name.to_owned(), str::from_utf8(value.as_bytes())?.to_owned())));
+    let metadata =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(METADATA_PREFIX)?, value)));
+    let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned);
+    let metadata = metadata.map(|(name, value)| Ok((name.to_owned(), utf8(value.as_bytes())?)));
     Ok(ObjectMeta {
         bytes: whole.map_or_else(|| content_length(headers), Ok)?,
         etag: text(headers, &ETAG).ok_or_else(|| invalid("no ETag"))?.into(),
@@ -43,16 +48,46 @@ pub(super) fn object(
 ) -> Result<Object, StoreError> {
     let (head, body) = response.into_parts();
     let (meta, sent) = (meta(&head.headers)?, content_length(&head.headers)?);
-    let chunks = chunks(body, Checksum::from_headers(&head.headers), read_timeout);
-    let body = match range {
-        // Some servers ignore the range and send the whole object; the bytes outside the range are dropped here.
+    // Some servers ignore the range and send the whole object; the bytes outside the range are dropped here.
+    let (first, promised) = match range {
         Some(range) if !head.headers.contains_key(CONTENT_RANGE) => {
             let range = range.resolve(sent).ok_or(StoreError::RangeNotSatisfiable { bytes: sent })?;
-            Body::new(skip(range.start, chunks), range.end - range.start)
+            (range.start, range.end - range.start)
         }
-        Some(_) | None => Body::new(chunks, sent),
+        Some(_) | None => (0, sent),
     };
+    let chunks = chunks(body, Checksum::from_headers(&head.headers), read_timeout);
+    let body = if first == 0 { Body::new(chunks, promised) } else { Body::new(skip(first, chunks), promised) };
     Ok(Object { meta, body })
+}
+
+/// A checksum in a response, and that of the bytes received so far.
+struct Checksum {
+    received: Box<dyn HttpChecksum>,
+    expected: Vec<u8>,
+}
+
+impl Checksum {
+    /// The fastest checksum in the headers. The checksum of a multipart upload covers the checksums of its parts and cannot be
+    /// verified; it ends with the number of parts, so it is not valid Base64.
+    fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let algorithms = CHECKSUM_ALGORITHMS_IN_PRIORITY_ORDER.into_iter();
+        algorithms.filter_map(|name| name.parse::<ChecksumAlgorithm>().ok()).find_map(|algorithm| {
+            let received = algorithm.into_impl();
+            let expected = STANDARD.decode(headers.get(received.header_name())?).ok()?;
+            Some(Self { received, expected })
+        })
+    }
+
+    /// # Errors
+    /// The received bytes have another checksum.
+    fn verify(self) -> Result<(), StoreError> {
+        let algorithm = self.received.header_name();
+        if self.received.finalize() == self.expected {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable { source: format!("the received bytes do not match {algorithm}").into() })
+    }
 }
 
 /// The chunks of a body, each within `read_timeout`, followed by an error if the checksum does not match.
@@ -70,27 +105,27 @@ fn chunks(
             // Trailers are ignored.
             let Ok(chunk) = frame.into_data() else { continue };
             if let Some(checksum) = &mut checksum {
-                checksum.update(&chunk);
+                checksum.received.update(&chunk);
             }
             return Ok(Some((chunk, (body, checksum))));
         }
     })
 }
 
-/// The chunks without their first `bytes`.
+/// Drops the first bytes of a stream.
 fn skip(
-    bytes: u64,
+    first: u64,
     chunks: impl Stream<Item = Result<Bytes, StoreError>> + Send,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
-    let mut left = bytes;
+    let mut before = first;
     chunks.filter_map(move |chunk| {
-        let rest = chunk.map(|mut chunk| {
-            let skipped = left.min(chunk.len() as u64);
-            left -= skipped;
-            chunk.advance(usize::try_from(skipped).unwrap_or_default());
+        let kept = chunk.map(|mut chunk| {
+            let passed = before.min(chunk.len() as u64);
+            before -= passed;
+            bytes::Buf::advance(&mut chunk, usize::try_from(passed).unwrap_or_default());
             chunk
         });
-        future::ready(Some(rest).filter(|rest| rest.as_ref().map_or(true, |chunk| !chunk.is_empty())))
+        future::ready(Some(kept).filter(|kept| kept.as_ref().map_or(true, |chunk| !chunk.is_empty())))
     })
 }
 
@@ -103,6 +138,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn invalid(defect: &str) -> StoreError {
-    StoreError::other(format!("the response of S3 has {defect}"))
+fn invalid(problem: &str) -> StoreError {
+    StoreError::Other { source: format!("the response of S3 has {problem}").into() }
 }

@@ -1,30 +1,38 @@
-//! URLs that let a client without credentials upload one object.
+//! Presigned URLs: each permits a client to write one object.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::presigning::PresigningConfig;
 
 use super::S3Store;
-use super::request::S3Request;
+use super::client::endpoint_url;
+use super::sdk_error::store_error;
 use crate::origin::error::StoreError;
 use crate::variant::ObjectKey;
 
-/// Signs upload URLs, without sending requests.
-#[derive(Debug, Clone)]
+/// Makes presigned URLs (Signature Version 4 in the query), without a request to the store.
+#[derive(Clone)]
 pub struct Presigner {
     store: Arc<S3Store>,
-    /// The server that clients reach; empty if it is the one that the store uses.
-    endpoint: Arc<str>,
+    client: Client,
 }
 
 impl Presigner {
     pub(in crate::origin) fn new(store: Arc<S3Store>, endpoint: &str) -> Self {
-        Self { store, endpoint: endpoint.into() }
+        let client = match endpoint {
+            "" => store.client.clone(),
+            // The signature covers the host, so the URL must have the one that clients use.
+            endpoint => {
+                Client::from_conf(store.client.config().to_builder().endpoint_url(endpoint_url(endpoint)).build())
+            }
+        };
+        Self { store, client }
     }
 
-    /// A URL that accepts a PUT of exactly `bytes` of `content_type` for `time` from now on; the store refuses other requests.
+    /// A URL that permits a PUT of exactly `bytes` bytes of `content_type` for `time` from now.
     ///
     /// # Errors
     /// There are no credentials.
@@ -35,14 +43,16 @@ impl Presigner {
         bytes: u64,
         time: Duration,
     ) -> Result<String, StoreError> {
-        let (client, object) = (self.store.client()?, self.store.object(key));
-        // The host is part of the signature.
-        let url = match &*self.endpoint {
-            "" => client.object_url(&object),
-            endpoint => client.object_url_at(endpoint, &object)?,
-        };
-        let request = S3Request::new(Method::PUT, url);
-        let request = request.with_header(CONTENT_TYPE, content_type)?;
-        client.presign(&request.with_header(CONTENT_LENGTH, &bytes.to_string())?, time).await
+        let time = PresigningConfig::expires_in(time).map_err(|error| StoreError::Other { source: error.into() })?;
+        let bytes = i64::try_from(bytes).map_err(|error| StoreError::Other { source: error.into() })?;
+        let request = self.client.put_object().bucket(&self.store.bucket).key(self.store.key(key));
+        let request = request.content_type(content_type).content_length(bytes);
+        Ok(request.presigned(time).await.map_err(store_error)?.uri().to_owned())
+    }
+}
+
+impl fmt::Debug for Presigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presigner").field("bucket", &self.store.bucket).finish_non_exhaustive()
     }
 }

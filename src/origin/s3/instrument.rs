@@ -1,5 +1,10 @@
 //! Counts each attempt of a request to S3 as it is billed, and records a span for it.
 
+use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+
 use crate::observability::metrics::{S3Metrics, S3RequestKind};
 use crate::observability::traces::{self, Span};
 
@@ -8,7 +13,7 @@ pub(super) struct S3Instrumentation {
     metrics: S3Metrics,
 }
 
-/// A request that has been sent.
+/// A request that has been sent. The SDK no longer has the request itself when its response arrives.
 #[derive(Debug)]
 pub(super) struct Attempt {
     kind: S3RequestKind,
@@ -28,7 +33,7 @@ impl S3Instrumentation {
     }
 
     /// Records the end of an attempt; `status` is `None` if there was no response.
-    pub(super) fn end(&self, attempt: Attempt, status: Option<u16>) {
+    pub(super) fn end(&self, attempt: &Attempt, status: Option<u16>) {
         self.metrics.record_response(attempt.kind, status);
         // A missing object and a failed precondition are expected results.
         let is_success = status.is_some_and(|status| status < 400 || matches!(status, 404 | 412));
@@ -36,11 +41,45 @@ impl S3Instrumentation {
     }
 }
 
-/// The kind that a request is billed as. A listing is a GET with a query that says so.
+impl Storable for Attempt {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for S3Instrumentation {
+    fn name(&self) -> &'static str {
+        "instrumentation"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        state: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request();
+        state.interceptor_state().store_put(self.start(request.method(), request.uri()));
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        state: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(attempt) = state.load::<Attempt>() {
+            self.end(attempt, context.response().map(|response| response.status().as_u16()));
+        }
+        Ok(())
+    }
+}
+
+/// The kind that a request is billed as. A listing is a GET, and a deletion of several objects a POST, with a query that says so.
 fn kind(method: &str, url: &str) -> S3RequestKind {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     match method {
         "GET" if query.split('&').any(|pair| pair.starts_with("list-type=")) => S3RequestKind::List,
+        "POST" if query.split('&').any(|pair| pair == "delete" || pair == "delete=") => S3RequestKind::Delete,
         "GET" => S3RequestKind::Get,
         "HEAD" => S3RequestKind::Head,
         "PUT" => S3RequestKind::Put,
@@ -56,11 +95,12 @@ mod tests {
     #[test]
     fn a_request_is_counted_as_it_is_billed() {
         let table = [
-            ("GET", "http://s3/bucket/key", S3RequestKind::Get),
+            ("GET", "http://s3/bucket/key?x-id=GetObject", S3RequestKind::Get),
             ("GET", "http://s3/bucket?list-type=2&prefix=a", S3RequestKind::List),
             ("HEAD", "http://s3/bucket/key", S3RequestKind::Head),
-            ("PUT", "http://s3/bucket/key?partNumber=1&uploadId=a", S3RequestKind::Put),
+            ("PUT", "http://s3/bucket/key?x-id=PutObject", S3RequestKind::Put),
             ("DELETE", "http://s3/bucket/key", S3RequestKind::Delete),
+            ("POST", "http://s3/bucket?delete", S3RequestKind::Delete),
             ("POST", "http://s3/bucket/key?uploads", S3RequestKind::Other),
         ];
         for (method, url, expected) in table {
