@@ -25,7 +25,7 @@ mod signer;
 mod reserved_keys;
 mod grammar;
 mod parse;
-mod show;
+mod canonical;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The URL grammar of one configuration, built once. Its verbs are in `parse` and `show`.
+//! The URL grammar of one configuration, built once. Its verbs are in `parse` and `canonical`.
 
 use super::reserved_keys::ReservedKeys;
 use super::sizes::Sizes;
