@@ -11,7 +11,7 @@ use resized::app::{App, Listeners};
 use resized::config::{Config, Log, SizePolicy, Tuning};
 use resized::observability::access_log::AccessLog;
 use resized::proxy::Proxy;
-use resized::variant::{Allowance, Grammar, Named, to_be_signed};
+use resized::variant::{SizeDecision, Grammar, ParsedPath, UrlToSign};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -117,19 +117,19 @@ pub fn path(bytes: &[u8]) {
         policies.into_iter().map(grammar).collect()
     });
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let _ = to_be_signed(text);
+    let _ = UrlToSign::parse(text);
     for grammar in grammars {
         let Ok(named) = grammar.parse(text) else { continue };
         let outside =
             |key: &str| key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains(['\\', '\0']);
-        assert!(!outside(named.literal().as_str()), "{text:?}");
-        let Named::Variant(addressed) = named else { continue };
+        assert!(!outside(named.literal_key().as_str()), "{text:?}");
+        let ParsedPath::Variant(addressed) = named else { continue };
         assert!(!outside(addressed.variant.original.as_str()) && !outside(addressed.variant.storage_key().as_str()));
-        let again = grammar.parse(&grammar.show(&addressed.variant));
-        let is_the_same = matches!(&again, Ok(Named::Variant(again)) if again.variant == addressed.variant);
+        let again = grammar.parse(&grammar.canonical_path(&addressed.variant));
+        let is_the_same = matches!(&again, Ok(ParsedPath::Variant(again)) if again.variant == addressed.variant);
         assert!(is_the_same, "{text:?} is {:?} and shown {again:?}", addressed.variant);
-        if let Allowance::Snapped(other) | Allowance::Refused(other) = &addressed.allowance {
-            assert_eq!(grammar.allowance(other), Allowance::Allowed, "{text:?} leads to {other:?}");
+        if let SizeDecision::RedirectTo(other) | SizeDecision::Refused(other) = &addressed.size_decision {
+            assert_eq!(grammar.size_decision(other), SizeDecision::Allowed, "{text:?} leads to {other:?}");
         }
     }
 }

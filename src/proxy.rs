@@ -20,7 +20,7 @@ use crate::observability::traces::Traces;
 use crate::origin::Store;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
-use crate::variant::{Addressed, Allowance, Grammar, Hint, Named, Signature, Variant};
+use crate::variant::{AddressedVariant, SizeDecision, Grammar, NearMiss, ParsedPath, Signature, Variant};
 use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
 
 mod error;
@@ -140,15 +140,15 @@ impl Proxy {
         let parsed = self.paths.parse(uri.path()).map_err(|error| RequestError::BadPath(error.to_string()))?;
         let signature = self.signatures.verify(&parsed, uri.query())?;
         let (mut response, outcome) = match (&*parsed, signature) {
-            (Named::Variant(addressed), Signature::None) => match &addressed.allowance {
-                Allowance::Allowed => self.variant(client, method, headers, addressed).await?,
-                Allowance::Snapped(nearest) => (self.redirect_to_nearest(nearest, uri.query())?, Outcome::Snapped),
-                Allowance::Refused(nearest) => return Err(RequestError::size_not_allowed(self.grammar(), nearest)),
+            (ParsedPath::Variant(addressed), Signature::None) => match &addressed.size_decision {
+                SizeDecision::Allowed => self.variant(client, method, headers, addressed).await?,
+                SizeDecision::RedirectTo(nearest) => (self.redirect_to_nearest(nearest, uri.query())?, Outcome::Snapped),
+                SizeDecision::Refused(nearest) => return Err(RequestError::size_not_allowed(self.grammar(), nearest)),
             },
-            (Named::Variant(addressed), Signature::Valid { .. }) => {
+            (ParsedPath::Variant(addressed), Signature::Valid { .. }) => {
                 self.variant(client, method, headers, addressed).await?
             }
-            (Named::Object(key, hint), _) => {
+            (ParsedPath::Object(key, hint), _) => {
                 let original = self.originals.respond(method, key, headers).await;
                 (original.map_err(|error| self.with_hint(error, *hint))?, Outcome::Original)
             }
@@ -165,13 +165,13 @@ impl Proxy {
         client: IpAddr,
         method: &Method,
         request: &HeaderMap,
-        addressed: &Addressed,
+        addressed: &AddressedVariant,
     ) -> Result<(Response<Body>, Outcome), RequestError> {
         let variant = self.negotiated(addressed, request);
         let found = match self.variants.get(&variant, client).await {
             Ok(found) => found,
             Err(missing @ Error::NotFound(_)) => {
-                return match self.originals.respond(method, &addressed.literal, request).await {
+                return match self.originals.respond(method, &addressed.literal_key, request).await {
                     Ok(response) => Ok((response, Outcome::Original)),
                     Err(RequestError::Variant(Error::NotFound(_))) => Err(missing.into()),
                     Err(error) => Err(error),
@@ -206,7 +206,7 @@ impl Proxy {
     }
 
     /// The variant in the format that `Accept` prefers, if the URL leaves the format open.
-    fn negotiated<'a>(&self, addressed: &'a Addressed, request: &HeaderMap) -> Cow<'a, Variant> {
+    fn negotiated<'a>(&self, addressed: &'a AddressedVariant, request: &HeaderMap) -> Cow<'a, Variant> {
         if !addressed.negotiable {
             return Cow::Borrowed(&addressed.variant);
         }
@@ -223,7 +223,7 @@ impl Proxy {
     /// A redirect to the nearest allowed size. It cannot leave this site, because a canonical path begins with a single slash
     /// and a name.
     fn redirect_to_nearest(&self, nearest: &Variant, query: Option<&str>) -> Result<Response<Body>, RequestError> {
-        let mut url = self.grammar().show(nearest);
+        let mut url = self.grammar().canonical_path(nearest);
         if let Some(query) = query {
             url = format!("{url}?{query}");
         }
@@ -231,13 +231,13 @@ impl Proxy {
         Ok(with_headers(StatusCode::MOVED_PERMANENTLY, self.policy.redirect_headers(&url)?, empty()))
     }
 
-    fn with_hint(&self, error: RequestError, hint: Hint) -> RequestError {
+    fn with_hint(&self, error: RequestError, hint: NearMiss) -> RequestError {
         match (error, hint) {
-            (RequestError::Variant(Error::NotFound(detail)), Hint::SideTooLarge) => {
+            (RequestError::Variant(Error::NotFound(detail)), NearMiss::SideTooLarge) => {
                 let side_max = self.side_max;
                 Error::NotFound(format!("{detail}; a side may be at most {side_max} pixels").into()).into()
             }
-            (error, Hint::SideTooLarge | Hint::None) => error,
+            (error, NearMiss::SideTooLarge | NearMiss::None) => error,
         }
     }
 
@@ -249,7 +249,7 @@ impl Proxy {
 
     async fn make_preview(&self, path: &str, original: Bytes) -> Result<Response<Body>, RequestError> {
         let parsed = self.grammar().parse(path).map_err(|error| RequestError::BadPath(error.to_string()))?;
-        let Named::Variant(Addressed { variant, .. }) = parsed else {
+        let ParsedPath::Variant(AddressedVariant { variant, .. }) = parsed else {
             return Err(Error::NotFound("the name has no size; write it as cat_300x200.jpg".into()).into());
         };
         let Preview { bytes, timings } = self.variants.preview(&variant, original).await?;

@@ -1,7 +1,7 @@
-//! Paths to variants and back: pure.
+//! The URL grammar: paths to variants and back, without I/O.
 //!
-//! A size-suffixed path names a [`Variant`]; [`Grammar`] reads and writes such paths. This module knows no network,
-//! no store and no pixels: whether the original exists, and whether it may be that large, is for others to find out.
+//! A path with a size suffix names a [`Variant`]. [`Grammar`] parses and prints such paths. Other modules find out if the original
+//! exists and if it can be made at that size.
 //!
 //! ```text
 //! /{dir}/{stem}_{size}[_crop[_{region}]][_q{1..100}][@{2|3}x][.progressive].{ext}[.{format}]
@@ -13,10 +13,10 @@ use std::num::NonZeroU32;
 
 pub use grammar::{Grammar, GrammarError};
 pub use key::{KeyError, ObjectKey};
-pub use parse::{Addressed, Hint, Named, PathError};
+pub use parse::{AddressedVariant, NearMiss, ParsedPath, PathError};
 pub use pixels::{Encoding, Format, Geometry, Quality, Region};
-pub use signer::{Signature, SignatureError, Signer, to_be_signed};
-pub use sizes::Allowance;
+pub use signer::{Signature, SignatureError, Signer, UrlToSign};
+pub use sizes::SizeDecision;
 
 mod key;
 mod suffix;
@@ -30,7 +30,7 @@ mod canonical;
 #[cfg(test)]
 mod tests;
 
-/// What a size-suffixed path names. One canonical spelling, one key.
+/// An image at a size, in a format. It has exactly one canonical path and one storage key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Variant {
     pub original: ObjectKey,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use resized::config::Config;
-use resized::variant::{Allowance, Grammar, Hint, Named};
+use resized::variant::{Grammar, NearMiss, ParsedPath, SizeDecision};
 
 const URLS: &str = include_str!("../docs/URLS.md");
 
@@ -15,17 +15,17 @@ const URLS: &str = include_str!("../docs/URLS.md");
 fn meaning(grammar: &Grammar, path: &str) -> (String, String) {
     let addressed = match grammar.parse(path) {
         Err(error) => return ("none".to_owned(), format!("400: {error}")),
-        Ok(Named::Object(key, Hint::None)) => return (format!("`{key}`"), "as it is".to_owned()),
-        Ok(Named::Object(key, Hint::SideTooLarge)) => {
+        Ok(ParsedPath::Object(key, NearMiss::None)) => return (format!("`{key}`"), "as it is".to_owned()),
+        Ok(ParsedPath::Object(key, NearMiss::SideTooLarge)) => {
             return (format!("`{key}`"), "as it is: a side is too long".to_owned());
         }
-        Ok(Named::Variant(addressed)) => addressed,
+        Ok(ParsedPath::Variant(addressed)) => addressed,
     };
     let (original, key) = (&addressed.variant.original, addressed.variant.storage_key());
-    let answer = match &addressed.allowance {
-        Allowance::Allowed => format!("`{}`", key.as_str().strip_prefix(&format!("{original}/")).unwrap()),
-        Allowance::Snapped(to) => format!("301 to `{}`", grammar.show(to)),
-        Allowance::Refused(nearest) => format!("404 that names `{}`", grammar.show(nearest)),
+    let answer = match &addressed.size_decision {
+        SizeDecision::Allowed => format!("`{}`", key.as_str().strip_prefix(&format!("{original}/")).unwrap()),
+        SizeDecision::RedirectTo(to) => format!("301 to `{}`", grammar.canonical_path(to)),
+        SizeDecision::Refused(nearest) => format!("404 that names `{}`", grammar.canonical_path(nearest)),
     };
     (format!("`{original}`"), answer)
 }

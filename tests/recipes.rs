@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use resized::config::Config;
-use resized::variant::{Grammar, Named};
+use resized::variant::{Grammar, ParsedPath};
 
 #[path = "shared/snippets.rs"]
 mod snippets;
@@ -18,7 +18,7 @@ const HOST: &str = "https://images.example.com";
 /// The key of the variant that a path names.
 fn variant(path: &str) -> String {
     match Grammar::new(&Config::default()).unwrap().parse(path) {
-        Ok(Named::Variant(addressed)) => addressed.variant.storage_key().to_string(),
+        Ok(ParsedPath::Variant(addressed)) => addressed.variant.storage_key().to_string(),
         other => panic!("{path}: {other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use resized::variant::{Grammar, Signer, to_be_signed};
+use resized::variant::{Grammar, Signer, UrlToSign};
 
 use super::Settings;
 
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let expires = arguments.expires_in.map(|time| now.saturating_add(time).as_secs());
     for url in &arguments.urls {
-        let (key, prefix) = to_be_signed(url).map_err(|problem| anyhow!("{url}: {problem}"))?;
+        let UrlToSign { key, prefix } = UrlToSign::parse(url).map_err(|problem| anyhow!("{url}: {problem}"))?;
         // Rejects URLs that cannot be served even with a signature.
         grammar.parse(&key.url_path()).with_context(|| url.clone())?;
         println!("{prefix}{}", signer.query(&key, expires));

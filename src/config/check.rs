@@ -12,16 +12,6 @@ const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
 /// Returns the first invalid value.
 pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let formats = &config.formats;
-    let qualities = [
-        ("formats.jpeg_quality", formats.jpeg_quality),
-        ("formats.webp_quality", formats.webp_quality),
-        ("formats.avif_quality", formats.avif_quality),
-    ];
-    for (key, quality) in qualities {
-        if !(1..=100).contains(&quality) {
-            return refuse(key, "must be 1 to 100");
-        }
-    }
     if formats.png_colors == 1 || formats.png_colors > 256 {
         return refuse("formats.png_colors", "must be 2 to 256, or 0 for all colors");
     }

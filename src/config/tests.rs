@@ -74,6 +74,8 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
         ("[formats]\njpeg_quality = 0", "formats.jpeg_quality"),
         ("[formats]\nwebp_quality = 101", "formats.webp_quality"),
         ("[formats]\navif_quality = 0", "formats.avif_quality"),
+        ("[formats]\nnegotiate = [\"heic\"]", "formats.negotiate"),
+        ("[formats]\nnegotiate = [\"jpg\", \"jpeg\"]", "formats.negotiate"),
         ("[formats]\npng_colors = 257", "formats.png_colors"),
         ("[answers]\nmode = \"redirect\"", "variants.public_url"),
         ("[answers]\nredirect_status = 303", "answers.redirect_status"),
@@ -124,7 +126,7 @@ fn errors_say_where_the_value_is_and_what_to_write_instead() {
         ("cache = 5", "cache in "),
         ("cache = 5", "line 1: must be a section"),
         ("[upload]\ntokens = [{ name = \"a\" }]", "upload.tokens.0.sha256 in "),
-        ("[formats]\njpeg_quality = 0", ", line 2: must be 1 to 100"),
+        ("[formats]\njpeg_quality = 0", ", line 2: must be a whole number from 1 to 100, not 0"),
         ("[cache\nmemory = 1", ", line 1: this is not TOML: "),
     ];
     for (toml, expected) in table {
@@ -145,7 +147,7 @@ fn text_from_the_command_line_is_read_as_the_type_of_its_key() {
     assert_eq!(config("s3.region", "12").unwrap().s3.region, "12");
     assert_eq!(config("s3.region", "\"eu-1\"").unwrap().s3.region, "eu-1");
     assert_eq!(config("presets.small", "300x").unwrap().presets["small"], "300x");
-    assert_eq!(config("formats.negotiate", "[\"webp\"]").unwrap().formats.negotiate, ["webp"]);
+    assert_eq!(config("formats.negotiate", "[\"webp\"]").unwrap().formats.negotiate, [pixels::Format::WebP]);
     assert_eq!(config("traces.sample", "1").unwrap().traces.sample, 1.0);
     assert_eq!(config("cache.memory", "0").unwrap().cache.memory.as_u64(), 0);
     assert_eq!(config("admin.listen", "").unwrap().admin.listen, None);

@@ -50,7 +50,7 @@ pub(super) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 impl RequestError {
     /// `[sizes]` allows `nearest` but not the requested variant.
     pub(super) fn size_not_allowed(grammar: &Grammar, nearest: &Variant) -> Self {
-        let path = grammar.show(nearest);
+        let path = grammar.canonical_path(nearest);
         Self::SizeNotAllowed(format!("this size or quality is not allowed; the nearest allowed one: {path}"))
     }
 

@@ -5,7 +5,7 @@ use super::request::signature::SignaturePolicy;
 use crate::config::{Config, Serve};
 use crate::origin::{ObjectMeta, Store};
 use crate::support::error_chain::chain;
-use crate::variant::{Addressed, Allowance, Grammar, GrammarError, Hint, Named, ObjectKey, Signature, Variant};
+use crate::variant::{AddressedVariant, SizeDecision, Grammar, GrammarError, NearMiss, ParsedPath, ObjectKey, Signature, Variant};
 use crate::variants::{Error, is_made_from};
 
 /// Metadata of an object, `None` if it does not exist, or why the store did not tell.
@@ -102,24 +102,24 @@ impl Explainer {
         let signature = self.signatures.verify(&parsed, target.split_once('?').map(|(_, query)| query));
         let forbidden = signature.as_ref().err().map(ToString::to_string);
         match parsed {
-            Named::Object(key, hint) => {
-                let hint = (hint == Hint::SideTooLarge)
+            ParsedPath::Object(key, hint) => {
+                let hint = (hint == NearMiss::SideTooLarge)
                     .then(|| format!("a side may be at most {} pixels (limits.max_side)", self.side_max));
                 let refused = (self.serve == Serve::None).then(|| "originals.serve is \"none\"".to_owned());
                 Explanation::Original { object: status(&self.originals, &key).await, key, hint, forbidden, refused }
             }
-            Named::Variant(mut addressed) => {
+            ParsedPath::Variant(mut addressed) => {
                 if matches!(signature, Ok(Signature::Valid { .. })) {
-                    addressed.allowance = Allowance::Allowed;
+                    addressed.size_decision = SizeDecision::Allowed;
                 }
                 Explanation::Variant(Box::new(self.explain_variant(addressed, forbidden).await))
             }
         }
     }
 
-    async fn explain_variant(&self, addressed: Addressed, forbidden: Option<String>) -> ExplainedVariant {
-        let Addressed { variant, literal, negotiable, allowance } = addressed;
-        let access = VariantAccess { forbidden, ..self.explain_allowance(allowance) };
+    async fn explain_variant(&self, addressed: AddressedVariant, forbidden: Option<String>) -> ExplainedVariant {
+        let AddressedVariant { variant, literal_key: literal, negotiable, size_decision } = addressed;
+        let access = VariantAccess { forbidden, ..self.explain_size_decision(size_decision) };
         let key = variant.storage_key();
         let (original, stored) = tokio::join!(status(&self.originals, &variant.original), status(&self.variants, &key));
         let literal = match original {
@@ -133,7 +133,7 @@ impl Explainer {
         let refused = original.as_ref().ok().and_then(Option::as_ref).and_then(|meta| self.refusal(meta));
         let offers = if negotiable { self.grammar.negotiated() } else { &[] };
         ExplainedVariant {
-            canonical_path: self.grammar.show(&variant),
+            canonical_path: self.grammar.canonical_path(&variant),
             variant,
             key,
             access,
@@ -146,13 +146,13 @@ impl Explainer {
         }
     }
 
-    fn explain_allowance(&self, allowance: Allowance) -> VariantAccess {
-        match allowance {
-            Allowance::Allowed => VariantAccess::default(),
-            Allowance::Snapped(nearest) => {
-                VariantAccess { redirected_to: Some(self.grammar.show(&nearest)), ..VariantAccess::default() }
+    fn explain_size_decision(&self, decision: SizeDecision) -> VariantAccess {
+        match decision {
+            SizeDecision::Allowed => VariantAccess::default(),
+            SizeDecision::RedirectTo(nearest) => {
+                VariantAccess { redirected_to: Some(self.grammar.canonical_path(&nearest)), ..VariantAccess::default() }
             }
-            Allowance::Refused(nearest) => {
+            SizeDecision::Refused(nearest) => {
                 let error = RequestError::size_not_allowed(&self.grammar, &nearest);
                 VariantAccess { size_not_allowed: Some(error.to_string()), ..VariantAccess::default() }
             }

@@ -22,7 +22,7 @@ use crate::origin::{Attributes, Precondition, PutOutcome, Store};
 use crate::outbox::Notifier;
 use crate::resize::{self, Limits, probe};
 use crate::support::{hex, priority};
-use crate::variant::{Grammar, Named, ObjectKey};
+use crate::variant::{Grammar, ObjectKey, ParsedPath};
 
 /// Checks and stores originals.
 pub(super) struct Ingestor {
@@ -148,9 +148,9 @@ impl Ingestor {
     pub(super) fn parse_key(&self, caller: &Caller, path: &str) -> Result<ObjectKey, UploadError> {
         let named = self.grammar.parse(path).map_err(|error| UploadError::BadRequest(error.to_string()))?;
         let key = match named {
-            Named::Object(key, _) => key,
+            ParsedPath::Object(key, _) => key,
             // The path also names a variant of another original. The proxy serves this object if that original does not exist.
-            Named::Variant(addressed) => addressed.literal,
+            ParsedPath::Variant(addressed) => addressed.literal_key,
         };
         if !key.as_str().starts_with(&caller.prefix) {
             let detail = format!("this token may write only keys that start with {:?}", caller.prefix);

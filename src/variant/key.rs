@@ -1,45 +1,44 @@
-//! Keys of objects. Knows no store: which prefix, folder or bucket a key is joined to is not its concern.
+//! Keys of objects, independent of the store and its prefix.
 
 use std::fmt;
 use std::sync::Arc;
 
 /// The key of an object in a store.
 ///
-/// UTF-8, 1 to 1024 bytes, no empty, `.` or `..` segment, no control characters (NUL among them), no backslash:
-/// joined to a folder or prefix it cannot leave it. Compared byte by byte, as buckets do: no Unicode normalisation,
-/// no folding of case. A segment may be longer than the 255 bytes that file systems take; a store of files has to
-/// refuse that itself.
+/// A key has 1 to 1024 bytes of UTF-8, without empty, `.` or `..` segments, control characters and backslashes, so it cannot leave
+/// the folder or prefix that it is joined to. Keys are compared byte by byte, as buckets do, without Unicode normalization
+/// or case folding. A segment may exceed the 255 bytes that file systems allow; file stores refuse such keys.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(Arc<str>);
 
 const PATH: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Why a text is no object key. The messages are fit for the client: they say what to fix.
+/// Reasons why a text is not an object key. The messages tell clients what to fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    #[error("the path names no object: put its key after the first slash")]
+    #[error("the path is empty: add the key of an object after the first slash")]
     Empty,
-    #[error("the key has {bytes} bytes and {max} is the most: shorten it")]
+    #[error("the key has {bytes} bytes but the limit is {max}: shorten it")]
     TooLong { bytes: usize, max: usize },
-    #[error("the path has an empty segment: remove the doubled or trailing slash")]
+    #[error("the path has an empty segment: remove the double or trailing slash")]
     EmptySegment,
-    #[error("the path has a `.` or `..` segment: resolve it before asking")]
+    #[error("the path has a `.` or `..` segment: resolve it before the request")]
     DotSegment,
     #[error("the path has a control character (such as %00, %0A or %7F): remove it")]
     ControlCharacter,
-    #[error("the path has a backslash: separate folders by `/`")]
+    #[error("the path has a backslash: separate folders with `/`")]
     Backslash,
 }
 
 impl ObjectKey {
-    /// The longest key that S3 takes (Amazon S3 User Guide, "Naming Amazon S3 objects"), in bytes of UTF-8.
+    /// Longest key that S3 accepts (Amazon S3 User Guide, "Naming Amazon S3 objects"), in bytes of UTF-8.
     pub const BYTES_MAX: usize = 1024;
 
-    /// Checks `text`, which is already percent-decoded and has no leading slash.
+    /// Checks `text`, which must be percent-decoded and have no leading slash.
     ///
     /// # Errors
-    /// The first thing about `text` that no key may have.
+    /// The first violation in `text`.
     pub fn new(text: &str) -> Result<Self, KeyError> {
         if text.is_empty() {
             return Err(KeyError::Empty);
@@ -47,7 +46,7 @@ impl ObjectKey {
         if text.len() > Self::BYTES_MAX {
             return Err(KeyError::TooLong { bytes: text.len(), max: Self::BYTES_MAX });
         }
-        // One pass over bytes; C1 controls (U+0080 to U+009F) are the only ones outside ASCII, and C2 leads them all.
+        // C1 controls (U+0080 to U+009F) are the only control characters outside ASCII. Their first byte is C2.
         let mut bytes = text.bytes().peekable();
         while let Some(byte) = bytes.next() {
             match byte {
@@ -72,17 +71,17 @@ impl ObjectKey {
         &self.0
     }
 
-    /// The path under which the plain original is asked for: a slash, then the key with every byte percent-encoded but
-    /// RFC 3986's unreserved characters and slashes.
+    /// The path of the original itself: a slash and the key, percent-encoded except for unreserved characters (RFC 3986) and
+    /// slashes.
     #[must_use]
     pub fn url_path(&self) -> String {
         format!("/{}", percent_encoding::utf8_percent_encode(&self.0, PATH))
     }
 
-    /// The key of something kept below this one.
+    /// The key of an object stored below this one.
     ///
-    /// `leaf` has to be one plain segment, and short enough that the whole stays a key; the grammar sees to that by
-    /// refusing originals whose variants' keys would not fit.
+    /// `leaf` must be one segment and short enough for the result to be a key. The grammar ensures it by refusing originals
+    /// whose variants' keys would be too long.
     pub(super) fn child(&self, leaf: &str) -> Self {
         Self(format!("{self}/{leaf}").into())
     }
@@ -111,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_leave_a_folder_or_break_a_header_is_no_key() {
+    fn texts_that_could_leave_a_folder_or_break_a_header_are_refused() {
         let refused = [
             ("", KeyError::Empty),
             ("/a", KeyError::EmptySegment),
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_and_odd_names_are_keys() {
+    fn common_and_unusual_names_are_keys() {
         for text in ["a", "a/b.jpg", "...", "a/.b", "a b", "100%", "né\u{a0}e", "日本/猫.jpg", "a+b", "a?b#c", "🐈"]
         {
             assert_eq!(ObjectKey::new(text).unwrap().as_str(), text);
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_at_most_1024_bytes_of_utf8() {
+    fn keys_are_limited_to_1024_bytes_of_utf8() {
         assert!(ObjectKey::new(&"é".repeat(512)).is_ok());
         assert_eq!(ObjectKey::new(&"é".repeat(513)), Err(KeyError::TooLong { bytes: 1026, max: 1024 }));
     }

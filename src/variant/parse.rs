@@ -1,56 +1,56 @@
-//! From a request's path to what it names. Does not know whether any of it exists.
+//! Parses the path of a request. It does not check if the objects exist.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::suffix::{Ask, SideTooLarge};
-use super::{Allowance, Format, Grammar, KeyError, ObjectKey, Variant};
+use super::suffix::{SideTooLarge, SizeSpec};
+use super::{Format, Grammar, KeyError, ObjectKey, SizeDecision, Variant};
 
-/// What a path names.
+/// The meaning of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// An original as it is.
-    Object(ObjectKey, Hint),
-    Variant(Addressed),
+pub enum ParsedPath {
+    /// An original, served as it is.
+    Object(ObjectKey, NearMiss),
+    Variant(AddressedVariant),
 }
 
-impl Named {
+impl ParsedPath {
     /// The whole decoded path as a key.
     #[must_use]
-    pub fn literal(&self) -> &ObjectKey {
+    pub fn literal_key(&self) -> &ObjectKey {
         match self {
             Self::Object(key, _) => key,
-            Self::Variant(addressed) => &addressed.literal,
+            Self::Variant(addressed) => &addressed.literal_key,
         }
     }
 }
 
-/// A variant, and what the way it was addressed says beside.
+/// A variant and the circumstances of its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addressed {
+pub struct AddressedVariant {
     pub variant: Variant,
-    /// The whole decoded path as a key, to be tried when the variant's original does not exist: an original may
-    /// really be called `LoneStar_1920x1080.png`.
-    pub literal: ObjectKey,
-    /// Whether the client's `Accept` chooses the format: `formats.negotiate` is set and the URL does not convert.
+    /// The whole decoded path as a key. It is tried if the original of the variant does not exist, because an original may be
+    /// called `LoneStar_1920x1080.png`.
+    pub literal_key: ObjectKey,
+    /// True if the `Accept` header chooses the format: `formats.negotiate` is set and the URL does not convert.
     pub negotiable: bool,
-    /// Whether `[sizes]` lets clients ask for it.
-    pub allowance: Allowance,
+    /// The decision of `[sizes]`.
+    pub size_decision: SizeDecision,
 }
 
-/// Why a path that looks much like a variant is a plain object.
+/// Reasons why a path that resembles a variant names an original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hint {
+pub enum NearMiss {
     None,
-    /// It ends as a size suffix does, but a side is over `limits.max_side`.
+    /// The path ends in a size suffix, but a side exceeds `limits.max_side`.
     SideTooLarge,
 }
 
-/// Why a path names nothing. The messages are fit for the client: they say what to fix.
+/// Reasons why a path is invalid. The messages tell clients what to fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    #[error("the path has to start with a slash")]
+    #[error("the path must start with a slash")]
     NotAbsolute,
     #[error("a `%` in the path is not followed by two hexadecimal digits: write %25 for a percent sign")]
     BadEscape,
@@ -58,100 +58,102 @@ pub enum PathError {
     NotUtf8,
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("this path is kept for the proxy's own files: ask for the original with a size in its name")]
+    #[error("this path is reserved for files of the proxy: request the original with a size in its name")]
     Reserved,
-    #[error("the original's key has {bytes} bytes and {max} is the most that leaves room for a size: shorten it")]
+    #[error("the key of the original has {bytes} bytes but the limit is {max}, to leave room for a size: shorten it")]
     NoRoomForSize { bytes: usize, max: usize },
 }
 
 impl Grammar {
-    /// Reads a request's path, still percent-encoded; a query is ignored.
+    /// Parses the percent-encoded path of a request. A query is ignored.
     ///
-    /// Decoded once (RFC 3986 section 2.4): `%2F` is a slash like any other, as no key could say otherwise; `%252F`
-    /// is the text `%2F`; `+` is a plus.
+    /// The path is decoded once (RFC 3986 section 2.4): `%2F` is a slash, because keys cannot distinguish the two; `%252F` is
+    /// the text `%2F`; `+` is a plus sign.
     ///
     /// # Errors
-    /// The path is no key, or one that clients may not address.
-    pub fn parse(&self, path: &str) -> Result<Named, PathError> {
+    /// The path is not a key, or its key is reserved.
+    pub fn parse(&self, path: &str) -> Result<ParsedPath, PathError> {
         let path = path.split_once('?').map_or(path, |(path, _query)| path);
         let path = path.strip_prefix('/').ok_or(PathError::NotAbsolute)?;
-        let literal = ObjectKey::new(&decode(path)?)?;
-        self.reserved_keys.check_original(&literal)?;
-        if self.reserved_keys.contains(&literal) {
+        let literal_key = ObjectKey::new(&decode(path)?)?;
+        self.reserved_keys.check_original(&literal_key)?;
+        if self.reserved_keys.contains(&literal_key) {
             return Err(PathError::Reserved);
         }
-        let (original, file, ask) = match self.read(literal.as_str()) {
-            None => return Ok(Named::Object(literal, Hint::None)),
-            Some((.., Err(SideTooLarge))) => return Ok(Named::Object(literal, Hint::SideTooLarge)),
-            Some((original, file, Ok(ask))) => (original, file, ask),
+        let (original, file, size) = match self.split(literal_key.as_str()) {
+            None => return Ok(ParsedPath::Object(literal_key, NearMiss::None)),
+            Some((.., Err(SideTooLarge))) => return Ok(ParsedPath::Object(literal_key, NearMiss::SideTooLarge)),
+            Some((original, file, Ok(size))) => (original, file, size),
         };
-        // Without its suffix a name can be `.` or `..`: then it was no suffix.
-        let Ok(original) = ObjectKey::new(&original) else { return Ok(Named::Object(literal, Hint::None)) };
+        // If the rest of the name is `.` or `..`, its end is not a suffix.
+        let Ok(original) = ObjectKey::new(&original) else {
+            return Ok(ParsedPath::Object(literal_key, NearMiss::None));
+        };
         if self.reserved_keys.contains(&original) {
             return Err(PathError::Reserved);
         }
-        self.reserved_keys.check_parent(&original).map_err(no_room)?;
-        let encoding = self.encoding(file.format(), ask.quality);
+        self.reserved_keys.check_parent(&original).map_err(no_room_for_size)?;
+        let encoding = self.encoding(file.format(), size.quality);
         let negotiable = file.converted.is_none() && !self.negotiated().is_empty();
-        let variant = Variant { original, geometry: ask.geometry, encoding };
-        let allowance = self.allowance(&variant);
-        Ok(Named::Variant(Addressed { variant, literal, negotiable, allowance }))
+        let variant = Variant { original, geometry: size.geometry, encoding };
+        let size_decision = self.size_decision(&variant);
+        Ok(ParsedPath::Variant(AddressedVariant { variant, literal_key, negotiable, size_decision }))
     }
 
-    /// The original's key, its name, and what is asked for, as far as the last segments say anything.
+    /// Splits a key with a size into the key of the original, its file name and the size.
     ///
-    /// A file name's suffix goes before a segment's; the segment then is a folder like any other.
-    fn read<'t>(&self, key: &'t str) -> Option<(Cow<'t, str>, FileName<'t>, Result<Ask, SideTooLarge>)> {
+    /// A suffix of the file name takes precedence over a segment, which then is an ordinary folder.
+    fn split<'t>(&self, key: &'t str) -> Option<(Cow<'t, str>, FileName<'t>, Result<SizeSpec, SideTooLarge>)> {
         let (dir, name) = key.rsplit_once('/').map_or(("", key), |(dir, name)| (dir, name));
-        let by_name = self.read_name(name);
+        let by_name = self.split_name_and_size(name);
         if self.segment && !matches!(by_name, Some((_, Ok(_)))) {
             let (dir, segment) = dir.rsplit_once('/').unwrap_or(("", dir));
-            if let Some(ask) = self.suffixes.whole(segment) {
+            if let Some(size) = self.suffixes.parse_exact(segment) {
                 let original = if dir.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(format!("{dir}/{name}")) };
-                return Some((original, FileName::plain(name), ask));
+                return Some((original, FileName::without_suffix(name), size));
             }
         }
-        let (file, ask) = by_name?;
+        let (file, size) = by_name?;
         let mut original = String::with_capacity(key.len());
         original.push_str(&key[..key.len() - name.len()]);
         file.push_to(&mut original);
-        Some((Cow::Owned(original), file, ask))
+        Some((Cow::Owned(original), file, size))
     }
 
-    /// Finds the last suffix of a file name: at its very end, before its extension, or before two of which the last
-    /// is a format.
-    pub(super) fn read_name<'t>(&self, name: &'t str) -> Option<(FileName<'t>, Result<Ask, SideTooLarge>)> {
-        if let Some((stem, ask)) = self.suffixes.at_the_end(name) {
-            return Some((FileName { stem, extension: "", converted: None }, ask));
+    /// Splits the last suffix off a file name: at its end, before its extension, or before two extensions of which the last is a
+    /// format.
+    fn split_name_and_size<'t>(&self, name: &'t str) -> Option<(FileName<'t>, Result<SizeSpec, SideTooLarge>)> {
+        if let Some((stem, size)) = self.suffixes.parse_trailing(name) {
+            return Some((FileName { stem, extension: "", converted: None }, size));
         }
         let (head, extension) = name.rsplit_once('.').filter(|(_, extension)| !extension.is_empty())?;
-        if let Some((stem, ask)) = self.suffixes.at_the_end(without_progressive(head)) {
-            return Some((FileName { stem, extension, converted: None }, ask));
+        if let Some((stem, size)) = self.suffixes.parse_trailing(without_progressive(head)) {
+            return Some((FileName { stem, extension, converted: None }, size));
         }
         let converted = Some(Format::from_extension(extension)?);
         let (head, extension) = head.rsplit_once('.')?;
-        let (stem, ask) = self.suffixes.at_the_end(without_progressive(head))?;
-        Some((FileName { stem, extension, converted }, ask))
+        let (stem, size) = self.suffixes.parse_trailing(without_progressive(head))?;
+        Some((FileName { stem, extension, converted }, size))
     }
 }
 
-/// An original's name in two parts, and the format a second extension named.
+/// The name of an original, and the format that a second extension names.
 pub(super) struct FileName<'t> {
     pub stem: &'t str,
-    /// Without its dot. Empty means none, so `cat_300x200..webp` is `cat` as WebP.
+    /// Without the dot. If it is empty, there is no extension: `cat_300x200..webp` is `cat` as WebP.
     pub extension: &'t str,
     pub converted: Option<Format>,
 }
 
 impl<'t> FileName<'t> {
-    /// A name without a suffix, as the segment dialect has it. Its last extension is its own, never a conversion:
-    /// with no suffix between them, nothing tells `photo.png` as WebP from an original called `photo.png.webp`.
-    fn plain(name: &'t str) -> Self {
+    /// A name without a suffix, for sizes given as a segment. Its last extension never converts: without a suffix in between,
+    /// `photo.png` as WebP and an original called `photo.png.webp` would look the same.
+    fn without_suffix(name: &'t str) -> Self {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         Self { stem, extension, converted: None }
     }
 
-    /// JPEG where the name says nothing that is written.
+    /// The output format. It is JPEG if the extension names no supported format.
     pub(super) fn format(&self) -> Format {
         self.converted.or_else(|| Format::from_extension(self.extension)).unwrap_or(Format::Jpeg)
     }
@@ -165,7 +167,7 @@ impl<'t> FileName<'t> {
     }
 }
 
-/// Shopify's `_1000x.progressive.jpg`: every JPEG may be progressive or not, so the word changes nothing.
+/// Removes `.progressive`, as in the Shopify URL `_1000x.progressive.jpg`. It has no effect, because any JPEG may be progressive.
 fn without_progressive(head: &str) -> &str {
     head.strip_suffix(PROGRESSIVE).unwrap_or(head)
 }
@@ -173,7 +175,6 @@ fn without_progressive(head: &str) -> &str {
 pub(super) const PROGRESSIVE: &str = ".progressive";
 
 fn decode(path: &str) -> Result<Cow<'_, str>, PathError> {
-    // Most paths have nothing to decode.
     if !path.contains('%') {
         return Ok(Cow::Borrowed(path));
     }
@@ -185,7 +186,7 @@ fn decode(path: &str) -> Result<Cow<'_, str>, PathError> {
     percent_decode_str(path).decode_utf8().map_err(|_| PathError::NotUtf8)
 }
 
-fn no_room(error: KeyError) -> PathError {
+fn no_room_for_size(error: KeyError) -> PathError {
     match error {
         KeyError::TooLong { bytes, max } => PathError::NoRoomForSize { bytes, max },
         other => PathError::Key(other),

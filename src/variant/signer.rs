@@ -1,4 +1,4 @@
-//! Signed paths: that whoever has a key allows this path, perhaps until a time. docs/SIGNING.md is for those who sign.
+//! Signed paths: a signature made with a key permits a path, optionally until a time. docs/SIGNING.md describes the format.
 
 use percent_encoding::percent_decode_str;
 use ring::hmac;
@@ -7,61 +7,64 @@ use super::ObjectKey;
 use crate::config;
 use crate::support::hex;
 
-/// Signs paths and verifies what others have signed.
+/// Signs paths and verifies signatures.
 pub struct Signer {
-    /// The first signs; there is at least one.
+    /// At least one key. The first one signs.
     keys: Vec<hmac::Key>,
 }
 
-/// What a query says of its path.
+/// The signature in a query string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signature {
-    /// It is not signed.
+    /// The path is not signed.
     None,
-    /// Signed, until so many seconds after 1970 if it says so.
+    /// The path is signed, until the Unix time `expires` if it is given.
     Valid { expires: Option<u64> },
 }
 
-/// Why a signature is not taken. The messages are fit for the client: they say what to fix.
+/// Reasons to refuse a signature. The messages tell clients what to fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     #[error(
-        "the URL's signature is wrong: sign its decoded path, a line feed and expires, with a key that this server has"
+        "the signature of the URL is wrong: sign its decoded path, a line feed and expires, with a key of this server"
     )]
     Wrong,
-    #[error("the URL's signature has expired: ask for a new one")]
+    #[error("the signature of the URL has expired: request a new one")]
     Expired,
-    #[error("signature and expires stand once each in a signed URL's query, and expires in seconds since 1970")]
+    #[error(
+        "a signed URL must have signature and expires at most once in its query, and expires in seconds since 1970"
+    )]
     Malformed,
 }
 
-/// The parameters of a query. All others are ignored, as they are without signatures.
+/// Query parameters. All others are ignored.
 const SIGNATURE: &str = "signature";
 const EXPIRES: &str = "expires";
 
 impl Signer {
-    /// `None` where config has no keys.
+    /// `None` if config has no keys.
     #[must_use]
     pub fn new(signing: &config::Signing) -> Option<Self> {
         let keys: Vec<_> = signing.keys().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())).collect();
         (!keys.is_empty()).then_some(Self { keys })
     }
 
-    /// The query that signs `key`'s path: `expires=1767225600&signature=...`.
+    /// Returns the query that signs the path of `key`: `expires=1767225600&signature=...`.
     #[must_use]
     pub fn query(&self, key: &ObjectKey, expires: Option<u64>) -> String {
         let mut query = expires.map(|seconds| format!("{EXPIRES}={seconds}&")).unwrap_or_default();
         query.push_str(SIGNATURE);
         query.push('=');
-        let signature = self.keys.first().map(|signing| hmac::sign(signing, text(key, expires).as_bytes()));
+        let signature =
+            self.keys.first().map(|signing_key| hmac::sign(signing_key, signed_text(key, expires).as_bytes()));
         query.extend(signature.map(|signature| hex::encode(signature.as_ref())));
         query
     }
 
-    /// Whether `query` signs `key`'s path, `now` seconds after 1970. How long it takes says nothing of what a signature would be.
+    /// Verifies the signature in `query` for the path of `key` at the Unix time `now`, in constant time.
     ///
     /// # Errors
-    /// There is a signature and it cannot be taken.
+    /// The signature is wrong, malformed or expired.
     pub fn verify(&self, key: &ObjectKey, query: Option<&str>, now: u64) -> Result<Signature, SignatureError> {
         let (mut signature, mut expires) = (None, None);
         for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
@@ -77,7 +80,7 @@ impl Signer {
         let Some(signature) = signature else { return Ok(Signature::None) };
         let expires = expires.map(seconds).transpose()?;
         let signature = hex::decode::<32>(signature).ok_or(SignatureError::Wrong)?;
-        let signed = text(key, expires);
+        let signed = signed_text(key, expires);
         if !self.keys.iter().any(|key| hmac::verify(key, signed.as_bytes(), &signature).is_ok()) {
             return Err(SignatureError::Wrong);
         }
@@ -94,38 +97,50 @@ impl std::fmt::Debug for Signer {
     }
 }
 
-/// What is signed. No key has a line feed, so no path can pass for another with an expiry.
-fn text(key: &ObjectKey, expires: Option<u64>) -> String {
+/// The signed text. Keys contain no line feed, so a path cannot imitate another path with an expiry.
+fn signed_text(key: &ObjectKey, expires: Option<u64>) -> String {
     let expires = expires.map(|seconds| seconds.to_string()).unwrap_or_default();
     format!("/{key}\n{expires}")
 }
 
-/// One spelling of each number, so that one signature is of one query.
+/// Parses a Unix time in its only valid spelling, so that each signature belongs to one query.
 fn seconds(text: &str) -> Result<u64, SignatureError> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| is_number).ok_or(SignatureError::Malformed)
 }
 
-/// The key that a URL's or path's path names, and the URL without its query's signature: for whoever signs it.
-///
-/// # Errors
-/// A sentence on what to write instead.
-pub fn to_be_signed(url: &str) -> Result<(ObjectKey, String), String> {
-    let url = url.split_once('#').map_or(url, |(url, _)| url);
-    let (before, query) = url.split_once('?').map_or((url, ""), |(before, query)| (before, query));
-    let path = match before.split_once("://") {
-        Some((_, rest)) => rest.find('/').and_then(|slash| rest.get(slash..)),
-        None => Some(before),
-    };
-    let path = path.and_then(|path| path.strip_prefix('/')).ok_or("write a URL, or a path that begins with a slash")?;
-    let path = percent_decode_str(path).decode_utf8().map_err(|_| "the path is not UTF-8 once percent-decoded")?;
-    let key = ObjectKey::new(&path).map_err(|error| error.to_string())?;
-    let others: Vec<_> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !matches!(pair.split_once('='), Some((SIGNATURE | EXPIRES, _))))
-        .collect();
-    let url = if others.is_empty() { format!("{before}?") } else { format!("{before}?{}&", others.join("&")) };
-    Ok((key, url))
+/// A URL that is about to be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlToSign {
+    /// The key that its path names.
+    pub key: ObjectKey,
+    /// The URL without signature and fragment, ending in `?` or `&`. The query of [`Signer::query`] is appended to it.
+    pub prefix: String,
+}
+
+impl UrlToSign {
+    /// Parses a URL or a path.
+    ///
+    /// # Errors
+    /// Advice for the operator.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let url = url.split_once('#').map_or(url, |(url, _)| url);
+        let (before, query) = url.split_once('?').unwrap_or((url, ""));
+        let path = match before.split_once("://") {
+            Some((_, rest)) => rest.find('/').and_then(|slash| rest.get(slash..)),
+            None => Some(before),
+        };
+        let path =
+            path.and_then(|path| path.strip_prefix('/')).ok_or("write a URL, or a path that starts with a slash")?;
+        let path = percent_decode_str(path).decode_utf8().map_err(|_| "the path is not UTF-8 once percent-decoded")?;
+        let key = ObjectKey::new(&path).map_err(|error| error.to_string())?;
+        let others: Vec<_> = query
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !matches!(pair.split_once('='), Some((SIGNATURE | EXPIRES, _))))
+            .collect();
+        let prefix = if others.is_empty() { format!("{before}?") } else { format!("{before}?{}&", others.join("&")) };
+        Ok(Self { key, prefix })
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vectors_of_the_docs_are_signed_as_they_say() {
+    fn signatures_match_the_test_vectors_in_the_docs() {
         let docs = include_str!("../../docs/SIGNING.md");
         let rows: Vec<Vec<_>> = docs
             .lines()
@@ -162,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_taken_for_its_path_its_time_and_any_of_the_keys_and_for_nothing_else() {
+    fn a_signature_is_valid_for_its_path_and_time_with_any_of_the_keys_only() {
         let (old, both) = (signer(OLD), signer(&format!("{NEW},{OLD}")));
         let cat = key("cat_300x.jpg");
         let check = |signer: &Signer, key: &ObjectKey, query: &str, now| signer.verify(key, Some(query), now);
@@ -189,16 +204,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_signed_is_the_decoded_path_of_a_url() {
+    fn a_url_is_signed_by_its_decoded_path() {
         for (url, path, rest) in [
             ("/a%20b_300x.jpg", "a b_300x.jpg", "/a%20b_300x.jpg?"),
             ("https://img.example.com/a_1x.jpg?v=2#top", "a_1x.jpg", "https://img.example.com/a_1x.jpg?v=2&"),
             ("/a_1x.jpg?signature=0&v=2&expires=1", "a_1x.jpg", "/a_1x.jpg?v=2&"),
         ] {
-            assert_eq!(to_be_signed(url), Ok((key(path), rest.into())));
+            assert_eq!(UrlToSign::parse(url), Ok(UrlToSign { key: key(path), prefix: rest.into() }));
         }
         for url in ["a.jpg", "https://img.example.com", "/", "/%ff", "/a/../b"] {
-            assert!(to_be_signed(url).is_err(), "{url}");
+            assert!(UrlToSign::parse(url).is_err(), "{url}");
         }
     }
 }

@@ -1,81 +1,81 @@
-//! Which variants may be asked for, by `[sizes]`. Decided on the variant alone, so it is remembered with the reading of a path.
+//! Sizes that URLs may request, by `[sizes]`. The decision depends on the variant only, so it is cached with the parsed path.
 
 use std::num::NonZeroU32;
 
 use super::grammar::GrammarError;
-use super::suffix::{Ask, Suffixes};
+use super::suffix::{SizeSpec, Suffixes};
 use super::{Encoding, Geometry, Grammar, Quality, Side, Variant};
 use crate::config::{Config, SizePolicy, SizesBelow};
 
-/// Whether a variant may be asked for.
+/// The decision of `[sizes]` about a variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Allowance {
+pub enum SizeDecision {
     Allowed,
-    /// Not this one, but this other, to which the client is sent.
-    Snapped(Variant),
-    /// No; and which is the nearest that may.
+    /// The client is redirected to this allowed variant.
+    RedirectTo(Variant),
+    /// The variant is refused. Contains the nearest allowed variant.
     Refused(Variant),
 }
 
-/// The rules, that of the longest prefix first.
+/// The rules, sorted by descending length of their prefixes.
 #[derive(Debug, Clone)]
-pub(super) struct Sizes {
-    rules: Vec<Rule>,
+pub(super) struct SizeRules {
+    rules: Vec<SizeRule>,
 }
 
 #[derive(Debug, Clone)]
-struct Rule {
+struct SizeRule {
     prefix: String,
-    shapes: Shapes,
+    allowed: AllowedSizes,
     qualities: Vec<Quality>,
 }
 
-/// Which geometries, and for presets which qualities.
+/// Allowed geometries, and for presets their qualities.
 #[derive(Debug, Clone)]
-enum Shapes {
+enum AllowedSizes {
     Any,
-    Boxes(Vec<Sides>),
-    /// Multiples of the step up to `side_max`, which is one itself.
+    List(Vec<Sides>),
+    /// Multiples of the step up to `side_max`, which is a multiple itself.
     Step {
         step: u32,
         side_max: u32,
     },
-    Presets(Vec<Ask>),
+    Presets(Vec<SizeSpec>),
 }
 
-/// Width and height, as far as they are given.
+/// Width and height; a free side is `None`.
 type Sides = (Option<Side>, Option<Side>);
 
-impl Sizes {
+impl SizeRules {
     /// # Errors
-    /// Names the key of the first setting that cannot be used.
+    /// The first invalid setting.
     pub(super) fn new(config: &Config, suffixes: &Suffixes) -> Result<Self, GrammarError> {
         let mut rules = Vec::new();
         for (n, below) in config.sizes.rules().enumerate() {
             let section = if n == 0 { "sizes".to_owned() } else { format!("sizes.prefixes ({:?})", below.prefix) };
             let refused = |(key, problem): (&str, String)| GrammarError { key: format!("{section}.{key}"), problem };
-            let shapes = Shapes::new(&below, config, suffixes).map_err(refused)?;
+            let allowed = AllowedSizes::new(&below, config, suffixes).map_err(refused)?;
             let qualities = below.qualities.iter().map(|n| Quality::new(*n)).collect::<Option<_>>();
             let qualities = qualities.ok_or_else(|| refused(("qualities", "must be 1 to 100".into())))?;
-            rules.push(Rule { prefix: below.prefix, shapes, qualities });
+            rules.push(SizeRule { prefix: below.prefix, allowed, qualities });
         }
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
         Ok(Self { rules })
     }
 
-    fn rule(&self, variant: &Variant) -> Option<&Rule> {
+    fn rule(&self, variant: &Variant) -> Option<&SizeRule> {
         self.rules.iter().find(|rule| variant.original.as_str().starts_with(&rule.prefix))
     }
 }
 
-impl Shapes {
+impl AllowedSizes {
     fn new(below: &SizesBelow, config: &Config, suffixes: &Suffixes) -> Result<Self, (&'static str, String)> {
         let side_max = u32::from(config.limits.max_side.get());
         match below.policy {
             SizePolicy::Any => Ok(Self::Any),
-            SizePolicy::List if below.list.is_empty() => Err(("list", "is needed with policy = \"list\"".into())),
+            SizePolicy::List if below.list.is_empty() => Err(("list", "is required by policy = \"list\"".into())),
             SizePolicy::List => {
-                below.list.iter().map(|text| listed(text, suffixes)).collect::<Result<_, _>>().map(Self::Boxes)
+                below.list.iter().map(|text| parse_listed(text, suffixes)).collect::<Result<_, _>>().map(Self::List)
             }
             SizePolicy::Step => {
                 let step = u32::from(below.step);
@@ -85,56 +85,56 @@ impl Shapes {
                 Ok(Self::Step { step, side_max: side_max / step * step })
             }
             SizePolicy::Presets if config.presets.is_empty() => {
-                Err(("policy", "is \"presets\", and [presets] has none: name one".into()))
+                Err(("policy", "is \"presets\" but [presets] is empty: add a preset".into()))
             }
             SizePolicy::Presets => {
                 let names = config.presets.keys().flat_map(|name| (1..=3).map(move |scale| (name, scale)));
-                let asks = names.filter_map(|(name, scale)| {
+                let specs = names.filter_map(|(name, scale)| {
                     let suffix = if scale == 1 { format!("a_{name}") } else { format!("a_{name}@{scale}x") };
-                    suffixes.at_the_end(&suffix)?.1.ok()
+                    suffixes.parse_trailing(&suffix)?.1.ok()
                 });
-                Ok(Self::Presets(asks.collect()))
+                Ok(Self::Presets(specs.collect()))
             }
         }
     }
 }
 
-/// A box of `sizes.list`.
-fn listed(text: &str, suffixes: &Suffixes) -> Result<Sides, (&'static str, String)> {
-    match suffixes.whole(text) {
-        Some(Ok(Ask { geometry: Geometry::Fit { width, height }, quality: None })) => Ok((width, height)),
-        Some(Err(_)) => Err(("list", format!("{text:?} has a side over limits.max_side"))),
+/// Parses an entry of `sizes.list`.
+fn parse_listed(text: &str, suffixes: &Suffixes) -> Result<Sides, (&'static str, String)> {
+    match suffixes.parse_exact(text) {
+        Some(Ok(SizeSpec { geometry: Geometry::Fit { width, height }, quality: None })) => Ok((width, height)),
+        Some(Err(_)) => Err(("list", format!("{text:?} has a side that exceeds limits.max_side"))),
         Some(Ok(_)) | None => {
-            Err(("list", format!("{text:?} is no box; write 300x200, 300x or x200, which allows it with any crop")))
+            Err(("list", format!("{text:?} is not a size; write 300x200, 300x or x200, which allows any crop of it")))
         }
     }
 }
 
 impl Grammar {
-    /// Whether `[sizes]` lets clients ask for `variant`.
+    /// Decides if clients may request `variant`.
     #[must_use]
-    pub fn allowance(&self, variant: &Variant) -> Allowance {
-        let Some(rule) = self.sizes.rule(variant) else { return Allowance::Allowed };
-        let nearest = match &rule.shapes {
-            Shapes::Any => return Allowance::Allowed,
-            Shapes::Boxes(boxes) => self.nearest_box(variant, boxes, &rule.qualities),
-            Shapes::Step { step, side_max } => {
+    pub fn size_decision(&self, variant: &Variant) -> SizeDecision {
+        let Some(rule) = self.size_rules.rule(variant) else { return SizeDecision::Allowed };
+        let nearest = match &rule.allowed {
+            AllowedSizes::Any => return SizeDecision::Allowed,
+            AllowedSizes::List(list) => self.nearest_listed(variant, list, &rule.qualities),
+            AllowedSizes::Step { step, side_max } => {
                 let geometry = variant.geometry.map(|side| next_multiple(side, *step, *side_max));
                 let encoding = self.nearest_quality(variant.encoding, &rule.qualities);
-                let snapped = Variant { geometry, encoding, ..variant.clone() };
+                let rounded = Variant { geometry, encoding, ..variant.clone() };
                 if encoding == variant.encoding && geometry != variant.geometry {
-                    return Allowance::Snapped(snapped);
+                    return SizeDecision::RedirectTo(rounded);
                 }
-                snapped
+                rounded
             }
-            Shapes::Presets(asks) => self.nearest_preset(variant, asks),
+            AllowedSizes::Presets(specs) => self.nearest_preset(variant, specs),
         };
-        if nearest == *variant { Allowance::Allowed } else { Allowance::Refused(nearest) }
+        if nearest == *variant { SizeDecision::Allowed } else { SizeDecision::Refused(nearest) }
     }
 
-    fn nearest_box(&self, variant: &Variant, boxes: &[Sides], qualities: &[Quality]) -> Variant {
+    fn nearest_listed(&self, variant: &Variant, list: &[Sides], qualities: &[Quality]) -> Variant {
         let sides = variant.geometry.sides();
-        let nearest = boxes.iter().copied().min_by_key(|listed| distance(*listed, sides)).unwrap_or(sides);
+        let nearest = list.iter().copied().min_by_key(|listed| distance(*listed, sides)).unwrap_or(sides);
         let geometry = match (nearest, variant.geometry) {
             ((Some(width), Some(height)), Geometry::Crop { region, .. }) => Geometry::Crop { width, height, region },
             ((width, height), _) => Geometry::Fit { width, height },
@@ -142,45 +142,45 @@ impl Grammar {
         Variant { geometry, encoding: self.nearest_quality(variant.encoding, qualities), ..variant.clone() }
     }
 
-    fn nearest_preset(&self, variant: &Variant, asks: &[Ask]) -> Variant {
-        let of = |ask: &Ask| Variant {
-            geometry: ask.geometry,
-            encoding: self.encoding(variant.encoding.format(), ask.quality),
+    fn nearest_preset(&self, variant: &Variant, specs: &[SizeSpec]) -> Variant {
+        let preset = |spec: &SizeSpec| Variant {
+            geometry: spec.geometry,
+            encoding: self.encoding(variant.encoding.format(), spec.quality),
             ..variant.clone()
         };
         let sides = variant.geometry.sides();
-        // The same box may be a preset with several crops and qualities: the variant itself goes first.
-        let far = |preset: &Variant| (preset != variant, distance(preset.geometry.sides(), sides));
-        asks.iter().map(of).min_by_key(far).unwrap_or_else(|| variant.clone())
+        // Several presets may have the same sides with different crops or qualities. The variant itself is preferred.
+        let preference = |preset: &Variant| (preset != variant, distance(preset.geometry.sides(), sides));
+        specs.iter().map(preset).min_by_key(preference).unwrap_or_else(|| variant.clone())
     }
 
-    /// The encoding itself if its quality is the configured one or listed.
+    /// The encoding with the nearest allowed quality: the configured one or a listed one.
     fn nearest_quality(&self, encoding: Encoding, listed: &[Quality]) -> Encoding {
         let format = encoding.format();
-        let usual = self.encoding(format, None);
-        let far = |one: &Encoding| match (one.quality(), encoding.quality()) {
+        let default = self.encoding(format, None);
+        let difference = |one: &Encoding| match (one.quality(), encoding.quality()) {
             (Some(one), Some(asked)) => one.get().abs_diff(asked.get()),
             _ => 0,
         };
         let others = listed.iter().map(|quality| self.encoding(format, Some(*quality)));
-        std::iter::once(usual).chain(others).min_by_key(far).unwrap_or(usual)
+        std::iter::once(default).chain(others).min_by_key(difference).unwrap_or(default)
     }
 }
 
-/// The next multiple of `step`, or the last.
+/// The next multiple of `step`, at most `side_max`.
 fn next_multiple(side: Side, step: u32, side_max: u32) -> Side {
     let next = side.get().div_ceil(step).saturating_mul(step).min(side_max);
     NonZeroU32::new(next).unwrap_or(side)
 }
 
-/// How unlike two boxes are: first by the sides that only one of them has.
+/// The distance between two sizes: first the number of sides that only one of them has, then the difference in pixels.
 fn distance(one: Sides, other: Sides) -> (u32, u32) {
-    let apart = |one: Option<Side>, other: Option<Side>| match (one, other) {
+    let side_distance = |one: Option<Side>, other: Option<Side>| match (one, other) {
         (Some(one), Some(other)) => (0, one.get().abs_diff(other.get())),
         (None, None) => (0, 0),
         _ => (1, 0),
     };
-    let (width, height) = (apart(one.0, other.0), apart(one.1, other.1));
+    let (width, height) = (side_distance(one.0, other.0), side_distance(one.1, other.1));
     (width.0 + height.0, width.1.saturating_add(height.1))
 }
 
@@ -188,7 +188,7 @@ fn distance(one: Sides, other: Sides) -> (u32, u32) {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::variant::Named;
+    use crate::variant::ParsedPath;
 
     fn grammar(sizes: config::Sizes) -> Result<Grammar, GrammarError> {
         let mut config = Config { sizes, ..Config::default() };
@@ -197,13 +197,13 @@ mod tests {
         Grammar::new(&config)
     }
 
-    /// `ok`, `> PATH` it is redirected to, `! PATH` that is the nearest.
-    fn verdict(grammar: &Grammar, path: &str) -> String {
+    /// `ok`, `> PATH` for a redirect, or `! PATH` for the nearest size of a refusal.
+    fn decision(grammar: &Grammar, path: &str) -> String {
         match grammar.parse(path) {
-            Ok(Named::Variant(addressed)) => match addressed.allowance {
-                Allowance::Allowed => "ok".into(),
-                Allowance::Snapped(other) => format!("> {}", grammar.show(&other)),
-                Allowance::Refused(nearest) => format!("! {}", grammar.show(&nearest)),
+            Ok(ParsedPath::Variant(addressed)) => match addressed.size_decision {
+                SizeDecision::Allowed => "ok".into(),
+                SizeDecision::RedirectTo(other) => format!("> {}", grammar.canonical_path(&other)),
+                SizeDecision::Refused(nearest) => format!("! {}", grammar.canonical_path(&nearest)),
             },
             other => panic!("{path}: {other:?}"),
         }
@@ -213,9 +213,9 @@ mod tests {
     fn check(sizes: config::Sizes, table: &[(&str, &str)]) {
         let grammar = grammar(sizes).unwrap();
         for (path, expected) in table {
-            assert_eq!(verdict(&grammar, path), *expected, "{path}");
+            assert_eq!(decision(&grammar, path), *expected, "{path}");
             if let Some(other) = expected.strip_prefix("> ").or(expected.strip_prefix("! ")) {
-                assert_eq!(verdict(&grammar, other), "ok", "{path} leads to {other}");
+                assert_eq!(decision(&grammar, other), "ok", "{path} leads to {other}");
             }
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_allows_its_boxes_with_any_crop_and_names_the_nearest() {
+    fn a_list_allows_its_sizes_with_any_crop_and_refusals_name_the_nearest() {
         check(
             rule(SizePolicy::List),
             &[
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn qualities_that_are_listed_may_be_named() {
+    fn listed_qualities_are_allowed() {
         let sizes = config::Sizes { qualities: vec![50, 95], ..rule(SizePolicy::List) };
         check(
             sizes,
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_sends_to_the_next_multiple_and_never_over_the_limit() {
+    fn a_step_redirects_to_the_next_multiple_within_the_limit() {
         check(
             rule(SizePolicy::Step),
             &[
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_alone_are_their_shape_and_quality_in_three_densities() {
+    fn presets_are_allowed_with_their_crop_and_quality_at_three_densities() {
         check(
             rule(SizePolicy::Presets),
             &[
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_prefix_has_the_rule() {
+    fn the_rule_of_the_longest_prefix_applies() {
         let below = |prefix: &str, policy| SizesBelow {
             prefix: prefix.into(),
             policy,
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_cannot_be_kept_are_refused_by_their_key() {
+    fn invalid_rules_are_refused_with_their_key() {
         let with = |change: &dyn Fn(&mut config::Sizes), policy| {
             let mut sizes = rule(policy);
             change(&mut sizes);

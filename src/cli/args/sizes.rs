@@ -1,7 +1,7 @@
 //! Parses sizes on the command line with the grammar of URLs.
 
 use anyhow::Context;
-use resized::variant::{Encoding, Format, Geometry, Grammar, Named};
+use resized::variant::{Encoding, Format, Geometry, Grammar, ParsedPath};
 
 /// Parses `size`. The output format is `format`, or else that of the file `name`.
 pub(in crate::cli) fn parse_size(
@@ -26,8 +26,8 @@ pub(in crate::cli) fn size_in_name(grammar: &Grammar, name: &str) -> Option<(Geo
     let url_safe: String =
         name.chars().map(|char| if char.is_ascii_graphic() && char != '%' { char } else { '-' }).collect();
     match grammar.parse(&format!("/{url_safe}")) {
-        Ok(Named::Variant(addressed)) => Some((addressed.variant.geometry, addressed.variant.encoding)),
-        Ok(Named::Object(..)) | Err(_) => None,
+        Ok(ParsedPath::Variant(addressed)) => Some((addressed.variant.geometry, addressed.variant.encoding)),
+        Ok(ParsedPath::Object(..)) | Err(_) => None,
     }
 }
 

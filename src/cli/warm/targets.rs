@@ -5,7 +5,7 @@ use std::io::Read as _;
 use anyhow::{Context, bail};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use resized::origin::{PAGE_OBJECTS_MAX, Store};
-use resized::variant::{Allowance, Encoding, Format, Geometry, Grammar, Named, ObjectKey, Variant};
+use resized::variant::{SizeDecision, Encoding, Format, Geometry, Grammar, ParsedPath, ObjectKey, Variant};
 
 use super::super::args::sizes::{parse_size, url_path};
 use super::{Arguments, sitemap};
@@ -43,8 +43,8 @@ impl Targets {
     pub(super) fn of_name(&self, name: &str) -> anyhow::Result<Vec<Target>> {
         if self.sizes.is_empty() {
             return match self.grammar.parse(&url_path(name))? {
-                Named::Variant(addressed) => Ok(vec![self.target(&addressed.variant)]),
-                Named::Object(..) => {
+                ParsedPath::Variant(addressed) => Ok(vec![self.target(&addressed.variant)]),
+                ParsedPath::Object(..) => {
                     bail!("the name contains no size: give --size, or a name such as /photos/cat_300x200.jpg")
                 }
             };
@@ -57,16 +57,16 @@ impl Targets {
 
     /// Checks that clients can request the variant.
     fn target(&self, variant: &Variant) -> Target {
-        let path = self.grammar.show(variant);
+        let path = self.grammar.canonical_path(variant);
         let allowed = match self.grammar.parse(&path) {
-            Ok(Named::Variant(addressed)) => match addressed.allowance {
-                Allowance::Allowed => Ok(addressed.variant),
-                Allowance::Snapped(nearest) | Allowance::Refused(nearest) => {
-                    let nearest = self.grammar.show(&nearest);
+            Ok(ParsedPath::Variant(addressed)) => match addressed.size_decision {
+                SizeDecision::Allowed => Ok(addressed.variant),
+                SizeDecision::RedirectTo(nearest) | SizeDecision::Refused(nearest) => {
+                    let nearest = self.grammar.canonical_path(&nearest);
                     Err(format!("this size is not allowed ([sizes]); the nearest allowed size is {nearest}"))
                 }
             },
-            Ok(Named::Object(..)) => Err("the path does not name a variant".to_owned()),
+            Ok(ParsedPath::Object(..)) => Err("the path does not name a variant".to_owned()),
             Err(error) => Err(error.to_string()),
         };
         Target { path, allowed }
@@ -78,8 +78,8 @@ impl Targets {
             return Ok(ObjectKey::new(name)?);
         }
         Ok(match self.grammar.parse(&url_path(name))? {
-            Named::Object(key, _) => key,
-            Named::Variant(addressed) => addressed.literal,
+            ParsedPath::Object(key, _) => key,
+            ParsedPath::Variant(addressed) => addressed.literal_key,
         })
     }
 

@@ -7,10 +7,11 @@ use http::header::{
     ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use pixels::{Format, Quality};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::serde_with::{header_value, optional_header_value, redirect_status};
+use crate::config::serde_with::{formats, header_value, optional_header_value, quality, redirect_status};
 
 /// The response to a request for a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,11 +153,15 @@ pub struct Urls {
 #[serde(default, deny_unknown_fields)]
 pub struct Formats {
     /// Formats, best first, to choose from by the `Accept` header if the URL does not convert. Empty disables negotiation.
-    pub negotiate: Vec<String>,
-    /// Quality from 1 to 100 if the URL names none; as the two below.
-    pub jpeg_quality: u8,
-    pub webp_quality: u8,
-    pub avif_quality: u8,
+    #[serde(with = "formats")]
+    pub negotiate: Vec<Format>,
+    /// Quality of JPEGs if the URL names none. The two below are those of WebP and AVIF.
+    #[serde(with = "quality")]
+    pub jpeg_quality: Quality,
+    #[serde(with = "quality")]
+    pub webp_quality: Quality,
+    #[serde(with = "quality")]
+    pub avif_quality: Quality,
     pub jpeg_progressive: bool,
     /// Colors in a PNG at most, 2 to 256; 0 keeps all.
     pub png_colors: u16,
@@ -170,13 +175,17 @@ impl Default for Formats {
     fn default() -> Self {
         Self {
             negotiate: Vec::new(),
-            jpeg_quality: 80,
-            webp_quality: 80,
-            avif_quality: 60,
+            jpeg_quality: default_quality(80),
+            webp_quality: default_quality(80),
+            avif_quality: default_quality(60),
             jpeg_progressive: false,
             png_colors: 0,
             linear_light: false,
             avif_originals: true,
         }
     }
+}
+
+fn default_quality(quality: u8) -> Quality {
+    Quality::new(quality).unwrap_or_else(|| unreachable!("{quality} is not a quality"))
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
 
-use crate::variant::{Grammar, Named, PathError};
+use crate::variant::{Grammar, ParsedPath, PathError};
 
 /// A direct-mapped table: each path has one slot, and the latest path with that slot is kept.
 ///
@@ -14,14 +14,14 @@ use crate::variant::{Grammar, Named, PathError};
 #[derive(Debug)]
 pub(in crate::proxy) struct PathCache {
     grammar: Grammar,
-    slots: Box<[Mutex<Option<ParsedPath>>]>,
+    slots: Box<[Mutex<Option<CachedPath>>]>,
     hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct ParsedPath {
+struct CachedPath {
     path: Box<str>,
-    parsed: Arc<Named>,
+    parsed: Arc<ParsedPath>,
 }
 
 /// A slot holds at most about a kilobyte.
@@ -42,7 +42,7 @@ impl PathCache {
     }
 
     /// The same as [`Grammar::parse`].
-    pub(in crate::proxy) fn parse(&self, path: &str) -> Result<Arc<Named>, PathError> {
+    pub(in crate::proxy) fn parse(&self, path: &str) -> Result<Arc<ParsedPath>, PathError> {
         if path.len() > PATH_BYTES_MAX {
             return self.grammar.parse(path).map(Arc::new);
         }
@@ -56,7 +56,7 @@ impl PathCache {
         }
         let parsed = Arc::new(self.grammar.parse(path)?);
         if let Ok(mut entry) = slot.try_lock() {
-            *entry = Some(ParsedPath { path: path.into(), parsed: parsed.clone() });
+            *entry = Some(CachedPath { path: path.into(), parsed: parsed.clone() });
         }
         Ok(parsed)
     }

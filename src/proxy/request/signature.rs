@@ -7,7 +7,7 @@ use http::{HeaderValue, Response};
 
 use crate::config::{Config, Require};
 use crate::proxy::error::RequestError;
-use crate::variant::{Named, Signature, Signer};
+use crate::variant::{ParsedPath, Signature, Signer};
 
 /// The keys of `[signing]` and the paths that need a signature.
 #[derive(Debug)]
@@ -26,17 +26,17 @@ impl SignaturePolicy {
     ///
     /// # Errors
     /// The signature is wrong or expired, or it is missing where config requires it.
-    pub(in crate::proxy) fn verify(&self, path: &Named, query: Option<&str>) -> Result<Signature, RequestError> {
+    pub(in crate::proxy) fn verify(&self, path: &ParsedPath, query: Option<&str>) -> Result<Signature, RequestError> {
         let Some(signer) = &self.signer else { return Ok(Signature::None) };
         let signature = match query {
             None => Signature::None,
             Some(_) => signer
-                .verify(path.literal(), query, unix_time())
+                .verify(path.literal_key(), query, unix_time())
                 .map_err(|error| RequestError::Forbidden(error.to_string()))?,
         };
         let is_required = match self.require {
             Require::None => false,
-            Require::Variants => matches!(path, Named::Variant(_)),
+            Require::Variants => matches!(path, ParsedPath::Variant(_)),
             Require::All => true,
         };
         match signature {

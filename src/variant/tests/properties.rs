@@ -1,6 +1,6 @@
-//! What holds for every path and every variant.
+//! Properties of all paths and variants.
 //!
-//! Names are built from the parts that suffixes are made of, so that most of them nearly are suffixes.
+//! Names are built from the parts of suffixes, so that most of them resemble suffixes.
 
 use std::num::NonZeroU32;
 
@@ -58,7 +58,7 @@ const PARTS: &[&str] = &[
     ".resized",
 ];
 
-/// Any text that is made of suffixes' parts, and some that are not.
+/// Text made mostly of the parts of suffixes.
 fn soup() -> impl Strategy<Value = String> {
     let part = prop_oneof![9 => select(PARTS).prop_map(str::to_owned), 1 => "\\PC{0,3}"];
     vec(part, 1..9).prop_map(|parts| parts.concat())
@@ -105,7 +105,7 @@ fn variant() -> impl Strategy<Value = Variant> {
     })
 }
 
-/// Suffixes only, or with segments and presets: what holds has to hold for both.
+/// The default grammar, or one with segments and presets.
 fn grammar() -> impl Strategy<Value = Grammar> {
     any::<bool>().prop_map(|everything| {
         let mut config = Config::default();
@@ -121,7 +121,7 @@ fn grammar() -> impl Strategy<Value = Grammar> {
 
 fn parsed(grammar: &Grammar, path: &str) -> Option<Variant> {
     match grammar.parse(path) {
-        Ok(Named::Variant(addressed)) => Some(addressed.variant),
+        Ok(ParsedPath::Variant(addressed)) => Some(addressed.variant),
         _ => None,
     }
 }
@@ -129,26 +129,26 @@ fn parsed(grammar: &Grammar, path: &str) -> Option<Variant> {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 4096,
-        // About one text in five is no key; long runs would else stop there.
+        // About one text in five is not a key. The default limit would stop long runs.
         max_local_rejects: u32::MAX,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
 
     #[test]
-    fn parsing_what_is_shown_gives_the_variant_back(grammar in grammar(), variant in variant()) {
-        let shown = grammar.show(&variant);
+    fn parsing_a_canonical_path_returns_the_variant(grammar in grammar(), variant in variant()) {
+        let shown = grammar.canonical_path(&variant);
         prop_assert_eq!(parsed(&grammar, &shown), Some(variant), "{}", shown);
     }
 
     #[test]
-    fn whatever_parses_as_a_variant_has_one_path_and_a_usable_key(grammar in grammar(), path in soup()) {
+    fn every_parsed_variant_has_a_canonical_path_and_a_valid_key(grammar in grammar(), path in soup()) {
         if let Some(variant) = parsed(&grammar, &format!("/{path}")) {
             let key = variant.storage_key();
             prop_assert!(ObjectKey::new(key.as_str()).is_ok());
             let leaf = key.as_str().strip_prefix(variant.original.as_str()).and_then(|rest| rest.strip_prefix('/'));
             prop_assert!(leaf.is_some_and(|leaf| !leaf.contains('/')));
-            prop_assert_eq!(parsed(&grammar, &grammar.show(&variant)), Some(variant));
+            prop_assert_eq!(parsed(&grammar, &grammar.canonical_path(&variant)), Some(variant));
         }
     }
 
@@ -156,12 +156,12 @@ proptest! {
     fn distinct_variants_have_distinct_keys_and_paths(
         grammar in grammar(), one in variant(), geometry in geometry(), encoding in encoding(), which in 0..4u8,
     ) {
-        // Mostly the same picture, so that the variants differ in little or nothing.
+        // The original is the same, so the variants differ little or not at all.
         let mut other = one.clone();
         if which & 1 != 0 { other.geometry = geometry; }
         if which & 2 != 0 { other.encoding = encoding; }
         prop_assert_eq!(one == other, one.storage_key() == other.storage_key());
-        prop_assert_eq!(one == other, grammar.show(&one) == grammar.show(&other));
+        prop_assert_eq!(one == other, grammar.canonical_path(&one) == grammar.canonical_path(&other));
     }
 
     #[test]
@@ -170,11 +170,11 @@ proptest! {
     ) {
         let other = Variant { original, ..one.clone() };
         prop_assert_eq!(one == other, one.storage_key() == other.storage_key());
-        prop_assert_eq!(one == other, grammar.show(&one) == grammar.show(&other));
+        prop_assert_eq!(one == other, grammar.canonical_path(&one) == grammar.canonical_path(&other));
     }
 
     #[test]
-    fn every_spelling_of_a_variant_has_its_key(
+    fn all_spellings_of_a_variant_have_the_same_key(
         width in 1..=1000u32, height in 1..=1000u32, scale in 1..=3u32, quality in select(&["", "_q80"][..]),
         progressive in select(&["", ".progressive"][..]), second in select(&["", ".jpg", ".jpeg", ".JPG"][..]),
         center in select(&["_crop", "_crop_center"][..]), percent in any::<bool>(),
@@ -197,22 +197,22 @@ proptest! {
     }
 
     #[test]
-    fn a_literal_key_is_the_path_that_was_asked_for(grammar in grammar(), key in original()) {
+    fn the_literal_key_is_the_requested_path(grammar in grammar(), key in original()) {
         let encoded = key.as_str().replace('%', "%25").replace('?', "%3F");
         let literal = match grammar.parse(&format!("/{encoded}?v=1")) {
-            Ok(Named::Object(key, _)) => Some(key),
-            Ok(Named::Variant(addressed)) => Some(addressed.literal),
+            Ok(ParsedPath::Object(key, _)) => Some(key),
+            Ok(ParsedPath::Variant(addressed)) => Some(addressed.literal_key),
             Err(_) => None,
         };
         prop_assert_eq!(literal, Some(key));
     }
 
     #[test]
-    fn no_path_panics_and_no_key_leaves_its_folder(grammar in grammar(), path in prop_oneof![soup(), ".*"]) {
+    fn no_path_panics_or_leads_out_of_its_folder(grammar in grammar(), path in prop_oneof![soup(), ".*"]) {
         for path in [path.clone(), format!("/{path}")] {
             let keys = match grammar.parse(&path) {
-                Ok(Named::Object(key, _)) => vec![key],
-                Ok(Named::Variant(addressed)) => vec![addressed.variant.original, addressed.literal],
+                Ok(ParsedPath::Object(key, _)) => vec![key],
+                Ok(ParsedPath::Variant(addressed)) => vec![addressed.variant.original, addressed.literal_key],
                 Err(error) => { prop_assert!(!error.to_string().is_empty()); vec![] }
             };
             for key in keys {

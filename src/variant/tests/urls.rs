@@ -1,14 +1,14 @@
-//! What real URLs mean, as a table: a path and its meaning in the notation of [`meaning`].
+//! The meaning of real URLs: tables of paths and their meanings in the notation of [`meaning`].
 
 use super::{config, grammar};
-use crate::variant::{Grammar, Hint, Named};
+use crate::variant::{Grammar, NearMiss, ParsedPath};
 
-/// `KEY` of the variant, or `= KEY` of an object, `> KEY` of one that a side kept from being a variant, `! error`.
+/// `KEY` for a variant, `= KEY` for an object, `> KEY` for an object whose size exceeds the limit, or `! error`.
 fn meaning(grammar: &Grammar, path: &str) -> String {
     match grammar.parse(path) {
-        Ok(Named::Variant(addressed)) => addressed.variant.storage_key().to_string(),
-        Ok(Named::Object(key, Hint::None)) => format!("= {key}"),
-        Ok(Named::Object(key, Hint::SideTooLarge)) => format!("> {key}"),
+        Ok(ParsedPath::Variant(addressed)) => addressed.variant.storage_key().to_string(),
+        Ok(ParsedPath::Object(key, NearMiss::None)) => format!("= {key}"),
+        Ok(ParsedPath::Object(key, NearMiss::SideTooLarge)) => format!("> {key}"),
         Err(error) => format!("! {error}"),
     }
 }
@@ -92,7 +92,7 @@ fn wordpress_urls() {
 }
 
 #[test]
-fn names_that_merely_look_like_sizes_are_objects() {
+fn names_that_only_resemble_sizes_are_objects() {
     check(
         &grammar(),
         &[
@@ -140,7 +140,7 @@ fn names_that_merely_look_like_sizes_are_objects() {
 }
 
 #[test]
-fn sides_over_the_limit_are_objects_with_a_hint() {
+fn sizes_over_the_limit_are_near_misses() {
     check(
         &grammar(),
         &[
@@ -156,7 +156,7 @@ fn sides_over_the_limit_are_objects_with_a_hint() {
 }
 
 #[test]
-fn extensions_name_the_format() {
+fn extensions_determine_the_format() {
     check(
         &grammar(),
         &[
@@ -217,8 +217,8 @@ fn paths_are_decoded_once_and_strictly() {
             ("/a//b.jpg", "! empty segment"),
             ("//b.jpg", "! empty segment"),
             ("/a/", "! empty segment"),
-            ("/", "! names no object"),
-            ("/?cat.jpg", "! names no object"),
+            ("/", "! path is empty"),
+            ("/?cat.jpg", "! path is empty"),
             ("/a%00.jpg", "! control character"),
             ("/a%0D%0Ab.jpg", "! control character"),
             ("/a%C2%85.jpg", "! control character"),
@@ -231,7 +231,7 @@ fn paths_are_decoded_once_and_strictly() {
 }
 
 #[test]
-fn a_segment_of_its_own_asks_for_a_size_where_the_config_says_so() {
+fn a_segment_can_be_a_size_if_configured() {
     let mut config = config();
     config.urls.segment = true;
     check(
@@ -257,22 +257,22 @@ fn a_segment_of_its_own_asks_for_a_size_where_the_config_says_so() {
 }
 
 #[test]
-fn the_proxys_own_keys_are_reserved() {
+fn keys_of_the_proxy_are_reserved() {
     let mut config = config();
     config.originals.store = "s3://bucket/originals".parse().unwrap();
     config.variants.store = "s3://bucket/originals/.v/made/".parse().unwrap();
     check(
         &Grammar::new(&config).unwrap(),
         &[
-            ("/.v/made/cat.jpg/300x200_q80.jpg", "! proxy's own"),
-            ("/.v%2Fmade/cat.jpg_300x200", "! proxy's own"),
-            ("/.v/made", "! proxy's own"),
-            ("/.v/made_300x200", "! proxy's own"),
+            ("/.v/made/cat.jpg/300x200_q80.jpg", "! reserved"),
+            ("/.v%2Fmade/cat.jpg_300x200", "! reserved"),
+            ("/.v/made", "! reserved"),
+            ("/.v/made_300x200", "! reserved"),
             ("/.v/made2/cat.jpg", "= .v/made2/cat.jpg"),
             ("/a/.v/made/cat.jpg", "= a/.v/made/cat.jpg"),
-            ("/.resized/tmp", "! proxy's own"),
-            ("/a/.resized-3f/cat_300x.jpg", "! proxy's own"),
-            ("/a/.Resized", "! proxy's own"),
+            ("/.resized/tmp", "! reserved"),
+            ("/a/.resized-3f/cat_300x.jpg", "! reserved"),
+            ("/a/.Resized", "! reserved"),
             ("/a/.resize/cat.jpg", "= a/.resize/cat.jpg"),
             ("/a/x.resized/cat.jpg", "= a/x.resized/cat.jpg"),
         ],

@@ -194,7 +194,7 @@ async fn accept_selects_the_format_if_negotiation_is_enabled() {
     let bucket = Bucket::start().await;
     bucket.put_object("originals/cat.jpg", jpeg(400, 300), "image/jpeg");
     let mut config = settings(&bucket);
-    config.formats.negotiate = vec!["webp".into()];
+    config.formats.negotiate = vec![resized::variant::Format::WebP];
     let stage = Stage::start(config).await;
     let negotiate = async |path: &str, accept: &str| {
         let response = stage.request("GET", path).header("accept", accept).send().await.unwrap();

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use resized::config::{Require, Signing, SizePolicy};
-use resized::variant::{Signer, to_be_signed};
+use resized::variant::{Signer, UrlToSign};
 use serde_json::Value;
 
 use crate::support::bucket::{Bucket, Operation};
@@ -79,7 +79,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 /// A path with its signature.
 fn signed(path: &str, expires: Option<u64>) -> String {
     let signer = Signer::new(&Signing { keys: KEY.into(), ..Signing::default() }).unwrap();
-    let (key, url) = to_be_signed(path).unwrap();
+    let UrlToSign { key, prefix: url } = UrlToSign::parse(path).unwrap();
     format!("{url}{}", signer.query(&key, expires))
 }
 

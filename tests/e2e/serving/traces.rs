@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use resized::config::{Config, Signing, SpanExport, Tuning};
-use resized::variant::{Signer, to_be_signed};
+use resized::variant::{Signer, UrlToSign};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -369,7 +369,7 @@ async fn traces_contain_no_secrets_and_the_collector_gets_its_headers() {
     let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
     let client = Client::new();
 
-    let (key_of, url) = to_be_signed("/cat_40x40.jpg").unwrap();
+    let UrlToSign { key: key_of, prefix: url } = UrlToSign::parse("/cat_40x40.jpg").unwrap();
     let signature = Signer::new(&Signing { keys: key.into(), ..Signing::default() }).unwrap().query(&key_of, None);
     let picture = client.get(format!("{}{url}{signature}&v=hush-query", node.url)).header("cookie", "hush-cookie");
     assert_eq!(picture.send().await.unwrap().status(), StatusCode::OK);
