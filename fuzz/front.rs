@@ -11,7 +11,7 @@ use resized::app::{App, Listeners};
 use resized::config::{Config, Log, SizePolicy, Tuning};
 use resized::observability::access_log::AccessLog;
 use resized::proxy::Proxy;
-use resized::variant::{SizeDecision, Grammar, ParsedPath, UrlToSign};
+use resized::variant::{Grammar, ParsedPath, SizeDecision, UrlToSign};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 

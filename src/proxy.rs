@@ -20,7 +20,7 @@ use crate::observability::traces::Traces;
 use crate::origin::Store;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
-use crate::variant::{AddressedVariant, SizeDecision, Grammar, NearMiss, ParsedPath, Signature, Variant};
+use crate::variant::{AddressedVariant, Grammar, NearMiss, ParsedPath, Signature, SizeDecision, Variant};
 use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
 
 mod error;
@@ -142,7 +142,9 @@ impl Proxy {
         let (mut response, outcome) = match (&*parsed, signature) {
             (ParsedPath::Variant(addressed), Signature::None) => match &addressed.size_decision {
                 SizeDecision::Allowed => self.variant(client, method, headers, addressed).await?,
-                SizeDecision::RedirectTo(nearest) => (self.redirect_to_nearest(nearest, uri.query())?, Outcome::Snapped),
+                SizeDecision::RedirectTo(nearest) => {
+                    (self.redirect_to_nearest(nearest, uri.query())?, Outcome::Snapped)
+                }
                 SizeDecision::Refused(nearest) => return Err(RequestError::size_not_allowed(self.grammar(), nearest)),
             },
             (ParsedPath::Variant(addressed), Signature::Valid { .. }) => {

@@ -20,6 +20,7 @@ pub use sizes::SizeDecision;
 
 mod key;
 mod suffix;
+mod default_qualities;
 mod sizes;
 mod signer;
 mod reserved_keys;

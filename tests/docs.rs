@@ -1,6 +1,6 @@
-//! What the docs list is what there is.
+//! The documentation matches the code.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use resized::variant::{Grammar, NearMiss, ParsedPath, SizeDecision};
 
 const URLS: &str = include_str!("../docs/URLS.md");
 
-/// What docs/URLS.md says of a path in the last two cells of a row.
+/// The original and the meaning of a path, as in the last two cells of a row of docs/URLS.md.
 fn meaning(grammar: &Grammar, path: &str) -> (String, String) {
     let addressed = match grammar.parse(path) {
         Err(error) => return ("none".to_owned(), format!("400: {error}")),
@@ -37,7 +37,7 @@ fn grammar(settings: &str) -> Grammar {
 }
 
 #[test]
-fn each_path_of_the_url_reference_means_what_its_row_says() {
+fn paths_in_the_url_reference_have_the_documented_meaning() {
     let mut rows = 0;
     for section in URLS.split("\n#") {
         let settings = section.split_once("```toml\n").map_or("", |(_, rest)| rest.split_once("```").unwrap().0);
@@ -48,7 +48,7 @@ fn each_path_of_the_url_reference_means_what_its_row_says() {
             };
             let (is_of, is) = meaning(&grammar, path.trim_matches('`'));
             assert_eq!(is_of, original, "{row}");
-            // Problems go on to say what to do.
+            // The messages of errors continue with advice.
             assert!(is == answer || answer.starts_with("400: ") && is.starts_with(answer), "{row}: {is}");
             rows += 1;
         }
@@ -57,9 +57,9 @@ fn each_path_of_the_url_reference_means_what_its_row_says() {
 }
 
 #[test]
-fn the_reference_of_settings_is_what_the_program_says() {
+fn the_settings_reference_is_up_to_date() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_resized"));
-    // A setting that cannot be used keeps nobody from reading.
+    // The reference is printed even if a setting is invalid.
     command.args(["config", "--reference"]).env("RESIZED_CACHE__MEMROY", "1GiB");
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -79,7 +79,7 @@ fn the_operating_guide_has_a_section_for_each_alert() {
     assert_eq!(sections.collect::<BTreeSet<_>>(), alerts);
 }
 
-/// The anchors of a page's headings, as they are made by what shows it.
+/// The anchors that GitHub generates for the headings of a page.
 fn anchors(page: &str) -> Vec<String> {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
@@ -90,7 +90,7 @@ fn anchors(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_of_the_docs_leads_to_a_file_and_a_heading() {
+fn links_in_the_docs_lead_to_existing_files_and_headings() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = ["", "docs", "docs/decisions", "deploy", "benches", "examples/api-receiver"];
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());

@@ -1,6 +1,6 @@
-//! What the docs show of nginx, sent through nginx, where that is installed.
+//! Sends requests through the nginx configurations in the docs. Skipped if nginx is not installed.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpListener;
@@ -12,22 +12,23 @@ use resized::config::Config;
 use resized::variant::Grammar;
 
 #[path = "shared/snippets.rs"]
-#[expect(dead_code, reason = "nginx runs on, and is asked")]
+#[expect(dead_code, reason = "nginx keeps running instead of printing a result")]
 mod snippets;
 
 use snippets::snippets;
 
-/// What stands for the former server's path, so that it can be told from that of `resized`.
+/// Path that replaces the address of the previous server, to tell its requests from those to `resized`.
 const FORMER: &str = "/former";
 
-/// nginx with some files of its `conf.d`, and behind it a server that says what it was asked for.
+/// nginx with configuration files, in front of a server that responds with the requested path.
 struct Nginx {
     process: Child,
     folder: tempfile::TempDir,
 }
 
 impl Nginx {
-    /// `None`, which is said, where it is not installed. In `files` the ports 80, 8080 and 8888 are replaced.
+    /// Starts nginx with `files`, in which the ports 80, 8080 and 8888 are replaced. Prints a note and returns `None` if nginx is not
+    /// installed.
     fn start(files: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let echo = echo();
@@ -56,8 +57,8 @@ impl Nginx {
         }
     }
 
-    /// What the server behind it is asked for when `url`, without its scheme, is.
-    fn ask(&self, url: &str) -> String {
+    /// The path that the upstream server receives for a request of `url`, which has no scheme.
+    fn upstream_path(&self, url: &str) -> String {
         let (host, path) = url.split_once('/').unwrap();
         let start = Instant::now();
         let mut stream = loop {
@@ -68,9 +69,9 @@ impl Nginx {
             std::thread::yield_now();
         };
         write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 }
 
@@ -81,7 +82,7 @@ impl Drop for Nginx {
     }
 }
 
-/// A server whose answers are the paths that it is asked for; its address.
+/// Starts a server that responds with the requested path, and returns its address.
 fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -99,7 +100,7 @@ fn echo() -> String {
 }
 
 #[test]
-fn urls_of_other_servers_become_what_the_tables_say() {
+fn urls_of_other_servers_are_rewritten_as_documented() {
     let docs = include_str!("../docs/COMPARISON.md");
     let Some(nginx) = Nginx::start(&snippets(docs, "nginx").concat()) else { return };
     let grammar = Grammar::new(&Config::default()).unwrap();
@@ -110,18 +111,18 @@ fn urls_of_other_servers_become_what_the_tables_say() {
         else {
             panic!("{row}");
         };
-        let asked_for = nginx.ask(url);
+        let path = nginx.upstream_path(url);
         if expected == "the former server" {
-            assert!(asked_for.starts_with(FORMER), "{url}: {asked_for}");
+            assert!(path.starts_with(FORMER), "{url}: {path}");
         } else {
-            assert_eq!(asked_for, expected, "{url}");
-            assert!(grammar.parse(&asked_for).is_ok(), "{url}");
+            assert_eq!(path, expected, "{url}");
+            assert!(grammar.parse(&path).is_ok(), "{url}");
         }
     }
 }
 
 #[test]
-fn uploads_of_wordpress_are_asked_for_without_their_folder() {
+fn the_uploads_folder_of_wordpress_is_removed_from_paths() {
     let location = snippets(include_str!("../docs/RECIPES.md"), "nginx").concat();
     let server = format!("server {{ listen 80;\n{location}\nlocation / {{ return 200 file; }} }}");
     let Some(nginx) = Nginx::start(&server) else { return };
@@ -134,6 +135,6 @@ fn uploads_of_wordpress_are_asked_for_without_their_folder() {
         ("x/wp-content/uploads/2024/05/cat.pdf", "file"),
         ("x/index.php", "file"),
     ] {
-        assert_eq!(nginx.ask(url), expected, "{url}");
+        assert_eq!(nginx.upstream_path(url), expected, "{url}");
     }
 }

@@ -1,6 +1,6 @@
-//! What docs/RECIPES.md shows asks for the variants that it says, where its languages are installed.
+//! The snippets in docs/RECIPES.md request the documented variants. Snippets in languages that are not installed are skipped.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use snippets::{run, snippets};
 const DOCS: &str = include_str!("../docs/RECIPES.md");
 const HOST: &str = "https://images.example.com";
 
-/// The key of the variant that a path names.
+/// The storage key of the variant that a path names.
 fn variant(path: &str) -> String {
     match Grammar::new(&Config::default()).unwrap().parse(path) {
         Ok(ParsedPath::Variant(addressed)) => addressed.variant.storage_key().to_string(),
@@ -23,7 +23,7 @@ fn variant(path: &str) -> String {
     }
 }
 
-/// Runs `files` by `command`; each line that it prints is the URL of a variant: those with these keys.
+/// Runs `command` on `files` and compares the variants of the URLs that it prints, one per line, with `keys`.
 #[track_caller]
 fn check(command: &[&str], files: &[(&str, &str)], keys: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
@@ -31,11 +31,11 @@ fn check(command: &[&str], files: &[(&str, &str)], keys: &[&str]) {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
     let Some(urls) = run(command, folder.path()) else { return };
-    let asked_for: Vec<_> = urls.lines().map(|url| variant(url.strip_prefix(HOST).unwrap())).collect();
-    assert_eq!(asked_for, keys, "{urls}");
+    let requested: Vec<_> = urls.lines().map(|url| variant(url.strip_prefix(HOST).unwrap())).collect();
+    assert_eq!(requested, keys, "{urls}");
 }
 
-/// Whether Python has a module; if not, that is said.
+/// True if Python has the module. Prints a note if it does not.
 fn python_has(module: &str) -> bool {
     let import = run_quietly(&["python3", "-c", &format!("import {module}")]);
     if !import {
@@ -49,7 +49,7 @@ fn run_quietly(command: &[&str]) -> bool {
 }
 
 #[test]
-fn every_url_of_the_html_is_a_variants() {
+fn urls_in_the_html_name_variants() {
     let html = snippets(DOCS, "html").concat();
     let paths: Vec<_> = html.split(['"', ' ', '\n']).filter(|word| word.starts_with("/photos/")).collect();
     assert!(paths.len() > 10, "the URLs were not found");
@@ -59,7 +59,7 @@ fn every_url_of_the_html_is_a_variants() {
 }
 
 #[test]
-fn wordpress_lists_the_sizes_that_were_not_made() {
+fn wordpress_lists_sizes_that_were_not_generated() {
     let wordpress = r#"<?php
 function add_filter($name, $filter) { $GLOBALS['filters'][$name] = $filter; }
 function get_post_mime_type($id) { return 'image/jpeg'; }
@@ -86,7 +86,7 @@ foreach ([[], $made] as $sizes) {
 }
 
 #[test]
-fn a_shopify_theme_asks_for_a_key_at_a_size() {
+fn the_shopify_theme_requests_a_key_at_a_size() {
     if !python_has("liquid") {
         return;
     }
@@ -107,7 +107,7 @@ print(Environment().from_string(second).render(key="products/v1.2/shoe.jpg.jpg",
 }
 
 #[test]
-fn the_loader_of_next_js_asks_for_width_and_quality() {
+fn the_next_js_loader_requests_width_and_quality() {
     let page = r#"
 import load from "./resized-loader.mjs";
 console.log(load({ src: "/photos/cat.jpg", width: 640 }));
@@ -125,7 +125,7 @@ console.log(load({ src: "/Caf%C3%A9%20cr%C3%A8me.png", width: 640 }));
 }
 
 #[test]
-fn the_helper_of_rails_asks_for_a_key_at_a_size() {
+fn the_rails_helper_requests_a_key_at_a_size() {
     let page = r##"
 require "./resized_helper"
 include ResizedHelper
@@ -145,7 +145,7 @@ resized_image_tag("cat.png", [400, 800], alt: "a cat")
 }
 
 #[test]
-fn the_tag_of_django_asks_for_a_key_at_a_size() {
+fn the_django_tag_requests_a_key_at_a_size() {
     if !python_has("django") {
         return;
     }

@@ -1,6 +1,6 @@
-//! What docs/SIGNING.md shows in other languages signs as the server verifies, where those languages are installed.
+//! The snippets in docs/SIGNING.md make valid signatures. Snippets in languages that are not installed are skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::path::Path;
 use std::process::Command;
@@ -16,14 +16,14 @@ use snippets::{run, snippets};
 const DOCS: &str = include_str!("../docs/SIGNING.md");
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// The paths of the test vectors, and when they expire.
+/// The paths and expiry times of the test vectors.
 fn vectors() -> Vec<(&'static str, &'static str)> {
     let rows = DOCS.lines().filter(|line| line.starts_with("| `/"));
     let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>());
     cells.map(|cells| (cells[1], if cells[2] == "none" { "" } else { cells[2] })).collect()
 }
 
-/// Runs the snippet of `language`, followed by `print` of each vector, and has what it says verified.
+/// Runs the snippet in `language` on each test vector and verifies the signatures.
 #[track_caller]
 fn check(
     language: &str,
@@ -44,41 +44,41 @@ fn check(
     let signer = Signer::new(&Signing { keys: KEY.into(), ..Signing::default() }).unwrap();
     for (url, (path, expires)) in urls.iter().zip(vectors()) {
         let (encoded, query) = url.split_once('?').unwrap();
-        let named = grammar.parse(encoded).unwrap();
-        assert_eq!(format!("/{}", named.literal_key()), path, "{language}");
+        let parsed = grammar.parse(encoded).unwrap();
+        assert_eq!(format!("/{}", parsed.literal_key()), path, "{language}");
         let expected = Signature::Valid { expires: expires.parse().ok() };
-        assert_eq!(signer.verify(named.literal_key(), Some(query), 0), Ok(expected), "{language}: {url}");
+        assert_eq!(signer.verify(parsed.literal_key(), Some(query), 0), Ok(expected), "{language}: {url}");
     }
 }
 
-/// First the snippet, then the calls.
-fn in_a_row(snippet: &str, calls: String) -> String {
+/// The snippet followed by the calls.
+fn append_calls(snippet: &str, calls: String) -> String {
     format!("{snippet}\n{calls}\n")
 }
 
 #[test]
-fn javascript_signs_as_the_server_verifies() {
-    check("js", "sign.js", &["node"], in_a_row, |arguments| format!("console.log(sign_url({arguments}));"));
+fn the_javascript_snippet_makes_valid_signatures() {
+    check("js", "sign.js", &["node"], append_calls, |arguments| format!("console.log(sign_url({arguments}));"));
 }
 
 #[test]
-fn python_signs_as_the_server_verifies() {
-    check("python", "sign.py", &["python3"], in_a_row, |arguments| format!("print(sign_url({arguments}))"));
+fn the_python_snippet_makes_valid_signatures() {
+    check("python", "sign.py", &["python3"], append_calls, |arguments| format!("print(sign_url({arguments}))"));
 }
 
 #[test]
-fn php_signs_as_the_server_verifies() {
-    let program = |snippet: &str, calls| in_a_row(&format!("<?php\n{snippet}"), calls);
+fn the_php_snippet_makes_valid_signatures() {
+    let program = |snippet: &str, calls| append_calls(&format!("<?php\n{snippet}"), calls);
     check("php", "sign.php", &["php"], program, |arguments| format!("echo sign_url({arguments}), \"\\n\";"));
 }
 
 #[test]
-fn ruby_signs_as_the_server_verifies() {
-    check("ruby", "sign.rb", &["ruby"], in_a_row, |arguments| format!("puts sign_url({arguments})"));
+fn the_ruby_snippet_makes_valid_signatures() {
+    check("ruby", "sign.rb", &["ruby"], append_calls, |arguments| format!("puts sign_url({arguments})"));
 }
 
 #[test]
-fn go_signs_as_the_server_verifies() {
+fn the_go_snippet_makes_valid_signatures() {
     let program = |snippet: &str, calls| {
         let snippet = snippet.replace("import (", "import (\n\t\"fmt\"");
         format!("{snippet}\nfunc main() {{\n{calls}\n}}\n")
@@ -87,7 +87,7 @@ fn go_signs_as_the_server_verifies() {
 }
 
 #[test]
-fn the_command_signs_as_the_server_verifies() {
+fn the_sign_command_makes_valid_signatures() {
     let sign = |urls: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_resized"));
         command.current_dir(Path::new(env!("CARGO_TARGET_TMPDIR"))).env("RESIZED_SIGNING__KEYS", KEY);

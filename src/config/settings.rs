@@ -24,7 +24,7 @@ pub struct Config {
     pub variants: Variants,
     pub s3: S3,
     pub urls: Urls,
-    /// ParsedPath sizes: `small = "300x300_crop"` makes `photo_small.jpg` mean `photo_300x300_crop.jpg`.
+    /// Named sizes: `small = "300x300_crop"` makes `photo_small.jpg` mean `photo_300x300_crop.jpg`.
     pub presets: BTreeMap<String, String>,
     /// Sizes that URLs may request.
     pub sizes: Sizes,

@@ -1,4 +1,4 @@
-//! The file, the defaults and what is refused.
+//! Tests of the layers, the defaults and the checks.
 
 use toml::Table;
 
@@ -12,7 +12,7 @@ fn load(toml: &str) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn the_committed_file_is_the_defaults_and_names_every_key() {
+fn config_toml_contains_every_key_with_its_default() {
     let text = include_str!("../../config.toml");
     assert_eq!(load(text).unwrap(), Config::default());
     let file: Table = text.parse().unwrap();
@@ -24,7 +24,7 @@ fn the_committed_file_is_the_defaults_and_names_every_key() {
 }
 
 #[test]
-fn a_key_that_is_not_there_is_an_error_that_names_it_and_the_nearest() {
+fn unknown_keys_are_refused_with_the_nearest_key() {
     let table = [
         ("[cache]\nmemori = \"1GiB\"", "cache.memori", "cache.memory (RESIZED_CACHE__MEMORY)"),
         ("[cahce]\n", "cahce", "did you mean cache "),
@@ -41,7 +41,7 @@ fn a_key_that_is_not_there_is_an_error_that_names_it_and_the_nearest() {
 }
 
 #[test]
-fn the_committed_file_names_what_needs_a_restart() {
+fn config_toml_lists_the_keys_that_need_a_restart() {
     let (head, _) = include_str!("../../config.toml").split_once("\n[server]\n").unwrap();
     let (_, list) = head.split_once("takes effect at a restart:").unwrap();
     let list = list.split_once("\n# A reload").unwrap().0.replace(['#', ' ', '\n'], "");
@@ -50,7 +50,7 @@ fn the_committed_file_names_what_needs_a_restart() {
 }
 
 #[test]
-fn the_command_line_wins_and_says_so() {
+fn the_command_line_overrides_the_file_and_sources_are_tracked() {
     let mut overrides = CliOverrides::default();
     overrides.set("originals.store", "file:typed");
     overrides.set("server.threads", "3");
@@ -69,7 +69,7 @@ fn the_command_line_wins_and_says_so() {
 }
 
 #[test]
-fn values_that_cannot_be_used_are_errors_that_name_their_key() {
+fn invalid_values_are_refused_with_their_key() {
     let table = [
         ("[formats]\njpeg_quality = 0", "formats.jpeg_quality"),
         ("[formats]\nwebp_quality = 101", "formats.webp_quality"),
@@ -115,7 +115,7 @@ fn values_that_cannot_be_used_are_errors_that_name_their_key() {
 }
 
 #[test]
-fn errors_say_where_the_value_is_and_what_to_write_instead() {
+fn errors_name_the_place_and_the_expected_value() {
     let table = [
         ("[server]\n\nidle_timeout = \"soon\"", ", line 3: must be a time with its unit"),
         ("[server]\nconnections = 0", ", line 2: must be a whole number from 1, not 0"),
@@ -156,12 +156,12 @@ fn text_from_the_command_line_is_read_as_the_type_of_its_key() {
 }
 
 #[test]
-fn the_admin_listener_can_be_left_out() {
+fn the_admin_listener_can_be_disabled() {
     assert_eq!(load("[admin]\nlisten = \"\"").unwrap().admin.listen, None);
 }
 
 #[test]
-fn a_secret_is_never_shown() {
+fn secrets_are_masked() {
     let config = load("[admin]\ntoken = \"hush-hush\"").unwrap();
     assert!(config.admin.token.is(b"hush-hush") && !config.admin.token.is(b"hush"));
     assert!(!format!("{config:?}").contains("hush"));
@@ -169,7 +169,7 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
-fn headers_of_traces_are_names_and_values_as_opentelemetry_writes_them() {
+fn trace_headers_are_parsed_as_opentelemetry_specifies() {
     let headers = |text: &str| Traces { headers: text.into(), ..Traces::default() }.headers();
     let found = headers("Authorization=Basic%20aHVzaA==, x-tenant = a%2Cb ,").unwrap();
     assert_eq!(
@@ -184,7 +184,7 @@ fn headers_of_traces_are_names_and_values_as_opentelemetry_writes_them() {
 }
 
 #[test]
-fn redirects_that_would_come_back_here_are_refused() {
+fn redirects_into_this_server_are_refused() {
     let load_with = |variants: &str| {
         load(&format!(
             "[server]\nlisten = \"127.0.0.1:8080\"\npublic_url = \"https://img.example.com/\"\n\

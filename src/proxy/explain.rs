@@ -5,7 +5,9 @@ use super::request::signature::SignaturePolicy;
 use crate::config::{Config, Serve};
 use crate::origin::{ObjectMeta, Store};
 use crate::support::error_chain::chain;
-use crate::variant::{AddressedVariant, SizeDecision, Grammar, GrammarError, NearMiss, ParsedPath, ObjectKey, Signature, Variant};
+use crate::variant::{
+    AddressedVariant, Grammar, GrammarError, NearMiss, ObjectKey, ParsedPath, Signature, SizeDecision, Variant,
+};
 use crate::variants::{Error, is_made_from};
 
 /// Metadata of an object, `None` if it does not exist, or why the store did not tell.

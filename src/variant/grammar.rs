@@ -1,9 +1,10 @@
-//! The URL grammar of one configuration. Its methods are in `parse`, `canonical` and `sizes`.
+//! The URL grammar of one configuration. Its methods are in `parse` and `canonical`.
 
+use super::default_qualities::DefaultQualities;
 use super::reserved_keys::ReservedKeys;
-use super::sizes::SizeRules;
+use super::sizes::{SizeDecision, SizeRules};
 use super::suffix::Suffixes;
-use super::{Encoding, Format, Quality, Variant};
+use super::{Format, Variant};
 use crate::config::Config;
 
 /// Parses and prints the paths of one configuration.
@@ -14,9 +15,7 @@ pub struct Grammar {
     /// Also accepts `/dir/300x300/name.jpeg`.
     pub(super) segment: bool,
     pub(super) size_rules: SizeRules,
-    jpeg: Quality,
-    webp: Quality,
-    avif: Quality,
+    pub(super) default_qualities: DefaultQualities,
     negotiated: Vec<Format>,
 }
 
@@ -47,9 +46,7 @@ impl Grammar {
             suffixes,
             reserved_keys,
             segment: config.urls.segment,
-            jpeg: config.formats.jpeg_quality,
-            webp: config.formats.webp_quality,
-            avif: config.formats.avif_quality,
+            default_qualities: DefaultQualities::new(&config.formats),
             negotiated: config.formats.negotiate.clone(),
         })
     }
@@ -60,15 +57,10 @@ impl Grammar {
         &self.negotiated
     }
 
-    /// `format` at `quality`, or at the configured quality. PNG and GIF have no quality, so that each variant has one key.
-    pub(super) fn encoding(&self, format: Format, quality: Option<Quality>) -> Encoding {
-        match format {
-            Format::Jpeg => Encoding::Jpeg(quality.unwrap_or(self.jpeg)),
-            Format::Png => Encoding::Png,
-            Format::WebP => Encoding::WebP(quality.unwrap_or(self.webp)),
-            Format::Avif => Encoding::Avif(quality.unwrap_or(self.avif)),
-            Format::Gif => Encoding::Gif,
-        }
+    /// Decides if clients may request `variant`.
+    #[must_use]
+    pub fn size_decision(&self, variant: &Variant) -> SizeDecision {
+        self.size_rules.decide(variant, self.default_qualities)
     }
 }
 
@@ -79,9 +71,10 @@ impl Variant {
     /// format, because the scales of the formats differ.
     #[must_use]
     pub fn with_format(&self, format: Format, grammar: &Grammar) -> Self {
-        let is_default = grammar.encoding(self.encoding.format(), None) == self.encoding;
+        let qualities = grammar.default_qualities;
+        let is_default = qualities.encoding(self.encoding.format(), None) == self.encoding;
         let quality = if is_default { None } else { self.encoding.quality() };
-        Self { encoding: grammar.encoding(format, quality), ..self.clone() }
+        Self { encoding: qualities.encoding(format, quality), ..self.clone() }
     }
 }
 

@@ -93,7 +93,7 @@ impl Grammar {
             return Err(PathError::Reserved);
         }
         self.reserved_keys.check_parent(&original).map_err(no_room_for_size)?;
-        let encoding = self.encoding(file.format(), size.quality);
+        let encoding = self.default_qualities.encoding(file.format(), size.quality);
         let negotiable = file.converted.is_none() && !self.negotiated().is_empty();
         let variant = Variant { original, geometry: size.geometry, encoding };
         let size_decision = self.size_decision(&variant);

@@ -27,7 +27,7 @@ impl ReservedKeys {
     pub(super) fn new(originals: &StoreAddress, variants: &StoreAddress) -> Result<Self, &'static str> {
         let inside = variants.relative_to(originals);
         if inside.as_deref() == Some("") {
-            return Err("is the same as originals.store: give the variants a prefix or folder of their own");
+            return Err("is the same as originals.store: give the variants a separate prefix or folder");
         }
         if originals.relative_to(variants).is_some() {
             return Err(

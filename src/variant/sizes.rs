@@ -2,9 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use super::default_qualities::DefaultQualities;
 use super::grammar::GrammarError;
 use super::suffix::{SizeSpec, Suffixes};
-use super::{Encoding, Geometry, Grammar, Quality, Side, Variant};
+use super::{Encoding, Geometry, Quality, Side, Variant};
 use crate::config::{Config, SizePolicy, SizesBelow};
 
 /// The decision of `[sizes]` about a variant.
@@ -110,61 +111,66 @@ fn parse_listed(text: &str, suffixes: &Suffixes) -> Result<Sides, (&'static str,
     }
 }
 
-impl Grammar {
-    /// Decides if clients may request `variant`.
-    #[must_use]
-    pub fn size_decision(&self, variant: &Variant) -> SizeDecision {
-        let Some(rule) = self.size_rules.rule(variant) else { return SizeDecision::Allowed };
+impl SizeRules {
+    pub(super) fn decide(&self, variant: &Variant, qualities: DefaultQualities) -> SizeDecision {
+        let Some(rule) = self.rule(variant) else { return SizeDecision::Allowed };
         let nearest = match &rule.allowed {
             AllowedSizes::Any => return SizeDecision::Allowed,
-            AllowedSizes::List(list) => self.nearest_listed(variant, list, &rule.qualities),
+            AllowedSizes::List(list) => nearest_listed(variant, list, &rule.qualities, qualities),
             AllowedSizes::Step { step, side_max } => {
                 let geometry = variant.geometry.map(|side| next_multiple(side, *step, *side_max));
-                let encoding = self.nearest_quality(variant.encoding, &rule.qualities);
+                let encoding = nearest_quality(variant.encoding, &rule.qualities, qualities);
                 let rounded = Variant { geometry, encoding, ..variant.clone() };
                 if encoding == variant.encoding && geometry != variant.geometry {
                     return SizeDecision::RedirectTo(rounded);
                 }
                 rounded
             }
-            AllowedSizes::Presets(specs) => self.nearest_preset(variant, specs),
+            AllowedSizes::Presets(specs) => nearest_preset(variant, specs, qualities),
         };
         if nearest == *variant { SizeDecision::Allowed } else { SizeDecision::Refused(nearest) }
     }
+}
 
-    fn nearest_listed(&self, variant: &Variant, list: &[Sides], qualities: &[Quality]) -> Variant {
-        let sides = variant.geometry.sides();
-        let nearest = list.iter().copied().min_by_key(|listed| distance(*listed, sides)).unwrap_or(sides);
-        let geometry = match (nearest, variant.geometry) {
-            ((Some(width), Some(height)), Geometry::Crop { region, .. }) => Geometry::Crop { width, height, region },
-            ((width, height), _) => Geometry::Fit { width, height },
-        };
-        Variant { geometry, encoding: self.nearest_quality(variant.encoding, qualities), ..variant.clone() }
-    }
+/// The nearest allowed size in a list.
+fn nearest_listed(
+    variant: &Variant,
+    list: &[Sides],
+    listed_qualities: &[Quality],
+    defaults: DefaultQualities,
+) -> Variant {
+    let sides = variant.geometry.sides();
+    let nearest = list.iter().copied().min_by_key(|listed| distance(*listed, sides)).unwrap_or(sides);
+    let geometry = match (nearest, variant.geometry) {
+        ((Some(width), Some(height)), Geometry::Crop { region, .. }) => Geometry::Crop { width, height, region },
+        ((width, height), _) => Geometry::Fit { width, height },
+    };
+    Variant { geometry, encoding: nearest_quality(variant.encoding, listed_qualities, defaults), ..variant.clone() }
+}
 
-    fn nearest_preset(&self, variant: &Variant, specs: &[SizeSpec]) -> Variant {
-        let preset = |spec: &SizeSpec| Variant {
-            geometry: spec.geometry,
-            encoding: self.encoding(variant.encoding.format(), spec.quality),
-            ..variant.clone()
-        };
-        let sides = variant.geometry.sides();
-        // Several presets may have the same sides with different crops or qualities. The variant itself is preferred.
-        let preference = |preset: &Variant| (preset != variant, distance(preset.geometry.sides(), sides));
-        specs.iter().map(preset).min_by_key(preference).unwrap_or_else(|| variant.clone())
-    }
+/// The nearest preset.
+fn nearest_preset(variant: &Variant, specs: &[SizeSpec], defaults: DefaultQualities) -> Variant {
+    let preset = |spec: &SizeSpec| Variant {
+        geometry: spec.geometry,
+        encoding: defaults.encoding(variant.encoding.format(), spec.quality),
+        ..variant.clone()
+    };
+    let sides = variant.geometry.sides();
+    // Several presets may have the same sides with different crops or qualities. The variant itself is preferred.
+    let preference = |preset: &Variant| (preset != variant, distance(preset.geometry.sides(), sides));
+    specs.iter().map(preset).min_by_key(preference).unwrap_or_else(|| variant.clone())
+}
 
-    /// The encoding with the nearest allowed quality: the configured one or a listed one.
-    fn nearest_quality(&self, encoding: Encoding, listed: &[Quality]) -> Encoding {
-        let format = encoding.format();
-        let default = self.encoding(format, None);
-        let difference = |one: &Encoding| match (one.quality(), encoding.quality()) {
-            (Some(one), Some(asked)) => one.get().abs_diff(asked.get()),
-            _ => 0,
-        };
-        let others = listed.iter().map(|quality| self.encoding(format, Some(*quality)));
-        std::iter::once(default).chain(others).min_by_key(difference).unwrap_or(default)
-    }
+/// The encoding with the nearest allowed quality: the configured one or a listed one.
+fn nearest_quality(encoding: Encoding, listed: &[Quality], defaults: DefaultQualities) -> Encoding {
+    let format = encoding.format();
+    let default = defaults.encoding(format, None);
+    let difference = |one: &Encoding| match (one.quality(), encoding.quality()) {
+        (Some(one), Some(asked)) => one.get().abs_diff(asked.get()),
+        _ => 0,
+    };
+    let others = listed.iter().map(|quality| defaults.encoding(format, Some(*quality)));
+    std::iter::once(default).chain(others).min_by_key(difference).unwrap_or(default)
 }
 
 /// The next multiple of `step`, at most `side_max`.
@@ -188,7 +194,7 @@ fn distance(one: Sides, other: Sides) -> (u32, u32) {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::variant::ParsedPath;
+    use crate::variant::{Grammar, ParsedPath};
 
     fn grammar(sizes: config::Sizes) -> Result<Grammar, GrammarError> {
         let mut config = Config { sizes, ..Config::default() };

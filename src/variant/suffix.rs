@@ -167,7 +167,7 @@ struct Modifiers {
 }
 
 impl Modifiers {
-    /// Splits the modifiers off the end of `text`. There may be none.
+    /// Splits the modifiers off the end of `text`, if it has any.
     fn split_trailing(text: &str) -> (&str, Self) {
         let (rest, scale) = Self::scale(text).unwrap_or((text, NonZeroU32::MIN));
         let (rest, quality) = Self::quality(rest).map_or((rest, None), |(rest, quality)| (rest, Some(quality)));

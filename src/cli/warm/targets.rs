@@ -5,7 +5,7 @@ use std::io::Read as _;
 use anyhow::{Context, bail};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use resized::origin::{PAGE_OBJECTS_MAX, Store};
-use resized::variant::{SizeDecision, Encoding, Format, Geometry, Grammar, ParsedPath, ObjectKey, Variant};
+use resized::variant::{Encoding, Format, Geometry, Grammar, ObjectKey, ParsedPath, SizeDecision, Variant};
 
 use super::super::args::sizes::{parse_size, url_path};
 use super::{Arguments, sitemap};
