@@ -186,6 +186,11 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> AdminResponse {
     with_type(status, "text/plain; charset=utf-8", body)
 }
 
+/// Creates a JSON response with status 200.
+pub fn json(value: &serde_json::Value) -> AdminResponse {
+    with_type(StatusCode::OK, "application/json", format!("{value}\n"))
+}
+
 /// Creates a response of another content type.
 pub fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> AdminResponse {
     let mut response = Response::new(Full::new(body.into()));

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{AdminRequest, AdminResponse, AdminServer, Route, health, pages, text, with_type};
+use super::{AdminRequest, AdminServer, Route, health, pages, text, with_type};
 use crate::config::{Config, Secret};
 use crate::observability::metrics::{self, Metrics};
 use crate::origin::Store;
@@ -71,14 +71,10 @@ fn reload_route(reload: Reload) -> Route {
         let reload = reload.clone();
         async move {
             match priority::blocking(move || reload()).await {
-                Ok(Ok(restart)) => json_response(&json!({ "reloaded": true, "restart": restart })),
+                Ok(Ok(restart)) => super::json(&json!({ "reloaded": true, "restart": restart })),
                 Ok(Err(error)) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("settings not reloaded: {error}\n")),
                 Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the reload failed; see the log\n"),
             }
         }
     })
-}
-
-fn json_response(value: &serde_json::Value) -> AdminResponse {
-    with_type(StatusCode::OK, "application/json", format!("{value}\n"))
 }

@@ -36,9 +36,9 @@ pub(super) fn run(
     let settings = settings()?;
     let table = Table::try_from(&settings.config).context("the settings cannot be written as TOML")?;
     let mut sections = String::new();
-    section(&mut sections, "", &table, &|key| {
+    print_section(&mut sections, "", &table, &|key| {
         let source = settings.layers.source(key);
-        (!arguments.changed || source != ValueSource::Default).then(|| word(&source))
+        (!arguments.changed || source != ValueSource::Default).then(|| describe(&source))
     });
     print!("{}", sections.trim_start());
     Ok(ExitCode::SUCCESS)
@@ -47,21 +47,21 @@ pub(super) fn run(
 /// The column of the comments, after short values.
 const COLUMN: usize = 48;
 
-/// The keys of a section that `told` says something of, then the sections in it.
-fn section(text: &mut String, name: &str, table: &Table, told: &impl Fn(&str) -> Option<String>) {
+/// Appends the keys of a section and of the sections in it. `source` returns the source of a key, or `None` to omit the key.
+fn print_section(text: &mut String, name: &str, table: &Table, source: &impl Fn(&str) -> Option<String>) {
     let key = |child: &str| if name.is_empty() { child.to_owned() } else { format!("{name}.{child}") };
     let mut lines = String::new();
     for (child, value) in table.iter().filter(|(_, value)| !value.is_table()) {
-        let Some(origin) = told(&key(child)) else { continue };
+        let Some(source) = source(&key(child)) else { continue };
         let line = format!("{} = {value}", quoted(child));
-        lines.push_str(&format!("{line:<COLUMN$}  # {origin}\n"));
+        lines.push_str(&format!("{line:<COLUMN$}  # {source}\n"));
     }
     if !lines.is_empty() {
         text.push_str(&format!("\n[{name}]\n{lines}"));
     }
     for (child, value) in table {
         if let Value::Table(table) = value {
-            section(text, &key(child), table, told);
+            print_section(text, &key(child), table, source);
         }
     }
 }
@@ -72,7 +72,7 @@ fn quoted(key: &str) -> String {
     if is_bare && !key.is_empty() { key.to_owned() } else { Value::from(key).to_string() }
 }
 
-fn word(source: &ValueSource) -> String {
+fn describe(source: &ValueSource) -> String {
     match source {
         ValueSource::Default => "default".to_owned(),
         ValueSource::File { path, .. } => path.display().to_string(),

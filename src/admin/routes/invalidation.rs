@@ -6,8 +6,7 @@ use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::json_response;
-use crate::admin::{AdminRequest, AdminResponse, Route, text};
+use crate::admin::{self, AdminRequest, AdminResponse, Route, text};
 use crate::proxy::{EventError, EventOutcome, Proxy};
 use crate::support::hot_swap::HotSwap;
 use crate::variant::ObjectKey;
@@ -34,7 +33,7 @@ async fn purge(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
         Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
     match proxy.purge(&key).await {
-        Ok(variants) => json_response(&json!({ "original": key.as_str(), "variants": variants })),
+        Ok(variants) => admin::json(&json!({ "original": key.as_str(), "variants": variants })),
         Err(error) => purge_failed(&error),
     }
 }
@@ -43,7 +42,7 @@ async fn purge(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
 /// response is 502 so that the sender retries.
 async fn receive_event(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
     match proxy.handle_event(request.body()).await {
-        Ok(EventOutcome::Purged { originals }) => json_response(&json!({ "originals": originals })),
+        Ok(EventOutcome::Purged { originals }) => admin::json(&json!({ "originals": originals })),
         Ok(EventOutcome::ConfirmSubscription) => text(
             StatusCode::OK,
             "confirm the subscription by opening the SubscribeURL of the message; this server does not open URLs\n",

@@ -9,8 +9,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Value, json};
 
-use super::json_response;
-use crate::admin::{AdminRequest, AdminResponse, BodyLimit, Route, text};
+use crate::admin::{self, AdminRequest, AdminResponse, BodyLimit, Route, text};
 use crate::config::Config;
 use crate::origin::Store;
 use crate::proxy::{Body, Proxy};
@@ -37,7 +36,7 @@ pub(super) fn routes(config: HotSwap<Config>, proxy: &HotSwap<Proxy>, originals:
     let (tried, requested) = (proxy.clone(), proxy.clone());
     [
         Route::get("/settings.json", move |_| {
-            let response = json_response(&settings(&config.get()));
+            let response = admin::json(&settings(&config.get()));
             async move { response }
         }),
         Route::get("/playground/originals", move |_| list_originals(originals.clone())),
@@ -77,7 +76,7 @@ async fn list_originals(originals: Store) -> AdminResponse {
     match originals.list("", None, SUGGESTIONS_MAX).await {
         Ok(page) => {
             let paths: Vec<_> = page.objects.iter().map(|object| object.key.url_path()).collect();
-            json_response(&json!(paths))
+            admin::json(&json!(paths))
         }
         Err(error) => {
             tracing::warn!(%error, "cannot list the originals store");
