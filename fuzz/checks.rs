@@ -1,4 +1,5 @@
-//! Properties of the image parsers that hold for any bytes: the bodies of the fuzz targets. `cargo test` runs them on the seeds.
+//! Properties of the image parsers that hold for any bytes: the bodies of the fuzz targets. `cargo test` runs them on
+//! the seeds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::{NonZeroU16, NonZeroU32};
@@ -41,7 +42,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs `work` and returns its result and the maximum of the bytes that it had in use. No other thread may allocate meanwhile.
+/// Runs `work` and returns its result and the maximum of the bytes that it had in use. No other thread may allocate
+/// meanwhile.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = USED.load(Relaxed);
     PEAK.store(before, Relaxed);
@@ -81,7 +83,8 @@ fn header_within(bytes: &[u8], limits: &Limits) -> Option<Header> {
     Some(header)
 }
 
-/// Rendering gives an error or an image of the expected size, within the estimated memory. The first four bytes select the variant.
+/// Rendering gives an error or an image of the expected size, within the estimated memory. The first four bytes select
+/// the variant.
 pub fn variant(bytes: &[u8]) {
     let Some((&[width, height, shape, format], bytes)) = bytes.split_first_chunk() else { return };
     let incomplete = if shape & 32 == 0 { Incomplete::Refuse } else { Incomplete::Keep };
@@ -107,9 +110,9 @@ pub fn variant(bytes: &[u8]) {
     assert_eq!((made.info.width, made.info.height), (width.get(), height.get()));
 }
 
-/// Memory of the WebP decoder that cannot be estimated from the header. In a lossless file, each group of five prefix codes takes at
-/// least 25 bits and becomes tables of 10 KB; there are at most 65,536 groups. In a lossy file, the decoder allocates the stated size of
-/// a partition before it reads the partition.
+/// Memory of the WebP decoder that cannot be estimated from the header. In a lossless file, each group of five prefix
+/// codes takes at least 25 bits and becomes tables of 10 KB; there are at most 65,536 groups. In a lossy file, the
+/// decoder allocates the stated size of a partition before it reads the partition.
 fn code_bytes(bytes: &[u8]) -> u64 {
     (16 << 20) + 10_500 * (8 * bytes.len() as u64 / 25).min(65_536)
 }
@@ -135,7 +138,8 @@ fn encoding(format: u8) -> Encoding {
     }
 }
 
-/// Decodes arbitrary bytes as a JPEG, at the scales that the first byte selects. Expects an error or planes of the expected size.
+/// Decodes arbitrary bytes as a JPEG, at the scales that the first byte selects. Expects an error or planes of the
+/// expected size.
 pub fn planes(bytes: &[u8]) {
     use jpeg_planes::{Header, Incomplete, Limits, Options, Scale, Scales, decode};
     let Some((&choice, bytes)) = bytes.split_first() else { return };
@@ -155,8 +159,8 @@ pub fn planes(bytes: &[u8]) {
     }
 }
 
-/// Decodes arbitrary bytes as a VP8 frame, with the loop filters that the first byte selects. Expects an error, or planes of the expected size
-/// within the estimated memory, which equal those of image-webp if it accepts the frame.
+/// Decodes arbitrary bytes as a VP8 frame, with the loop filters that the first byte selects. Expects an error, or
+/// planes of the expected size within the estimated memory, which equal those of image-webp if it accepts the frame.
 pub fn vp8(bytes: &[u8]) {
     use vp8_planes::{Header, Incomplete, Limits, LoopFilter, Options, decode};
     let Some((&choice, bytes)) = bytes.split_first() else { return };

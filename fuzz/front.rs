@@ -1,5 +1,5 @@
-//! Properties of the server that hold for any bytes from the network or a config file: the bodies of the fuzz targets. `cargo test` runs
-//! them on the seeds. A complete server with stores in a temporary folder runs in the same process.
+//! Properties of the server that hold for any bytes from the network or a config file: the bodies of the fuzz targets.
+//! `cargo test` runs them on the seeds. A complete server with stores in a temporary folder runs in the same process.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -101,8 +101,8 @@ pub fn event(bytes: &[u8]) {
     let _ = runtime.block_on(proxy.handle_event(bytes));
 }
 
-/// A path gives an error or a key without dot segments. A variant has one canonical spelling, and a size to which `[sizes]` redirects is
-/// allowed.
+/// A path gives an error or a key without dot segments. A variant has one canonical spelling, and a size to which
+/// `[sizes]` redirects is allowed.
 pub fn path(bytes: &[u8]) {
     static GRAMMARS: OnceLock<Vec<Grammar>> = OnceLock::new();
     let grammars = GRAMMARS.get_or_init(|| {

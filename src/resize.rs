@@ -1,4 +1,5 @@
-//! The resize service: low-priority threads with a bounded queue that run the pixel pipeline, and the sandboxed AV1 decoder.
+//! The resize service: low-priority threads with a bounded queue that run the pixel pipeline, and the sandboxed AV1
+//! decoder.
 //!
 //! The pipeline itself is the crate `pixels`. Only this module and `cli/resize.rs` call its functions.
 
@@ -71,8 +72,8 @@ impl Resizer {
 
     /// Renders several variants of one original on one of the threads. See [`pixels::render_each`].
     ///
-    /// `take` is called when a thread is free, and returns the variants to render. It is not called if the future was dropped by then.
-    /// `permits` are dropped when the job ends, even if the future was dropped before.
+    /// `take` is called when a thread is free, and returns the variants to render. It is not called if the future was
+    /// dropped by then. `permits` are dropped when the job ends, even if the future was dropped before.
     ///
     /// # Errors
     /// The job was not run, or a codec panicked. After a panic, `done` was not called for all variants.

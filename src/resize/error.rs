@@ -1,6 +1,6 @@
 //! Errors of the resize service.
 
-use super::PixelsError;
+use pixels::Error as PixelsError;
 
 /// Why the resize service did not return a variant.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! The sandboxed AV1 decoder: a confined child process that implements [`pixels::Sandbox`].
 //!
-//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process. It runs in a child process, which is this
-//! program started again, for one original. The child confines itself before it reads any AV1 data ([`confine`]), so an abort, a crash
-//! or an endless loop fails one original only. The parent does not trust the replies: it checks sizes against the header of the original
-//! before it allocates memory, and makes texts printable.
+//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process. It runs in a child process,
+//! which is this program started again, for one original. The child confines itself before it reads any AV1 data
+//! ([`confine`]), so an abort, a crash or an endless loop fails one original only. The parent does not trust the
+//! replies: it checks sizes against the header of the original before it allocates memory, and makes texts printable.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -33,8 +33,8 @@ use message::{DecodeRequest, Reply};
 /// The program to start, see [`set_program`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Sets the program to start. It must call [`run`] if its arguments are [`SandboxLimits`]. Without this call, which test programs do not
-/// make, no decoder can be started. Only the first call has an effect.
+/// Sets the program to start. It must call [`run`] if its arguments are [`SandboxLimits`]. Without this call, which
+/// test programs do not make, no decoder can be started. Only the first call has an effect.
 pub fn set_program(program: PathBuf) {
     let _ = PROGRAM.set(program);
 }
@@ -60,8 +60,8 @@ pub fn check() -> Result<(), SandboxError> {
 /// CPU time of a decoder that is started as a check.
 const CHECK_CPU_TIME: Duration = Duration::from_secs(10);
 
-/// Time that a decoder may take in addition to its CPU time. It runs at the lowest priority, so on a busy machine a second of work can
-/// take many, but a process that never ends must not occupy a resize thread.
+/// Time that a decoder may take in addition to its CPU time. It runs at the lowest priority, so on a busy machine a
+/// second of work can take many, but a process that never ends must not occupy a resize thread.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Factor by which the elapsed time may exceed the CPU time, in addition to [`MAX_DELAY`].
 const ELAPSED_PER_CPU_TIME: u32 = 4;

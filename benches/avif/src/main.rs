@@ -1,4 +1,5 @@
-//! `encode IN.png OUT.avif QUALITY` prints the milliseconds of the encoder; `score REFERENCE.png OTHER.png` prints ssimulacra2.
+//! `encode IN.png OUT.avif QUALITY` prints the milliseconds of the encoder; `score REFERENCE.png OTHER.png` prints
+//! ssimulacra2.
 
 use std::cell::Cell;
 use std::num::NonZeroU32;

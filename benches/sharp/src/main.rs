@@ -1,7 +1,8 @@
-//! The resized side of the comparison with sharp: reads one job per line from standard input and answers each with one line.
+//! The resized side of the comparison with sharp: reads one job per line from standard input and answers each with one
+//! line.
 //!
-//! A job does the work of a resize thread of the server, with the same function: from the bytes of the original to the bytes of the
-//! variants. `benches/sharp/compare.mjs` sends the jobs.
+//! A job does the work of a resize thread of the server, with the same function: from the bytes of the original to the
+//! bytes of the variants. `benches/sharp/compare.mjs` sends the jobs.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -19,7 +20,8 @@ mod reference;
 enum Job {
     /// Renders `variants` of the image in `file`. Writes the last one to `output`, if given.
     Render { file: String, variants: Vec<Variant>, output: Option<String> },
-    /// Computes the ssimulacra2 score of the PNG `made` against `file`, decoded at full size and scaled in floating point.
+    /// Computes the ssimulacra2 score of the PNG `made` against `file`, decoded at full size and scaled in floating
+    /// point.
     Score { file: String, made: String },
 }
 

@@ -1,5 +1,5 @@
-//! Reference images: the original decoded at full size, converted to sRGB, made upright, and scaled with Lanczos in floating point. Uses
-//! none of the code that is measured.
+//! Reference images: the original decoded at full size, converted to sRGB, made upright, and scaled with Lanczos in
+//! floating point. Uses none of the code that is measured.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -7,8 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::Error;
 
-/// A point on the CPU clock of the current thread. The clock stands still while the thread waits, so a busy machine does not shorten
-/// the time that an image gets.
+/// A point on the CPU clock of the current thread. The clock stands still while the thread waits, so a busy machine
+/// does not shorten the time that an image gets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     end: Duration,

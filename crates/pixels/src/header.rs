@@ -70,7 +70,8 @@ impl Header {
     /// Reads the header and checks it against `limits`. No memory is allocated for pixels.
     ///
     /// # Errors
-    /// The bytes are not an image, the format is not supported, the header is damaged, or the image exceeds `limits.input_pixels`.
+    /// The bytes are not an image, the format is not supported, the header is damaged, or the image exceeds
+    /// `limits.input_pixels`.
     pub fn read(original: &[u8], limits: &Limits) -> Result<Self, Error> {
         let codec = detect_codec(original, limits)?;
         if codec == Codec::Png {

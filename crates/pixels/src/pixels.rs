@@ -2,8 +2,8 @@
 
 /// Decoded samples of 8 bits in row order without padding.
 ///
-/// The number of `channels` gives the layout: 1 is gray, 2 gray and alpha, 3 RGB, 4 RGBA (or CMYK before the color conversion).
-/// Alpha is not premultiplied.
+/// The number of `channels` gives the layout: 1 is gray, 2 gray and alpha, 3 RGB, 4 RGBA (or CMYK before the color
+/// conversion). Alpha is not premultiplied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pixels {
     pub(crate) width: u32,

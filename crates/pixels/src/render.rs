@@ -77,8 +77,8 @@ struct Pending {
     crop_window: CropWindow,
 }
 
-/// Renders several variants of one original, which is decoded once. `done` gets the index and the result of each variant as soon as it
-/// is known. The bytes are the same as those of [`render`].
+/// Renders several variants of one original, which is decoded once. `done` gets the index and the result of each
+/// variant as soon as it is known. The bytes are the same as those of [`render`].
 pub fn render_each(
     original: &[u8],
     header: &Header,
@@ -113,7 +113,8 @@ fn render_still(
 ) {
     let context = options.context();
     let shares = pending.len() > 1;
-    // A truncated original is decoded for each variant separately, because its readable part may depend on the requested size.
+    // A truncated original is decoded for each variant separately, because its readable part may depend on the
+    // requested size.
     let context = if shares { context.refusing_incomplete() } else { context };
     let outputs: Vec<_> = pending.iter().map(|variant| variant.output).collect();
     let start = Instant::now();
@@ -124,7 +125,8 @@ fn render_still(
                 done(variant.index, scale_and_encode(&decoded, header, variant, options.observer, &context));
             }
         }
-        // Damage may affect only the largest variant. The sandbox always decodes the whole image, so a second attempt is useless there.
+        // Damage may affect only the largest variant. The sandbox always decodes the whole image, so a second attempt
+        // is useless there.
         Err(_) if shares && header.sandbox_bytes == 0 => {
             for variant in pending {
                 done(variant.index, render(original, header, variant.output, &options.with_observer(&NoObserver)));

@@ -1,7 +1,8 @@
 //! Interface to an isolated AV1 decoder.
 //!
-//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the process that serves requests. This crate parses the AVIF
-//! container itself and hands only AV1 data to a [`Sandbox`], which the caller implements, usually by a confined child process.
+//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the process that serves requests. This crate
+//! parses the AVIF container itself and hands only AV1 data to a [`Sandbox`], which the caller implements, usually by a
+//! confined child process.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use crate::yuv_image::{YuvImage, YuvShape};
 
 /// Starts isolated AV1 decoders.
 pub trait Sandbox {
-    /// Starts a decoder for one original. The decoder may allocate `memory_bytes` beyond its base footprint and may use `cpu_time`.
+    /// Starts a decoder for one original. The decoder may allocate `memory_bytes` beyond its base footprint and may use
+    /// `cpu_time`.
     ///
     /// # Errors
     /// The decoder could not be started, or the system cannot confine it.
@@ -29,7 +31,8 @@ pub trait SandboxDecoder {
 #[derive(Debug)]
 pub struct SandboxOutput {
     pub image: YuvImage,
-    /// CPU time that the decoder has used since it was started. It counts against [`Limits::render_time`](crate::Limits::render_time).
+    /// CPU time that the decoder has used since it was started. It counts against
+    /// [`Limits::render_time`](crate::Limits::render_time).
     pub cpu_time: Duration,
 }
 

@@ -1,9 +1,10 @@
 //! Detection of image types from the first bytes.
 
-/// Media type of an image that begins with `head`, of which 64 bytes are enough. `None` if the type is unknown. SVG is never detected,
-/// because it can contain scripts.
+/// Media type of an image that begins with `head`, of which 64 bytes are enough. `None` if the type is unknown. SVG is
+/// never detected, because it can contain scripts.
 ///
-/// The signatures are those of the WHATWG MIME Sniffing standard, section 6.1, and section 6.2.1 for ISO base media files.
+/// The signatures are those of the WHATWG MIME Sniffing standard, section 6.1, and section 6.2.1 for ISO base media
+/// files.
 #[must_use]
 pub fn sniff(head: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));

@@ -136,7 +136,8 @@ fn all_eight_orientations_are_made_upright() {
     let upright = gradient(64, 48);
     for exif in 1..=8 {
         let orientation = Orientation::from_exif(exif).unwrap();
-        // The stored image is the inverse transformation of the upright image. Only quarter turns differ from their inverse.
+        // The stored image is the inverse transformation of the upright image. Only quarter turns differ from their
+        // inverse.
         let undo = match orientation {
             Orientation::Rotate90 => Orientation::Rotate270,
             Orientation::Rotate270 => Orientation::Rotate90,

@@ -1,4 +1,5 @@
-//! Untrusted replies, and the confinement of the child process. tests/avif.rs tests decoding, which needs the real program.
+//! Untrusted replies, and the confinement of the child process. tests/avif.rs tests decoding, which needs the real
+//! program.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -69,8 +70,8 @@ fn fake_decoder(folder: &Path, reply: &[u8], more: &str) -> PathBuf {
     let (program, reply_file) = (folder.join("fake"), folder.join("reply"));
     std::fs::write(&reply_file, reply).unwrap();
     let script = format!("#!/bin/sh\n/bin/cat '{}'\n{more}\n", reply_file.display());
-    // Another process writes the file: a process forked by a concurrent test could inherit an open descriptor of it, and a file that is
-    // open for writing cannot be executed.
+    // Another process writes the file: a process forked by a concurrent test could inherit an open descriptor of it,
+    // and a file that is open for writing cannot be executed.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "cat > \"$0\" && chmod +x \"$0\""]).arg(&program);
     let mut writer = shell.stdin(Stdio::piped()).spawn().unwrap();

@@ -4,8 +4,8 @@ use image::{GrayAlphaImage, LumaA};
 
 use super::*;
 
-/// Lanczos with three lobes and premultiplied alpha, as one sum over both dimensions. `light` converts a sample of 0 to 1 to the value
-/// that is averaged, and `sample` is its inverse.
+/// Lanczos with three lobes and premultiplied alpha, as one sum over both dimensions. `light` converts a sample of 0 to
+/// 1 to the value that is averaged, and `sample` is its inverse.
 fn exact(
     picture: &RgbaImage,
     (width, height): (u32, u32),

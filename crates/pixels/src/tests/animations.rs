@@ -61,7 +61,8 @@ fn frames(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
     (frames.into_iter().map(image::Frame::into_buffer).collect(), times, loops)
 }
 
-/// Uses the decoder of this crate, which is compared to Pillow as well: the decoder of `image` composes frames incorrectly.
+/// Uses the decoder of this crate, which is compared to Pillow as well: the decoder of `image` composes frames
+/// incorrectly.
 fn frames_of_webp(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
     let context = RenderContext::new(&LIMITS);
     let mut webp = WebPFrames::open(file).unwrap();

@@ -1,11 +1,13 @@
 //! Conversion to sRGB: ICC profiles, code points, and CMYK.
 //!
-//! Variants carry no profile, so their samples must be sRGB, which every viewer assumes for an image without a profile. Samples are
-//! converted after scaling, when there are fewest of them. The order matters only at hard edges between saturated colors, where scaling
-//! before the conversion is closer to the mean of the light (a test checks it) and colors outside the sRGB gamut are clipped once
-//! instead of per sample. CMYK is scaled in the same way, as four channels without alpha.
+//! Variants carry no profile, so their samples must be sRGB, which every viewer assumes for an image without a profile.
+//! Samples are converted after scaling, when there are fewest of them. The order matters only at hard edges between
+//! saturated colors, where scaling before the conversion is closer to the mean of the light (a test checks it) and
+//! colors outside the sRGB gamut are clipped once instead of per sample. CMYK is scaled in the same way, as four
+//! channels without alpha.
 //!
-//! A profile that is damaged, larger than [`PROFILE_BYTES_MAX`], or made for another number of channels is ignored, as in browsers.
+//! A profile that is damaged, larger than [`PROFILE_BYTES_MAX`], or made for another number of channels is ignored, as
+//! in browsers.
 
 use std::sync::Arc;
 
@@ -44,7 +46,8 @@ impl Conversion {
         }
     }
 
-    /// Conversion from the ICC profile of a monochrome AVIF, which may be an RGB profile; then gray is equal R, G and B.
+    /// Conversion from the ICC profile of a monochrome AVIF, which may be an RGB profile; then gray is equal R, G and
+    /// B.
     pub(crate) fn from_monochrome_icc(profile: &[u8]) -> Self {
         let Some(profile) = parse(profile) else { return Self::None };
         let layout = match profile.color_space {
@@ -129,7 +132,8 @@ fn transform(from: &ColorProfile, layout: Layout, to: Layout) -> Option<Transfor
     from.create_transform_8bit(layout, &ColorProfile::new_srgb(), to, options).ok()
 }
 
-/// A profile with these primaries and the transfer function of sRGB; `None` for the primaries of sRGB and for unspecified ones.
+/// A profile with these primaries and the transfer function of sRGB; `None` for the primaries of sRGB and for
+/// unspecified ones.
 pub(crate) fn profile_from_primaries(primaries: u16) -> Option<ColorProfile> {
     let primaries = CicpColorPrimaries::try_from(u8::try_from(primaries).ok()?).ok()?;
     if matches!(primaries, CicpColorPrimaries::Bt709 | CicpColorPrimaries::Unspecified | CicpColorPrimaries::Reserved) {
@@ -158,8 +162,8 @@ fn gray(profile: &ColorProfile, layout: Layout) -> Option<Box<[u8; 256]>> {
     changes.then_some(table)
 }
 
-/// `None` if the profile is equivalent to sRGB: it changes no sample by more than one level of 255. Many files carry some variant of the
-/// sRGB profile, and converting them would only cost time.
+/// `None` if the profile is equivalent to sRGB: it changes no sample by more than one level of 255. Many files carry
+/// some variant of the sRGB profile, and converting them would only cost time.
 fn rgb(profile: &ColorProfile) -> Option<Conversion> {
     let three = transform(profile, Layout::Rgb, Layout::Rgb)?;
     const STEPS: [u8; 6] = [0, 51, 102, 153, 204, 255];

@@ -1,8 +1,9 @@
 //! Lanczos scaling in floating point, for samples that 8 bits cannot represent: premultiplied colors and linear light.
 //!
-//! The image is processed a few rows at a time, so only some rows exist in floating point: they are converted to linear values, scaled
-//! horizontally, and added to the target rows under whose kernels they lie. A complete target row is converted back and rounded once.
-//! Intermediate values are not clipped, because overshoot of one direction may be compensated by the other.
+//! The image is processed a few rows at a time, so only some rows exist in floating point: they are converted to linear
+//! values, scaled horizontally, and added to the target rows under whose kernels they lie. A complete target row is
+//! converted back and rounded once. Intermediate values are not clipped, because overshoot of one direction may be
+//! compensated by the other.
 //!
 //! Every sum adds the same terms in the same order on every processor, so the bytes are the same everywhere.
 
@@ -21,7 +22,8 @@ const SUMS_MAX: u64 = 16;
 /// One column of [`ROWS`] pixels.
 type Column<const CHANNELS: usize> = [[f32; CHANNELS]; ROWS];
 
-/// Scales the window to `size`. `to_linear` converts a pixel to values that can be averaged, and `from_linear` converts an average back.
+/// Scales the window to `size`. `to_linear` converts a pixel to values that can be averaged, and `from_linear` converts
+/// an average back.
 pub(crate) fn convolve<const CHANNELS: usize>(
     pixels: &Pixels,
     window: Window,
@@ -57,8 +59,8 @@ pub(crate) fn convolve<const CHANNELS: usize>(
     Pixels { width: width.get(), height: height.get(), channels, data }
 }
 
-/// An upper bound, in bytes, of the memory that [`convolve`] allocates in addition to its result, for an original whose longer side is
-/// `longest` and a target whose longer side is `side`.
+/// An upper bound, in bytes, of the memory that [`convolve`] allocates in addition to its result, for an original whose
+/// longer side is `longest` and a target whose longer side is `side`.
 pub(crate) const fn bytes(longest: u64, side: u64, channels: u64) -> u64 {
     let rows = 4 * channels * (ROWS as u64 * longest + (ROWS as u64 + SUMS_MAX) * side);
     // Six weights per pixel and direction, some overhead per kernel, and the largest kernel in double precision.

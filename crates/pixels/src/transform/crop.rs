@@ -19,7 +19,8 @@ pub(crate) struct CropWindow {
 /// Size in pixels of the variant of an upright image of `width` x `height`.
 ///
 /// A variant is never larger than the original in either dimension, and has at least one pixel.
-/// - Fit: the more constrained side has exactly the length of the box; the other side keeps the aspect ratio, rounded half up.
+/// - Fit: the more constrained side has exactly the length of the box; the other side keeps the aspect ratio, rounded
+///   half up.
 /// - Crop: each side has the length of the box, or that of the original if it is shorter.
 #[must_use]
 pub fn output_size(width: NonZeroU32, height: NonZeroU32, geometry: Geometry) -> (NonZeroU32, NonZeroU32) {
@@ -63,8 +64,8 @@ impl CropWindow {
         Self { upright: (width, height), window, size }
     }
 
-    /// Moves the window along the side that the crop shortens. `offset` gets the fractions of the width and of the height that the
-    /// window covers, and returns the new position: 0 is left or top, 1 is right or bottom.
+    /// Moves the window along the side that the crop shortens. `offset` gets the fractions of the width and of the
+    /// height that the window covers, and returns the new position: 0 is left or top, 1 is right or bottom.
     pub(crate) fn with_offset(self, offset: impl FnOnce(f64, f64) -> f64) -> Self {
         let Window { width, height, .. } = self.window;
         let (whole_width, whole_height) = (f64::from(self.upright.0), f64::from(self.upright.1));
@@ -125,8 +126,8 @@ fn cropped(whole: &Window, size: (NonZeroU32, NonZeroU32), region: Region) -> Wi
     Window { x, y, width, height }
 }
 
-/// Rounds down to a multiple of 2^-30 pixels. Sums of positions and lengths are then exact, so a window that touches an edge does not
-/// exceed the image by a rounding error.
+/// Rounds down to a multiple of 2^-30 pixels. Sums of positions and lengths are then exact, so a window that touches an
+/// edge does not exceed the image by a rounding error.
 fn exact(length: f64) -> f64 {
     const STEPS: f64 = 1_073_741_824.0;
     (length * STEPS).floor() / STEPS

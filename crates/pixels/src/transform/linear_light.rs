@@ -50,7 +50,8 @@ pub(crate) fn sample(light: f32) -> u8 {
     CURVE.sample(light * 255.0)
 }
 
-/// Scales the window to `size` in linear light. With 2 or 4 channels the last one is alpha, and colors are premultiplied.
+/// Scales the window to `size` in linear light. With 2 or 4 channels the last one is alpha, and colors are
+/// premultiplied.
 pub(crate) fn resample(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
     match pixels.channels {
         1 => opaque::<1>(pixels, window, size),

@@ -3,22 +3,24 @@
 //! The image is reduced to at most [`SIDE`] pixels per side. The weight of a pixel combines:
 //!
 //! - local contrast (L. Itti, C. Koch and E. Niebur, A Model of Saliency-Based Visual Attention, 1998),
-//! - rarity of its color in this image, in bits (N. Bruce and J. Tsotsos, Saliency Based on Information Maximization, 2005), so that
-//!   a saturated color that fills much of the image gets no weight,
+//! - rarity of its color in this image, in bits (N. Bruce and J. Tsotsos, Saliency Based on Information Maximization,
+//!   2005), so that a saturated color that fills much of the image gets no weight,
 //! - similarity of its color to skin, if that color is rare and surrounded by detail, as in a face but not on a wall,
-//! - closeness to the center (B. Tatler, The central fixation bias in scene viewing, 2007), slightly above the middle, where heads are.
+//! - closeness to the center (B. Tatler, The central fixation bias in scene viewing, 2007), slightly above the middle,
+//!   where heads are.
 //!
-//! The crop with the largest sum of weights wins; pixels near the middle of the crop count more. Among equal crops the most central one
-//! wins. All weights are integers, so the result is the same on every machine. There is no face detection, so a bright window is
-//! sometimes mistaken for the subject.
+//! The crop with the largest sum of weights wins; pixels near the middle of the crop count more. Among equal crops the
+//! most central one wins. All weights are integers, so the result is the same on every machine. There is no face
+//! detection, so a bright window is sometimes mistaken for the subject.
 
 use crate::pixels::Pixels;
 
 /// Maximum side of the reduced image.
 pub(crate) const SIDE: u32 = 128;
 
-/// The best position of a crop along the side that it shortens: 0 is left or top, 1 is right or bottom. `across` and `down` are the
-/// fractions of the width and of the height that the crop keeps; the smaller one belongs to the shortened side.
+/// The best position of a crop along the side that it shortens: 0 is left or top, 1 is right or bottom. `across` and
+/// `down` are the fractions of the width and of the height that the crop keeps; the smaller one belongs to the
+/// shortened side.
 pub(crate) fn best_offset(reduced: &Pixels, across: f64, down: f64) -> f64 {
     let weights = weights(reduced);
     let width = reduced.width.max(1) as usize;
@@ -148,8 +150,8 @@ fn luma([red, green, blue]: [i32; 3]) -> i32 {
     (77 * red + 150 * green + 29 * blue) >> 8
 }
 
-/// Similarity to skin, from 0 to 255. Skin colors differ in brightness far more than in the ratio of red to green to blue, which is about
-/// 78 : 57 : 44.
+/// Similarity to skin, from 0 to 255. Skin colors differ in brightness far more than in the ratio of red to green to
+/// blue, which is about 78 : 57 : 44.
 fn skin([red, green, blue]: [i32; 3], luma: i32) -> i32 {
     let sum = red + green + blue;
     if !(40..=240).contains(&luma) || sum == 0 {

@@ -10,14 +10,15 @@ use crate::pixels::{Pixels, Window};
 use crate::transform::color::Conversion;
 use crate::transform::{alpha, linear_light};
 
-/// Lanczos with three lobes, as libvips and Pillow use it to shrink images (K. Turkowski, Filters for Common Resampling Tasks, 1990).
+/// Lanczos with three lobes, as libvips and Pillow use it to shrink images (K. Turkowski, Filters for Common Resampling
+/// Tasks, 1990).
 pub(crate) const LANCZOS: ResizeAlg = ResizeAlg::Convolution(FilterType::Lanczos3);
 
 /// Supersampling: fast, and accurate enough for the saliency map of a smart crop.
 pub(crate) const SUPERSAMPLING: ResizeAlg = ResizeAlg::SuperSampling(FilterType::Bilinear, 2);
 
-/// Scales the window to `size`, in the stored orientation. Images with alpha and images in linear light are scaled in floating point,
-/// all others in 8 bits, which is faster.
+/// Scales the window to `size`, in the stored orientation. Images with alpha and images in linear light are scaled in
+/// floating point, all others in 8 bits, which is faster.
 ///
 /// # Errors
 /// See [`resample`].
