@@ -1,8 +1,7 @@
 //! Decodes an AVIF to a PNG of the same size: `avif_to_png IN.avif OUT.png`.
 //!
-//! The sandbox of this example is none: it decodes AV1 in the same process. That is fine for files that you made
-//! yourself. For untrusted files, implement [`Sandbox`] with a child process that the kernel confines, as the proxy
-//! does.
+//! The sandbox of this example has no isolation: it decodes AV1 in the same process, which is acceptable only for trusted
+//! files. For untrusted files, implement [`Sandbox`] with a child process that the kernel confines, as the proxy does.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
