@@ -2,6 +2,8 @@
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
+use resized::variant::{Grammar, Named, Variant};
+use resized::variants::{EnsureStored, EnsureStoredError};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::bucket::{Bucket, Fault, Operation};
@@ -221,4 +223,27 @@ async fn a_failed_original_fails_every_size_and_is_not_cached() {
     assert_eq!(statuses, [StatusCode::BAD_GATEWAY; 6]);
     bucket.heal();
     assert_eq!(stage.get(&paths[0]).await.status(), StatusCode::OK);
+}
+
+fn variant(bucket: &Bucket, path: &str) -> Variant {
+    match Grammar::new(&settings(bucket)).unwrap().parse(path).unwrap() {
+        Named::Variant(addressed) => addressed.variant,
+        Named::Object(key, _) => panic!("{key} is not a variant"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ensure_stored_makes_a_missing_variant_and_waits_for_the_store() {
+    let bucket = bucket_with_a_cat().await;
+    let stage = Stage::start(settings(&bucket)).await;
+    let (variants, cat) = (stage.proxy.variants(), variant(&bucket, CAT));
+    assert_eq!(variants.ensure_stored(&cat).await.unwrap(), EnsureStored::Made);
+    assert!(bucket.object(CAT_STORED).is_some(), "the write is confirmed");
+    assert_eq!(variants.ensure_stored(&cat).await.unwrap(), EnsureStored::AlreadyStored);
+    assert_eq!(bucket.count(Operation::Put, "variants/"), 1);
+    bucket.fail(Operation::Put, "variants/", Fault::Status(403));
+    let error = variants.ensure_stored(&variant(&bucket, "/cat_20x20.jpg")).await.unwrap_err();
+    assert!(matches!(error, EnsureStoredError::Write(_)), "{error}");
+    let error = variants.ensure_stored(&variant(&bucket, "/dog_20x20.jpg")).await.unwrap_err();
+    assert!(matches!(error, EnsureStoredError::Variant(_)), "{error}");
 }
