@@ -118,7 +118,8 @@ impl Variants {
     /// # Errors
     /// See [`EnsureStoredError`].
     pub async fn ensure_stored(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
-        self.maker.ensure_stored(variant).await
+        // The future is large, so it is boxed.
+        Box::pin(self.maker.ensure_stored(variant)).await
     }
 
     /// Makes a variant from the bytes `original`. It is neither stored nor cached; limits, memory budgets and threads are

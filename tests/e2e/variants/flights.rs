@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
-use resized::variant::{Grammar, Named, Variant};
+use resized::variant::{Grammar, ParsedPath, Variant};
 use resized::variants::{EnsureStored, EnsureStoredError};
 use tokio::io::AsyncWriteExt;
 
@@ -227,8 +227,8 @@ async fn a_failed_original_fails_every_size_and_is_not_cached() {
 
 fn variant(bucket: &Bucket, path: &str) -> Variant {
     match Grammar::new(&settings(bucket)).unwrap().parse(path).unwrap() {
-        Named::Variant(addressed) => addressed.variant,
-        Named::Object(key, _) => panic!("{key} is not a variant"),
+        ParsedPath::Variant(addressed) => addressed.variant,
+        ParsedPath::Object(key, _) => panic!("{key} is not a variant"),
     }
 }
 
