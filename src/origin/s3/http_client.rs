@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -11,11 +12,12 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 
 use super::client::POOL_IDLE;
-use crate::support::https::{self, Protocols};
+use crate::support::https::{self, ConnectionHandle, Protocols};
 
 /// Limit for connections if the SDK sets none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -75,7 +77,9 @@ impl SdkConnector {
         let (head, body) = request.into_parts();
         // All bodies are in memory, so nothing is copied or waited for here.
         let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
-        let response = pool.request(Request::from_parts(head, Full::new(body)));
+        let mut request = Request::from_parts(head, Full::new(body));
+        capture_connection(&mut request);
+        let response = pool.request(request);
         let response = match self.read_timeout {
             Some(limit) => tokio::time::timeout(limit, response).await,
             None => Ok(response.await),
@@ -88,4 +92,14 @@ impl SdkConnector {
         let response = HttpResponse::try_from(response.map(SdkBody::from_body_1_x));
         response.map_err(|error| ConnectorError::other(error.into(), None))
     }
+}
+
+/// Lets the SDK retire the connection of a request that failed transiently, so that the next attempt opens a new one.
+fn capture_connection(request: &mut Request<Full<Bytes>>) {
+    let Some(capture) = request.extensions().get::<CaptureSmithyConnection>().cloned() else { return };
+    let connection = Arc::new(ConnectionHandle::capture(request));
+    capture.set_connection_retriever(move || {
+        let connection = connection.clone();
+        Some(ConnectionMetadata::builder().proxied(false).poison_fn(move || connection.retire()).build())
+    });
 }
