@@ -4,9 +4,9 @@
     benches/connections.py                  5,000 idle and 500 slow connections, 5 rounds of 2 x 5 s, 4,000 hits a second
     IDLE=500 SLOW=50 RATE=1000 ROUNDS=1 SECONDS_EACH=2 RESIZED=target/debug/resized benches/connections.py
 
-A third of the slow connections sends a header one byte at a time, a third sends a body that way, and a third reads a response that way.
-Exit status 1 if they more than double p99. Needs h2load (Debian: apt-get install nghttp2-client). The server runs on one core, and the
-clients run on the other.
+A third of the slow connections sends a header one byte at a time, a third sends a body that way, and a third reads a
+response that way. Exits with status 1 if the idle and slow connections more than double p99. Needs h2load (Debian:
+apt-get install nghttp2-client). The server runs on one core, and the clients run on the other.
 """
 
 import asyncio

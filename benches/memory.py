@@ -22,7 +22,7 @@ SIZES = ["_300x.jpg", "_800x.jpg", "_1600x.jpg", "_800x.jpg.webp"]
 
 
 def measure(photo: Path, size: str) -> tuple[float, float, float]:
-    """MB of 1,000,000 bytes: idle, peak, and variants in the cache."""
+    """Returns the idle memory, the peak memory, and the size of the cached variants, in MB of 1,000,000 bytes."""
     with tempfile.TemporaryDirectory() as folder:
         originals = Path(folder) / "originals"
         originals.mkdir()

@@ -1,4 +1,4 @@
-//! Rendering without network and store: bytes in, bytes out, on the committed sample images.
+//! Benchmarks rendering of the committed sample images, without network and store.
 
 #![expect(clippy::unwrap_used, reason = "a bench fails by it")]
 

@@ -134,7 +134,8 @@ pub fn path(bytes: &[u8]) {
     }
 }
 
-/// A config.toml gives an error, or settings from which a grammar is built or refused with the key at fault.
+/// A config.toml gives an error or settings. Settings from which no grammar can be built are refused with an error that
+/// names the invalid key.
 pub fn config(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("the file can be written");

@@ -1,6 +1,6 @@
 //! The admin listener for operators: health checks, metrics and commands. It must not be reachable by clients.
 //!
-//! The server dispatches requests to [`Route`]s. A module that offers a route provides its handler:
+//! The server dispatches requests to [`Route`]s. A route has a method, a path and a handler:
 //!
 //! ```
 //! # use resized::admin::{AdminServer, Route, text};
@@ -11,9 +11,10 @@
 //! let server = AdminServer::new(Default::default(), [echo]);
 //! ```
 //!
-//! Without a token the server listens only on a loopback address, and a request must name this host in its `Host` header. That
-//! protects against web pages in the operator's browser: they can reach the address, but neither under another host name (DNS
-//! rebinding) nor across origins.
+//! Without a token the server listens only on a loopback address, and a request must name this host in its `Host`
+//! header. This protects against web pages in the operator's browser, which can reach that address. After DNS rebinding
+//! their requests have another name in the `Host` header, and their cross-origin commands have a foreign `Origin`
+//! header.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -61,11 +62,11 @@ pub struct AdminServer {
     routes: BTreeMap<&'static str, Vec<Route>>,
 }
 
-/// Maximum number of connections; more wait in the kernel's backlog.
+/// Maximum number of connections; further ones wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 64;
-/// Time within which a complete request has to arrive.
+/// Time limit for receiving the header of a request, and again for receiving its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time within which a handler has to respond; then the response is 504. A purge lists a bucket, which takes long.
+/// Time limit for a handler, after which the response is 504. It is long because a purge lists a bucket.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause after a failed accept, most likely because there are no free file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -131,7 +132,8 @@ impl AdminServer {
         response
     }
 
-    /// Calls the handler of the route. The error is the response to a request that reaches no handler.
+    /// Calls the handler of the route. Returns an error response if no handler is called or the handler does not
+    /// finish.
     async fn dispatch(&self, request: Request<Incoming>) -> Result<AdminResponse, AdminResponse> {
         let routes = self.find(request.uri().path());
         let routes = routes.ok_or_else(|| text(StatusCode::NOT_FOUND, "no such path\n"))?;
@@ -142,7 +144,7 @@ impl AdminServer {
         if *access == Access::Operator {
             access_control::check(&request, &self.token.get()).map_err(access_denied)?;
         }
-        // Held until the handler returns, because the handler owns the body until then.
+        // The permit is held until the handler returns, because the handler owns the body until then.
         let _permit = match &body_limit.permits {
             Some(permits) => Some(permits.clone().try_acquire_owned().map_err(|_| overloaded())?),
             None => None,
@@ -191,7 +193,7 @@ pub fn json(value: &serde_json::Value) -> AdminResponse {
     with_type(StatusCode::OK, "application/json", format!("{value}\n"))
 }
 
-/// Creates a response of another content type.
+/// Creates a response with the given content type.
 pub fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> AdminResponse {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;

@@ -1,8 +1,8 @@
 //! Builds and runs the server.
 //!
-//! [`App::build`] builds all parts from the configuration. [`App::run`] serves until shutdown and then stops the parts in order.
-//! The program and its tests use both. A command that needs only some of the parts builds these: [`Stores`],
-//! [`open_notifier`], [`build_variants`].
+//! [`App::build`] builds all parts from the configuration. [`App::run`] serves until shutdown and then stops the parts
+//! in order. The program and its tests use both. A command that needs only some of the parts calls [`Stores::open`],
+//! [`open_notifier`] or [`build_variants`] instead.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -37,7 +37,7 @@ pub use stores::Stores;
 /// The server, ready to run.
 #[derive(Debug)]
 pub struct App {
-    /// The runtime of background tasks. Connections are served by other threads.
+    /// Runs background tasks and the admin server. Connections are served by other threads.
     runtime: Handle,
     reloadable: Reloadable,
     shared: SharedParts,
@@ -127,7 +127,7 @@ impl App {
         Self { access_log: Some(access_log), ..self }
     }
 
-    /// The reloader, if there is a source to reload from.
+    /// The reloader, or `None` without [`App::with_reload`].
     #[must_use]
     pub fn reloader(&self) -> Option<Arc<Reloader>> {
         self.reloader.clone()
@@ -160,8 +160,10 @@ impl App {
         &self.shared.traces
     }
 
-    /// Serves until `shutdown`, then finishes open requests and background tasks within `server.drain_timeout`. Blocks, and
-    /// must not be called on a thread of the runtime. Returns `false` if background tasks were left unfinished.
+    /// Serves until `shutdown` is canceled, then finishes open requests and background tasks within
+    /// `server.drain_timeout`. Returns `false` if background tasks were left unfinished.
+    ///
+    /// This method blocks, so it must not be called on a thread of the runtime.
     ///
     /// # Errors
     /// A thread cannot be started, or a listener cannot be used.

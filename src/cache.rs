@@ -1,10 +1,10 @@
 //! An in-memory cache that runs at most one task per missing key.
 //!
-//! A [`Cache`] holds values, weighs them in bytes and evicts the least recently used first. A missing or stale key starts a
-//! *flight*: one task that makes the value while all other requests for the key wait for it. The task is detached from the
-//! request that started it, so a client that disconnects cannot cancel work that others wait for. A panic in a flight
-//! becomes a value too. This module knows neither pictures nor stores: the value type decides by [`CacheValue`] how much
-//! memory it takes and how long it is kept.
+//! A [`Cache`] limits the total size of its values in bytes and evicts the least recently used value first. A missing
+//! or stale key starts a *flight*: one task that makes the value while all other requests for the key wait for it. The
+//! task is detached from the request that started it, so a client that disconnects cannot cancel work that others wait
+//! for. If a flight panics, its waiters get [`CacheValue::panicked`]. This module does not depend on images or stores:
+//! a value reports its size and its retention through [`CacheValue`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -43,12 +43,12 @@ pub trait CacheValue<K>: Clone + Send + Sync + 'static {
 pub enum Retention {
     /// Until it is evicted.
     UntilEvicted,
-    /// Until it is evicted, but it is served only for this long. After that, the next request starts a flight, which gets the
-    /// stale value to revalidate it, replace it or fall back on it.
+    /// Until it is evicted, but it is served only for this long. After that, the next request starts a flight, which
+    /// gets the stale value to revalidate it, replace it or fall back on it.
     FreshFor(Duration),
     /// At most this long.
     ExpireAfter(Duration),
-    /// It is not kept: the next request starts a flight.
+    /// Not at all: the next request starts a flight.
     Never,
 }
 
@@ -74,7 +74,8 @@ struct CacheEntry<V> {
     stale_at: Option<Instant>,
 }
 
-/// A running flight. The id tells it from a later flight for the same key, which can start after an invalidation.
+/// A running flight. The id distinguishes it from a later flight for the same key, which can start after an
+/// invalidation.
 struct ActiveFlight<V> {
     id: u64,
     flight: Flight<V>,
@@ -109,8 +110,8 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: CacheValue<K>,
 {
-    /// An empty cache of at most `bytes_max` that runs at most `flights_max` flights at once on `tasks`. `evictions` counts
-    /// values that were evicted to make room.
+    /// An empty cache of at most `bytes_max` bytes that runs at most `flights_max` flights at once on `tasks`.
+    /// `evictions` counts values that were evicted to make room.
     #[must_use]
     pub fn new(bytes_max: u64, flights_max: usize, tasks: Tasks, evictions: Counter) -> Self {
         let memory = moka::sync::Cache::builder()
@@ -133,8 +134,8 @@ where
         self.memory.get(key).filter(CacheEntry::is_fresh).map(|entry| entry.value)
     }
 
-    /// The value from memory, or the result of the flight for `key`. `make` is called only to start a flight; it gets the
-    /// stale value that memory holds, if any.
+    /// The value from memory, or the result of the flight for `key`. `make` is called only to start a flight; it gets
+    /// the stale value that memory holds, if any.
     pub async fn get_or_make<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> (V, ServedFrom)
     where
         F: Future<Output = V> + Send + 'static,
@@ -161,8 +162,8 @@ where
             if let Some(active) = flights.get(key) {
                 return FlightEntry::Joined(active.flight.clone(), active.span.clone());
             }
-            // A flight puts its value into memory before it leaves the map, so a flight that ended since the first lookup
-            // is seen here.
+            // A flight puts its value into memory before it leaves the map, so a flight that ended since the first
+            // lookup is seen here.
             let stale = match self.memory.get(key) {
                 Some(entry) if entry.is_fresh() => return FlightEntry::Completed(entry.value),
                 entry => entry.map(|entry| entry.value),
@@ -179,7 +180,8 @@ where
     }
 
     fn spawn(&self, key: K, id: u64, make: impl Future<Output = V> + Send + 'static, sender: oneshot::Sender<V>) {
-        // The guard exists before the task, so the flight leaves the map even if the task is dropped before its first poll.
+        // The guard exists before the task, so the flight leaves the map even if the task is dropped before its first
+        // poll.
         let guard = FlightGuard { flights: self.flights.clone(), key, id };
         let memory = self.memory.clone();
         self.tasks.spawn(async move {
@@ -190,10 +192,12 @@ where
         });
     }
 
-    /// Removes all values whose key matches and detaches the running flights of such keys: their waiters still get the
-    /// result, but it is not kept and later requests start new flights. The call visits every key.
+    /// Removes all values whose keys match, and detaches the running flights for matching keys. The waiters of a
+    /// detached flight still get its result, but the result is not kept, and later requests start new flights. The call
+    /// visits every key in memory.
     pub fn invalidate_matching(&self, matches: impl Fn(&K) -> bool) {
-        // Flights first: a flight that ends after this leaves nothing in memory, one that ended before is removed below.
+        // Flights are detached first: a flight that ends later does not insert its value. The value of a flight that
+        // ended earlier is removed below.
         lock(&self.flights).retain(|key, _| !matches(key));
         let removed: Vec<_> = self.memory.iter().map(|(key, _)| key).filter(|key| matches(key)).collect();
         for key in removed {
@@ -234,8 +238,8 @@ enum FlightEntry<V> {
     Full,
 }
 
-/// The future that all waiters of a flight share. The sender is dropped without a value only if the task panicked; the panic
-/// hook has logged where.
+/// The future that all waiters of a flight share. The sender is dropped without a value only if the task panicked; the
+/// panic hook has logged its location.
 fn shared_result<K, V: CacheValue<K>>(receiver: oneshot::Receiver<V>) -> Flight<V> {
     receiver.map(|value| value.unwrap_or_else(|_| V::panicked())).boxed().shared()
 }
@@ -247,7 +251,7 @@ impl<V> CacheEntry<V> {
     }
 }
 
-/// Removes a flight from the map when its task ends, in whatever way it ends.
+/// Removes a flight from the map when its task completes, panics or is dropped.
 struct FlightGuard<K: Hash + Eq, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
@@ -259,20 +263,21 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: CacheValue<K>,
 {
-    /// Puts the value into memory, unless the key was invalidated meanwhile, and removes the flight from the map.
+    /// Puts the value into memory, unless the key was invalidated during the flight, and removes the flight from the
+    /// map.
     fn complete(self, memory: &Memory<K, V>, value: &V) {
         let stale_at = match value.retention() {
             Retention::FreshFor(time) => Instant::now().checked_add(time),
             Retention::UntilEvicted | Retention::ExpireAfter(_) | Retention::Never => None,
         };
-        // The lock is held across the insertion, so that an invalidation cannot come in between.
+        // The lock is held across the insertion, so that no invalidation runs between the check and the insertion.
         let flights = lock(&self.flights);
         let is_attached = flights.get(&self.key).is_some_and(|active| active.id == self.id);
         if is_attached && value.retention() != Retention::Never {
             memory.insert(self.key.clone(), CacheEntry { value: value.clone(), stale_at });
         }
         drop(flights);
-        // moka evicts lazily and would exceed its limit until then.
+        // moka evicts lazily: without this call, the cache could exceed its limit for a while.
         memory.run_pending_tasks();
     }
 }
@@ -291,7 +296,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells moka the retention of each value.
+/// Passes the retention of each value to moka.
 struct RetentionExpiry;
 
 impl<K, V: CacheValue<K>> moka::Expiry<K, CacheEntry<V>> for RetentionExpiry {

@@ -1,6 +1,6 @@
 //! The command line: parses the arguments and runs one command.
 //!
-//! A new command is a file below `cli/` with its `Arguments` and a `run` function, and a variant of [`Command`].
+//! Each command is a file in `cli/` with its `Arguments` and a `run` function, and a variant of [`Command`].
 
 use std::process::ExitCode;
 
@@ -88,7 +88,7 @@ impl Cli {
             Command::Warm(arguments) => warm::run(arguments, settings()?),
             Command::Outbox(arguments) => outbox::run(arguments, &settings()?),
             Command::Sign(arguments) => sign::run(&arguments, &settings()?),
-            // These work without valid settings, for example while packaging.
+            // These commands load no settings, so that packaging scripts can run them.
             Command::Completions(arguments) => completions::complete(&arguments),
             Command::Man(arguments) => completions::man(&arguments),
         }

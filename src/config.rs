@@ -1,9 +1,11 @@
-//! config.toml as types: every setting with its default and its checks.
+//! The settings as types, with their defaults and checks.
 //!
-//! The committed `config.toml` is the manual; a test holds it equal to [`Config::default`]. A value comes from four places, of which
-//! later ones override earlier ones: the defaults, the file, the environment (`RESIZED_CACHE__MEMORY=1GiB` sets
-//! `cache.memory`) and the command line. An unknown key or an invalid value is an error that names the key; values are never
-//! clamped. This module depends on no other part of the program.
+//! The `config.toml` in the repository describes every setting. A test checks that its values equal
+//! [`Config::default`].
+//!
+//! A value comes from one of four sources: the defaults, the file, the environment (`RESIZED_CACHE__MEMORY=1GiB` sets
+//! `cache.memory`) or the command line. Later sources override earlier ones. An unknown key or an invalid value is an
+//! error that names the key; values are never clamped. This module depends on no other part of the program.
 
 mod check;
 mod error;

@@ -1,11 +1,12 @@
 //! A caching image proxy in front of an object store: any size of an image by URL, each made once.
 //!
-//! The modules in the order in which a request meets them; each uses only those below it.
+//! The modules are listed in the order in which a request passes through them. A module uses only modules further down
+//! the list, except that [`observability`] uses [`config`], and that [`observability`] and [`support`] use each other.
 //!
 //! - [`app`]: builds, runs and reloads the server
-//! - [`admin`]: the admin listener: health checks, metrics, pages and commands
+//! - [`admin`]: the admin listener with health checks, metrics, pages and commands
 //! - [`server`]: sockets, TLS and connections
-//! - [`proxy`]: HTTP: from a request to its response
+//! - [`proxy`]: handles an HTTP request and returns the response
 //! - [`upload`]: the upload endpoint
 //! - [`variants`]: finds or makes a variant: lookup, batches, leases, write-back and invalidation
 //! - [`cache`]: the in-memory cache, in which concurrent requests share one flight

@@ -1,4 +1,5 @@
-//! The program. Parses the command line and runs one command, or decodes AVIF originals in a sandboxed child process.
+//! The command line program: parses the arguments and runs one command, or decodes AVIF originals in a sandboxed child
+//! process.
 
 use std::process::ExitCode;
 

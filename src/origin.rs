@@ -1,9 +1,9 @@
 //! Object stores.
 //!
-//! A [`Store`] is a folder (`file:directory`) or a prefix in a bucket (`s3://bucket/prefix`). One conformance suite holds both to
-//! the same behavior. Originals are read from one store; variants are written to another, or to another prefix of it. Requests
-//! to S3 are retried after transient failures, every operation has a timeout, and a body that ends early is an error.
-//! Only this module names storage SDKs. It knows neither pixels nor HTTP serving.
+//! A [`Store`] is a folder (`file:directory`) or a prefix in a bucket (`s3://bucket/prefix`). One conformance suite
+//! tests both. Originals are read from one store; variants are written to another, or to another prefix of the same
+//! store. Requests to S3 are retried after transient failures, every operation has a timeout, and a body that ends
+//! early is an error. Only this module uses storage SDKs. It does not depend on image processing or HTTP serving.
 
 use std::sync::Arc;
 
@@ -51,11 +51,12 @@ enum Backend {
 }
 
 impl Store {
-    /// Opens the store at `address`; a folder is created if it is missing. `public_url` is the base URL under which clients reach
-    /// the same objects, including the store's prefix; empty if they cannot. Requests to S3 are counted in `metrics`.
+    /// Opens the store at `address`; a folder is created if it is missing. `public_url` is the base URL under which
+    /// clients reach the same objects, including the store's prefix; empty if they cannot. Requests to S3 are counted
+    /// in `metrics`.
     ///
     /// # Errors
-    /// A public URL that cannot be parsed or a folder that cannot be used.
+    /// The public URL cannot be parsed, or the folder cannot be used.
     pub async fn open(
         address: &StoreAddress,
         public_url: &str,
@@ -71,7 +72,7 @@ impl Store {
         Ok(Self { backend, public_url: PublicUrl::parse(public_url)? })
     }
 
-    /// The description of an object; `None` if it does not exist.
+    /// The metadata of an object; `None` if it does not exist.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -93,10 +94,10 @@ impl Store {
         }
     }
 
-    /// Reads a whole object into memory if it has at most `bytes_max`.
+    /// Reads a whole object into memory if it has at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// See [`StoreError`]. [`StoreError::TooLarge`] before any of it is read.
+    /// See [`StoreError`]. [`StoreError::TooLarge`] if the object is larger; it is not read then.
     pub async fn get_bounded(
         &self,
         key: &ObjectKey,
@@ -125,8 +126,8 @@ impl Store {
         }
     }
 
-    /// Deletes an object; a missing one is not an error. With `if_match`, only deletes the object with this ETag. Servers without
-    /// conditional deletes ignore the condition, so it may only be used to avoid work.
+    /// Deletes an object; a missing one is not an error. With `if_match`, only deletes the object with this ETag. S3
+    /// servers without conditional deletes ignore the condition, so correctness must not depend on it.
     ///
     /// # Errors
     /// See [`StoreError`]. After an error the object may or may not have been deleted.
@@ -137,9 +138,9 @@ impl Store {
         }
     }
 
-    /// One page of the objects whose keys start with `prefix` (any text, not only whole segments) and follow `after`: at most
-    /// `objects_max`, and at most [`PAGE_OBJECTS_MAX`]. Objects whose names are not valid keys are skipped. Concurrent writes and
-    /// deletions may or may not be included.
+    /// One page of the objects whose keys start with `prefix` (any text, not only whole segments) and follow `after`:
+    /// at most `objects_max`, and at most [`PAGE_OBJECTS_MAX`]. Objects whose names are not valid keys are skipped.
+    /// Concurrent writes and deletions may or may not be included.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -183,8 +184,9 @@ impl Store {
         }
     }
 
-    /// Like [`Store::put`], for objects of any size that the store accepts. Only a bounded part of the object is in memory at a
-    /// time. If it fails, nothing stays in the store; if cleaning up fails too, that is logged.
+    /// Like [`Store::put`], for objects of any size that the store accepts. Only a bounded part of the object is in
+    /// memory at a time. After a failure, no part of the object stays in the store. If the cleanup fails too, its
+    /// failure is logged.
     ///
     /// # Errors
     /// See [`Store::put`].
@@ -201,8 +203,8 @@ impl Store {
         }
     }
 
-    /// Signs upload URLs for this store; `None` for a folder. The URLs lead to `endpoint`, or to the store's own endpoint if that
-    /// is empty.
+    /// A signer of upload URLs for this store; `None` if the store is a folder. The URLs point to `endpoint`, or to the
+    /// store's endpoint if `endpoint` is empty.
     #[must_use]
     pub fn presigner(&self, endpoint: &str) -> Option<Presigner> {
         match &self.backend {

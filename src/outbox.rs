@@ -1,9 +1,9 @@
-//! Delivers notifications to the API, with an outbox for those that are not delivered yet.
+//! Delivers notifications to the API, with an outbox for notifications that are not delivered yet.
 //!
-//! A notification is stored as an outbox entry before the client gets its response, and removed after the API has answered 2xx.
-//! It therefore survives the process and the node. The API may receive a notification twice, always with the same id
-//! (Standard Webhooks). Every node sweeps the outbox; a node claims an entry by a conditional write before it sends it.
-//! This module handles opaque texts and does not know about images or uploads.
+//! A notification is stored as an outbox entry before the client gets its response, and removed after the API has
+//! answered 2xx. It therefore survives the process and the node. The API may receive a notification twice, always with
+//! the same id (Standard Webhooks). Every node sweeps the outbox; a node claims an entry by a conditional write before
+//! it sends it. This module treats notifications as opaque text and does not depend on images or uploads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,8 +110,8 @@ impl Notifier {
         self.0.outbox.probe().await
     }
 
-    /// Stores a notification in the outbox, claimed by this process. Once this returns, the notification will be delivered or
-    /// become a dead letter.
+    /// Stores a notification in the outbox, claimed by this process. Once this returns, the notification will be
+    /// delivered or become a dead letter.
     ///
     /// # Errors
     /// The store failed.
@@ -121,8 +121,8 @@ impl Notifier {
         self.0.outbox.add(due, entry).await
     }
 
-    /// Sends a notification that was just enqueued. Returns `true` if the API accepts it within `notify.wait`. The attempt
-    /// goes on after that time, and retries follow if it fails.
+    /// Sends a notification that was just enqueued. Returns `true` if the API accepts it within `notify.wait`. The
+    /// attempt goes on after that time, and retries follow if it fails.
     pub async fn deliver(&self, claimed: ClaimedEntry) -> bool {
         let this = self.0.clone();
         let sending = self.0.tasks.spawn(async move {
@@ -157,7 +157,7 @@ impl Notifier {
         self.0.outbox.dead_letters().await
     }
 
-    /// Makes a dead letter due now, with all its attempts. Returns `false` if there is no dead letter `id`.
+    /// Makes a dead letter due now and resets its number of attempts. Returns `false` if there is no dead letter `id`.
     ///
     /// # Errors
     /// The store failed.
@@ -248,13 +248,13 @@ impl Inner {
         }
     }
 
-    /// Pause before a notification that could not be sent at once is sent.
+    /// Pause before the first attempt to send a notification that could not be sent immediately.
     fn first_pause(&self) -> Duration {
         self.retries.first().map_or(self.poll, |first| with_jitter(*first))
     }
 }
 
-/// Adds up to a quarter, so that notifications that failed together are not retried together.
+/// Adds up to a quarter of `pause`, so that notifications that failed together are not retried together.
 fn with_jitter(pause: Duration) -> Duration {
     pause + jitter(pause / 4)
 }

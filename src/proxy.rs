@@ -1,9 +1,9 @@
-//! From a request to its response.
+//! Handles requests for variants and originals.
 //!
-//! A request is validated, and its path names a variant or an original. A variant comes from [`crate::variants`]: from memory,
-//! from its store, or made for this request; `Accept` may choose its format. An original is streamed from its store.
-//! Preconditions and ranges select the bytes to send. An error becomes a problem response. This module and those below it know
-//! HTTP; how a variant is found or made, they leave to the layer below.
+//! A request is validated, and its path names a variant or an original. [`crate::variants`] returns a variant from
+//! memory or from its store, or makes it; `Accept` may choose its format. An original is streamed from its store.
+//! Preconditions and ranges select the bytes to send. An error becomes a problem response. This module and its
+//! submodules handle HTTP; [`crate::variants`] decides how a variant is found or made.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -212,7 +212,8 @@ impl Proxy {
         if !addressed.negotiable {
             return Cow::Borrowed(&addressed.variant);
         }
-        // The original may be animated, so only formats that can be are offered then.
+        // If the format in the URL supports animation, the original may be animated, so only formats that support
+        // animation are offered.
         let may_be_animated = addressed.variant.encoding.format().supports_animation();
         let offers =
             self.grammar().negotiated().iter().copied().filter(|offer| offer.supports_animation() || !may_be_animated);
@@ -222,14 +223,14 @@ impl Proxy {
         }
     }
 
-    /// A redirect to the nearest allowed size. It cannot leave this site, because a canonical path begins with a single slash
-    /// and a name.
+    /// A redirect to the nearest allowed size. It cannot lead to another site, because a canonical path begins with a
+    /// single slash and a name.
     fn redirect_to_nearest(&self, nearest: &Variant, query: Option<&str>) -> Result<Response<Body>, RequestError> {
         let mut url = self.grammar().canonical_path(nearest);
         if let Some(query) = query {
             url = format!("{url}?{query}");
         }
-        // Always permanent: unlike a redirect to a store, it depends on the settings alone.
+        // The redirect is always permanent: unlike a redirect to a store, it depends only on the settings.
         Ok(with_headers(StatusCode::MOVED_PERMANENTLY, self.policy.redirect_headers(&url)?, empty()))
     }
 
@@ -243,8 +244,8 @@ impl Proxy {
         }
     }
 
-    /// Responds with the variant that `path` names, made from the bytes `original` instead of a stored original. The response
-    /// is neither stored, cached nor counted.
+    /// Responds with the variant that `path` names, made from the bytes `original` instead of a stored original. The
+    /// response is neither stored, cached nor counted.
     pub async fn preview(&self, path: &str, original: Bytes) -> Response<Body> {
         self.make_preview(path, original).await.unwrap_or_else(|error| self.error_response(&error))
     }

@@ -24,7 +24,7 @@ pub use pixels::{Error as PixelsError, Header, Limits, OutputSpec, PIPELINE, Pro
 use pixels::{Observer, RenderOptions, Stage};
 use thread_pool::{BoundedPool, PoolError};
 
-/// The limits of the pixel pipeline in `config`.
+/// The limits of the pixel pipeline, taken from `config`.
 #[must_use]
 pub fn limits(config: &config::Config) -> Limits {
     let (limits, formats) = (&config.limits, &config.formats);
@@ -72,8 +72,8 @@ impl Resizer {
 
     /// Renders several variants of one original on one of the threads. See [`pixels::render_each`].
     ///
-    /// `take` is called when a thread is free, and returns the variants to render. It is not called if the future was
-    /// dropped by then. `permits` are dropped when the job ends, even if the future was dropped before.
+    /// `take` is called when a thread is free, and returns the variants to render. It is not called if the future has
+    /// been dropped. `permits` are dropped when the job ends, even if the future was dropped before.
     ///
     /// # Errors
     /// The job was not run, or a codec panicked. After a panic, `done` was not called for all variants.
@@ -103,7 +103,7 @@ impl Resizer {
                 if let Err(error) = &rendered {
                     metrics.record_failure(error.reason());
                 }
-                // A boxed slice has no spare capacity, so the memory that the cache charges is the memory in use.
+                // A boxed slice has no spare capacity, so the size that the cache counts is the memory in use.
                 done(n, rendered.map(|bytes| Bytes::from(bytes.into_boxed_slice())));
             });
         };

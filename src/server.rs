@@ -1,8 +1,8 @@
 //! Sockets: listeners, serving threads, connections and graceful shutdown.
 //!
-//! Each serving thread has a single-threaded runtime and a listener (`SO_REUSEPORT`), so a connection never moves between
-//! threads and the kernel distributes the load. Slow work runs elsewhere, see [`crate::support::tasks`]. This module implements
-//! the framing of HTTP and passes requests to the proxy.
+//! Each serving thread has a single-threaded runtime and a listener (`SO_REUSEPORT`), so a connection never moves
+//! between threads and the kernel distributes the load. Slow work runs on other threads, see [`crate::support::tasks`].
+//! This module implements the framing of HTTP and passes requests to the proxy.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -48,8 +48,8 @@ pub struct Server {
     pub access_log: AccessLog,
 }
 
-/// Time between `Connection: close` on every response and closing idle connections. A client that sends a request just as its
-/// idle connection is closed would get no response.
+/// Time at shutdown from which responses have `Connection: close` until idle connections are closed. A client that
+/// sends a request while its idle connection is being closed gets no response.
 const DRAIN_NOTICE: Duration = Duration::from_millis(250);
 
 /// Pause after a failed accept. The usual cause is a lack of file descriptors, so an immediate retry would only use CPU.

@@ -1,8 +1,8 @@
 //! The upload endpoint, which stores originals unchanged and notifies the API.
 //!
-//! The order of the steps is fixed: the body is complete and checked, then the original is stored, then the notification is
-//! in the outbox, and only then does the client get a 201. A client without a response may send the same upload again.
-//! Uploads are not resized.
+//! The order of the steps is fixed: the complete body is checked, then the original is stored, then the notification is
+//! stored in the outbox, and only then does the client get a 201. A client without a response may send the same upload
+//! again. Uploads are not resized.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -121,7 +121,8 @@ impl Uploads {
         path && !matches!(*method, Method::GET | Method::HEAD)
     }
 
-    /// Handles a request from `client`. If the client disconnects after its body is complete, the upload still finishes.
+    /// Handles a request from `client`. If the client disconnects after its body is complete, the upload still
+    /// finishes.
     pub async fn handle<B>(&self, client: IpAddr, request: Request<B>, on_write: OnWrite) -> Response<Full<Bytes>>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -219,7 +220,8 @@ impl Inner {
         presigned.sign(&self.ingestor, caller, request).await
     }
 
-    /// Handles `POST /upload/complete`. It requires only the grant, because the client that sent the file may have no token.
+    /// Handles `POST /upload/complete`. It requires only the grant, because the client that sent the file may have no
+    /// token.
     async fn complete(
         &self,
         client: IpAddr,

@@ -1,7 +1,7 @@
 //! The URL grammar: paths to variants and back, without I/O.
 //!
-//! A path with a size suffix names a [`Variant`]. [`Grammar`] parses and prints such paths. Other modules find out if the original
-//! exists and if it can be made at that size.
+//! A path with a size suffix names a [`Variant`]. [`Grammar`] parses and prints such paths. Other modules check that
+//! the original exists and can be resized.
 //!
 //! ```text
 //! /{dir}/{stem}_{size}[_crop[_{region}]][_q{1..100}][@{2|3}x][.progressive].{ext}[.{format}]

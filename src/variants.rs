@@ -1,9 +1,10 @@
-//! Getting one variant: from memory, from its store, or by making it from its original.
+//! Gets a variant: from memory, from its store, or by making it from its original.
 //!
-//! [`Variants::get`] looks into memory first. A miss starts a flight, which looks into the variants' store; if the variant is
-//! missing there, it is made from the original and written back. Concurrent requests share a flight, and variants of one
-//! original share its download and decoding. This module knows no HTTP requests, statuses or responses; only the response
-//! headers of a cached variant are prebuilt, by the [`PrebuildHeaders`] that the HTTP layer supplies.
+//! [`Variants::get`] looks the variant up in memory first. A miss starts a flight, which looks it up in the variants'
+//! store; if the variant is missing there, it is made from the original and written back. Concurrent requests share a
+//! flight, and variants of one original share its download and decoding. This module does not handle HTTP requests or
+//! responses. Only the response headers of a cached variant are prebuilt, by the [`PrebuildHeaders`] implementation of
+//! the HTTP layer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ pub struct FoundVariant {
     pub served_from: ServedFrom,
 }
 
-/// Flights of rate-limited clients that a request joins before it gives up.
+/// Maximum number of flights of rate-limited clients that a request joins before it gives up.
 const LIMITED_FLIGHTS_MAX: usize = 8;
 
 impl Variants {
@@ -78,8 +79,8 @@ impl Variants {
         Self { cache, maker, store: variants, metrics: metrics.purges.clone() }
     }
 
-    /// The same variants with other settings. Memory, stores, flights, threads and budgets are shared with `self` and keep
-    /// their settings.
+    /// The same variants with other settings. Memory, stores, flights, threads and budgets are shared with `self` and
+    /// keep their settings.
     #[must_use]
     pub fn reconfigured(&self, config: &Config, headers: Arc<dyn PrebuildHeaders>) -> Self {
         let resources = self.maker.resources().clone().with_rates(&config.rates);
@@ -88,8 +89,8 @@ impl Variants {
         Self { cache: self.cache.clone(), maker, store: self.store.clone(), metrics: self.metrics.clone() }
     }
 
-    /// The variant from memory, or from a flight. A request that joined the flight of a rate-limited client starts another
-    /// flight, because its own client may be below the limit.
+    /// The variant from memory, or from a flight. A request that joined the flight of a rate-limited client starts
+    /// another flight, because the client of the request may be below the limit.
     ///
     /// # Errors
     /// See [`Error`].
@@ -112,8 +113,8 @@ impl Variants {
         Err(Error::Overloaded)
     }
 
-    /// Makes the variant, unless its store has a current one, and waits until the store has confirmed the write. Memory is
-    /// neither read nor filled, and rate limits do not apply.
+    /// Makes the variant, unless its store has a current one, and waits until the store has confirmed the write. Memory
+    /// is neither read nor filled, and rate limits do not apply.
     ///
     /// # Errors
     /// See [`EnsureStoredError`].
@@ -122,8 +123,8 @@ impl Variants {
         Box::pin(self.maker.ensure_stored(variant)).await
     }
 
-    /// Makes a variant from the bytes `original`. It is neither stored nor cached; limits, memory budgets and threads are
-    /// those of all other variants.
+    /// Makes a variant from the bytes `original`. It is neither stored nor cached. The limits, memory budgets and
+    /// threads of all other variants apply to it too.
     ///
     /// # Errors
     /// See [`Error`].
@@ -131,14 +132,14 @@ impl Variants {
         self.maker.runner.preview(variant, original).await
     }
 
-    /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants that
-    /// were deleted. Later requests see the original as it is now. A variant in the making is still sent to its waiters, but
-    /// it is neither cached nor stored.
+    /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants
+    /// that were deleted. Later requests use the current original. A variant that is being made is still sent to its
+    /// waiters, but it is neither cached nor stored.
     ///
     /// # Errors
     /// The variants' store failed.
     pub async fn purge(&self, original: &ObjectKey) -> Result<usize, PurgeError> {
-        // The record comes first: writers check it before and after they store a variant.
+        // The purge is recorded first, because writers check the record before and after they store a variant.
         self.maker.resources().invalidations.record(original);
         self.forget(original);
         let purged = delete_stored(&self.store, original).await;
@@ -161,7 +162,7 @@ impl Variants {
         self.cache.invalidate_matching(|variant| variant.original == *original);
     }
 
-    /// Removes all variants from memory. A variant in the making is sent to its waiters, but not cached.
+    /// Removes all variants from memory. A variant that is being made is sent to its waiters, but not cached.
     pub fn forget_all(&self) {
         self.cache.invalidate_matching(|_| true);
     }
@@ -169,7 +170,7 @@ impl Variants {
     /// Counts a request of `client` against `rates.requests_per_client`.
     ///
     /// # Errors
-    /// The client is over its limit.
+    /// The client has exceeded its limit.
     pub fn check_request_rate(&self, client: IpAddr) -> Result<(), RateLimitExceeded> {
         self.maker.resources().rate_limits.check_request(client)
     }

@@ -276,7 +276,7 @@ fn pixels_match_those_of_avifdec() {
         let expected = image::open(path(name).with_extension("png")).unwrap().to_rgba8();
         let made = render_pixels(&file(name), expected.width());
         assert_eq!(made.dimensions(), expected.dimensions(), "{name}");
-        // Colors count by their alpha. The tolerance allows for different chroma upsampling filters.
+        // Color differences are weighted by alpha. The tolerance allows for different chroma upsampling filters.
         let difference = |(a, b): (&image::Rgba<u8>, &image::Rgba<u8>)| {
             let color = (0..3).map(|n| u64::from(a.0[n].abs_diff(b.0[n]))).sum::<u64>();
             color * u64::from(b.0[3]) / 255 + u64::from(a.0[3].abs_diff(b.0[3]))

@@ -48,7 +48,7 @@ fn paths_in_the_url_reference_have_the_documented_meaning() {
             };
             let (is_of, is) = meaning(&grammar, path.trim_matches('`'));
             assert_eq!(is_of, original, "{row}");
-            // The messages of errors continue with advice.
+            // Error messages continue with advice that the table does not repeat.
             assert!(is == answer || answer.starts_with("400: ") && is.starts_with(answer), "{row}: {is}");
             rows += 1;
         }

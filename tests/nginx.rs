@@ -17,7 +17,7 @@ mod snippets;
 
 use snippets::snippets;
 
-/// Path that replaces the address of the previous server, to tell its requests from those to `resized`.
+/// Path that replaces the address of the previous server, and distinguishes its requests from those to `resized`.
 const FORMER: &str = "/former";
 
 /// nginx with configuration files, in front of a server that responds with the requested path.

@@ -266,7 +266,7 @@ def wait_until(condition, seconds: float = QUIET_S) -> bool:
 
 
 def quiet_failures(clients: Clients, address: str, hit: bytes) -> list[str]:
-    """Requests of each valid kind on the idle server. They must succeed, even if the server was overloaded before."""
+    """Sends requests of each valid kind to the idle server. They must succeed, even if the server was overloaded before."""
 
     async def succeeds(kind) -> bool:
         deadline = time.monotonic() + QUIET_S

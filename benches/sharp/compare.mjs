@@ -115,7 +115,7 @@ function cells({ first, large, progressive, pngs, webps }) {
     return cells.filter((cell) => only.test(`${cell.row} ${cell.picture.name}`));
 }
 
-// The variants of a cell, as a job names them.
+// Returns the variants of a table cell in the format of a job.
 function variants({ widths, format }) {
     return widths.map((width) => ({ width, format, quality: format === "avif" ? 60 : quality }));
 }

@@ -1,8 +1,9 @@
 # Fastly in front of resized: custom VCL for a service whose backend is the host of resized.
 #
-# It caches as resized's headers allow, and serves stale copies while it revalidates and, for a day, while resized is down. The
-# surrogate key of an object is its path up to the first hyphen, underscore or dot of the name. Purging the key photos/cat drops the
-# original photos/cat.jpg and all of its variants, and all other objects with that key. Purge resized first.
+# It obeys the Cache-Control of resized, and serves stale copies while it revalidates and, for a day, while resized is
+# down. The surrogate key of an object is its path up to the first hyphen, underscore or dot of the name. Purging the
+# key photos/cat drops the original photos/cat.jpg and all of its variants, and all other objects with that key. Purge
+# resized first, or Fastly may fetch the old variants again.
 
 sub vcl_recv {
 #FASTLY recv

@@ -1,12 +1,13 @@
 # Varnish in front of resized.
 #
-# It caches as resized's headers allow, coalesces concurrent requests, and serves stale copies while it revalidates and, for a day, while
-# resized is down. Add its address to server.trusted_proxies, so that rate limits and the log see the real clients. tests/cdn sends
-# requests through it.
+# It obeys the Cache-Control of resized, coalesces concurrent requests, and serves stale copies while it revalidates
+# and, for a day, while resized is down. Add the address of Varnish to server.trusted_proxies, so that rate limits and
+# the log see the real clients. tests/cdn sends requests through this configuration.
 #
-# To purge, send curl -X PURGE http://varnish/photos/cat.jpg from one of the addresses below. It drops the original, all of its variants,
-# and other objects whose name starts the same way, such as cat-and-dog.jpg. Encode the path as in URLs (cat%20one.jpg). Purge resized
-# first (POST /purge/photos/cat.jpg), or Varnish may fetch the old variants again.
+# To purge, run `curl -X PURGE http://varnish/photos/cat.jpg` on one of the addresses below. The request drops the
+# original, all of its variants, and other objects whose name starts the same way, such as cat-and-dog.jpg. Encode the
+# path as in URLs (cat%20one.jpg). Purge resized first (POST /purge/photos/cat.jpg), or Varnish may fetch the old
+# variants again.
 vcl 4.1;
 
 import std;

@@ -11,9 +11,9 @@ locals {
 
 resource "aws_cloudfront_cache_policy" "pictures" {
   name    = "${var.name}-pictures"
-  comment = "What resized's Cache-Control says"
+  comment = "The Cache-Control of resized decides"
   min_ttl = 0
-  # resized always sets this header; the bucket may not.
+  # For objects of the bucket that have no Cache-Control. resized always sends one.
   default_ttl = 3600
   max_ttl     = 31536000
 

@@ -20,7 +20,7 @@ locals {
     SERVER__TRUSTED_PROXIES = jsonencode([data.aws_vpc.here.cidr_block])
     # Must exceed the idle_timeout of the load balancer, so that it sends no request on a connection that the proxy is closing.
     SERVER__IDLE_TIMEOUT = "90s"
-    # The admin listener. Health probes need no token; everything else does.
+    # The admin listener. Health probes need no token; all other requests need it.
     ADMIN__LISTEN      = "0.0.0.0:${local.admin_port}"
     ORIGINALS__STORE   = "s3://${aws_s3_bucket.pictures.id}/originals"
     VARIANTS__STORE    = "s3://${aws_s3_bucket.pictures.id}/variants"
@@ -51,7 +51,8 @@ data "aws_iam_policy_document" "task" {
     actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     resources = ["${aws_s3_bucket.pictures.arn}/variants/*"]
   }
-  # Without it, S3 responds to a missing key with 403, which the proxy cannot distinguish from a missing permission.
+  # Without s3:ListBucket, S3 responds to a missing key with 403, which the proxy cannot distinguish from a missing
+  # permission.
   statement {
     actions   = ["s3:ListBucket"]
     resources = [aws_s3_bucket.pictures.arn]

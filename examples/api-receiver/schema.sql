@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS originals (
     width        INTEGER,
     height       INTEGER,
     sha256       TEXT NOT NULL,
-    -- RFC 3339 in UTC. Events may arrive in any order; of two events with the same key, the later time is the newer original.
+    -- RFC 3339 in UTC. Events may arrive in any order: if two events have the same key, the later time belongs to the
+    -- newer original.
     stored_at    TEXT NOT NULL
 ) STRICT;
 

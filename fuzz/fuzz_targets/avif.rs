@@ -1,5 +1,5 @@
-//! Parsing an AVIF container gives an error or a consistent image, within the estimated memory. No AV1 is decoded; the
-//! samples are invented.
+//! Parsing an AVIF container gives an error or a consistent image, within the estimated memory. No AV1 is decoded: the
+//! samples are generated.
 #![no_main]
 
 #[path = "../checks.rs"]

@@ -1,4 +1,7 @@
-//! Access control of operator routes: the token, or without a token a request from this host that no foreign web page sent.
+//! Access control of operator routes.
+//!
+//! A request must contain the token. If no token is configured, its `Host` header must be `localhost` or an IP address.
+//! In both cases commands from web pages of other origins are rejected.
 
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -25,12 +28,12 @@ impl AccessDenied {
     }
 }
 
-/// Checks the token, or without a token the host, and that no page of another origin sent a command.
+/// Checks the token, or the host if no token is configured. Rejects commands from pages of other origins.
 pub(super) fn check<B>(request: &Request<B>, token: &Secret) -> Result<(), AccessDenied> {
     let headers = request.headers();
     let host = text(headers, HOST.as_str()).unwrap_or_default();
     if token.is_empty() {
-        // With DNS rebinding an attacker's name resolves to this host, but the name is still in the Host header.
+        // With DNS rebinding an attacker's name resolves to this host, but the Host header still contains that name.
         if !is_local(host) {
             return Err(AccessDenied::Host);
         }

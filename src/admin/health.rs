@@ -13,11 +13,11 @@ use super::{Route, text};
 
 /// Time for which a failed check is cached, so that frequent probes do not cause more requests to the stores.
 const FAILURE_TTL: Duration = Duration::from_secs(2);
-/// Time within which the stores have to respond.
+/// Time limit for the response of both stores.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// `/healthz` responds as long as the process runs. `/readyz` responds 200 once `check_stores` has succeeded and until
-/// `draining` is cancelled, and 503 with the reason otherwise.
+/// `/healthz` responds 200 as long as the process runs. `/readyz` responds 200 once `check_stores` has succeeded and
+/// until `draining` is canceled, and 503 with the reason otherwise.
 pub(super) fn routes<F>(draining: CancellationToken, check_stores: impl Fn() -> F + Send + Sync + 'static) -> [Route; 2]
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
@@ -50,8 +50,8 @@ where
     C: Fn() -> F,
     F: Future<Output = Result<(), String>>,
 {
-    /// Checks the stores until they have responded once. A store that fails later fails for all nodes, and a node that serves
-    /// from memory is better than no node at all.
+    /// Checks the stores until they have responded once; after that, the node stays ready. A later failure of a store
+    /// affects all nodes alike, and a node that can still serve from memory should keep receiving requests.
     ///
     /// # Errors
     /// The reason why the last check failed.

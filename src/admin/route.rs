@@ -36,11 +36,12 @@ pub(super) enum Access {
 pub struct BodyLimit {
     /// A larger body is rejected with 413.
     pub(super) bytes_max: usize,
-    /// One permit per body in memory; without a free permit the response is 503. `None` means no limit but that of connections.
+    /// One permit per body in memory; without a free permit the response is 503. `None` means that only the number of
+    /// connections limits the bodies.
     pub(super) permits: Option<Arc<Semaphore>>,
 }
 
-/// The default limit of a body. The largest is a batch of event notifications.
+/// Default maximum size of a body. The largest expected body is a batch of event notifications.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 impl BodyLimit {

@@ -29,13 +29,13 @@ pub struct AdminContext {
     pub variants: Store,
     pub notifier: Option<Notifier>,
     pub metrics: Arc<Metrics>,
-    /// Cancelled when shutdown begins; the node is then not ready.
+    /// Canceled when shutdown begins. After that the node is not ready.
     pub draining: CancellationToken,
     /// `None` if there is no source to reload from.
     pub reload: Option<Reload>,
 }
 
-/// Reloads the configuration, which blocks. Returns the changed keys that need a restart.
+/// Reloads the configuration. The call blocks. Returns the changed keys that need a restart.
 pub type Reload = Arc<dyn Fn() -> Result<Vec<&'static str>, String> + Send + Sync>;
 
 /// Creates the server of all routes:

@@ -82,7 +82,8 @@ impl SharedParts {
         }))
     }
 
-    /// Builds a proxy with other settings, which shares memory, flights, threads and budgets with `current`.
+    /// Builds a proxy with the settings of `config`. It shares the cache, flights, threads and memory budgets of
+    /// `current`.
     ///
     /// # Errors
     /// Names the key of a setting that is invalid.

@@ -1,8 +1,10 @@
 //! Reloads the configuration without a restart.
 //!
-//! A reload reads all settings again and builds every part that depends on them. Only if all parts were built do they replace
-//! the running ones. Requests in progress finish with the old parts. Memory, stores, flights, queues and threads are kept; the
-//! settings of those need a restart, see [`crate::config::RESTART_REQUIRED`], and are reported.
+//! A reload reads all settings again and builds every part that depends on them. The new parts replace the running ones
+//! only after all of them were built. Requests in progress finish with the old parts.
+//!
+//! Memory, stores, flights, queues and threads are kept. A change of their settings needs a restart and is reported,
+//! see [`crate::config::RESTART_REQUIRED`].
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +14,7 @@ use crate::config::{CliOverrides, ConfigError, Layers};
 use crate::observability::logs::{LogError, LogFilter, LogHandle};
 use crate::support::error_chain::chain;
 
-/// The sources of the configuration, and the settings in force.
+/// The sources of the configuration, and the current settings.
 #[derive(Debug)]
 pub struct ConfigSource {
     pub file: Option<PathBuf>,
@@ -27,7 +29,7 @@ pub struct Reloader {
     file: Option<PathBuf>,
     overrides: CliOverrides,
     log: LogHandle,
-    /// The settings in force. The lock also serializes reloads.
+    /// The current settings. The lock also serializes reloads.
     running: Mutex<Layers>,
     reloadable: Reloadable,
     shared: SharedParts,

@@ -14,7 +14,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Opens both stores, which sends no requests.
+    /// Opens both stores. This sends no requests.
     ///
     /// # Errors
     /// Names the key of a store that cannot be opened.
@@ -40,7 +40,7 @@ impl Stores {
         store.map_err(|source| BuildError::Store { key: "notify.outbox", source })
     }
 
-    /// Logs the capabilities of both stores and the fixes for missing ones.
+    /// Logs the capabilities of both stores, and advice on missing ones.
     pub async fn log_capabilities(&self) {
         let probes =
             [("originals", self.originals.probe_reading().await), ("variants", self.variants.probe_writing().await)];

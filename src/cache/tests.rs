@@ -1,4 +1,4 @@
-//! Flights and memory, with small test values.
+//! Tests of flights and memory, with small values.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

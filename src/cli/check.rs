@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let file = settings.file.as_ref().map_or("defaults and environment".into(), |file| file.display().to_string());
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        // Building the whole server checks the settings that are not checked when they are parsed.
+        // Building the whole server checks the settings that parsing does not check.
         let app = App::build(config.clone(), Tuning::default()).await?;
         let stores = app.stores();
         report.line(Verdict::Passed, "settings", &file);

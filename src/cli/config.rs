@@ -44,7 +44,7 @@ pub(super) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The column of the comments, after short values.
+/// The column at which comments start, unless the value is longer.
 const COLUMN: usize = 48;
 
 /// Appends the keys of a section and of the sections in it. `source` returns the source of a key, or `None` to omit the key.

@@ -45,7 +45,7 @@ fn request(address: SocketAddr, path: &str) -> std::io::Result<String> {
     Ok(response)
 }
 
-/// Replaces an unspecified listen address, which means all addresses, by the loopback address.
+/// Replaces an unspecified listen address, which means all addresses, with the loopback address.
 fn connect_address(listen: SocketAddr) -> SocketAddr {
     let address = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

@@ -72,7 +72,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
         limits: resize::limits(config),
         bytes_max: config.limits.original_bytes.as_u64(),
     };
-    // Each picture in progress is in memory. One per thread keeps all threads busy.
+    // Each picture in progress takes memory, and one picture per thread keeps all threads busy.
     let failures = runtime.block_on(
         stream::iter(&pictures)
             .map(|picture| renderer.resize(picture))
@@ -121,7 +121,7 @@ fn plan(arguments: Arguments, grammar: &Grammar) -> anyhow::Result<Vec<Picture>>
     Ok(pictures)
 }
 
-/// `cat_300x200.jpg`. Keeps the extension of the picture if it names the format.
+/// Returns the file name of an output: `cat_300x200.jpg`. Keeps the extension of the picture if it names the format.
 fn target_name(picture: &Path, size: &str, format: Format) -> String {
     let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let (stem, extension) = (text(picture.file_stem()), text(picture.extension()));

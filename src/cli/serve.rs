@@ -21,7 +21,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let runtime = runtime.context("cannot start the runtime")?;
     let app = runtime.block_on(App::build(config.clone(), Tuning::default()))?;
     let app = app.with_reload(ConfigSource { file, overrides, running: layers, log });
-    // In the background: a store that does not respond must not delay responses that do not need it.
+    // Probe the stores in the background, so that a store that does not respond does not delay the start.
     let stores = app.stores().clone();
     runtime.spawn(async move { stores.log_capabilities().await });
     let listeners = Listeners::inherit_or_bind(&config)?;

@@ -1,4 +1,6 @@
-//! `resized sign`: signs URLs, which allows sizes beyond those of [sizes] and is required with signing.require.
+//! `resized sign`: signs URLs.
+//!
+//! A signed URL may request sizes that `[sizes]` does not allow. With `signing.require` only signed URLs are served.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,8 +1,8 @@
 //! `resized warm`: makes variants in advance.
 //!
-//! The command works in this process and sends no requests to a server, so it does not slow down a server that has visitors. A
-//! variant counts as done once the store has confirmed it. Servers find the variants in the store, like those that other nodes
-//! have stored.
+//! The command makes the variants in this process and sends no requests to a server, so it does not delay responses to
+//! visitors. A variant counts as done once the store has confirmed the write. Servers find these variants in the store,
+//! like variants that other nodes have stored.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Checks that no single type can make: values out of bounds, and values that contradict each other.
+//! Checks that need more than the type of a value: bounds, and settings that contradict each other.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Settings that cannot be used.
+/// An error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read {}", path.display())]
@@ -15,14 +15,14 @@ pub enum ConfigError {
     Invalid { key: String, place: String, problem: String },
 }
 
-/// A value that cannot be used.
+/// A setting with an invalid value.
 pub(super) struct InvalidSetting {
     pub(super) key: &'static str,
     pub(super) problem: String,
 }
 
 impl InvalidSetting {
-    /// The error for the operator; `place` follows the key in its message.
+    /// Returns the error for the operator. Its message contains `place` after the key.
     pub(super) fn at(&self, place: &str) -> ConfigError {
         ConfigError::Invalid { key: self.key.to_owned(), place: place.to_owned(), problem: self.problem.clone() }
     }

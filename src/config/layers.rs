@@ -1,4 +1,5 @@
-//! Where values come from: the defaults, the file, the environment and the command line, the later one winning.
+//! Layers of settings: the defaults, the file, the environment and the command line. Later layers override earlier
+//! ones.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,13 +23,13 @@ pub(super) mod keys;
 pub struct CliOverrides(Vec<(String, String)>);
 
 impl CliOverrides {
-    /// Sets `key` to the value that `text` means for it, as an environment variable would.
+    /// Sets `key` to `text`, which is parsed like the value of an environment variable.
     pub fn set(&mut self, key: &str, text: &str) {
         self.0.push((key.to_owned(), text.to_owned()));
     }
 }
 
-/// The place that a value was found in.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueSource {
     Default,
@@ -42,7 +43,7 @@ pub enum ValueSource {
 }
 
 impl ValueSource {
-    /// The place as the part of an error message that follows the key.
+    /// Formats the source for an error message, where it follows the key.
     fn after_key(&self) -> String {
         match self {
             Self::Default => String::new(),
@@ -54,7 +55,7 @@ impl ValueSource {
     }
 }
 
-/// The values that one place sets.
+/// The values from one source.
 #[derive(Debug, Clone)]
 struct Layer {
     kind: LayerKind,
@@ -101,8 +102,8 @@ impl Layer {
     }
 }
 
-/// The value that `text`, from the environment or the command line, means for `key`. Text stands for itself, with or without
-/// quotes; every other type is written as in TOML.
+/// Parses `text` from the environment or the command line as the value of `key`. Text is written with or without
+/// quotes; values of other types are written as in TOML.
 fn value_from_text(key: &str, text: &str) -> Value {
     let is_text = matches!(keys::get(&DEFAULTS, key), None | Some(Value::String(_)));
     match text.trim().parse() {
@@ -116,16 +117,16 @@ impl Config {
     /// Reads the defaults, `file` (if given) and the environment.
     ///
     /// # Errors
-    /// As [`Layers::load`] and [`Layers::config`].
+    /// See [`Layers::load`] and [`Layers::config`].
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         Layers::load(file, &CliOverrides::default())?.config()
     }
 }
 
-/// The settings of every place, merged.
+/// The settings from all sources, and the merged result.
 #[derive(Debug, Clone)]
 pub struct Layers {
-    /// From the file to the command line: a later layer overrides those before it.
+    /// Ordered from the file to the command line. A later layer overrides earlier ones.
     layers: Vec<Layer>,
     merged: Table,
 }
@@ -134,8 +135,8 @@ impl Layers {
     /// Reads `file` (if given, it must exist), the environment and `overrides`.
     ///
     /// # Errors
-    /// The file cannot be read or is not TOML, or a secret is in the file or on the command line, from which backups,
-    /// repositories or process lists would spread it.
+    /// The file cannot be read or is not TOML, or a secret is set in the file or on the command line instead of in the
+    /// environment.
     pub fn load(file: Option<&Path>, overrides: &CliOverrides) -> Result<Self, ConfigError> {
         let mut layers = Vec::new();
         if let Some(file) = file {
@@ -153,7 +154,7 @@ impl Layers {
         Ok(Self { layers, merged })
     }
 
-    /// The settings as types, checked.
+    /// Deserializes and checks the settings.
     ///
     /// # Errors
     /// An unknown key, a value of the wrong type, or values that contradict each other.
@@ -163,7 +164,7 @@ impl Layers {
         Ok(config)
     }
 
-    /// These settings, but with the values that `running` has under the keys of [`RESTART_REQUIRED`]; and the keys whose
+    /// Returns these settings with the values of `running` for all keys of [`RESTART_REQUIRED`], and those keys whose
     /// values differ.
     #[must_use]
     pub fn keeping_restart_required(&self, running: &Self) -> (Self, Vec<&'static str>) {
@@ -185,14 +186,14 @@ impl Layers {
         (kept, differing)
     }
 
-    /// The place that the value of `key`, such as `cache.memory`, was found in.
+    /// Returns the source of the value of `key`, such as `cache.memory`.
     #[must_use]
     pub fn source(&self, key: &str) -> ValueSource {
         let layer = self.layers.iter().rev().find(|layer| keys::get(&layer.values, key).is_some());
         layer.map_or(ValueSource::Default, |layer| layer.source(key))
     }
 
-    /// The place of the value at `path`, which may lead into a list: a list is set as a whole.
+    /// Returns the source of the value at `path`. For a path into a list this is the source of the whole list.
     fn source_of_path(&self, path: &[String]) -> ValueSource {
         let outside_lists = path.iter().take_while(|part| part.parse::<usize>().is_err());
         let list = outside_lists.map(String::as_str).collect::<Vec<_>>().join(".");
@@ -228,7 +229,7 @@ impl Layers {
     }
 }
 
-/// Overrides the values of `into` by those of `from`, key by key.
+/// Overrides the values of `into` with those of `from`, key by key.
 fn merge(into: &mut Table, from: &Table) {
     for (key, value) in from {
         match (into.get_mut(key), value) {
@@ -240,8 +241,8 @@ fn merge(into: &mut Table, from: &Table) {
     }
 }
 
-/// The error of a secret among `values`, which come from a place that may be read by others: the file, which backups and
-/// repositories copy, or the command line, which process lists show.
+/// Returns an error if `values`, from the file or the command line, contain a secret. Backups and repositories copy the
+/// file, and process lists show the command line.
 fn exposed_secret(values: &Table) -> Option<InvalidSetting> {
     let is_empty = |value: &Value| value.as_str().is_some_and(str::is_empty);
     let key = SECRETS.iter().find(|key| keys::get(values, key).is_some_and(|value| !is_empty(value)))?;

@@ -1,16 +1,16 @@
-//! Values that are never displayed, and the places that they may be set in.
+//! Secrets, which are never displayed, and the keys of secrets that only the environment can set.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
-/// A secret. `Debug` and `Serialize` mask it; the empty text means that it is not set.
+/// A secret. `Debug` and `Serialize` mask it. An empty text means that the secret is not set.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
-/// Keys that can be set by the environment only, so that a change needs a restart.
+/// Keys that only the environment can set. A change of them needs a restart.
 pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys", "traces.headers"];
 
 /// Text displayed instead of a secret.
@@ -28,7 +28,7 @@ impl Secret {
         self.0.as_bytes().ct_eq(text).into()
     }
 
-    /// The secret itself, for signing. It must not be logged.
+    /// Returns the secret in plain text, for signing and authentication. It must not be logged.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

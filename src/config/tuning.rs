@@ -8,11 +8,12 @@ use crate::config::nonzero::nonzero;
 /// Constants of a running server. They cannot be read from config; tests shorten them.
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// Variants that are being looked up or made. One more is 503.
+    /// Maximum number of variants that are being looked up or made. The response to further requests is 503.
     pub flights_max: usize,
-    /// Requests that wait for memory, for each kind of memory, or for a resize thread. One more is 503.
+    /// Maximum number of requests that wait for one kind of memory, or for a resize thread. The response to further
+    /// requests is 503.
     pub queue_length: NonZeroUsize,
-    /// Requests after which an HTTP/1.1 connection is closed, which frees its buffers. 0 is no limit.
+    /// Requests after which an HTTP/1.1 connection is closed, which frees its buffers. 0 means no limit.
     pub requests_per_connection: usize,
     pub span_export: SpanExport,
 }
@@ -22,11 +23,11 @@ pub struct Tuning {
 pub struct SpanExport {
     /// Time for the collector to accept one batch, and for the last spans at shutdown.
     pub timeout: Duration,
-    /// Time that spans are gathered for a batch.
+    /// Time for which spans are collected into a batch.
     pub interval: Duration,
-    /// Spans in the queue, of at most 8 KiB each. One more is dropped and counted.
+    /// Maximum number of queued spans, of at most 8 KiB each. Further spans are dropped and counted.
     pub queue_length: usize,
-    /// Spans in one batch. A full batch is sent before its interval ends.
+    /// Maximum number of spans in one batch. A full batch is sent before its interval ends.
     pub batch_length: usize,
 }
 

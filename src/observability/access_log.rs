@@ -66,7 +66,7 @@ struct Lines {
     text: String,
     /// Lines dropped because the buffer was full, since it was last written.
     dropped: u64,
-    /// Requests with a status below 400 since the last of them that was logged.
+    /// Number of requests with a status below 400 since one of them was last logged.
     skipped: u32,
     clock: Clock,
 }
@@ -74,8 +74,8 @@ struct Lines {
 /// Size from which a buffer counts as full. Further lines are dropped and counted.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 
-/// Capacity of the channel to the writer thread. It exceeds the number of serving threads, each of which announces its buffer
-/// once until it is written.
+/// Capacity of the channel to the writer thread. It exceeds the number of serving threads, and a thread announces its
+/// buffer only once before the buffer is written.
 const BUFFERS_MAX: usize = 1024;
 
 /// Time that lines accumulate before they are written.
@@ -103,7 +103,7 @@ impl AccessLog {
         Ok(Self { options, writer: Some(writer), writer_ended })
     }
 
-    /// Creates the buffer of one more serving thread.
+    /// Creates the buffer of a serving thread.
     #[must_use]
     pub fn buffer(&self) -> AccessLogBuffer {
         let buffer = self.writer.is_some().then(Arc::default);

@@ -13,7 +13,7 @@ use crate::config::{Log, LogFormat};
 #[derive(Debug)]
 pub struct LogHandle(reload::Handle<Targets, Registry>);
 
-/// Parsed value of `log.level`: which events are logged.
+/// Parsed value of `log.level`, which selects the events to log.
 #[derive(Debug)]
 pub struct LogFilter(Targets);
 

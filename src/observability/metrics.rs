@@ -8,10 +8,11 @@
 //! - *Counters and histograms* live in a group below `metrics/`, such as [`S3Metrics`] or [`WriteBackMetrics`]. The group is a
 //!   field of [`Metrics`] and is registered in [`Metrics::new`]. Groups are cheap to clone and clones share their counters,
 //!   so a lower layer receives only its own group (`metrics.s3.clone()`).
-//! - *Gauges* (a queue length, bytes in use) are read at scrape time by a callback; see [`Metrics::register_gauge`]. The
-//!   callback must not own the [`Metrics`], or neither is ever freed: give it a `Weak`, or a part that does not lead back.
+//! - *Gauges* (a queue length, bytes in use) are read at scrape time by a callback; see [`Metrics::register_gauge`].
+//!   The callback must not own the [`Metrics`], because such a reference cycle would never be freed. Give it a `Weak`,
+//!   or a value that does not own the [`Metrics`].
 //!
-//! Names start with `resized_`, end with their unit, and are listed in docs/METRICS.md, as a test checks. Labels take few
+//! Names start with `resized_` and end with their unit. A test checks that docs/METRICS.md lists them. Labels take few
 //! values and never contain a key, a path or other client input.
 
 use std::fmt;

@@ -1,9 +1,10 @@
 //! Spans for the steps of a request, exported to an OpenTelemetry collector.
 //!
-//! [`Traces::request_span`] decides if a request is recorded; an unrecorded request costs nothing more. The span of a recorded
-//! request is *current* for all futures awaited inside it ([`Span::instrument`]) and for the tasks started there
-//! ([`crate::support::tasks::Tasks`]). [`in_span`] starts a child of the current span, or does nothing if there is none. So the
-//! code of a step does not know if it is recorded, or which request it belongs to.
+//! [`Traces::request_span`] decides if a request is recorded; an unrecorded request has no further cost. The span of a
+//! recorded request is *current* for all futures awaited inside it ([`Span::instrument`]) and for the tasks started
+//! there ([`crate::support::tasks::Tasks`]). [`in_span`] starts a child of the current span, or does nothing if there
+//! is none. The code of a step therefore needs no reference to its request, and does not depend on the sampling
+//! decision.
 //!
 //! The span of a request contains its method, path, version, status and outcome, but no headers and no query string, because
 //! query strings contain signatures. The span of an outgoing request contains its address.
@@ -48,7 +49,7 @@ struct Recorder {
     tracer: SdkTracer,
     /// Unchanged by a reload.
     exporter: Arc<Exporter>,
-    /// How many of 2^64 requests without a parent span are recorded.
+    /// Share of requests without a parent span that are recorded, as a multiple of 2^-64.
     sample: u128,
     /// True if requests continue the trace of their `traceparent` header.
     trust_traceparent: bool,
@@ -93,8 +94,8 @@ impl Traces {
         self.0.as_ref()?.request_span(request)
     }
 
-    /// Starts the span of an incoming request. If the request is not recorded but has a `traceparent` header, outgoing
-    /// requests made for it pass that header on.
+    /// Starts the span of an incoming request. If the request is not recorded but has a `traceparent` header, the
+    /// outgoing requests made for it forward that header.
     #[must_use]
     pub fn request_span_or_parent<B>(&self, request: &Request<B>) -> Span {
         let Some(recorder) = &self.0 else { return Span::unrecorded(None) };

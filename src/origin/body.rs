@@ -1,4 +1,4 @@
-//! The bytes of an object on their way from the store.
+//! The body of an object, read from the store as a stream.
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,10 +20,10 @@ pub struct Object {
 }
 
 impl Object {
-    /// Reads the body into memory if the whole object has at most `bytes_max`.
+    /// Reads the body into memory if the whole object has at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] before anything is read; otherwise the errors of the stream.
+    /// [`StoreError::TooLarge`] if the object is larger; nothing is read then. Otherwise, the errors of the stream.
     pub async fn collect(self, bytes_max: u64) -> Result<(ObjectMeta, Bytes), StoreError> {
         let Self { meta, body } = self;
         if meta.bytes > bytes_max {
@@ -34,8 +34,8 @@ impl Object {
     }
 }
 
-/// A stream of chunks that yields exactly the promised number of bytes or fails. Excess bytes are cut off. If the store sent a
-/// checksum that does not match, the stream fails after the last byte. Dropping the body ends the transfer.
+/// A stream of chunks that yields exactly the promised number of bytes or fails. Excess bytes are cut off. If the store
+/// sent a checksum that does not match, the stream fails after the last byte. Dropping the body ends the transfer.
 pub struct Body {
     chunks: BoxStream<'static, Result<Bytes, StoreError>>,
     /// The file that holds the bytes, if the store is a folder.
@@ -92,7 +92,7 @@ impl Stream for Body {
             return Poll::Ready(None);
         }
         if received == promised {
-            // The checksum is verified at the end of the chunks.
+            // The stream of chunks verifies the checksum when it ends.
             return self.chunks.poll_next_unpin(context).map(|end| {
                 self.is_ended = true;
                 end.filter(Result::is_err)

@@ -57,7 +57,7 @@ impl StoreError {
         Self::Other { source: error.into() }
     }
 
-    /// A failure of a local disk: a file store's, or the one that spools uploads.
+    /// A failure of a local disk: the disk of a file store, or the disk that spools uploads.
     pub(super) fn from_io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded => {

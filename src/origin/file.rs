@@ -1,9 +1,10 @@
 //! Objects as plain files below a folder.
 //!
-//! The folder `.resized` at the root belongs to the store: `tmp` contains files that are being written, `meta` the attributes
-//! of objects. An object is written to `tmp`, synced, and then linked or renamed to its path, so readers see all of it or
-//! nothing. Its attributes are written first. Their file name contains the object's ETag, so they are only found for the object
-//! they were written with. A file that was copied into the folder is an object without attributes.
+//! The folder `.resized` at the root belongs to the store: `tmp` contains files that are being written, `meta` the
+//! attributes of objects. An object is written to `tmp`, synced, and then linked or renamed to its path, so readers see
+//! all of it or nothing. Its attributes are written first, to a file whose name contains the object's ETag, so they
+//! never apply to another version of the object. A file that was copied into the folder is an object without
+//! attributes.
 
 use std::fs::{self, File};
 use std::io;
@@ -142,7 +143,7 @@ impl FileStore {
 /// The blocking file operations.
 impl FileStore {
     fn page(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<ListPage, StoreError> {
-        // If there is one key more than fits, there is another page.
+        // One key more than fits on the page shows that there is another page.
         let filter = KeyFilter { prefix, after, keys_max: objects_max + 1 };
         let mut keys = list::keys(&self.layout.root, RESERVED_FOLDER, filter).map_err(from_io)?;
         let is_last = keys.len() <= objects_max;
@@ -150,7 +151,7 @@ impl FileStore {
         let next = if is_last { None } else { keys.last().map(ToString::to_string) };
         let mut objects = Vec::with_capacity(keys.len());
         for key in keys {
-            // Skips files that were deleted meanwhile and entries that are not regular files.
+            // Skips files that were deleted after they were listed, and entries that are not regular files.
             if let Some((meta, _)) = self.find(&key)? {
                 let ObjectMeta { bytes, etag, last_modified, .. } = meta;
                 objects.push(ListedObject { key, bytes, etag, last_modified });
@@ -183,7 +184,7 @@ impl FileStore {
         Ok(DeleteOutcome::Deleted)
     }
 
-    /// An object's description and its open file; `None` unless it is a regular file inside the root.
+    /// The metadata of an object and its open file; `None` unless it is a regular file inside the root.
     fn find(&self, key: &ObjectKey) -> Result<Option<(ObjectMeta, File)>, StoreError> {
         let found = self.open_file(key).and_then(|file| {
             let Some(file) = file else { return Ok(None) };
@@ -224,8 +225,9 @@ async fn blocking<T: Send + 'static>(
     priority::blocking(work).await.unwrap_or_else(|panic| Err(StoreError::other(panic)))
 }
 
-/// A strong entity tag that survives restarts. Existing files differ in their inodes. A file that reuses the inode of a deleted
-/// one differs in modification time or length, unless it was copied into the folder within one tick of the file system's clock.
+/// A strong entity tag, which is the same after a restart. Two existing files have different inodes. A file that reuses
+/// the inode of a deleted one differs in modification time or length, unless it was copied into the folder within one
+/// tick of the file system's clock.
 fn etag(stat: &fs::Metadata) -> io::Result<Box<str>> {
     use std::os::unix::fs::MetadataExt;
     let modified = stat.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Descriptions of objects and of operations on them, shared by all backends.
+//! Metadata of objects, and the parameters and results of operations, shared by all backends.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -30,7 +30,7 @@ pub struct Attributes {
 /// The condition of a write (RFC 9110 section 13.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
-    /// Replaces an existing object.
+    /// No condition: an existing object is replaced.
     None,
     /// Fails if an object exists: `If-None-Match: *`.
     Absent,
@@ -56,7 +56,7 @@ pub enum DeleteOutcome {
     PreconditionFailed,
 }
 
-/// An entry of a listing, which has no attributes.
+/// An entry of a listing. Listings contain no attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedObject {
     pub key: ObjectKey,
@@ -77,7 +77,8 @@ pub struct ListPage {
 /// Maximum length of a [`ListPage`]. S3 has the same limit.
 pub const PAGE_OBJECTS_MAX: usize = 1000;
 
-/// A part of an object (RFC 9110 section 14.1.2). A last byte beyond the object's end stands for its end.
+/// A part of an object (RFC 9110 section 14.1.2). A range whose last byte is beyond the end of the object is shortened
+/// to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
     From { first: u64 },
@@ -86,7 +87,7 @@ pub enum ByteRange {
 }
 
 impl ByteRange {
-    /// Positions of the bytes within an object of `object_bytes`; `None` if the range is outside the object.
+    /// The range as positions in an object of `object_bytes` bytes; `None` if the range is outside the object.
     pub(super) fn resolve(self, object_bytes: u64) -> Option<Range<u64>> {
         let range = match self {
             Self::From { first } => first..object_bytes,

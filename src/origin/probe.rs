@@ -1,4 +1,4 @@
-//! Finds out by trying what a store can do: S3 servers differ, and permissions are easily forgotten.
+//! Probes the capabilities of a store, because S3 servers differ and permissions are easily forgotten.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -11,12 +11,12 @@ use super::error::StoreError;
 use super::object::{Attributes, Precondition, PutOutcome};
 use crate::variant::ObjectKey;
 
-/// Capabilities of a store, as a probe found them.
+/// Capabilities of a store that a probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     pub missing_object: MissingObject,
     pub listing: Permission,
-    /// `None` if the probe only read.
+    /// `None` after [`Store::probe_reading`].
     pub writing: Option<WriteCapabilities>,
 }
 
@@ -51,7 +51,7 @@ pub enum ConditionalWrites {
     Rejected,
 }
 
-/// A missing capability: its consequence and how to fix it.
+/// The consequence of a missing capability, and how to fix it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {
     pub severity: Severity,
@@ -67,7 +67,7 @@ pub enum Severity {
 }
 
 impl Store {
-    /// Tries the operations that the proxy needs of its originals' store, without writing.
+    /// Tries the operations that the proxy needs from the originals' store, without writing.
     ///
     /// # Errors
     /// The store is unreachable, or reading is denied altogether.
@@ -81,8 +81,8 @@ impl Store {
         Ok(Capabilities { missing_object, listing, writing: None })
     }
 
-    /// Tries the operations that the proxy needs of its variants' store. It writes an object below `resized-probe/` twice and
-    /// deletes it.
+    /// Tries the operations that the proxy needs from the variants' store. It writes an object below `resized-probe/`
+    /// twice and deletes it.
     ///
     /// # Errors
     /// The store is unreachable or not writable.
@@ -106,8 +106,8 @@ impl Store {
         Ok(Capabilities { writing, ..self.probe_reading().await? })
     }
 
-    /// Writes one object with `writers` concurrent conditional writes. Returns the number of writes that the store reported as
-    /// stored: 1 if conditional writes are atomic.
+    /// Writes one object with `writers` concurrent conditional writes. Returns the number of writes that the store
+    /// reported as stored: 1 if conditional writes are atomic.
     ///
     /// # Errors
     /// A write failed.
@@ -207,7 +207,7 @@ fn attributes() -> Attributes {
     Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() }
 }
 
-/// A key that is unique to this process and moment.
+/// A key that is unique to this process and the current time.
 fn probe_key(purpose: &str) -> ObjectKey {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     // The text is a valid key for every process number and time.

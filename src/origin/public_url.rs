@@ -14,7 +14,7 @@ pub(super) struct PublicUrl(Arc<str>);
 /// All bytes but RFC 3986's unreserved characters and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A key as the path of a URL.
+/// Percent-encodes a key for the path of a URL.
 pub(super) fn encode_path(key: &str) -> PercentEncode<'_> {
     utf8_percent_encode(key, PATH)
 }

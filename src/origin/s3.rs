@@ -1,7 +1,8 @@
 //! Objects in an S3 bucket: read by [`read`], written, deleted and listed with the AWS SDK.
 //!
-//! Permissions: `s3:GetObject` and, for writing, `s3:PutObject` and `s3:DeleteObject` on the objects; `s3:ListBucket` on the
-//! bucket, without which S3 answers 403 for missing objects. A 403 is never treated as a missing object.
+//! Required permissions: `s3:GetObject` and, for writing, `s3:PutObject` and `s3:DeleteObject` on the objects, and
+//! `s3:ListBucket` on the bucket. Without `s3:ListBucket`, S3 answers 403 for a missing object, and a 403 is never
+//! treated as a missing object.
 
 use std::time::{Duration, SystemTime};
 
@@ -45,20 +46,20 @@ use sdk_error::{or_not_found, status, store_error};
 #[derive(Debug)]
 pub(super) struct S3Store {
     pub(super) client: Client,
-    /// Or the reason why no request can be sent.
+    /// The reader, or the reason why no request can be sent.
     reader: Result<S3Reader, String>,
     pub(super) bucket: String,
     prefix: String,
     /// Permits for parts of uploads in memory.
     pub(super) parts: Semaphore,
-    /// Permits for requests, held until the header of the response.
+    /// Permits for requests, held until the response headers arrive.
     requests: Semaphore,
     circuit_breaker: CircuitBreaker,
     circuit_openings: Counter,
     pub(super) operation_timeout: Duration,
 }
 
-/// Pauses before a conditional write is retried that met another one at the same time (409).
+/// Pauses before the retries of a conditional write that conflicted with a concurrent write (409).
 pub(super) const CONFLICT_PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
 
 impl S3Store {
@@ -82,8 +83,8 @@ impl S3Store {
         }
     }
 
-    /// Runs an operation unless the circuit breaker is open, and records its result. The operation is boxed, because the SDK's
-    /// futures are large.
+    /// Runs an operation unless the circuit breaker is open, and records its result. The operation is boxed, because
+    /// the SDK's futures are large.
     pub(super) async fn guarded<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
@@ -137,7 +138,8 @@ impl S3Store {
         let (PutOutcome::PreconditionFailed, Precondition::Matches(etag)) = (&put, precondition) else {
             return Ok(put);
         };
-        // Ceph compares the header with an ETag without quotes. Servers that reject such a header match nothing.
+        // Ceph compares the header with an ETag without quotes. If the server rejects such a header, the precondition
+        // has failed.
         let unquoted = Precondition::Matches(etag.trim_matches('"').into());
         match self.put_if(key, bytes, attributes, &unquoted).await {
             Err(StoreError::Other { .. }) => Ok(PutOutcome::PreconditionFailed),
@@ -222,7 +224,8 @@ impl S3Store {
         Ok(ListPage { objects, next })
     }
 
-    /// `None` if the name is not a valid key, like the empty objects that some tools create as folders.
+    /// `None` if the name is not a valid key, for example the name of an empty object that some tools create for a
+    /// folder.
     fn listed(&self, object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
         Some(ListedObject {
             key: ObjectKey::new(object.key?.strip_prefix(&self.prefix)?).ok()?,

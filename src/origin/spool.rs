@@ -1,6 +1,6 @@
-//! Temporary files for uploads whose bytes arrive over time.
+//! Temporary files for uploads that are being received.
 //!
-//! The store does not see an object before [`super::Store::put_spooled`], so an upload that is aborted, refused or dropped
+//! An object does not exist before [`super::Store::put_spooled`], so an upload that is aborted, refused or dropped
 //! leaves nothing in the store.
 
 use std::fs::File;
@@ -22,7 +22,7 @@ pub struct Spool {
 
 #[derive(Debug)]
 pub(super) enum SpoolLocation {
-    /// In the folder of the store, where a link turns the file into the object.
+    /// A file in the folder of the store, which a link or a rename turns into the object.
     Store(NamedTempFile),
     /// An unlinked file that the operating system removes when the process ends.
     Unlinked(File),
@@ -79,8 +79,8 @@ pub(super) const PREFIX: &str = "put-";
 /// Age after which a temporary file cannot belong to a running upload.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes temporary files that killed processes have left in `folder`. Files that were modified recently may belong to other
-/// processes and stay. Failures are logged and do not prevent the start.
+/// Removes temporary files that killed processes have left in `folder`. Files that were modified recently may belong to
+/// other processes and stay. Failures are logged and do not prevent the start.
 pub(super) fn remove_abandoned(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.filter_map(Result::ok) {

@@ -1,5 +1,5 @@
-//! Decides when notifications may be sent: not while the API fails, not before the time in its `Retry-After`, and not after it
-//! has answered 410.
+//! Decides when notifications may be sent: not while the API fails, not before the time in its `Retry-After`, and not
+//! after it has answered 410.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl ApiBreaker {
                 self.is_gone.store(true, Ordering::Relaxed);
                 permit.record_success()
             }
-            // The pause that the API asks for replaces the pause of the circuit breaker.
+            // The pause that the API requests replaces the pause of the circuit breaker.
             Delivery::Failed { retry_after: Some(pause), .. } => {
                 self.not_before.fetch_max(now_millis() + duration_millis(*pause), Ordering::Relaxed);
                 None

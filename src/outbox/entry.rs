@@ -1,8 +1,8 @@
-//! Entries of the outbox: notifications stored as objects and named by when they are due.
+//! Entries of the outbox: notifications stored as objects and named by their due times.
 //!
-//! A pending entry is `.resized-outbox/pending/{due}-{id}.json`, where `due` is in milliseconds since 1970. One listing thus
-//! returns the entries in the order in which they are due. A dead letter is `.resized-outbox/dead/{id}.json`. Clients cannot
-//! name these keys, because segments that start with `.resized` are reserved.
+//! A pending entry is `.resized-outbox/pending/{due}-{id}.json`, where `due` is in milliseconds since 1970. One listing
+//! thus returns the entries in the order in which they are due. A dead letter is `.resized-outbox/dead/{id}.json`.
+//! Clients cannot name these keys, because segments that start with `.resized` are reserved.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub(super) struct OutboxEntry {
     pub(super) id: String,
     /// Failed delivery attempts.
     pub(super) attempts: u32,
-    /// The node that wrote this value delivers the notification until then, in milliseconds since 1970.
+    /// Time until which only the node that wrote this value may deliver the notification, in milliseconds since 1970.
     pub(super) leased_until: u64,
     /// Body of the notification, sent unchanged.
     pub(super) body: String,
@@ -64,7 +64,7 @@ impl Outbox {
         self.store.probe_writing().await
     }
 
-    /// Stores a new entry, which is due at `due` for other nodes.
+    /// Stores a new entry. Other nodes may claim it from `due` on.
     pub(super) async fn add(&self, due: u64, entry: OutboxEntry) -> Result<ClaimedEntry, StoreError> {
         let key = pending_key(due, &entry.id)?;
         self.write(&key, &entry, Precondition::None).await?;
@@ -107,8 +107,8 @@ impl Outbox {
         self.store.delete(&claimed.key, None).await.map(drop)
     }
 
-    /// Makes an entry due at `due` and releases its lease. The new object is written before the old one is deleted, so a crash
-    /// in between duplicates the entry but never loses it.
+    /// Makes an entry due at `due` and releases its lease. The new object is written before the old one is deleted, so
+    /// a crash in between duplicates the entry but never loses it.
     pub(super) async fn reschedule(&self, claimed: ClaimedEntry, due: u64) -> Result<(), StoreError> {
         let key = pending_key(due, &claimed.entry.id)?;
         let entry = OutboxEntry { leased_until: 0, ..claimed.entry };
@@ -132,9 +132,10 @@ impl Outbox {
         Ok(page.objects.iter().filter_map(|object| id(&object.key)).collect())
     }
 
-    /// Makes a dead letter pending again, without failed attempts. Returns `false` if there is no dead letter `id`.
+    /// Makes a dead letter pending again and resets its failed attempts. Returns `false` if there is no dead letter
+    /// `id`.
     pub(super) async fn redeliver(&self, id: &str, due: u64) -> Result<bool, StoreError> {
-        // An id that is not valid in a key belongs to no dead letter.
+        // There is no dead letter with an id that is not valid in a key.
         let Ok(key) = dead_letter_key(id) else { return Ok(false) };
         let Some((_, bytes)) = self.store.get_bounded(&key, ENTRY_BYTES_MAX).await? else { return Ok(false) };
         let entry: OutboxEntry = serde_json::from_slice(&bytes).map_err(other_error)?;
@@ -168,7 +169,7 @@ fn dead_letter_key(id: &str) -> Result<ObjectKey, StoreError> {
     ObjectKey::new(&format!("{DEAD}{id}.json")).map_err(other_error)
 }
 
-/// Reads from its key when an entry is due.
+/// Reads the due time of an entry from its key.
 fn due_time(key: &ObjectKey) -> Option<u64> {
     key.as_str().strip_prefix(PENDING)?.split('-').next()?.parse().ok()
 }

@@ -44,11 +44,11 @@ pub(super) struct ErrorClass {
     pub(super) outcome: Outcome,
 }
 
-/// Methods of pictures, as in `Allow`.
+/// Supported methods of pictures, the value of `Allow`.
 pub(super) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl RequestError {
-    /// `[sizes]` allows `nearest` but not the requested variant.
+    /// The error for a variant that `[sizes]` does not allow; `nearest` is the nearest allowed one.
     pub(super) fn size_not_allowed(grammar: &Grammar, nearest: &Variant) -> Self {
         let path = grammar.canonical_path(nearest);
         Self::SizeNotAllowed(format!("this size or quality is not allowed; the nearest allowed one: {path}"))

@@ -1,4 +1,4 @@
-//! Explains a path: what it names and what a request for it would find, without making a variant.
+//! Explains which object a path names and what a request for it would find, without making a variant.
 
 use super::error::RequestError;
 use super::request::signature::SignaturePolicy;
@@ -10,7 +10,7 @@ use crate::variant::{
 };
 use crate::variants::{Error, is_made_from};
 
-/// Metadata of an object, `None` if it does not exist, or why the store did not tell.
+/// Metadata of an object, `None` if it does not exist, or the error of the store.
 pub type ObjectStatus = Result<Option<ObjectMeta>, String>;
 
 /// Meaning of a path.
@@ -22,7 +22,7 @@ pub enum Explanation {
     Original {
         key: ObjectKey,
         object: ObjectStatus,
-        /// Why the path is not a variant, if it almost is.
+        /// Why the path does not name a variant, although it resembles one that does.
         hint: Option<String>,
         /// Why the signature is not sufficient.
         forbidden: Option<String>,
@@ -53,7 +53,7 @@ pub struct ExplainedVariant {
     pub refused: Option<String>,
 }
 
-/// Checks of a variant's path that precede every lookup.
+/// Results of the checks that precede the lookup of a variant.
 #[derive(Debug, Default)]
 pub struct VariantAccess {
     /// Why the signature is not sufficient.
@@ -81,7 +81,7 @@ impl Explainer {
     /// An explainer for the paths of `config` and its two stores.
     ///
     /// # Errors
-    /// A setting of the URL grammar that cannot be used.
+    /// A setting of the URL grammar cannot be used.
     pub fn new(config: &Config, originals: Store, variants: Store) -> Result<Self, GrammarError> {
         Ok(Self {
             grammar: Grammar::new(config)?,
@@ -161,7 +161,7 @@ impl Explainer {
         }
     }
 
-    /// Why no variant of the original is made, if its metadata tells.
+    /// The reason why no variant of the original can be made, if its metadata shows one.
     fn refusal(&self, original: &ObjectMeta) -> Option<String> {
         let is_too_large = original.bytes > self.original_bytes_max;
         is_too_large.then(|| Error::original_too_large(original.bytes, self.original_bytes_max).to_string())

@@ -1,4 +1,5 @@
-//! Originals: a cached lookup of their metadata and media type, then a stream that is never held in memory as a whole.
+//! Serves originals: their metadata and media types are cached, and their bytes are streamed, so that an original is
+//! never in memory as a whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub(super) struct Originals {
     tasks: Tasks,
 }
 
-/// Cached metadata and media types of originals. Clones share it.
+/// Cached metadata and media types of originals. Clones share the cache.
 #[derive(Debug, Clone)]
 pub struct ObjectInfoCache(Cache<ObjectKey, ObjectInfo>);
 
@@ -51,7 +52,7 @@ enum ObjectInfo {
 /// Memory limit of the [`ObjectInfoCache`].
 const INFO_CACHE_BYTES: u64 = 4 << 20;
 
-/// First bytes of an object that are read to detect its media type.
+/// Number of bytes at the start of an object that are read to detect its media type.
 const SNIFF_BYTES: u64 = 64;
 
 /// `Cache-Status` (RFC 9211) of originals.
@@ -94,7 +95,7 @@ impl Originals {
         self.infos.0.invalidate_matching(|cached| cached == key);
     }
 
-    /// Responds with an original if its kind is served: as a stream, or as a redirect in redirect mode.
+    /// Responds with an original, if `originals.serve` includes it: as a stream, or as a redirect in redirect mode.
     pub(super) async fn respond(
         &self,
         method: &Method,
@@ -149,7 +150,7 @@ impl Originals {
         }
     }
 
-    /// Opens the stream on the runtime of the tasks, to which the connections of the store belong.
+    /// Opens the stream on the runtime of the tasks, because the connections of the store belong to that runtime.
     async fn open_stream(&self, key: &ObjectKey, selection: &BodySelection) -> Result<Option<Object>, RequestError> {
         let range = match selection {
             BodySelection::Range(range) => Some(ByteRange::FromTo { first: *range.start(), last: *range.end() }),

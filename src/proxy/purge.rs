@@ -1,4 +1,4 @@
-//! Purges, on request of the operator, of an upload or of the bucket's event notifications.
+//! Purges originals on behalf of the operator, of uploads and of the bucket's event notifications.
 
 use super::Proxy;
 use super::s3_events::{self, EventError, EventOutcome, Notification};
@@ -7,8 +7,8 @@ use crate::variant::ObjectKey;
 use crate::variants::PurgeError;
 
 impl Proxy {
-    /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants that
-    /// were deleted.
+    /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants
+    /// that were deleted.
     ///
     /// # Errors
     /// The variants' store failed.
@@ -51,14 +51,14 @@ impl Proxy {
         Ok(EventOutcome::Purged { originals: originals.len() })
     }
 
-    /// Removes what memory holds about an original that an upload created, such as a cached 404.
+    /// Removes all cached data about an original that an upload created, such as a cached 404.
     pub(super) fn forget(&self, original: &ObjectKey) {
         self.originals.forget(original);
         self.variants.forget(original);
     }
 
-    /// Purges an original that an upload replaced. If the variants' store fails, the stored variants are replaced later,
-    /// because the ETag of the original no longer matches theirs.
+    /// Purges an original that an upload replaced. If the variants' store fails, the stored variants are replaced
+    /// later, because the ETag of the original no longer matches the one in their metadata.
     pub(super) async fn purge_replaced(&self, original: &ObjectKey) {
         for is_last_attempt in [false, false, true] {
             match self.purge(original).await {

@@ -1,4 +1,4 @@
-//! Reading a request: validation, path, signature, accepted formats and preconditions.
+//! Reads requests: validation, path, signature, accepted formats and preconditions.
 
 pub(super) mod negotiate;
 pub(super) mod path_cache;

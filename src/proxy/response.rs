@@ -21,7 +21,8 @@ use crate::origin::{Object, StoreError};
 /// The body of a response: bytes from memory, or a stream from a store.
 pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
 
-/// A 200, 206 or 304 response for a representation of `bytes`; `headers` are those of its 200.
+/// Builds a 200, 206 or 304 response for a representation of `bytes` bytes. `headers` are the headers of the 200
+/// response.
 pub(super) fn respond(
     mut headers: HeaderMap,
     selection: &BodySelection,

@@ -1,8 +1,8 @@
-//! S3 event notifications, which name the originals that changed.
+//! Parses S3 event notifications, which name the originals that changed.
 //!
-//! A notification is the JSON of S3 (Amazon S3 User Guide, "Event message structure"), either bare or wrapped by SNS, by SQS or
-//! by both. It can only cause purges, and only of originals of this proxy. URLs in a notification are never fetched, not even
-//! the one that confirms a subscription.
+//! A notification is the JSON of S3 (Amazon S3 User Guide, "Event message structure"), either bare or wrapped by SNS,
+//! by SQS or by both. A notification can only purge originals of this proxy. URLs in a notification are never fetched,
+//! not even the one that confirms a subscription.
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -12,13 +12,13 @@ use crate::variants::PurgeError;
 /// Result of an accepted notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOutcome {
-    /// The number of originals that were purged. Other buckets, prefixes and events are ignored.
+    /// The number of originals that were purged. Events of other buckets, prefixes and types are ignored.
     Purged { originals: usize },
-    /// SNS asks to confirm its subscription: the operator has to open the `SubscribeURL` of the message.
+    /// SNS requests the confirmation of a subscription: the operator has to open the `SubscribeURL` of the message.
     ConfirmSubscription,
 }
 
-/// Why a notification failed. Only after [`EventError::Purge`] the sender should send it again.
+/// Why a notification failed. The sender should send it again only after [`EventError::Purge`].
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     #[error("not an S3 event notification: send the JSON of S3, bare or wrapped by SNS or SQS")]
@@ -41,7 +41,7 @@ pub(super) struct Change {
     pub(super) key: String,
 }
 
-/// SQS, SNS and S3.
+/// Maximum depth of nested messages, such as an S3 message in an SNS message in an SQS message.
 const WRAPPERS_MAX: usize = 3;
 
 /// Parses the body of a notification.

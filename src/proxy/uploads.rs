@@ -1,4 +1,4 @@
-//! Uploads: dispatch to the upload endpoint, and purges of the originals that it writes.
+//! Dispatches uploads to the upload endpoint, and purges the originals that it writes.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ impl Proxy {
         self.uploads.is_some() && Uploads::matches(method, path)
     }
 
-    /// Responds to an upload of `client`. Memory forgets the original before the client gets its response and before the API
-    /// is notified.
+    /// Responds to an upload of `client`. The original is removed from the caches before the client gets its response
+    /// and before the API is notified.
     pub async fn upload<B>(self: &Arc<Self>, client: IpAddr, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,

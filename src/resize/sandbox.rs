@@ -1,9 +1,10 @@
 //! The sandboxed AV1 decoder: a confined child process that implements [`pixels::Sandbox`].
 //!
 //! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process. It runs in a child process,
-//! which is this program started again, for one original. The child confines itself before it reads any AV1 data
-//! ([`confine`]), so an abort, a crash or an endless loop fails one original only. The parent does not trust the
-//! replies: it checks sizes against the header of the original before it allocates memory, and makes texts printable.
+//! which executes this program again and is started for each original. The child confines itself before it reads any
+//! AV1 data ([`confine`]), so an abort, a crash or an endless loop affects only one original. The parent does not trust
+//! the replies: it checks sizes against the header of the original before it allocates memory, and replaces unprintable
+//! characters in texts.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -60,8 +61,8 @@ pub fn check() -> Result<(), SandboxError> {
 /// CPU time of a decoder that is started as a check.
 const CHECK_CPU_TIME: Duration = Duration::from_secs(10);
 
-/// Time that a decoder may take in addition to its CPU time. It runs at the lowest priority, so on a busy machine a
-/// second of work can take many, but a process that never ends must not occupy a resize thread.
+/// Time that a decoder may take in addition to its CPU time. The decoder runs at the lowest priority, so on a busy
+/// machine a second of CPU time can take many seconds, but a process that never ends must not occupy a resize thread.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Factor by which the elapsed time may exceed the CPU time, in addition to [`MAX_DELAY`].
 const ELAPSED_PER_CPU_TIME: u32 = 4;
@@ -116,7 +117,7 @@ impl SandboxProcess {
 
     fn request(&mut self, av1: &[u8], expected: YuvShape) -> io::Result<Result<SandboxOutput, SandboxError>> {
         let request = DecodeRequest::new(av1, expected)?;
-        // A child that ended before it had read everything may have sent the reason.
+        // If the child ended before it read the whole request, its reply may contain the reason.
         let sent = self.socket.write_all(&request.to_bytes()).and_then(|()| self.socket.write_all(av1));
         let (shape, cicp, cpu_time) = match (self.read_reply(), sent) {
             (Ok(Reply::Picture { shape, cicp, cpu_time }), Ok(())) => (shape, cicp, cpu_time),
@@ -153,7 +154,7 @@ impl SandboxProcess {
             let bytes = &mut bytes[..2 * chunk.len()];
             self.socket.read_exact(bytes)?;
             for (sample, bytes) in chunk.iter_mut().zip(bytes.as_chunks().0) {
-                // The child is not trusted to keep samples within their depth.
+                // The child is not trusted, so samples are limited to the maximum of their bit depth.
                 *sample = u16::from_ne_bytes(*bytes).min(sample_max);
             }
         }
@@ -210,7 +211,7 @@ fn describe(status: Option<ExitStatus>) -> String {
     }
 }
 
-/// Samples of two bytes that are read at once.
+/// Number of two-byte samples that are read at once.
 const CHUNK_SAMPLES: usize = 1 << 16;
 
 /// The socket to the child process, with a deadline for all reads and writes.

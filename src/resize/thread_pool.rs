@@ -1,4 +1,4 @@
-//! A few threads at the lowest priority, with a bounded queue.
+//! A pool of threads at the lowest priority, with a bounded queue.
 //!
 //! Because of the priority these threads use only the CPU time that the serving threads leave, so a cache hit does not
 //! wait for pixel work.

@@ -18,8 +18,8 @@ pub(super) struct TrustedProxies {
     expects_proxy_protocol: bool,
 }
 
-/// Longer than any version 1 header, and than a version 2 header with a reasonable number of extensions. The header arrives in
-/// a single segment (PROXY protocol specification, section 2).
+/// Size of the buffer for a PROXY protocol header: longer than any version 1 header, and than a version 2 header with a
+/// reasonable number of extensions. The header arrives in a single segment (PROXY protocol specification, section 2).
 const PROXY_HEADER_BYTES: usize = 1024;
 
 impl TrustedProxies {
@@ -33,7 +33,7 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The client of a new connection. Reads and removes the PROXY protocol header if `peer` has to send one.
+    /// Returns the client of a new connection. Reads and removes the PROXY protocol header if `peer` has to send one.
     ///
     /// # Errors
     /// A trusted proxy did not send a valid header.
@@ -48,8 +48,8 @@ impl TrustedProxies {
         Ok(header.client.unwrap_or(peer.ip()).to_canonical())
     }
 
-    /// The client of one request. If `peer` is a trusted proxy, this is the last address in the forwarding headers that is not
-    /// a trusted proxy. `Forwarded` (RFC 7239) takes precedence over `X-Forwarded-For`.
+    /// Returns the client of one request. If `peer` is a trusted proxy, this is the last address in the forwarding
+    /// headers that is not a trusted proxy. `Forwarded` (RFC 7239) takes precedence over `X-Forwarded-For`.
     pub(super) fn request_client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if self.networks.is_empty() || !self.contains(peer) {
             return peer;

@@ -150,8 +150,9 @@ impl Connection {
 
 /// Returns true if an HTTP/1.1 connection must close after this request.
 ///
-/// That is the case if it `is_over` for another reason, or if the request has a chunked body: only hyper knows where that body
-/// ends, so the `SmugglingGuard` could not check a request after it. HTTP/2 frames its requests.
+/// It must close if `is_over` is true or if the request has a chunked body: only hyper knows where that body ends, so
+/// the `SmugglingGuard` could not check the request after it. HTTP/2 needs no such check, because it frames its
+/// requests.
 fn is_last(request: &Request<Incoming>, is_over: bool) -> bool {
     let is_chunked =
         !matches!(*request.method(), Method::GET | Method::HEAD) && request.headers().contains_key(TRANSFER_ENCODING);

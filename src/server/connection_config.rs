@@ -12,7 +12,7 @@ use super::connection_limits::PerClientLimiter;
 use super::tls::{self, TlsError};
 use crate::config::{self, Tuning};
 
-/// The configuration of new connections. Open connections keep theirs.
+/// The configuration of new connections. Open connections keep the configuration that they started with.
 pub struct ConnectionConfig {
     /// One permit per open connection.
     pub(super) permits: Arc<Semaphore>,
@@ -29,7 +29,8 @@ pub struct ConnectionConfig {
     pub(super) tls: Option<TlsAcceptor>,
 }
 
-/// Size of a request's line and header together. A larger one is 431. hyper accepts no limit below 8 KiB.
+/// Maximum size of a request line and header together. The response to a larger one is 431. hyper accepts no limit
+/// below 8 KiB.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 impl ConnectionConfig {

@@ -12,7 +12,7 @@ pub(super) struct PerClientLimiter {
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// The right of a client to hold one connection; returned on drop.
+/// Permission of a client to have one open connection. Dropping it ends the permission.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     limiter: Arc<PerClientLimiter>,

@@ -23,7 +23,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// Records a request whose header is complete. Until the guard is dropped the server works and the connection is not idle.
+    /// Records a request whose header is complete. The connection is not idle until the guard is dropped.
     pub(super) fn start_request(self: &Arc<Self>, version: Version) -> ActiveRequest {
         self.had_request.store(true, Relaxed);
         if version == Version::HTTP_2 {
@@ -68,7 +68,7 @@ impl Drop for ActiveRequest {
 #[derive(Debug)]
 pub(super) struct IdleReaper {
     entries: Vec<IdleEntry>,
-    /// Number of entries at which those of closed connections are removed.
+    /// Number of entries at which the entries of closed connections are removed.
     cleanup_at: usize,
 }
 
@@ -80,7 +80,7 @@ struct IdleEntry {
     idle_sweeps: Option<u32>,
 }
 
-/// Consecutive idle sweeps after which a connection is closed. The connection is idle for the timeout, plus at most a quarter.
+/// Consecutive idle sweeps after which a connection is closed. This takes the timeout plus at most a quarter of it.
 const IDLE_SWEEPS_MAX: u32 = 4;
 
 const CLEANUP_MIN: usize = 1024;

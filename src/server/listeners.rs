@@ -20,8 +20,8 @@ pub struct Listeners {
 const BACKLOG: i32 = 4096;
 
 impl Listeners {
-    /// Uses the sockets that were passed according to sd_listen_fds(3) (`LISTEN_FDS`), for example by a systemd socket unit.
-    /// Without any, binds `server.listen`.
+    /// Uses the sockets that were passed according to sd_listen_fds(3) (`LISTEN_FDS`), for example by a systemd socket
+    /// unit. If no sockets were passed, binds `server.listen`.
     ///
     /// Inherited sockets outlive this process: clients that connect during a restart wait in the backlog for the next process.
     ///

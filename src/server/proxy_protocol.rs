@@ -25,7 +25,7 @@ impl ProxyHeader {
         }
     }
 
-    /// One line of text: `PROXY TCP4 192.0.2.1 192.0.2.2 4711 443`.
+    /// Parses version 1, one line of text: `PROXY TCP4 192.0.2.1 192.0.2.2 4711 443`.
     fn parse_v1(bytes: &[u8]) -> Option<Self> {
         let line_bytes = bytes.windows(2).take(BYTES_MAX_V1 - 1).position(|end| end == b"\r\n")?;
         let line = str::from_utf8(&bytes[..line_bytes]).ok()?;
@@ -45,7 +45,8 @@ impl ProxyHeader {
         Some(Self { bytes: line_bytes + 2, client })
     }
 
-    /// After the signature: version and command, address family and protocol, length of the rest, addresses, extensions.
+    /// Parses version 2 after the signature: version and command, address family and protocol, length of the rest,
+    /// addresses, extensions.
     fn parse_v2(rest: &[u8]) -> Option<Self> {
         let (head, rest) = rest.split_first_chunk::<4>()?;
         let [command, family, length @ ..] = *head;

@@ -1,8 +1,8 @@
 //! Prevents HTTP request smuggling: rejects HTTP/1.1 headers that another proxy could interpret differently.
 //!
-//! RFC 9112 lets a server accept a bare LF as a line terminator (section 2.2), and a request with both `Content-Length` and
-//! `Transfer-Encoding` (section 6.3). hyper accepts both, which allows request smuggling. The guard replaces the LF of such a
-//! line or header by NUL, which hyper rejects with 400. It also reports writes to the idle timeout.
+//! RFC 9112 lets a server accept a bare LF as a line terminator (section 2.2), and a request with both `Content-Length`
+//! and `Transfer-Encoding` (section 6.3). hyper accepts both, which allows request smuggling. The guard replaces the LF
+//! of such a line or header with NUL, which hyper rejects with 400. The guard also reports writes to the idle timeout.
 
 use std::io;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ pub(super) struct SmugglingGuard<S> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ParseState {
-    /// Before the first byte of a request, or the empty lines that may precede it.
+    /// Before the first byte of a request, or of the empty lines that may precede the request.
     Start,
     Header {
         /// True if the current line is empty so far.
@@ -56,7 +56,7 @@ impl<S> SmugglingGuard<S> {
             let read = match self.state {
                 ParseState::Opaque => return,
                 ParseState::Start => {
-                    // GET and HEAD. All other methods have a body or are rare.
+                    // G and H are the first letters of GET and HEAD. All other methods have a body or are rare.
                     let is_bodiless = matches!(first, b'G' | b'H' | b'\r' | b'\n');
                     self.state = ParseState::Header { is_line_empty: matches!(first, b'\r' | b'\n'), is_bodiless };
                     0

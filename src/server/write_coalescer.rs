@@ -34,7 +34,7 @@ impl<S> CoalescingStream<S> {
         Self(Arc::new(Mutex::new(Inner { stream, is_buffering: false, buffer: Vec::new(), written: 0 })))
     }
 
-    /// A second handle of the same stream, for [`drive`].
+    /// Returns a second handle to the same stream, for [`drive`].
     pub(super) fn clone_handle(&self) -> Self {
         Self(self.0.clone())
     }
@@ -48,7 +48,7 @@ impl<S> CoalescingStream<S> {
 /// Runs `connection`, which writes to `stream`, and flushes the buffer whenever the connection is blocked.
 ///
 /// # Errors
-/// The buffer cannot be written. The connection considers these bytes written and cannot learn of the error, so it is dropped.
+/// The buffer cannot be written. The connection considers these bytes written already, so the connection is dropped.
 pub(super) async fn drive<S>(stream: CoalescingStream<S>, connection: impl Future<Output = ()>) -> io::Result<()>
 where
     S: AsyncWrite + Unpin,

@@ -26,7 +26,7 @@ pub fn jitter(max: Duration) -> Duration {
     max.mul_f64(f64::from(u32::from_ne_bytes(random_bytes())) / f64::from(u32::MAX))
 }
 
-/// Random bytes from the operating system. If it fails they are zeros, which only removes the jitter.
+/// Returns random bytes from the operating system. On failure the bytes are zero, which only removes the jitter.
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

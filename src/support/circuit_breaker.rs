@@ -1,7 +1,8 @@
 //! A circuit breaker: requests to a dependency that keeps failing are refused at once instead of being sent.
 //!
-//! A number of consecutive failures opens it. While it is open, every request is refused. After a pause it is half open and
-//! allows one request. If that request succeeds the breaker closes, otherwise it stays open for another pause.
+//! A number of consecutive failures opens the breaker. While it is open, every request is refused. After a pause it is
+//! half open and allows one request. If that request succeeds the breaker closes, otherwise it stays open for another
+//! pause.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,9 +16,9 @@ pub struct CircuitBreaker {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Requests are allowed; this many in a row have failed.
+    /// Requests are allowed. The last `failures` requests have failed.
     Closed { failures: u32 },
-    /// Requests are refused until this time.
+    /// Requests are refused until the time `until`.
     Open { until: Instant },
     /// One request is running to find out whether the dependency has recovered.
     HalfOpen,
@@ -45,7 +46,7 @@ impl CircuitBreaker {
         Self { failures_max, pause, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
-    /// True if requests are refused, or only a trial request is allowed.
+    /// Returns true while requests are refused or only a trial request is allowed.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !matches!(*self.state(), State::Closed { .. })
@@ -106,7 +107,7 @@ impl RequestPermit<'_> {
 }
 
 impl Drop for RequestPermit<'_> {
-    /// If a trial request was canceled, the next request is the trial.
+    /// If a trial request was canceled, the next request becomes the trial request.
     fn drop(&mut self) {
         if self.is_trial && !self.is_recorded {
             let mut state = self.breaker.state();

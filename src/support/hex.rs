@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// Two lowercase digits for each byte.
+/// Encodes each byte as two lowercase digits.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -13,7 +13,7 @@ pub fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes of exactly `2 * N` digits in either case.
+/// Decodes exactly `2 * N` digits, in uppercase or lowercase.
 #[must_use]
 pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let (digits, rest) = text.as_bytes().as_chunks::<2>();

@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 
 /// A value that a reload replaces atomically.
 ///
-/// Clones share the value. [`HotSwap::get`] takes no lock; a caller that holds an older value keeps it until it drops it.
+/// Clones share the value. [`HotSwap::get`] takes no lock. A replacement does not affect values that were already
+/// returned.
 pub struct HotSwap<T>(Arc<ArcSwap<T>>);
 
 impl<T> HotSwap<T> {

@@ -60,7 +60,7 @@ impl Client {
     /// The system's root certificates cannot be read.
     pub fn with_options(connect_timeout: Duration, pool_idle: Duration, protocols: Protocols) -> io::Result<Self> {
         let mut connector = HttpConnector::new();
-        // The addresses of a host share this time.
+        // This time is shared by all addresses of a host.
         connector.set_connect_timeout(Some(connect_timeout));
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -83,7 +83,8 @@ impl Client {
         Ok(Self(client))
     }
 
-    /// Sends a request and returns the response with its body still to be read. The caller sets the time limits of both.
+    /// Sends a request and returns the response once its header has arrived. The caller limits the time for the header
+    /// and for reading the body.
     ///
     /// # Errors
     /// There is no response.
@@ -92,7 +93,7 @@ impl Client {
     }
 }
 
-/// Limits the time of a connection's establishment, including the DNS lookup and the TLS handshake.
+/// Limits the time to establish a connection, including the DNS lookup and the TLS handshake.
 #[derive(Debug, Clone)]
 struct TimeoutConnector<C> {
     connector: C,

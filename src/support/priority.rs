@@ -1,14 +1,16 @@
 //! Thread priorities: threads that do background work yield the CPU to the threads that serve cache hits.
 //!
-//! On Linux the priority belongs to a thread. Only dedicated threads are lowered: the resize threads, and the threads of tokio's
-//! blocking pool. Without the permission to change priorities everything still works, but cache hits wait longer.
+//! On Linux the priority belongs to a thread. Only dedicated threads get a lower priority: the resize threads, and the
+//! threads of tokio's blocking pool. Without the permission to change priorities everything still works, but cache hits
+//! wait longer.
 
 use std::cell::Cell;
 
 use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 use tokio::task::JoinHandle;
 
-/// Nice value of blocking-pool threads: about a tenth of a core when cache hits use all of it, so uploads still make progress.
+/// Nice value of blocking-pool threads. They get about a tenth of a core that is busy with cache hits, enough for
+/// uploads.
 const NICE_BLOCKING: i32 = 10;
 
 /// Maximum size of a runtime's blocking pool: enough to keep a disk busy. Each thread takes about a megabyte.

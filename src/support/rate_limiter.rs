@@ -59,7 +59,7 @@ impl RateLimiter {
     }
 
     fn check_in(&self, minute: u64, key: &impl Hash) -> Result<(), ()> {
-        // New slots hold minute zero.
+        // Minute zero marks unused slots.
         let minute = u32::try_from(minute + 1).unwrap_or(u32::MAX);
         let count = self.rows.iter().map(|row| row.count(minute, key)).min();
         if count.is_some_and(|count| count > self.per_minute) { Err(()) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! Conditions in the header of an upload: when the key may be written, and limits known before the body is read.
+//! Checks the header of an upload: the preconditions of the write, and limits that are checked before the body is read.
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH};

@@ -22,7 +22,7 @@ pub(super) struct ExpectedDigests {
 }
 
 impl ExpectedDigests {
-    /// Takes the digest of an upload grant, in hexadecimal.
+    /// Reads the hexadecimal digest of an upload grant.
     pub(super) fn from_sha256(sha256: Option<&str>) -> Self {
         Self { sha256: sha256.and_then(hex::decode), md5: None }
     }

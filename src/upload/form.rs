@@ -1,4 +1,5 @@
-//! Reads `multipart/form-data` bodies (RFC 7578): one file field, in any position, and the text fields that config names.
+//! Reads `multipart/form-data` bodies (RFC 7578): one file field, in any position, and the text fields that
+//! `upload.fields` lists.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +18,8 @@ use super::percent;
 /// Bytes that a form may have in addition to its file, for boundaries and text fields.
 pub(super) const OVERHEAD_BYTES_MAX: u64 = 1 << 20;
 
-/// Limit for all stored fields together, names and percent-encoded values. S3 allows 2 KB of metadata for an object.
+/// Limit for the names and percent-encoded values of all stored fields together. S3 allows 2 KB of metadata for an
+/// object.
 const FIELDS_BYTES_MAX: usize = 1500;
 
 /// The text fields of a form that `upload.fields` names. Clones share the values.
@@ -44,8 +46,8 @@ pub(super) fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()
 }
 
-/// Extracts the bytes of the file. `fields` is complete when the stream has ended. The stream fails if the form is incomplete
-/// or does not contain exactly one file.
+/// Extracts the bytes of the file. `fields` is complete when the stream has ended. The stream fails if the form is
+/// incomplete or does not contain exactly one file.
 pub(super) fn file(body: UploadBody, boundary: String, bytes_max: u64, fields: FormFields) -> UploadBody {
     let limit = SizeLimit::new().whole_stream(bytes_max.saturating_add(OVERHEAD_BYTES_MAX));
     let body = body.map_err(|error| io::Error::other(error.to_string()));
@@ -73,7 +75,7 @@ pub(super) fn file(body: UploadBody, boundary: String, bytes_max: u64, fields: F
 }
 
 impl FormReader {
-    /// Returns the next file field. Text fields before it are read, and stored if config names them.
+    /// Returns the next file field. Text fields before it are read, and stored if `upload.fields` lists them.
     async fn next_file(&mut self) -> Result<Option<Field<'static>>, UploadError> {
         while let Some(field) = self.parts.next_field().await.map_err(|error| self.upload_error(&error))? {
             if field.file_name().is_some() {

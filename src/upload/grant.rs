@@ -1,7 +1,7 @@
 //! Upload grants: signed descriptions of presigned uploads.
 //!
-//! The client receives the grant with the presigned URL and sends it back to complete the upload, so the nodes need no shared
-//! state.
+//! The client receives the grant with the presigned URL and sends it back to complete the upload, so the nodes need no
+//! shared state.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,11 +22,11 @@ pub(super) struct UploadGrant {
     pub(super) issued: u64,
     /// When the grant expires, in milliseconds since 1970.
     pub(super) expires: u64,
-    /// Name of the token that the URL was requested with.
+    /// Name of the token with which the URL was requested.
     pub(super) name: String,
     /// Key prefix of that token.
     pub(super) prefix: String,
-    /// The chosen key. Without it, the key is generated.
+    /// The key that the client chose; `None` if the key is generated.
     pub(super) key: Option<String>,
     pub(super) content_type: String,
     /// Exact length of the file.

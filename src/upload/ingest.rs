@@ -41,7 +41,8 @@ pub(super) struct Ingestor {
     metrics: UploadMetrics,
 }
 
-/// Called after an original was stored and before the API or the client learns of it, so that caches forget its key.
+/// Callback that removes the key of a stored original from the caches. It is called before the API is notified and the
+/// client gets its response.
 pub type OnWrite = Box<dyn Fn(ObjectKey, WriteKind) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// How a write may have changed the store.
@@ -74,13 +75,13 @@ pub(super) struct UploadRequest {
     pub(super) on_write: OnWrite,
 }
 
-/// Image headers read at the same time. Each takes a few MiB at most, for a few milliseconds.
+/// Maximum number of image headers that are read at the same time. Each takes at most a few MiB for a few milliseconds.
 const PROBES_MAX: usize = 4;
 
-/// Metadata of an original: the SHA-256 of its bytes, which identifies a repeated upload.
+/// Name of the metadata with the SHA-256 of the original, which identifies a repeated upload.
 const META_SHA256: &str = "resized-sha256";
 
-/// Prefix of metadata with a form field; the name of the field follows.
+/// Prefix of the name of the metadata with a form field; the name of the field follows.
 const META_FIELD: &str = "resized-field-";
 
 impl Ingestor {
@@ -149,7 +150,8 @@ impl Ingestor {
         let named = self.grammar.parse(path).map_err(|error| UploadError::BadRequest(error.to_string()))?;
         let key = match named {
             ParsedPath::Object(key, _) => key,
-            // The path also names a variant of another original. The proxy serves this object if that original does not exist.
+            // The path also names a variant of another original. The proxy serves this object if that original does not
+            // exist.
             ParsedPath::Variant(addressed) => addressed.literal_key,
         };
         if !key.as_str().starts_with(&caller.prefix) {
@@ -231,8 +233,8 @@ impl Ingestor {
         Attributes { content_type: original.content_type.clone(), cache_control: self.cache_control.clone(), metadata }
     }
 
-    /// Returns the id of the event. If a key is never written twice, the same bytes under it always have the same id, so a
-    /// client that got no response can repeat its upload without a second event.
+    /// Returns the id of the event. If a key is never written twice, the same bytes under it always have the same id,
+    /// so a client that got no response can repeat its upload without a second event.
     fn event_id(&self, request: &UploadRequest, original: &StoredOriginal) -> String {
         let is_written_once = match request.target {
             Target::Generated => self.template.is_content_addressed(),

@@ -10,7 +10,7 @@ pub(super) fn encode(value: &str) -> String {
     utf8_percent_encode(value, RESERVED).to_string()
 }
 
-/// Returns the URL path of an object key. Slashes stay as they are.
+/// Returns the URL path of an object key. Slashes are not encoded.
 pub(super) fn url_path(key: &str) -> String {
     key.split('/').map(|segment| format!("/{}", utf8_percent_encode(segment, RESERVED))).collect()
 }

@@ -1,7 +1,8 @@
 //! Presigned uploads: clients send files directly to the bucket.
 //!
-//! A presigned URL allows its holder to write one object under a prefix that is never served. The completion then ingests that
-//! object like any other upload. So an unchecked file never has a key that is served, and reusing the URL later has no effect.
+//! A presigned URL allows its holder to write one object under a prefix that is never served. The completion then
+//! ingests that object like any other upload. Therefore, an unchecked file never has a key that is served, and reusing
+//! the URL later has no effect.
 
 use std::time::{Duration, SystemTime};
 
@@ -48,7 +49,7 @@ pub(super) struct SignRequest {
     sha256: Option<String>,
 }
 
-/// Prefix of files that are not completed yet. Requests cannot name it, because it is reserved.
+/// Key prefix of files whose uploads are not completed yet. The prefix is reserved, so requests cannot name it.
 const INCOMING: &str = ".resized-incoming/";
 
 impl PresignedUploads {
@@ -131,8 +132,8 @@ impl PresignedUploads {
         })
     }
 
-    /// Ingests the file that the client sent. The file is then deleted, also if it was rejected. It stays if the error is
-    /// temporary, so that the completion can be repeated.
+    /// Ingests the file that the client sent. The file is then deleted, even if it was rejected. After a temporary
+    /// error the file is kept, so that the completion can be repeated.
     pub(super) async fn complete(
         &self,
         ingestor: &Ingestor,
@@ -174,7 +175,7 @@ impl PresignedUploads {
 }
 
 impl UploadGrant {
-    /// Holder of the token that the URL was requested with.
+    /// The holder of the token with which the URL was requested.
     pub(super) fn caller(&self) -> Caller {
         Caller { name: self.name.clone(), prefix: self.prefix.clone(), bytes_max: self.bytes }
     }

@@ -39,7 +39,7 @@ struct SpoolWriter {
 /// Size of the pieces that are written and hashed. It bounds the memory of an upload.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Longest JSON body. It has room for a key of 1024 bytes, escaped.
+/// Maximum length of a JSON body, enough for an escaped key of 1024 bytes.
 const JSON_BYTES_MAX: usize = 16 * 1024;
 
 impl Receiver {

@@ -1,4 +1,4 @@
-//! Generates keys for uploads without a chosen key.
+//! Generates keys for uploads whose keys are not chosen by the client.
 
 use uuid::Uuid;
 

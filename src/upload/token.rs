@@ -1,4 +1,4 @@
-//! Bearer tokens: who may upload, and under which keys.
+//! Bearer tokens, which determine who may upload and under which keys.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::config;
 use crate::support::hex;
 use crate::support::rate_limiter::{RateLimiter, client_network};
 
-/// Requests of one client without a valid token that are 401 per minute. Further ones are 429.
+/// Requests without a valid token that get a 401, per client and minute. Further requests get a 429.
 const INVALID_PER_MINUTE: u32 = 60;
 
 /// The tokens in the configuration.
@@ -56,8 +56,8 @@ impl Tokens {
     /// Returns the holder of the token in the `Authorization` header.
     ///
     /// # Errors
-    /// 401 if the token is missing or unknown, or 429 after too many of these responses to `client`. A valid token is always
-    /// accepted.
+    /// 401 if the token is missing or unknown, or 429 after too many of these responses to `client`. A valid token is
+    /// always accepted.
     pub(super) fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<Caller, UploadError> {
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
         let caller = token.and_then(|token| self.find(token));

@@ -1,4 +1,4 @@
-//! The qualities of variants whose URL names none.
+//! The default qualities, for variants whose URL specifies no quality.
 
 use super::{Encoding, Format, Quality};
 use crate::config::Formats;
@@ -16,7 +16,8 @@ impl DefaultQualities {
         Self { jpeg: formats.jpeg_quality, webp: formats.webp_quality, avif: formats.avif_quality }
     }
 
-    /// `format` at `quality`, or at the configured quality. PNG and GIF have no quality, so that each variant has one key.
+    /// Returns `format` at `quality`, or at the configured quality. PNG and GIF ignore `quality`, so that each variant
+    /// has one key.
     pub(super) fn encoding(self, format: Format, quality: Option<Quality>) -> Encoding {
         match format {
             Format::Jpeg => Encoding::Jpeg(quality.unwrap_or(self.jpeg)),

@@ -51,7 +51,7 @@ impl Grammar {
         })
     }
 
-    /// Formats to choose from by the `Accept` header, best first. Empty disables content negotiation.
+    /// Formats from which the `Accept` header selects one, best first. Empty disables content negotiation.
     #[must_use]
     pub fn negotiated(&self) -> &[Format] {
         &self.negotiated

@@ -71,7 +71,7 @@ impl ObjectKey {
         &self.0
     }
 
-    /// The path of the original itself: a slash and the key, percent-encoded except for unreserved characters (RFC 3986) and
+    /// The URL path of this key: a slash and the key, percent-encoded except for unreserved characters (RFC 3986) and
     /// slashes.
     #[must_use]
     pub fn url_path(&self) -> String {
@@ -80,8 +80,8 @@ impl ObjectKey {
 
     /// The key of an object stored below this one.
     ///
-    /// `leaf` must be one segment and short enough for the result to be a key. The grammar ensures it by refusing originals
-    /// whose variants' keys would be too long.
+    /// `leaf` must be one segment and short enough for the result to be a key. The grammar ensures this by refusing
+    /// originals whose variants' keys would be too long.
     pub(super) fn child(&self, leaf: &str) -> Self {
         Self(format!("{self}/{leaf}").into())
     }

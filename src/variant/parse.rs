@@ -26,14 +26,14 @@ impl ParsedPath {
     }
 }
 
-/// A variant and the circumstances of its URL.
+/// A variant and properties of the URL that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressedVariant {
     pub variant: Variant,
     /// The whole decoded path as a key. It is tried if the original of the variant does not exist, because an original may be
     /// called `LoneStar_1920x1080.png`.
     pub literal_key: ObjectKey,
-    /// True if the `Accept` header chooses the format: `formats.negotiate` is set and the URL does not convert.
+    /// True if the `Accept` header chooses the format: `formats.negotiate` is set and the URL has no second extension.
     pub negotiable: bool,
     /// The decision of `[sizes]`.
     pub size_decision: SizeDecision,
@@ -85,7 +85,7 @@ impl Grammar {
             Some((.., Err(SideTooLarge))) => return Ok(ParsedPath::Object(literal_key, NearMiss::SideTooLarge)),
             Some((original, file, Ok(size))) => (original, file, size),
         };
-        // If the rest of the name is `.` or `..`, its end is not a suffix.
+        // If the name without the suffix is `.` or `..`, the path names an object.
         let Ok(original) = ObjectKey::new(&original) else {
             return Ok(ParsedPath::Object(literal_key, NearMiss::None));
         };
@@ -120,8 +120,8 @@ impl Grammar {
         Some((Cow::Owned(original), file, size))
     }
 
-    /// Splits the last suffix off a file name: at its end, before its extension, or before two extensions of which the last is a
-    /// format.
+    /// Splits the last suffix off a file name. The suffix is at the end, before the extension, or before two
+    /// extensions, the second of which is a format.
     fn split_name_and_size<'t>(&self, name: &'t str) -> Option<(FileName<'t>, Result<SizeSpec, SideTooLarge>)> {
         if let Some((stem, size)) = self.suffixes.parse_trailing(name) {
             return Some((FileName { stem, extension: "", converted: None }, size));
@@ -146,8 +146,8 @@ pub(super) struct FileName<'t> {
 }
 
 impl<'t> FileName<'t> {
-    /// A name without a suffix, for sizes given as a segment. Its last extension never converts: without a suffix in between,
-    /// `photo.png` as WebP and an original called `photo.png.webp` would look the same.
+    /// Splits a name without a suffix, for sizes given as a segment. The last extension never means a conversion:
+    /// `photo.png` as WebP and an original called `photo.png.webp` would have the same path.
     fn without_suffix(name: &'t str) -> Self {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         Self { stem, extension, converted: None }
@@ -167,7 +167,8 @@ impl<'t> FileName<'t> {
     }
 }
 
-/// Removes `.progressive`, as in the Shopify URL `_1000x.progressive.jpg`. It has no effect, because any JPEG may be progressive.
+/// Removes `.progressive`, as in the Shopify URL `_1000x.progressive.jpg`. It is ignored, because any JPEG may be
+/// progressive.
 fn without_progressive(head: &str) -> &str {
     head.strip_suffix(PROGRESSIVE).unwrap_or(head)
 }

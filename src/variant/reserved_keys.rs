@@ -3,19 +3,19 @@
 use super::{KeyError, ObjectKey};
 use crate::config::StoreAddress;
 
-/// File stores keep their attributes and temporary files in a folder with this prefix.
+/// Prefix of reserved names. File stores keep attributes and temporary files in a folder with this prefix.
 const HIDDEN: &str = ".resized";
 
 /// Longest path that is appended to an original's key: `/65535x65535_crop_bottom_right_q100.webp`.
 const LEAF_BYTES_MAX: usize = 40;
 
-/// Keys that belong to the proxy, and how long other keys may be given the prefixes of both stores.
+/// Keys that belong to the proxy, and the maximum lengths of other keys, which depend on the prefixes of both stores.
 #[derive(Debug, Clone)]
 pub(super) struct ReservedKeys {
     /// Prefix of the variants within the originals' store, if they are stored there.
     variants: Option<String>,
     original_bytes_max: usize,
-    /// Maximum for the original of a variant: its key must leave room for the variant's.
+    /// Maximum for the original of a variant, whose key must leave room for the rest of the variant's key.
     parent_bytes_max: usize,
 }
 
@@ -23,7 +23,7 @@ impl ReservedKeys {
     /// Compares `originals.store` with `variants.store`.
     ///
     /// # Errors
-    /// A sentence about `variants.store` if variants would be stored among the originals.
+    /// Variants would be stored among the originals. The error is a phrase about `variants.store`.
     pub(super) fn new(originals: &StoreAddress, variants: &StoreAddress) -> Result<Self, &'static str> {
         let inside = variants.relative_to(originals);
         if inside.as_deref() == Some("") {
@@ -38,7 +38,7 @@ impl ReservedKeys {
         Ok(Self { variants: inside, original_bytes_max: key_bytes_max(originals), parent_bytes_max })
     }
 
-    /// True if no client may address `key`: it is a variant or a file store's own file.
+    /// True if no client may address `key`: it is a variant or an internal file of a file store.
     pub(super) fn contains(&self, key: &ObjectKey) -> bool {
         let key = key.as_str();
         let is_below =
@@ -48,12 +48,16 @@ impl ReservedKeys {
         self.variants.as_deref().is_some_and(is_below) || key.split('/').any(is_hidden)
     }
 
+    /// Checks the length of the key of an original.
+    ///
     /// # Errors
     /// `key` is too long with the prefix of the originals' store.
     pub(super) fn check_original(&self, key: &ObjectKey) -> Result<(), KeyError> {
         at_most(key, self.original_bytes_max)
     }
 
+    /// Checks that the key of an original leaves room for the keys of its variants.
+    ///
     /// # Errors
     /// The key of a variant of `key` is too long with the prefix of the variants' store.
     pub(super) fn check_parent(&self, key: &ObjectKey) -> Result<(), KeyError> {

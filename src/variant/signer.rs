@@ -42,7 +42,7 @@ const SIGNATURE: &str = "signature";
 const EXPIRES: &str = "expires";
 
 impl Signer {
-    /// `None` if config has no keys.
+    /// Creates a signer. Returns `None` if `signing.keys` is empty.
     #[must_use]
     pub fn new(signing: &config::Signing) -> Option<Self> {
         let keys: Vec<_> = signing.keys().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())).collect();
@@ -103,7 +103,7 @@ fn signed_text(key: &ObjectKey, expires: Option<u64>) -> String {
     format!("/{key}\n{expires}")
 }
 
-/// Parses a Unix time in its only valid spelling, so that each signature belongs to one query.
+/// Parses a Unix time. Accepts only its canonical spelling, so that each signature belongs to one query.
 fn seconds(text: &str) -> Result<u64, SignatureError> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| is_number).ok_or(SignatureError::Malformed)
@@ -112,7 +112,7 @@ fn seconds(text: &str) -> Result<u64, SignatureError> {
 /// A URL that is about to be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlToSign {
-    /// The key that its path names.
+    /// The key that the path of the URL names.
     pub key: ObjectKey,
     /// The URL without signature and fragment, ending in `?` or `&`. The query of [`Signer::query`] is appended to it.
     pub prefix: String,
@@ -122,7 +122,7 @@ impl UrlToSign {
     /// Parses a URL or a path.
     ///
     /// # Errors
-    /// Advice for the operator.
+    /// The URL is invalid. The error is advice for the operator.
     pub fn parse(url: &str) -> Result<Self, String> {
         let url = url.split_once('#').map_or(url, |(url, _)| url);
         let (before, query) = url.split_once('?').unwrap_or((url, ""));

@@ -1,4 +1,5 @@
-//! Sizes that URLs may request, by `[sizes]`. The decision depends on the variant only, so it is cached with the parsed path.
+//! Sizes that URLs may request, according to `[sizes]`. The decision depends only on the variant and is cached with its
+//! path.
 
 use std::num::NonZeroU32;
 

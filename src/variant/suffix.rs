@@ -113,9 +113,9 @@ fn resolve(size: Size, modifiers: Modifiers, separator: Separator, side_max: u32
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Separator {
-    /// As Shopify: fits inside the size unless `_crop` follows.
+    /// Like Shopify: fits inside the size unless `_crop` follows.
     Underscore,
-    /// As WordPress: crops to exactly the size.
+    /// Like WordPress: crops to exactly the size.
     Dash,
 }
 
@@ -153,7 +153,7 @@ impl Size {
         if digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        // A number that overflows is a side that is too large.
+        // A number that overflows is larger than any limit.
         Some(Some(digits.parse().unwrap_or(NonZeroU32::MAX)))
     }
 }

@@ -1,7 +1,7 @@
 //! Batches: variants of one original that are requested at the same time share its download and decoding.
 //!
 //! A batch is open from the first request for its original until a resize thread starts with it; requests that arrive
-//! meanwhile join. A batch knows which requests wait for which variant, and neither stores nor pixels.
+//! meanwhile join. A batch records which requests wait for which variant. It does not access stores or pixels.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ struct Member {
     reply: Option<oneshot::Sender<Result<MadeVariant, Error>>>,
 }
 
-/// The bytes of a variant and the original they were made from.
+/// The bytes of a variant, and the version of the original that they were made from.
 #[derive(Debug)]
 pub(super) struct MadeVariant {
     pub(super) bytes: Bytes,
@@ -72,11 +72,12 @@ pub(super) enum Membership {
 /// The reply that a member waits for.
 pub(super) type PendingVariant = oneshot::Receiver<Result<MadeVariant, Error>>;
 
-/// Variants per decoding. More would occupy a resize thread for too long.
+/// Maximum number of variants per decoding. More would occupy a resize thread for too long.
 const DECODING_VARIANTS_MAX: usize = 16;
 
 impl Batches {
-    /// Joins the open batch of the variant's original. Opens a new batch if the original has no open one or was purged since.
+    /// Joins the open batch of the variant's original. Opens a new batch if the original has no open one or was purged
+    /// since that batch was opened.
     pub(super) fn join_or_open(&self, variant: &Variant, log: &InvalidationLog) -> (PendingVariant, Membership) {
         let (reply, pending) = oneshot::channel();
         let member = Member {
@@ -116,7 +117,7 @@ impl Batches {
 }
 
 impl Batch {
-    /// The outputs of waiting members in order of arrival, at most as many as one decoding makes.
+    /// The outputs of waiting members in order of arrival, at most [`DECODING_VARIANTS_MAX`].
     pub(super) fn pending(&self) -> Vec<OutputSpec> {
         let members = lock(&self.members);
         members.iter().filter(|member| member.waits()).map(|member| member.output).take(DECODING_VARIANTS_MAX).collect()
@@ -143,7 +144,7 @@ impl Batch {
         first.map(|reply| reply.send(Err(error)));
     }
 
-    /// Replies to a member, unless it has its reply.
+    /// Replies to a member, unless it already has a reply.
     pub(super) fn reply(&self, index: usize, made: Result<MadeVariant, Error>) {
         let reply = lock(&self.members).get_mut(index).and_then(|member| member.reply.take());
         reply.map(|reply| reply.send(made));

@@ -7,8 +7,8 @@ use crate::origin::StoreError;
 use crate::resize::{PixelsError, RenderError};
 use crate::support::error_chain::chain;
 
-/// Why there is no variant. The messages are fit for clients: they tell what to change or which dependency failed, and no
-/// other internal detail. The cause of a server error is logged where the error is created.
+/// Why there is no variant. The messages are sent to clients: they say what to change or which dependency failed,
+/// without other internal details. The cause of a server error is logged where the error is created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The original does not exist.
@@ -17,7 +17,7 @@ pub enum Error {
     /// The original exists, but this variant cannot be made from it.
     #[error("{0}")]
     Unprocessable(Arc<str>),
-    /// A client, or all clients together, asked for too many new variants.
+    /// A client, or all clients together, requested too many new variants.
     #[error(transparent)]
     RateLimited(#[from] RateLimitExceeded),
     /// A queue or a memory budget is full.
@@ -59,7 +59,7 @@ impl Error {
         }
     }
 
-    /// An error of the resize service. Errors that the original does not explain are logged here.
+    /// An error of the resize service. Errors that the original did not cause are logged here.
     pub(super) fn from_render(error: &RenderError) -> Self {
         match error {
             RenderError::Pixels(error) => Self::from_pixels(error),

@@ -74,8 +74,8 @@ enum FoundOrClaimed {
 }
 
 impl VariantMaker {
-    /// Runs a flight that a request of `client` started. `stale` is the delivery that memory holds, if it has to be
-    /// revalidated; it is served if the store fails.
+    /// Runs a flight that a request of `client` started. `stale` is the stale delivery in memory, if any. It is
+    /// revalidated, and served if the store fails.
     pub(super) async fn make(
         self: Arc<Self>,
         variant: Variant,
@@ -158,12 +158,13 @@ impl VariantMaker {
         Err(Error::Overloaded.into())
     }
 
-    /// Makes the variant and delivers it. `None` if the delivery is a redirect and another node stored the variant first:
-    /// then it has to be looked up again.
+    /// Makes the variant and delivers it. `None` if the delivery is a redirect and another node stored the variant
+    /// first: then the variant has to be looked up again.
     ///
-    /// The original may be replaced meanwhile. The variant then carries the ETag of the older original, and a later check
-    /// replaces it: memory checks after `cache.revalidate_after`, which counts from before the original was read, and each
-    /// lookup checks too. So the original is not checked again between reading it and storing the variant.
+    /// The original may be replaced while the variant is made. The variant then has the ETag of the older original, and
+    /// a later check replaces it: a cached variant is checked after `cache.revalidate_after`, counted from a time
+    /// before the original was read, and each lookup checks the stored variant. Therefore, the original is not checked
+    /// again between reading it and storing the variant.
     async fn make_and_store(
         &self,
         key: &ObjectKey,
@@ -207,8 +208,8 @@ impl VariantMaker {
         Ok(Some(Delivery::Rendition(Arc::new(rendition))))
     }
 
-    /// Looks the variant up. If it is missing and nodes coordinate by leases, waits until another node has stored it or this
-    /// node holds the lease.
+    /// Looks the variant up. If it is missing and nodes coordinate by leases, waits until another node has stored it or
+    /// this node holds the lease.
     async fn find_or_claim(
         &self,
         key: &ObjectKey,
@@ -226,7 +227,7 @@ impl VariantMaker {
         };
         loop {
             let claim = timings.time("lease", waiter.claim()).await;
-            // Another node may have stored the variant meanwhile, even if this node holds the lease now.
+            // Another node may have stored the variant during the attempt, even if this node holds the lease now.
             let precondition = match self.stored.lookup(key, variant, fetch, timings).await {
                 Lookup::Found(stored) => return FoundOrClaimed::Found(stored),
                 Lookup::Missing(precondition) => precondition,

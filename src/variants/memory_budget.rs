@@ -1,4 +1,4 @@
-//! Memory budgets for work in progress: a permit for a number of bytes, or an error.
+//! Memory budgets, which limit the memory of work in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,8 @@ pub(super) enum BudgetError {
     Overloaded,
 }
 
-/// Bytes per semaphore permit: permits are `u32`, and a budget may exceed 4 GiB.
+/// Bytes per semaphore permit. A permit stands for several bytes, because permits are counted in `u32` and a budget may
+/// exceed 4 GiB.
 const UNIT_BYTES: u64 = 4096;
 
 impl MemoryBudget {
@@ -91,7 +92,7 @@ impl MemoryBudget {
     }
 }
 
-/// Counts one waiting request. The guard also counts down when the wait is cancelled.
+/// Counts one waiting request. Dropping the guard ends the count, also when the wait is canceled.
 struct QueueEntry<'a>(&'a AtomicUsize);
 
 impl Drop for QueueEntry<'_> {

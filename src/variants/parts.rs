@@ -1,4 +1,4 @@
-//! The parts that variants are built from.
+//! The parts from which [`super::Variants`] is built.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use super::error::Error;
 use super::timings::Timings;
 use crate::cache::Retention;
 
-/// A variant as its requests get it.
+/// A variant in the form that responses deliver.
 #[derive(Debug, Clone)]
 pub enum Delivery {
     /// The bytes (`answers.mode = "stream"`, or a variant that could not be stored).
@@ -57,7 +57,7 @@ pub(super) struct Provenance {
     pub(super) timings: Timings,
     /// ETag of the original that the variant was made from; empty if it is not known.
     pub(super) original_etag: Box<str>,
-    /// When the store last confirmed this ETag: the freshness of the variant counts from here.
+    /// When the store last confirmed this ETag. The freshness of the variant counts from this time.
     pub(super) checked_at: Instant,
 }
 
@@ -70,11 +70,11 @@ pub enum Acquisition {
     Stored,
     /// Kept from memory after a check that the original has not changed.
     Revalidated,
-    /// Kept from memory because the store that would tell whether the original has changed fails.
+    /// Kept from memory, because the store failed and the original could not be checked.
     Stale,
 }
 
-/// Facts of a rendition that its response headers depend on.
+/// Properties of a rendition that determine its response headers.
 #[derive(Debug)]
 pub struct RenditionFacts<'a> {
     pub media_type: &'static str,
@@ -83,19 +83,19 @@ pub struct RenditionFacts<'a> {
     pub last_modified: SystemTime,
 }
 
-/// Builds the response headers of renditions. The HTTP layer implements it; the headers are built once, and each cache hit
-/// clones them.
+/// Builds the response headers of renditions. The HTTP layer implements it; the headers are built once, and each cache
+/// hit clones them.
 pub trait PrebuildHeaders: fmt::Debug + Send + Sync {
     /// Headers of a 200 response with the rendition.
     ///
     /// # Errors
-    /// [`Error::Internal`] if a value cannot be a header.
+    /// [`Error::Internal`] if a value is not a valid header value.
     fn rendition(&self, facts: &RenditionFacts<'_>) -> Result<HeaderMap, Error>;
 
     /// Headers of a redirect to `url`.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the URL cannot be a header.
+    /// [`Error::Internal`] if the URL is not a valid header value.
     fn redirect(&self, url: &str) -> Result<HeaderMap, Error>;
 }
 
@@ -131,7 +131,7 @@ impl Delivery {
         self.with_freshness(freshness.remaining(checked_at), Acquisition::Revalidated, timings)
     }
 
-    /// The same delivery in place of an error of the store; it is fresh until the store is tried again.
+    /// The same delivery, served instead of an error of the store. It stays fresh until the store is tried again.
     pub(super) fn stale(&self, freshness: &Freshness, timings: Timings) -> Self {
         self.with_freshness(Retention::FreshFor(freshness.failure_ttl), Acquisition::Stale, timings)
     }

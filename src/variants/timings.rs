@@ -23,7 +23,7 @@ impl Timings {
         self.0.push((name, time));
     }
 
-    /// Moves the steps of `other` to the end of these.
+    /// Moves the steps of `other` to the end of `self`.
     pub(super) fn append(&mut self, other: &mut Self) {
         self.0.append(&mut other.0);
     }

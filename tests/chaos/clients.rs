@@ -26,7 +26,7 @@ pub const VARIANTS: [(&str, u32, u32); 6] = [
     ("-150x100.jpg", 150, 100),
 ];
 
-/// Longer than any flight, queue or store operation may take: a request that takes longer hangs.
+/// Longer than any flight, queue or store operation may take. A request that exceeds it counts as hanging.
 pub const HANG_TIMEOUT: Duration = Duration::from_secs(15);
 
 const HERD: usize = 20;

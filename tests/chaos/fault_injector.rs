@@ -13,7 +13,7 @@ pub async fn run(harness: &Harness, random: &mut Random, until: Instant) {
     let pause = |random: &mut Random, least: u64, most: u64| {
         tokio::time::sleep(Duration::from_millis(least + random.below(most - least)))
     };
-    // The kinds of faults take turns, so that a short run has all of them.
+    // Cycles through the kinds of faults, so that a short run has all of them.
     let mut day = random.below(6);
     while Instant::now() < until {
         pause(random, 1500, 4000).await;

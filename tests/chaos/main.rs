@@ -1,7 +1,7 @@
 //! Chaos test: three processes of the real binary in front of a real S3 server, with a fault-injecting proxy between them.
 //!
-//! Processes and S3 server are killed again and again while clients send a Zipf-distributed mix of hits, misses, uploads, purges,
-//! events and replaced originals. The test then checks every answer and every object in the bucket.
+//! Processes and S3 server are killed repeatedly while clients send a Zipf-distributed mix of hits, misses, uploads,
+//! purges, events and replaced originals. The test then checks every answer and every object in the bucket.
 //!
 //! `just chaos` runs it for ten minutes. `TEST_CHAOS_SECONDS` sets the duration; without it the test does nothing.
 //! `TEST_CHAOS_SEED` repeats the random choices of an earlier run:

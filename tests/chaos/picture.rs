@@ -9,7 +9,7 @@ const COLUMNS: u32 = 6;
 const ROWS: u32 = 4;
 const FIELD: u32 = 80;
 
-/// Which picture it is, and which version of it.
+/// The number of a picture and its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// Below 64.

@@ -1,8 +1,9 @@
-//! Which module may name which: the picture in ARCHITECTURE.md.
+//! Checks the dependencies between modules: the layers that ARCHITECTURE.md shows.
 
 use crate::sources::{crate_folders, root, sources};
 
-/// The layers from the top down, each with the modules that it may name. `observability` and `support` are open to all.
+/// The layers from the top down, each with the modules that it may name. All modules may name `observability` and
+/// `support`.
 const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
@@ -123,7 +124,7 @@ fn only_the_clients_of_configured_hosts_connect() {
     }
 }
 
-/// The crates in `crates/`, each with the only workspace crates it may depend on.
+/// The crates in `crates/`, each with the workspace crates on which it may depend.
 const CRATE_LAYERS: &[(&str, &[&str])] = &[
     ("pixels", &["jpeg-planes", "vp8-planes", "planes"]),
     ("jpeg-planes", &["planes"]),
@@ -131,7 +132,7 @@ const CRATE_LAYERS: &[(&str, &[&str])] = &[
     ("planes", &[]),
 ];
 
-/// What no crate below the proxy may depend on.
+/// Crates on which no crate below the proxy may depend.
 const SERVER_CRATES: &[&str] =
     &["tokio", "hyper", "http", "tracing", "prometheus-client", "opentelemetry", "aws-sdk-s3"];
 

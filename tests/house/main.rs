@@ -1,4 +1,5 @@
-//! Rules about the sources that the compiler cannot hold: layers, crates, shapes and prose. ARCHITECTURE.md explains them.
+//! Rules about the sources that the compiler cannot enforce: layers, crates, shapes and prose. ARCHITECTURE.md explains
+//! them.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 

@@ -1,4 +1,4 @@
-//! Manifests, documents and images that must agree with one another.
+//! Checks that manifests, documents and images are consistent with one another.
 
 #[test]
 fn the_readme_has_the_bucket_policies_of_the_docs() {

@@ -1,4 +1,4 @@
-//! How comments read.
+//! Checks the style of comments.
 
 use crate::sources::{crate_folders, sources};
 

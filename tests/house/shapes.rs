@@ -1,4 +1,4 @@
-//! The size of types: how many fields a struct has, and over how many files its methods are spread.
+//! Limits the number of fields of a struct, and the number of files that contain its methods.
 
 use std::collections::{BTreeMap, BTreeSet};
 

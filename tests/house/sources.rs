@@ -9,7 +9,7 @@ pub struct Source {
     pub path: PathBuf,
     /// Module path inside its crate: `origin::s3::client`. Empty for a crate root.
     pub module: String,
-    /// The file as it stands.
+    /// The unmodified content of the file.
     pub text: String,
     /// The code: comments, strings and characters are blank, line numbers are kept.
     pub code: String,
@@ -65,7 +65,8 @@ impl Source {
         self.module.split("::").next().unwrap()
     }
 
-    /// True if the code contains `path` followed by `::` as a whole path, so `moka` is not found in `mymoka::sync`.
+    /// True if the code contains the whole path `path` followed by `::`. For example, `moka` is not found in
+    /// `mymoka::sync`.
     pub fn names(&self, path: &str) -> bool {
         let is_part_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
         self.code.match_indices(path).any(|(at, _)| {
@@ -73,7 +74,7 @@ impl Source {
         })
     }
 
-    /// The identifiers that follow `prefix::`, those inside of braces too: `a` and `b` of `use crate::{a::X, b}`.
+    /// The identifiers that follow `prefix::`, including those in braces: `a` and `b` of `use crate::{a::X, b}`.
     pub fn after(&self, prefix: &str) -> Vec<&str> {
         let start = format!("{prefix}::");
         let mut found = Vec::new();
@@ -159,7 +160,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(1 + hashes + 1 + end + 1 + hashes)
 }
 
-/// Length of the character literal at the start of `text`; a lifetime is none.
+/// Length of the character literal at the start of `text`. A lifetime is not a literal.
 fn character(text: &str) -> Option<usize> {
     let inside = text[1..].chars().next()?;
     if inside == '\\' {

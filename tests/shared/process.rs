@@ -73,13 +73,13 @@ impl Node {
         self.process.id()
     }
 
-    /// The log since the node listens: events and requests.
+    /// The log since the node started to listen: events and requests.
     pub fn log(&self) -> String {
         self.output.lock().unwrap().clone()
     }
 }
 
-/// SIGKILL.
+/// Kills the process with SIGKILL.
 impl Drop for Node {
     fn drop(&mut self) {
         let _ = self.process.kill();

@@ -1,8 +1,8 @@
 //! The resized side of the comparison with sharp: reads one job per line from standard input and answers each with one
 //! line.
 //!
-//! A job does the work of a resize thread of the server, with the same function: from the bytes of the original to the
-//! bytes of the variants. `benches/sharp/compare.mjs` sends the jobs.
+//! A job does the work of a resize thread of the server, with the same function: it reads the bytes of an original and
+//! makes the bytes of its variants. `benches/sharp/compare.mjs` sends the jobs.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};

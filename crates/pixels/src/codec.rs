@@ -1,5 +1,5 @@
-//! File formats: reading headers, decoding and encoding. No codec knows another one, except for the modules below that
-//! several codecs share.
+//! File formats: reading headers, decoding and encoding. No codec depends on another codec, only on the modules below
+//! that several codecs share.
 
 pub(crate) mod jpeg;
 pub(crate) mod png;

@@ -30,12 +30,12 @@ impl<'a> RenderContext<'a> {
         }
     }
 
-    /// The same with an isolated AV1 decoder.
+    /// Returns the same context with an isolated AV1 decoder.
     pub(crate) fn with_sandbox(self, sandbox: Option<&'a dyn Sandbox>) -> Self {
         Self { sandbox, ..self }
     }
 
-    /// The same, but a truncated original is an error.
+    /// Returns the same context, in which a truncated original is an error.
     pub(crate) fn refusing_incomplete(self) -> Self {
         Self { incomplete: Incomplete::Refuse, ..self }
     }

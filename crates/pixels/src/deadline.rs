@@ -1,4 +1,4 @@
-//! CPU time limit of a render call. A file of a few bytes can request hours of work.
+//! CPU time limit of a render call. Rendering a file of a few bytes can take hours without it.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Why an image could not be read or a variant could not be rendered.
+/// The reason why an image could not be read or a variant could not be rendered.
 ///
 /// The messages about the original contain no internal detail, so they may be sent to clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -143,7 +143,7 @@ impl Header {
         let (upright_width, upright_height) = self.oriented_size();
         let (width, height) = output_size(nonzero(upright_width), nonzero(upright_height), output.geometry);
         let pixels = u64::from(width.get()) * u64::from(height.get());
-        // The scaler first reduces one dimension: it holds the reduced side times the full length of the other.
+        // The scaler reduces one dimension first, so it holds an image with one reduced and one full side.
         let channels = if self.planar.is_some() { 1 } else { 4 };
         let (longest, side) = (u64::from(self.info.width.max(self.info.height)), u64::from(width.max(height).get()));
         let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
@@ -160,7 +160,7 @@ impl Header {
 
     /// Memory for decoding to pixels.
     fn decoded_bytes(&self) -> u64 {
-        // An animation needs the canvas twice: as it is scaled, and as it may have to be restored.
+        // An animation needs two canvases: the one that is scaled, and a copy from which it may have to be restored.
         let animation = if self.info.frames > 1 { 8 } else { 0 };
         let bytes_per_pixel = u64::from(self.info.pixel_bytes) + u64::from(self.info.codec_bytes) + animation;
         self.original_bytes + self.pixel_count() * bytes_per_pixel

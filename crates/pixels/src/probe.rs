@@ -28,8 +28,8 @@ pub struct Probe {
     pub size: Option<(u32, u32)>,
 }
 
-/// Maximum length of profiles, previews and other application segments before the frame header of a JPEG. A JPEG with
-/// more counts as damaged.
+/// Maximum length of profiles, previews and other application segments before the frame header of a JPEG. A JPEG that
+/// exceeds it is reported as damaged.
 const JPEG_HEADER_BYTES_MAX: u64 = 2 << 20;
 
 /// Maximum length of the metadata boxes of an AVIF, including a profile.

@@ -36,7 +36,7 @@ pub struct SandboxOutput {
     pub cpu_time: Duration,
 }
 
-/// Why an isolated decoder returned no image.
+/// The reason why an isolated decoder returned no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SandboxError {
     #[error("the decoder could not be started: {reason}")]

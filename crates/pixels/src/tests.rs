@@ -104,7 +104,7 @@ fn all_input_formats_convert_to_all_output_formats() {
         for encoding in
             [jpeg_q90(), Encoding::Png, webp_q90(), Encoding::WebP(Quality::new(100).unwrap()), Encoding::Gif]
         {
-            // The same holds for the output.
+            // A GIF variant is also limited to 256 colors.
             let tolerance = if encoding == Encoding::Gif { 64 } else { tolerance };
             let header = Header::read(&original, &LIMITS).unwrap();
             let made = render(&original, &header, fit(60, 60), encoding, &LIMITS).unwrap();

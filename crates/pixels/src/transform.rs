@@ -1,4 +1,4 @@
-//! Operations on decoded pixels. No module here knows a file format.
+//! Operations on decoded pixels. No module here depends on a file format.
 
 pub(crate) mod alpha;
 pub(crate) mod channels;

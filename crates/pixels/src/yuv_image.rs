@@ -12,7 +12,8 @@ pub struct YuvImage {
     /// Bits per sample: 8, 10 or 12.
     pub depth: u8,
     pub sampling: ChromaSubsampling,
-    /// Color description of the AV1 sequence header (section 6.4.2). The one of the container takes precedence.
+    /// Color description of the AV1 sequence header (section 6.4.2). The color description of the container overrides
+    /// it.
     pub cicp: Cicp,
     /// Y alone for 4:0:0, else Y, Cb and Cr.
     pub planes: Vec<YuvSamples>,

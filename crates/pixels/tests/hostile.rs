@@ -58,7 +58,7 @@ fn render_within(original: &[u8], bytes_max: u64, time_max: Duration) -> Result<
     made
 }
 
-/// Time limit that a slow machine under load meets, and unbounded work does not.
+/// Time limit that a slow machine under load stays within, and that unbounded work exceeds.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
 #[test]

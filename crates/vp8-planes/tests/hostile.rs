@@ -91,7 +91,7 @@ fn incomplete_keep_returns_the_rows_before_the_truncation() {
         let matching = kept.data.iter().zip(&full.data).take_while(|(a, b)| a == b).count();
         let rows = matching / kept.width as usize;
         assert!(rows > kept.height as usize / 4 && rows < kept.height as usize, "{rows} of {}", kept.height);
-        // Up to three more lines were decoded, but the missing row would have filtered them.
+        // Up to three more lines were decoded, but the loop filter of the missing row would have changed them.
         let missing = &kept.data[(rows + 3) * kept.width as usize..];
         assert!(missing.iter().all(|sample| *sample == 128));
     }

@@ -1,7 +1,8 @@
 //! Receives notifications of uploads to resized and stores the URLs in SQLite.
 //!
-//! `POST /hook` is the `notify.url`. Three rules make it reliable: it verifies the signature of each request, it responds with
-//! 2xx only after the event is in the database, and the id of the event is a primary key, because an event may arrive twice.
+//! `POST /hook` is the endpoint for `notify.url`. Three rules make it reliable: it verifies the signature of each
+//! request, it responds with 2xx only after the event is in the database, and it uses the id of the event as the
+//! primary key, because an event may arrive twice.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +26,7 @@ struct Event {
     data: Original,
 }
 
-/// An original, as it is sent and stored.
+/// An original, in the body of a notification and in the database.
 #[derive(Debug, Serialize, Deserialize)]
 struct Original {
     key: String,

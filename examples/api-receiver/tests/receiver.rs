@@ -1,4 +1,4 @@
-//! The running program: signatures, stored events, and restarts after a kill.
+//! Tests of the running program: signatures, stored events, and restarts after a kill.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 

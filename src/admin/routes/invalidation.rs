@@ -22,7 +22,7 @@ pub(super) fn routes(proxy: &HotSwap<Proxy>) -> [Route; 2] {
     ]
 }
 
-/// Deletes every variant of one original and responds with the number of stored variants.
+/// Deletes every variant of one original and responds with the number of variants that were stored.
 async fn purge(proxy: Arc<Proxy>, request: AdminRequest) -> AdminResponse {
     let key = request.uri().path().strip_prefix(PURGE).unwrap_or_default();
     let Ok(key) = percent_decode_str(key).decode_utf8() else {

@@ -23,7 +23,7 @@ const GET: &str = "/playground/get";
 
 /// Maximum size of a picture in the playground, if `limits.original_bytes` is not lower.
 const PICTURE_BYTES_MAX: u64 = 32 << 20;
-/// Pictures in memory at once, in addition to the memory budgets of resizing.
+/// Maximum number of request bodies in memory, in addition to the memory budgets of resizing.
 const PICTURES_MAX: usize = 4;
 /// Number of originals that the page suggests.
 const SUGGESTIONS_MAX: usize = 200;

@@ -9,7 +9,7 @@ use crate::variant::ObjectKey;
 /// # Errors
 /// Names a store that does not respond. The cause is logged.
 pub(super) async fn check(originals: Store, variants: Store) -> Result<(), String> {
-    // No object with this key exists.
+    // No object with this key is expected to exist. A store that responds 404 is ready too.
     let key = ObjectKey::new("resized-ready").map_err(|error| error.to_string())?;
     let head = async |name: &'static str, store: &Store| match store.head(&key).await {
         Ok(_) => Ok(()),

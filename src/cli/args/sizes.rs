@@ -3,7 +3,7 @@
 use anyhow::Context;
 use resized::variant::{Encoding, Format, Geometry, Grammar, ParsedPath};
 
-/// Parses `size`. The output format is `format`, or else that of the file `name`.
+/// Parses `size`. The output format is `format`, else the format of the file name `name`, else JPEG.
 pub(in crate::cli) fn parse_size(
     grammar: &Grammar,
     size: &str,
@@ -22,7 +22,7 @@ pub(in crate::cli) fn parse_size(
 
 /// Parses the size in a file name such as `cat_300x200.jpg`.
 pub(in crate::cli) fn size_in_name(grammar: &Grammar, name: &str) -> Option<(Geometry, Encoding)> {
-    // Characters that are not allowed in URLs are replaced: a size consists of letters and digits only.
+    // Replaces characters that are not allowed in URLs. A size contains none of them, so it does not change.
     let url_safe: String =
         name.chars().map(|char| if char.is_ascii_graphic() && char != '%' { char } else { '-' }).collect();
     match grammar.parse(&format!("/{url_safe}")) {
@@ -39,7 +39,7 @@ pub(in crate::cli) fn parse_format(text: &str) -> Result<Format, String> {
     })
 }
 
-/// Returns the path of a URL. A path is returned with a leading slash.
+/// Returns the path of `url` with a leading slash. `url` may also be a path.
 pub(in crate::cli) fn url_path(url: &str) -> String {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),

@@ -58,7 +58,7 @@ pub(super) fn markdown() -> String {
             }
             text.push_str(&row(&format!("{section}.{key}"), default, &described));
         } else {
-            // A blank line ends a comment that belongs to no section and no key.
+            // A blank line ends a comment that describes neither a section nor a key.
             comment.clear();
         }
     }

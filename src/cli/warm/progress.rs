@@ -17,7 +17,7 @@ pub(super) struct Progress {
     stored: AtomicU64,
     failed: AtomicU64,
     skipped: AtomicU64,
-    /// Paths that an earlier run has recorded in the file.
+    /// Paths that earlier runs have recorded in the file of finished variants.
     done: HashSet<String>,
     done_file: Option<Mutex<File>>,
 }

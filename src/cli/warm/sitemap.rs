@@ -7,11 +7,11 @@ use quick_xml::events::Event;
 use super::super::args::sizes::url_path;
 use super::targets::is_picture;
 
-/// The unique URLs in `image:loc`, and those in `loc` with the extension of a picture.
+/// Returns the unique URLs of all `image:loc` elements, and of `loc` elements whose URL has the extension of a picture.
 pub(super) fn pictures(xml: &str) -> anyhow::Result<Vec<String>> {
     let mut reader = Reader::from_str(xml);
     let (mut found, mut seen) = (Vec::new(), std::collections::HashSet::new());
-    // Inside of a `loc` element; true if it is an `image:loc`.
+    // `Some` inside a `loc` element: true if the element is an `image:loc`.
     let mut inside: Option<bool> = None;
     let mut text = String::new();
     loop {

@@ -10,7 +10,7 @@ use resized::variant::{Encoding, Format, Geometry, Grammar, ObjectKey, ParsedPat
 use super::super::args::sizes::{parse_size, url_path};
 use super::{Arguments, sitemap};
 
-/// The variants to make of each name.
+/// Determines the variants to make for each name.
 pub(super) struct Targets {
     grammar: Grammar,
     sizes: Vec<String>,
@@ -72,7 +72,7 @@ impl Targets {
         Target { path, allowed }
     }
 
-    /// Parses a path, a URL or a key. Only keys are not percent-encoded.
+    /// Parses a path, a URL or a key. Paths and URLs are percent-encoded, keys are not.
     fn original(&self, name: &str) -> anyhow::Result<ObjectKey> {
         if !name.starts_with('/') && !name.contains("://") {
             return Ok(ObjectKey::new(name)?);
@@ -112,7 +112,7 @@ impl Names {
         })
     }
 
-    /// The number of names. Reads a whole listing, with one request per thousand objects, so that the progress bar knows the total.
+    /// Counts the names, for the progress bar. A listing is read completely, with one request per thousand objects.
     pub(super) async fn count(&self, originals: &Store) -> anyhow::Result<u64> {
         match self {
             Self::List(names) => Ok(names.len() as u64),
@@ -128,7 +128,7 @@ impl Names {
         }
     }
 
-    /// The names. A listing ends after an error.
+    /// Returns the names. A listing ends after an error.
     pub(super) fn stream<'a>(&'a self, originals: &'a Store) -> BoxStream<'a, anyhow::Result<String>> {
         match self {
             Self::List(names) => stream::iter(names).map(|name| Ok(name.clone())).boxed(),

@@ -17,10 +17,10 @@ pub(in crate::config) fn from_table<'de, T: Deserialize<'de>>(table: &'de Table)
     T::deserialize(TableDeserializer(table))
 }
 
-/// A value that does not fit its key.
+/// An invalid value or an unknown key.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::config) struct ValueError {
-    /// From the outermost table to the value; elements of lists by their index.
+    /// Keys from the outermost table to the value. The elements of a list are named by their index.
     pub(in crate::config) path: Vec<String>,
     pub(in crate::config) problem: ValueProblem,
 }
@@ -36,7 +36,7 @@ impl ValueError {
         Self { path: Vec::new(), problem: ValueProblem::Invalid(problem) }
     }
 
-    /// The same error, seen from the table or list that holds the value under `key`.
+    /// Prepends `key`, the position of the value in a table or list, to the path of the error.
     fn inside(mut self, key: &str) -> Self {
         self.path.insert(0, key.to_owned());
         self
@@ -59,7 +59,7 @@ impl Error for ValueError {
         Self::invalid(message.to_string())
     }
 
-    // A value of the wrong type is not repeated in the message: it may be a secret without quotes.
+    // The message does not repeat a value of the wrong type, because it may be a secret without quotes.
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::invalid(format!("must be {}", describe(expected)))
     }
@@ -89,7 +89,7 @@ impl Error for ValueError {
     }
 }
 
-/// The expectations of serde and of the crates whose types are settings, in the words of config.toml.
+/// Translates the expectations of serde, and of crates that provide types of settings, into the terms of config.toml.
 fn describe(expected: &dyn Expected) -> String {
     let expected = expected.to_string();
     let known = match expected.as_str() {

@@ -11,7 +11,7 @@ use crate::config::error::ConfigError;
 /// The settings in a file.
 pub(super) struct SettingsFile {
     pub(super) values: Table,
-    /// Line of each section and key by its full name; elements of lists by their index: `upload.tokens.0.name`.
+    /// Line of each section and key, by full name. Elements of lists are named by their index: `upload.tokens.0.name`.
     pub(super) lines: BTreeMap<String, usize>,
 }
 

@@ -1,4 +1,4 @@
-//! The names of settings: which exist, which need a restart, and which one a misspelled key may mean.
+//! The keys of settings: their names, the keys that need a restart, and suggestions for misspelled keys.
 
 use std::sync::LazyLock;
 
@@ -6,12 +6,13 @@ use toml::{Table, Value};
 
 use crate::config::settings::Config;
 
-/// Start of the environment variables that set a value.
+/// Prefix of the environment variables that set values.
 pub(in crate::config) const PREFIX: &str = "RESIZED_";
 /// Separates a section from a key in the name of an environment variable.
 const SEPARATOR: &str = "__";
 
-/// Sections and keys that only a restart changes: sockets, stores, memory, threads and queues are created once.
+/// Sections and keys whose changes need a restart, because sockets, stores, memory, threads and queues are created
+/// once.
 pub const RESTART_REQUIRED: &[&str] = &[
     "server.listen",
     "server.threads",
@@ -66,7 +67,7 @@ pub(in crate::config) fn get<'t>(table: &'t Table, key: &str) -> Option<&'t Valu
     }
 }
 
-/// Sets `key`, such as `cache.memory`, and makes the tables that it needs.
+/// Sets `key`, such as `cache.memory`, and creates missing tables.
 pub(in crate::config) fn set(table: &mut Table, key: &str, value: Value) {
     let Some((section, rest)) = key.split_once('.') else {
         table.insert(key.to_owned(), value);
@@ -97,11 +98,11 @@ fn all() -> Vec<String> {
     keys
 }
 
-/// Similarity, of 1, from which a key is taken for a misspelling of another.
+/// Minimum similarity, from 0 to 1, at which a key counts as a misspelling of another.
 const SIMILARITY_MIN: f64 = 0.75;
 
-/// The key most similar to the unknown `key`, else one of the same name in another section. `siblings` are the keys that
-/// the section of `key` has.
+/// Returns the known key most similar to the unknown `key`, or else a key of the same name in another section.
+/// `siblings` are the known keys in the section of `key`.
 pub(in crate::config) fn nearest(key: &str, siblings: impl IntoIterator<Item = String>) -> Option<String> {
     let candidates: Vec<_> = siblings.into_iter().chain(all()).collect();
     let similarity = |candidate: &&String| strsim::normalized_damerau_levenshtein(key, candidate);

@@ -60,7 +60,7 @@ impl Default for Answers {
     }
 }
 
-/// Headers that the server computes. A second value from config would contradict them.
+/// Headers that the server computes. A configured value would contradict the computed one.
 const COMPUTED: [HeaderName; 15] = [
     ACCEPT_RANGES,
     CACHE_CONTROL,
@@ -79,7 +79,7 @@ const COMPUTED: [HeaderName; 15] = [
     VARY,
 ];
 
-/// Headers that config adds to responses, or omits from them by an empty value.
+/// Headers that the configuration sets in responses. An empty value removes the header.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AdditionalHeaders(HeaderMap);
 
@@ -87,7 +87,8 @@ impl AdditionalHeaders {
     /// Adds a header.
     ///
     /// # Errors
-    /// The name is invalid or names a header that the server computes, or the value is invalid; as advice for the operator.
+    /// The name is invalid or names a header that the server computes, or the value is invalid. The error is advice for
+    /// the operator.
     pub fn insert(&mut self, name: &str, value: &str) -> Result<(), String> {
         let Ok(header) = HeaderName::try_from(name) else { return Err(format!("{name:?} is not a header name")) };
         if COMPUTED.contains(&header) {
@@ -152,10 +153,11 @@ pub struct Urls {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Formats {
-    /// Formats, best first, to choose from by the `Accept` header if the URL does not convert. Empty disables negotiation.
+    /// Formats, best first, from which the `Accept` header selects one. A URL with an explicit output format, such as
+    /// `cat_300x.jpg.webp`, is not negotiated. Empty disables negotiation.
     #[serde(with = "formats")]
     pub negotiate: Vec<Format>,
-    /// Quality of JPEGs if the URL names none. The two below are those of WebP and AVIF.
+    /// Quality of JPEGs if the URL specifies no quality. The next two fields are the qualities of WebP and AVIF.
     #[serde(with = "quality")]
     pub jpeg_quality: Quality,
     #[serde(with = "quality")]
@@ -163,7 +165,7 @@ pub struct Formats {
     #[serde(with = "quality")]
     pub avif_quality: Quality,
     pub jpeg_progressive: bool,
-    /// Colors in a PNG at most, 2 to 256; 0 keeps all.
+    /// Maximum number of colors in a PNG, 2 to 256; 0 keeps all.
     pub png_colors: u16,
     /// Scales in linear light instead of sRGB values.
     pub linear_light: bool,

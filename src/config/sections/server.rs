@@ -17,19 +17,19 @@ use crate::config::serde_with::optional;
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     pub listen: SocketAddr,
-    /// Serving threads, each with its own listener; 0 is one per CPU core.
+    /// Serving threads, each with a separate listener; 0 means one per CPU core.
     pub threads: usize,
-    /// Open connections at most.
+    /// Maximum number of open connections.
     pub connections: NonZeroUsize,
-    /// Open connections of one client at most; 0 is no limit.
+    /// Maximum number of open connections of one client; 0 means no limit.
     pub connections_per_client: usize,
-    /// Time for a connection to send the complete header of its next request.
+    /// Maximum time for a connection to send the complete header of its next request.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Time for a client to read any part of a response.
+    /// Maximum time without progress while a client reads a response.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
-    /// Time for requests, flights and write-backs to finish after SIGTERM.
+    /// Maximum time for requests, flights and write-backs to finish after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     /// The URL under which clients reach this server. Redirects into it are refused. Empty if unknown.
@@ -67,7 +67,7 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
-    /// Authorities that client certificates must be issued by. Empty requires no client certificate.
+    /// Certificates of the authorities that issue client certificates. If empty, clients need no certificate.
     pub client_authorities: PathBuf,
 }
 
@@ -112,7 +112,7 @@ pub struct Log {
     pub access_format: AccessFormat,
     /// Also logs requests answered from the cache.
     pub access_hits: bool,
-    /// Logs one of this many responses below 400.
+    /// Logs every n-th response with a status below 400.
     pub access_sample: NonZeroU32,
 }
 

@@ -26,13 +26,13 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// The keys. The first signs; all are accepted.
+    /// The keys. The first key signs; signatures of all keys are accepted.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.keys.reveal().split([',', ' ', '\n']).map(str::trim).filter(|key| !key.is_empty())
     }
 }
 
-/// A shorter key could be guessed.
+/// Minimum length of a key. A shorter key could be guessed.
 const KEY_CHARACTERS_MIN: usize = 32;
 
 pub(in crate::config) fn check(signing: &Signing) -> Result<(), InvalidSetting> {

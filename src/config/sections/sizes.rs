@@ -26,7 +26,7 @@ pub struct Sizes {
     pub list: Vec<String>,
     /// In pixels.
     pub step: u16,
-    /// Qualities that URLs may request in addition to those in `[formats]`, unless any size is allowed.
+    /// Qualities that URLs may request in addition to those in `[formats]`. No effect if any size is allowed.
     pub qualities: Vec<u8>,
     /// Separate rules. The longest matching prefix applies.
     pub prefixes: Vec<SizesBelow>,

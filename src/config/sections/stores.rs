@@ -40,7 +40,7 @@ pub enum Serve {
     Images,
     /// Every object in the store.
     All,
-    /// No originals: 404.
+    /// No originals; the response is 404.
     None,
 }
 
@@ -60,11 +60,11 @@ impl Default for Variants {
     }
 }
 
-/// Access to all `s3://` stores. Credentials come from the usual AWS sources instead.
+/// Access to all `s3://` stores. Credentials are not settings; they come from the usual AWS sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3 {
-    /// URL of an S3-compatible server, such as `http://127.0.0.1:8333`. Empty is AWS.
+    /// URL of an S3-compatible server, such as `http://127.0.0.1:8333`. Empty means AWS.
     pub endpoint: String,
     /// Empty uses the region of the AWS environment.
     pub region: String,
@@ -74,16 +74,16 @@ pub struct S3 {
     pub anonymous: bool,
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// Time for a request including all retries.
+    /// Maximum time for a request, including all retries.
     #[serde(with = "humantime_serde")]
     pub operation_timeout: Duration,
-    /// Attempts per request, the first included.
+    /// Maximum number of attempts per request, including the first.
     pub attempts: NonZeroU32,
-    /// Concurrent requests to S3.
+    /// Maximum number of concurrent requests to S3.
     pub concurrency: NonZeroUsize,
     /// Consecutive failed requests after which the circuit breaker of a store opens.
     pub circuit_breaker_failures: NonZeroU32,
-    /// Time that an open circuit breaker fails all requests, before it lets one through.
+    /// Time for which an open circuit breaker refuses all requests, before it allows a trial request.
     #[serde(with = "humantime_serde")]
     pub circuit_breaker_pause: Duration,
 }
@@ -105,11 +105,11 @@ impl Default for S3 {
     }
 }
 
-/// Time for one attempt to respond, and for each further part of a body.
+/// Maximum time for one attempt to respond, and for each further part of a body.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl S3 {
-    /// Time from the end of a request to the header of its response, and between two reads of a body.
+    /// Maximum time from the end of a request to the header of its response, and between two reads of a body.
     #[must_use]
     pub fn attempt_timeout(&self) -> Duration {
         ATTEMPT_TIMEOUT.min(self.operation_timeout)

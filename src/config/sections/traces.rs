@@ -36,8 +36,8 @@ impl Default for Traces {
 }
 
 impl Traces {
-    /// The headers, marked as sensitive; `None` unless they are written as `name=value,name=value`. Values may be percent-encoded,
-    /// as in `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// Parses the headers and marks them as sensitive. Returns `None` if they are not written as
+    /// `name=value,name=value`. Values may be percent-encoded, as in `OTEL_EXPORTER_OTLP_HEADERS`.
     #[must_use]
     pub fn headers(&self) -> Option<HeaderMap> {
         let pairs = self.headers.reveal().split(',').map(str::trim).filter(|pair| !pair.is_empty());

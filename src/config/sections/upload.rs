@@ -18,9 +18,9 @@ use crate::config::store_address::StoreAddress;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overwrite {
-    /// Refused: 409.
+    /// The upload is refused with 409.
     Never,
-    /// Replace the object if the request's preconditions hold.
+    /// The object is replaced if the preconditions of the request hold.
     Always,
 }
 
@@ -36,26 +36,26 @@ pub struct Upload {
     pub key_template: String,
     /// Accepted media types.
     pub types: Vec<String>,
-    /// Size of one upload.
+    /// Maximum size of one upload.
     pub bytes: ByteSize,
     pub overwrite: Overwrite,
     /// Base of the URLs in responses. Empty uses `originals.public_url`.
     pub base_url: String,
     /// Origins of web pages that may upload.
     pub allow_origins: Vec<String>,
-    /// Concurrent uploads.
+    /// Maximum number of concurrent uploads.
     pub concurrency: NonZeroUsize,
-    /// Time between two reads of a body.
+    /// Maximum time between two reads of a body.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
-    /// Time for one upload in total.
+    /// Maximum time for one upload in total.
     #[serde(with = "humantime_serde")]
     pub total_timeout: Duration,
     /// Form fields that are kept in addition to the file.
     pub fields: Vec<String>,
     /// Signs the grants of presigned uploads. Set by the environment only.
     pub secret: Secret,
-    /// S3 endpoint in presigned URLs. Empty is `s3.endpoint`.
+    /// S3 endpoint in presigned URLs. Empty means `s3.endpoint`.
     pub presigned_endpoint: String,
     /// Validity of a presigned URL.
     #[serde(with = "humantime_serde")]
@@ -93,10 +93,10 @@ pub struct UploadToken {
     pub name: String,
     /// SHA-256 of the token in hexadecimal.
     pub sha256: String,
-    /// Prefix of the keys that it may write.
+    /// Prefix of the keys that the token may write.
     #[serde(default)]
     pub prefix: String,
-    /// Size of one upload. `None` is `upload.bytes`.
+    /// Maximum size of one upload. `None` means `upload.bytes`.
     #[serde(default)]
     pub bytes: Option<ByteSize>,
 }
@@ -111,16 +111,16 @@ pub struct Notify {
     pub secret: Secret,
     /// File with the signing secret, instead of `secret`.
     pub secret_file: PathBuf,
-    /// Store for undelivered notifications. Empty is the variants' store.
+    /// Store for undelivered notifications. Empty means the variants' store.
     #[serde(with = "optional")]
     pub outbox: Option<StoreAddress>,
-    /// Time that the response to an upload waits for the delivery.
+    /// Maximum time that the response to an upload waits for the delivery.
     #[serde(with = "humantime_serde")]
     pub wait: Duration,
-    /// Time for one delivery.
+    /// Maximum time for one delivery attempt.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// Pauses before each further attempt.
+    /// Pauses before the second and later attempts.
     pub retries: Vec<Serde<Duration>>,
     /// Interval between two checks of the outbox.
     #[serde(with = "humantime_serde")]
@@ -144,7 +144,7 @@ impl Default for Notify {
     }
 }
 
-/// A shorter token could be guessed.
+/// Minimum length of a token or secret. A shorter one could be guessed.
 const TOKEN_CHARACTERS_MIN: usize = 32;
 
 /// Longest validity of a presigned URL that S3 accepts (Signature Version 4, `X-Amz-Expires`).

@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Longest side that a URL may request, in pixels.
     pub max_side: NonZeroU16,
-    /// Width times height of an original, from its header.
+    /// Maximum width times height of an original, according to its header.
     pub input_pixels: u64,
-    /// Width times height of a variant.
+    /// Maximum width times height of a variant.
     pub output_pixels: u64,
-    /// Frames of an animation.
+    /// Maximum number of frames of an animation.
     pub frames: NonZeroU32,
-    /// Width times height times frames of an animation.
+    /// Maximum width times height times frames of an animation.
     pub animation_pixels: u64,
-    /// CPU time for making one variant.
+    /// Maximum CPU time for making one variant.
     #[serde(with = "humantime_serde")]
     pub render_time: Duration,
     pub incomplete: Incomplete,
-    /// Size of an original.
+    /// Maximum size of an original.
     pub original_bytes: ByteSize,
 }
 
@@ -68,18 +68,18 @@ impl Default for Cache {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Work {
-    /// Resize threads, which have a lower priority than serving threads; 0 is one per CPU core.
+    /// Resize threads, which have a lower priority than serving threads; 0 means one per CPU core.
     pub threads: usize,
     /// Memory for originals that are being downloaded or wait for a thread.
     pub download_memory: ByteSize,
     /// Memory for pixels.
     pub pixel_memory: ByteSize,
-    /// Time that a request waits for memory before 503.
+    /// Maximum time that a request waits for memory before the response is 503.
     #[serde(with = "humantime_serde")]
     pub queue_time: Duration,
     /// Memory for variants that are being written to the store after their response.
     pub write_back_memory: ByteSize,
-    /// Time for finding or making one variant before 504.
+    /// Maximum time for finding or making one variant before the response is 504.
     #[serde(with = "humantime_serde")]
     pub flight_time: Duration,
     pub overload: Overload,

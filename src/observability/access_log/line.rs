@@ -24,7 +24,7 @@ impl Clock {
         }
     }
 
-    /// RFC 3339.
+    /// Formats the time as in RFC 3339, with milliseconds.
     fn millisecond_at(&mut self, since_epoch: Duration) -> &str {
         self.update_second(since_epoch, |second| humantime::format_rfc3339_millis(second).to_string());
         self.text.truncate(self.text.len() - "000Z".len());
@@ -33,7 +33,7 @@ impl Clock {
         &self.text
     }
 
-    /// The format of Apache: `10/Oct/2000:13:55:36 +0000`.
+    /// Formats the time as Apache does: `10/Oct/2000:13:55:36 +0000`.
     fn second_at(&mut self, since_epoch: Duration) -> &str {
         self.update_second(since_epoch, |second| {
             // Sun, 06 Nov 1994 08:49:37 GMT
@@ -84,7 +84,8 @@ impl Line<'_> {
         self.response_headers.get(CACHE_STATUS).is_some_and(|status| status == "resized; hit")
     }
 
-    /// Combined Log Format of Apache and nginx: `client - - [time] "request" status bytes "referer" "user agent"`.
+    /// Appends a line in the Combined Log Format of Apache and nginx: `client - - [time] "request" status bytes
+    /// "referer" "user agent"`.
     fn combined(&self, time: &str, out: &mut String) {
         push_address(self.client, out);
         out.push_str(" - - [");
@@ -109,7 +110,7 @@ impl Line<'_> {
         out.push('\n');
     }
 
-    /// `time client method target status bytes ms "cache status"`.
+    /// Appends a line of text: `time client method target status bytes ms "cache status"`.
     fn text(&self, time: &str, out: &mut String) {
         out.push_str(time);
         out.push(' ');
@@ -184,7 +185,8 @@ fn push_address(address: IpAddr, out: &mut String) {
     }
 }
 
-/// Appends the content of a quoted string. Quotes, backslashes and bytes that are not printable ASCII are escaped as by Apache.
+/// Appends the content of a quoted string. Quotes, backslashes and bytes that are not printable ASCII are escaped as
+/// Apache does.
 fn push_quotable(bytes: &[u8], out: &mut String) {
     for &byte in bytes {
         match byte {

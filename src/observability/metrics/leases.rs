@@ -7,13 +7,13 @@ use prometheus_client::registry::Registry;
 /// Attempts to lease a variant, by outcome.
 #[derive(Debug, Clone)]
 pub struct LeaseMetrics {
-    /// Acquired, either at once or after another node released it.
+    /// The lease was acquired, either at once or after another node released it.
     pub held: Counter,
-    /// Acquired after it expired because another node stopped renewing it.
+    /// The lease was acquired after it expired, because another node had stopped renewing it.
     pub taken_over: Counter,
-    /// Another node holds it, so a flight started to wait.
+    /// Another node holds the lease, so a flight started to wait.
     pub waited: Counter,
-    /// Could not be acquired in time, so the variant was made without a lease.
+    /// The lease could not be acquired in time, so the variant was made without a lease.
     pub unavailable: Counter,
 }
 

@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 pub enum Outcome {
     /// Served from memory: a variant, a redirect to it, or 304.
     Hit,
-    /// A variant of a flight that another request had started.
+    /// A variant from a flight that another request had started.
     Joined,
     /// A variant read from its store.
     Stored,

@@ -45,7 +45,7 @@ struct FailureLabels {
     reason: &'static str,
 }
 
-/// WaitKind times, work times and failures of resize jobs.
+/// Wait times, work times and failures of resize jobs.
 #[derive(Debug, Clone)]
 pub struct ResizeMetrics {
     waits: Family<WaitLabels, Histogram, fn() -> Histogram>,

@@ -13,7 +13,7 @@ pub struct WriteBackMetrics {
     pub lost_race: Counter,
     /// All attempts failed.
     pub failed: Counter,
-    /// Not attempted because the queue was full.
+    /// The write was not attempted because the queue was full.
     pub dropped: Counter,
 }
 

@@ -3,7 +3,7 @@
 /// Longest path or URL in an attribute. Object keys are shorter, but paths that name no object can be longer.
 const URL_BYTES_MAX: usize = 2048;
 
-/// Name of all methods that are not well known, as OpenTelemetry defines it.
+/// Name that OpenTelemetry defines for all methods that are not well known.
 pub(super) const OTHER_METHOD: &str = "_OTHER";
 
 /// Returns `method` if it is well known, else [`OTHER_METHOD`], so that clients cannot create new attribute values.

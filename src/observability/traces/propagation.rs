@@ -1,4 +1,4 @@
-//! The headers of W3C Trace Context, which tie a request to the trace of its client.
+//! The headers of W3C Trace Context, which connect a request to the trace of its client.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};

@@ -34,7 +34,7 @@ impl Span {
         Self(Context::new().with_value(ChildTracer(tracer.clone())).with_span(span))
     }
 
-    /// Stands for a request that is not recorded. Outgoing requests carry `parent`, if there is one.
+    /// Creates the span of a request that is not recorded. Outgoing requests still propagate `parent`, if there is one.
     pub(super) fn unrecorded(parent: Option<SpanContext>) -> Self {
         Self(remote_context(parent))
     }
@@ -50,7 +50,7 @@ impl Span {
         SpanLink::from_context(&self.0)
     }
 
-    /// Records the response to an incoming request. `outcome` is the label value of the request metrics, if it has one.
+    /// Records the response to an incoming request. `outcome` is the label value of the request in the metrics, if any.
     pub fn record_response(&self, status: StatusCode, outcome: Option<&'static str>) {
         self.set("http.response.status_code", i64::from(status.as_u16()));
         if let Some(outcome) = outcome {

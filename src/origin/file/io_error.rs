@@ -1,4 +1,4 @@
-//! Errors of the file system, as store errors.
+//! Converts errors of the file system into store errors.
 
 use std::io;
 
@@ -11,7 +11,8 @@ pub(super) fn from_io(error: io::Error) -> StoreError {
     }
 }
 
-/// True if there is no object: no such file, a folder in its place, or a name that no file can have.
+/// True if the error means that the object does not exist: the file is missing, the path leads to a folder, or the name
+/// is not a valid file name.
 pub(super) fn is_not_found(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidFilename)

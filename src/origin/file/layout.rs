@@ -1,11 +1,11 @@
-//! Where a file store keeps objects, their attributes and temporary files.
+//! Paths of objects, their attributes and temporary files in a file store.
 
 use std::path::{Path, PathBuf};
 
 use crate::support::hex;
 use crate::variant::ObjectKey;
 
-/// The folder for the store's own files, below the root.
+/// Folder below the root for files that are not objects: attributes and temporary files.
 pub(super) const RESERVED_FOLDER: &str = ".resized";
 
 /// Paths below the root of a store.
@@ -20,7 +20,7 @@ impl Layout {
         self.root.join(key.as_str())
     }
 
-    /// True if `path` is in the folder for the store's own files.
+    /// True if `path` is in the [`RESERVED_FOLDER`].
     pub(super) fn is_reserved(&self, path: &Path) -> bool {
         path.starts_with(self.root.join(RESERVED_FOLDER))
     }
@@ -29,7 +29,7 @@ impl Layout {
         self.root.join(RESERVED_FOLDER).join("tmp")
     }
 
-    /// The attributes of the object that has `etag`. Keys are hashed because a file name has at most 255 bytes.
+    /// Path of the attributes of the object with `etag`. Keys are hashed because a file name has at most 255 bytes.
     pub(super) fn sidecar(&self, key: &ObjectKey, etag: &str) -> PathBuf {
         let hash = ring::digest::digest(&ring::digest::SHA256, key.as_str().as_bytes());
         let hash = hex::encode(&hash.as_ref()[..16]);

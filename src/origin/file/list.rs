@@ -1,4 +1,4 @@
-//! Listing the files below a folder as keys ordered by their bytes, which is the order of S3 listings.
+//! Lists the files below a folder as keys, ordered by their bytes like an S3 listing.
 
 use std::fs;
 use std::io;
@@ -51,8 +51,8 @@ fn descend(
     Ok(())
 }
 
-/// The paths of a folder's entries relative to the root, sorted. Paths of folders end with a slash, which counts for the
-/// order: "a-b" precedes the contents of "a" because '-' precedes '/'.
+/// The paths of a folder's entries relative to the root, sorted. Paths of folders end with a slash, which is part of
+/// the sort order: "a-b" precedes the contents of "a" because '-' precedes '/'.
 fn children(folder: &Path, base: &str) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         // The folder was deleted after its parent was read.
@@ -74,7 +74,7 @@ fn children(folder: &Path, base: &str) -> io::Result<Vec<String>> {
 fn may_contain(folder: &str, filter: KeyFilter<'_>) -> bool {
     let prefix = filter.prefix;
     let has_prefix = folder.starts_with(prefix) || prefix.starts_with(folder);
-    // If the folder precedes `after` and is not one of its parents, so do all keys in it.
+    // If the folder precedes `after` and is not a parent of it, all keys in the folder precede `after` too.
     let is_before = filter.after.is_some_and(|after| folder < after && !after.starts_with(folder));
     has_prefix && !is_before
 }

@@ -26,7 +26,8 @@ impl Sidecar {
         }
     }
 
-    /// `None` if there is no such file or it cannot be parsed. Objects that were copied into the folder have none.
+    /// Reads the file; `None` if it is missing or cannot be parsed. An object that was copied into the folder has no
+    /// such file.
     pub(super) fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }

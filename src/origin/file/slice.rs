@@ -12,7 +12,7 @@ use super::io_error::from_io;
 use crate::origin::error::StoreError;
 use crate::support::priority;
 
-/// Reads by position; the file's cursor is not used.
+/// A range of a file. It is read by position, without the file's cursor.
 #[derive(Debug, Clone)]
 pub(in crate::origin) struct FileSlice {
     pub(in crate::origin) file: Arc<File>,
@@ -30,7 +30,7 @@ impl FileSlice {
         Self { first: self.first + bytes, bytes: self.bytes - bytes, file: self.file }
     }
 
-    /// The first bytes of the slice, at most `bytes_max`; fewer if the file was truncated meanwhile. Blocks.
+    /// The first bytes of the slice, at most `bytes_max`; fewer if the file was truncated after it was opened. Blocks.
     pub(in crate::origin) fn read(&self, bytes_max: usize) -> io::Result<Bytes> {
         let mut bytes = vec![0; usize::try_from(self.bytes).unwrap_or(usize::MAX).min(bytes_max)];
         let mut read = 0;
@@ -51,14 +51,14 @@ impl FileSlice {
         Ok(self.next(usize::MAX).await?.0)
     }
 
-    /// A stream of chunks, each read when it is polled for.
+    /// A stream of chunks. Each chunk is read when the stream is polled.
     pub(in crate::origin) fn into_chunks(self) -> impl Stream<Item = Result<Bytes, StoreError>> {
         stream::try_unfold(self, |slice| async move {
             if slice.bytes == 0 {
                 return Ok(None);
             }
             let (chunk, rest) = slice.next(CHUNK_BYTES).await?;
-            // An empty chunk is the end of a truncated file, which the body reports.
+            // An empty chunk means that the file was truncated; the body reports this as an error.
             Ok((!chunk.is_empty()).then_some((chunk, rest)))
         })
     }

@@ -1,4 +1,4 @@
-//! Writing objects: to a temporary file first, which then replaces the object atomically.
+//! Writes each object to a temporary file first, which then replaces the object atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -27,7 +27,7 @@ impl FileStore {
         self.publish(key, &folder, file, sidecar, precondition)
     }
 
-    /// Creates the folder of an object, but not through a link that leads out of the root.
+    /// Creates the folder of an object. Fails if a symbolic link in the path leads out of the root.
     pub(super) fn create_folder_for(&self, key: &ObjectKey) -> io::Result<PathBuf> {
         let denied = |reason| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
         let (path, root) = (self.layout.object(key), &self.layout.root);
@@ -108,7 +108,7 @@ impl FileStore {
         Ok(())
     }
 
-    /// A file on the same file system as the objects that is removed when it is dropped.
+    /// Creates a temporary file on the same file system as the objects. Dropping the handle removes the file.
     pub(super) fn create_temporary(&self) -> io::Result<NamedTempFile> {
         let folder = self.layout.temporary_folder();
         fs::create_dir_all(&folder)?;

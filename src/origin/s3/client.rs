@@ -1,7 +1,7 @@
 //! Configuration of the AWS SDK's client, which sends everything except reads of objects.
 //!
-//! The SDK has no timeouts by default; here each step has one. Checksums are sent only where S3 requires them, because other
-//! servers do not know the newer ones. A checksum in a response is verified.
+//! The SDK has no timeouts by default; this configuration sets one for each step. Checksums are sent only where S3
+//! requires them, because other servers do not support the newer algorithms. A checksum in a response is verified.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use super::http_client::SdkHttpClient;
 use super::instrument::S3Instrumentation;
 use crate::config;
 
-/// Shorter than the 20 seconds or so after which S3 closes an idle connection: a request on a closing connection fails.
+/// Time after which an idle connection is closed. S3 closes idle connections after about 20 seconds, and a request on a
+/// connection that is being closed fails.
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(15);
 
 pub(super) async fn client_config(settings: &config::S3, instrumentation: S3Instrumentation) -> aws_sdk_s3::Config {
@@ -46,12 +47,12 @@ pub(super) async fn client_config(settings: &config::S3, instrumentation: S3Inst
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         // Servers that send no checksums ignore the request for one.
         .response_checksum_validation(ResponseChecksumValidation::WhenSupported)
-        // Reads of a body have their own timeout. The SDK's protection would treat a slow client as a stalled store.
+        // Reads of a body have a separate timeout. The SDK's protection would treat a slow client as a stalled store.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build()
 }
 
-/// The endpoint with one slash at its end: the SDK appends the bucket to the path without one.
+/// The endpoint with exactly one slash at its end, because the SDK appends the bucket without adding a slash.
 pub(super) fn endpoint_url(endpoint: &str) -> String {
     format!("{}/", endpoint.trim_end_matches('/'))
 }

@@ -1,8 +1,8 @@
 //! The endpoint and the credentials of a bucket, taken from the SDK.
 //!
-//! The SDK's endpoint rules (virtual hosts, path style, ARNs, FIPS, environment) and its chain of credentials are not implemented
-//! again. A GET is started with the SDK; an interceptor captures its configuration and ends it before anything is sent. The
-//! credentials come from the SDK's cache, which renews them before they expire.
+//! The SDK's endpoint rules (virtual hosts, path style, ARNs, FIPS, environment) and its chain of credentials are not
+//! implemented again. A GET is started with the SDK; an interceptor captures the configuration of the request and ends
+//! it before it is sent. The credentials come from the SDK's cache, which renews them before they expire.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,7 +41,7 @@ pub(super) struct SdkCredentials {
 }
 
 impl S3Endpoint {
-    /// Asks `client` for the endpoint of `bucket`, without a request to the store.
+    /// Resolves the endpoint of `bucket` with `client`, without a request to the store.
     ///
     /// # Errors
     /// The reason why no request to this bucket can be sent, such as a missing region.

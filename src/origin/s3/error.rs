@@ -15,7 +15,7 @@ use crate::support::https::Incoming;
 #[derive(Debug)]
 pub(super) struct S3ErrorResponse {
     pub(super) status: u16,
-    /// For example `NoSuchKey`; `None` if the response has no body, as one to a HEAD request.
+    /// For example `NoSuchKey`; `None` if the response has no body, such as the response to a HEAD request.
     pub(super) code: Option<String>,
     message: String,
     /// The region of the bucket, if the request was sent to another one.
@@ -24,7 +24,7 @@ pub(super) struct S3ErrorResponse {
     object_bytes: Option<u64>,
     /// The time of the store's clock.
     date: Option<SystemTime>,
-    /// Pause before the next attempt that the store asks for.
+    /// Pause before the next attempt, if the store requests one.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct S3ErrorResponse {
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 impl S3ErrorResponse {
-    /// Reads the error document of `response`; a body that is not one is ignored.
+    /// Reads the error document in `response`. Any other body is ignored.
     pub(super) async fn read(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         let text = Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes);
@@ -56,7 +56,7 @@ impl S3ErrorResponse {
         }
     }
 
-    /// True if there is no such object. A missing bucket is an error.
+    /// True if the object does not exist. A missing bucket is an error.
     pub(super) fn is_not_found(&self) -> bool {
         self.status == 404 && self.code.as_deref() != Some("NoSuchBucket")
     }
@@ -67,7 +67,8 @@ impl S3ErrorResponse {
         matches!(self.status, 429 | 500 | 502..=504) || code.is_some_and(|code| TRANSIENT_CODES.contains(&code))
     }
 
-    /// The store's time if the request may have been denied because of the clocks. Without a body, the Date header tells.
+    /// The store's time if the request may have been denied because the clocks differ. It is read from the `Date`
+    /// header, because a response without a body has no error code.
     pub(super) fn skewed_clock(&self) -> Option<SystemTime> {
         let theirs = self.date.filter(|_| matches!(self.status, 401 | 403))?;
         let ours = SystemTime::now();
@@ -75,7 +76,7 @@ impl S3ErrorResponse {
         Some(theirs).filter(|_| difference > SKEW_MAX)
     }
 
-    /// The store error that this response means; `source` is the response or the error that contains it.
+    /// Converts the response into a store error; `source` is the response or the error that contains it.
     pub(super) fn to_store_error(&self, source: BoxError) -> StoreError {
         let is_skewed = self.code.as_deref() == Some("RequestTimeTooSkewed") || self.skewed_clock().is_some();
         match self.status {
@@ -88,10 +89,11 @@ impl S3ErrorResponse {
     }
 }
 
-/// S3 rejects signatures that are older or newer than this (Amazon S3 API Reference, "Error responses", `RequestTimeTooSkewed`).
+/// S3 rejects signatures whose time differs from its clock by more than this (Amazon S3 API Reference, "Error
+/// responses", `RequestTimeTooSkewed`).
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// Error codes after which the request should be retried, whatever the status is.
+/// Error codes after which the request should be retried, regardless of the status.
 const TRANSIENT_CODES: [&str; 8] = [
     "BandwidthLimitExceeded",
     "RequestLimitExceeded",
@@ -124,7 +126,7 @@ fn code_and_message(xml: &str) -> (Option<String>, String) {
     let mut reader = Reader::from_str(xml);
     let (mut code, mut message) = (String::new(), String::new());
     let mut path = Vec::new();
-    // A document that breaks off counts as far as it goes.
+    // A truncated document is parsed up to its end.
     while let Ok(event) = reader.read_event() {
         let text = match path.as_slice() {
             [error, name] if error == b"Error" && name == b"Code" => &mut code,

@@ -25,7 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Sends the SDK's requests. Clones share the connection pools.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SdkHttpClient {
-    /// A pool for each connect timeout and protocol: the SDK has a few fixed timeouts, for S3 and for sources of credentials.
+    /// A pool for each connect timeout and protocol: the SDK uses a few fixed timeouts, for S3 and for sources of
+    /// credentials.
     pools: Arc<Mutex<HashMap<(Duration, Protocols), https::Client>>>,
 }
 
@@ -75,7 +76,7 @@ impl SdkConnector {
         let protocols = if is_plain { Protocols::Plain } else { Protocols::Http1 };
         let pool = self.client.pool(self.connect_timeout, protocols)?;
         let (head, body) = request.into_parts();
-        // All bodies are in memory, so nothing is copied or waited for here.
+        // All request bodies are in memory, so this neither copies nor waits.
         let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
         let mut request = Request::from_parts(head, Full::new(body));
         capture_connection(&mut request);

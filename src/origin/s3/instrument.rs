@@ -1,4 +1,4 @@
-//! Counts each attempt of a request to S3 as it is billed, and records a span for it.
+//! Counts each attempt of a request to S3 by its billing category, and records a span for it.
 
 use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -13,7 +13,7 @@ pub(super) struct S3Instrumentation {
     metrics: S3Metrics,
 }
 
-/// A request that has been sent. The SDK no longer has the request itself when its response arrives.
+/// An attempt that has been sent. It is stored because the SDK no longer has the request when the response arrives.
 #[derive(Debug)]
 pub(super) struct Attempt {
     kind: S3RequestKind,
@@ -74,7 +74,8 @@ impl Intercept for S3Instrumentation {
     }
 }
 
-/// The kind that a request is billed as. A listing is a GET, and a deletion of several objects a POST, with a query that says so.
+/// The billing category of a request. A listing is a GET, and a deletion of several objects is a POST; the query
+/// identifies both.
 fn kind(method: &str, url: &str) -> S3RequestKind {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     match method {

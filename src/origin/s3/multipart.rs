@@ -1,6 +1,6 @@
 //! Writes spooled uploads: small ones with one PUT, others with S3's multipart upload.
 //!
-//! Needs the permission `s3:AbortMultipartUpload` in addition to those of [`super`].
+//! Requires the permission `s3:AbortMultipartUpload` in addition to the permissions listed in [`super`].
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -22,13 +22,13 @@ use crate::support::backoff::jitter;
 use crate::support::priority;
 use crate::variant::ObjectKey;
 
-/// Objects up to this size are written with one PUT. S3 requires at least 5 MiB of all parts but the last.
+/// Objects up to this size are written with one PUT. S3 requires that every part except the last has at least 5 MiB.
 const PART_BYTES_MIN: u64 = 8 << 20;
 
-/// A limit of S3 (Amazon S3 User Guide, "Amazon S3 multipart upload limits").
+/// Maximum number of parts, a limit of S3 (Amazon S3 User Guide, "Amazon S3 multipart upload limits").
 const PARTS_PER_UPLOAD_MAX: u64 = 10_000;
 
-/// Parts in memory at once, of all uploads together: 16 MiB unless an object is larger than 80 GB.
+/// Maximum number of parts in memory, for all uploads together: 16 MiB unless an object is larger than 80 GB.
 pub(super) const PARTS_IN_MEMORY_MAX: usize = 2;
 
 impl S3Store {

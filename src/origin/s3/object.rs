@@ -1,4 +1,4 @@
-//! Objects as S3's responses to GET and HEAD describe them.
+//! Converts S3's responses to GET and HEAD into objects.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::support::https::Incoming;
 
 const METADATA_PREFIX: &str = "x-amz-meta-";
 
-/// The object that a response's header describes.
+/// Reads the metadata of an object from the headers of a response.
 pub(super) fn meta(headers: &HeaderMap) -> Result<ObjectMeta, StoreError> {
     // Content-Range has the length of the whole object: "bytes 0-63/4711" (RFC 9110 section 14.4).
     let whole = text(headers, &CONTENT_RANGE).and_then(|range| range.rsplit('/').next()?.parse().ok());
@@ -61,15 +61,15 @@ pub(super) fn object(
     Ok(Object { meta, body })
 }
 
-/// A checksum in a response, and that of the bytes received so far.
+/// The checksum in a response, and the checksum of the bytes received so far.
 struct Checksum {
     received: Box<dyn HttpChecksum>,
     expected: Vec<u8>,
 }
 
 impl Checksum {
-    /// The fastest checksum in the headers. The checksum of a multipart upload covers the checksums of its parts and cannot be
-    /// verified; it ends with the number of parts, so it is not valid Base64.
+    /// The fastest checksum in the headers. The checksum of a multipart upload covers the checksums of its parts and
+    /// cannot be verified; it ends with the number of parts, so it is not valid Base64 and is ignored here.
     fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let algorithms = CHECKSUM_ALGORITHMS_IN_PRIORITY_ORDER.into_iter();
         algorithms.filter_map(|name| name.parse::<ChecksumAlgorithm>().ok()).find_map(|algorithm| {

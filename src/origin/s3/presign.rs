@@ -24,7 +24,7 @@ impl Presigner {
     pub(in crate::origin) fn new(store: Arc<S3Store>, endpoint: &str) -> Self {
         let client = match endpoint {
             "" => store.client.clone(),
-            // The signature covers the host, so the URL must have the one that clients use.
+            // The signature covers the host, so the URL must contain the host that clients use.
             endpoint => {
                 Client::from_conf(store.client.config().to_builder().endpoint_url(endpoint_url(endpoint)).build())
             }

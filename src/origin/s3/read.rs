@@ -1,6 +1,6 @@
 //! Sends GET and HEAD requests without the SDK.
 //!
-//! Most requests to S3 are reads, and the SDK needs several times as long to send one as to sign it
+//! Most requests to S3 are reads, and sending one with the SDK takes several times as long as signing it
 //! (docs/decisions/s3-reads.md). Timeouts, retries, clock correction and instrumentation work as in the SDK.
 
 use std::time::Duration;
@@ -37,9 +37,9 @@ pub(super) struct S3Reader {
     signer: Signer,
     retry_policy: RetryPolicy,
     instrumentation: S3Instrumentation,
-    /// From the start of an attempt to the header of its response, and between two reads of the body.
+    /// Limit from the start of an attempt to the headers of its response, and between two reads of the body.
     attempt_timeout: Duration,
-    /// All attempts.
+    /// Limit for all attempts together.
     operation_timeout: Duration,
 }
 
@@ -88,8 +88,8 @@ impl S3Reader {
         response.map(|response| object::object(response, range, self.attempt_timeout)).transpose()
     }
 
-    /// Sends the request until it succeeds or the retries end. `None` if there is no such object. The response's body is still to be
-    /// read.
+    /// Sends the request until it succeeds or the retries end. `None` if the object does not exist. The body of the
+    /// response has not been read yet.
     async fn send_with_retries(
         &self,
         method: &Method,

@@ -1,4 +1,4 @@
-//! When failed requests are retried: as the standard retry mode of the AWS SDKs does.
+//! Retry policy for failed requests, which follows the standard retry mode of the AWS SDKs.
 
 use std::time::Duration;
 
@@ -9,11 +9,13 @@ use crate::support::backoff::{Backoff, jitter};
 #[derive(Debug)]
 pub(super) struct RetryPolicy {
     attempts: u32,
-    /// Retries are paid from this budget, so a store that fails every request does not get several times as many of them.
+    /// Each retry takes permits from this budget, so a store that fails all requests does not receive several times as
+    /// many requests.
     budget: Semaphore,
 }
 
-/// The full budget. A retry costs [`RETRY_COST`]; a request that succeeds at once returns 1, a retry that succeeds returns its cost.
+/// The full budget. A retry costs [`RETRY_COST`]. A request that succeeds at once returns 1, and a retry that succeeds
+/// returns its cost.
 const BUDGET: usize = 500;
 const RETRY_COST: u32 = 5;
 
@@ -24,7 +26,7 @@ impl RetryPolicy {
         Self { attempts, budget: Semaphore::new(BUDGET) }
     }
 
-    /// The pause after `failures` failed attempts; `None` to give up. `requested` is the pause that the store asks for.
+    /// The pause after `failures` failed attempts; `None` to give up. `requested` is the pause that the store requests.
     pub(super) fn pause(&self, failures: u32, requested: Option<Duration>) -> Option<Duration> {
         if failures >= self.attempts {
             return None;

@@ -1,4 +1,4 @@
-//! Errors of the SDK as store errors.
+//! Converts errors of the SDK into store errors.
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
@@ -10,7 +10,7 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// `None` if the error says that there is no such object.
+/// Returns `None` if the error means that the object does not exist.
 pub(super) fn or_not_found<T, E>(error: SdkError<E>) -> Result<Option<T>, StoreError>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -20,11 +20,12 @@ pub(super) struct Signer {
     service: String,
     /// Requests are not signed without credentials.
     credentials: Option<SdkCredentials>,
-    /// Seconds that the store's clock is ahead of this machine's, as far as rejected signatures have shown.
+    /// Seconds by which the store's clock is ahead of this machine's clock, measured when the store rejects a
+    /// signature.
     clock_offset: AtomicI64,
 }
 
-/// The SHA-256 of no bytes.
+/// SHA-256 of an empty body.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 impl Signer {
@@ -39,7 +40,7 @@ impl Signer {
     pub(super) async fn sign<B>(&self, request: &mut Request<B>, url: &str) -> Result<(), StoreError> {
         let Some(credentials) = &self.credentials else { return Ok(()) };
         let identity = credentials.current().await.map_err(|source| StoreError::Unavailable { source })?;
-        // S3 takes paths as they are: neither encoded twice nor normalized.
+        // S3 expects signed paths as they are sent: neither encoded twice nor normalized.
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
@@ -59,7 +60,7 @@ impl Signer {
         Ok(())
     }
 
-    /// The time of the store's clock, as far as it is known to differ.
+    /// The current time, corrected by the known offset of the store's clock.
     fn now(&self) -> SystemTime {
         let offset = self.clock_offset.load(Ordering::Relaxed);
         let (now, difference) = (SystemTime::now(), Duration::from_secs(offset.unsigned_abs()));
@@ -67,7 +68,8 @@ impl Signer {
         theirs.unwrap_or(now)
     }
 
-    /// Signs with the store's time from now on. True if that changes the signatures, so that the request should be retried.
+    /// Uses the store's time for all later signatures. True if the time has changed enough that the request should be
+    /// retried.
     pub(super) fn adjust_clock(&self, theirs: SystemTime) -> bool {
         let ours = SystemTime::now();
         let seconds = |difference: Duration| i64::try_from(difference.as_secs()).unwrap_or_default();
@@ -75,7 +77,7 @@ impl Signer {
             Ok(ahead) => seconds(ahead),
             Err(behind) => -seconds(behind.duration()),
         };
-        // Ignores the latency of the response and the resolution of its date.
+        // A smaller change can come from the latency of the response and the resolution of its date.
         self.clock_offset.swap(offset, Ordering::Relaxed).abs_diff(offset) > 60
     }
 }
@@ -97,7 +99,7 @@ mod tests {
     use super::super::endpoint::S3Endpoint;
     use super::*;
 
-    /// A signer whose n-th credentials are valid for `time`.
+    /// A signer whose credentials are valid for `time`. The n-th credentials have the token `token-n`.
     async fn signer(time: Duration) -> Signer {
         let given = Arc::new(AtomicUsize::new(0));
         let provider = provide_credentials_fn(move || {

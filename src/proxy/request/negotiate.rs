@@ -5,8 +5,8 @@ use http::header::ACCEPT;
 
 use crate::variant::Format;
 
-/// The format of `offers` with the highest weight in `Accept`; the first of several with equal weights. `None` if `Accept`
-/// names no offered format.
+/// The format of `offers` with the highest weight in `Accept`; the first of several with equal weights. `None` if
+/// `Accept` names no offered format.
 ///
 /// Wildcards are ignored, because clients that support only old formats send `image/*` and `*/*` too.
 pub(in crate::proxy) fn negotiate(request: &HeaderMap, offers: impl Iterator<Item = Format>) -> Option<Format> {

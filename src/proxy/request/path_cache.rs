@@ -9,8 +9,8 @@ use crate::variant::{Grammar, ParsedPath, PathError};
 
 /// A direct-mapped table: each path has one slot, and the latest path with that slot is kept.
 ///
-/// Parsing costs several times as much as the rest of a cache hit. The result depends only on the path and the grammar, so
-/// entries never become stale.
+/// Parsing costs several times as much as the rest of a cache hit. The result depends only on the path and the grammar,
+/// so entries never become stale.
 #[derive(Debug)]
 pub(in crate::proxy) struct PathCache {
     grammar: Grammar,
@@ -24,7 +24,7 @@ struct CachedPath {
     parsed: Arc<ParsedPath>,
 }
 
-/// A slot holds at most about a kilobyte.
+/// Number of slots. A slot takes at most about a kilobyte.
 const SLOTS: usize = 4096;
 
 /// Longer paths are not cached, because they would fill memory and are unlikely to be requested often.
@@ -41,7 +41,7 @@ impl PathCache {
         &self.grammar
     }
 
-    /// The same as [`Grammar::parse`].
+    /// Returns the result of [`Grammar::parse`], from the cache if possible.
     pub(in crate::proxy) fn parse(&self, path: &str) -> Result<Arc<ParsedPath>, PathError> {
         if path.len() > PATH_BYTES_MAX {
             return self.grammar.parse(path).map(Arc::new);

@@ -1,4 +1,4 @@
-//! Preconditions and ranges: which bytes of a representation a request gets.
+//! Evaluates preconditions and ranges, which select the bytes of a representation that a response sends.
 
 use std::ops::RangeInclusive;
 
@@ -20,8 +20,8 @@ pub(in crate::proxy) enum BodySelection {
     NotModified,
 }
 
-/// Evaluates the preconditions of the request in the order of RFC 9110 section 13.2.2, then its range against a
-/// representation of `bytes`.
+/// Evaluates the preconditions of the request in the order of RFC 9110 section 13.2.2, then its range for a
+/// representation of `bytes` bytes.
 ///
 /// # Errors
 /// [`RequestError::PreconditionFailed`] (412) and [`RequestError::RangeNotSatisfiable`] (416).
@@ -66,8 +66,8 @@ fn range_applies(request: &HeaderMap, validators: &Validators) -> bool {
         .is_some_and(|if_range| !if_range.is_modified(Some(&validators.etag), Some(&last_modified)))
 }
 
-/// Selects a single range (RFC 9110 section 14.1.2). Several ranges or an invalid `Range` select the full body, as section
-/// 14.2 allows.
+/// Selects a single range (RFC 9110 section 14.1.2). Several ranges or an invalid `Range` select the full body, as
+/// section 14.2 allows.
 fn range(request: &HeaderMap, bytes: u64) -> Result<BodySelection, RequestError> {
     let Some((first, last)) = request.get(RANGE).and_then(|value| single_range(value.to_str().ok()?)) else {
         return Ok(BodySelection::Full);

@@ -1,7 +1,7 @@
 //! Rejects requests whose host or length is ambiguous.
 //!
-//! hyper accepts some requests that RFC 9112 lets a server accept, but that are dangerous if another proxy in front reads them
-//! differently.
+//! RFC 9112 allows a server to accept some of these requests, and hyper accepts them. They are dangerous if another
+//! proxy in front of this server interprets them differently.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Method, Request, Version};
@@ -9,8 +9,8 @@ use http::{Method, Request, Version};
 use crate::proxy::error::RequestError;
 
 /// # Errors
-/// [`RequestError::BadRequest`] for an HTTP/1.1 request without exactly one `Host` (RFC 9112 section 3.2), and for a GET or
-/// HEAD with a body, which has no meaning and has been used to smuggle requests (RFC 9110 section 9.3.1).
+/// [`RequestError::BadRequest`] for an HTTP/1.1 request without exactly one `Host` (RFC 9112 section 3.2), and for a
+/// GET or HEAD with a body, which has no meaning and has been used to smuggle requests (RFC 9110 section 9.3.1).
 pub(in crate::proxy) fn validate<B>(request: &Request<B>) -> Result<(), RequestError> {
     let headers = request.headers();
     if request.version() == Version::HTTP_11 {

@@ -1,4 +1,4 @@
-//! Where a variant came from, as response headers and as a metric.
+//! Reports the source of a variant as response headers and as a metric.
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue};
@@ -8,7 +8,7 @@ use crate::observability::metrics::Outcome;
 use crate::proxy::response::headers::{CACHE_STATUS, HIT, ResponsePolicy, SERVER_TIMING};
 use crate::variants::{Acquisition, FoundVariant, Timings};
 
-/// Sets the headers in which the response differs from a cache hit, whose headers are prebuilt.
+/// Sets the headers that differ from the prebuilt headers of a cache hit.
 pub(in crate::proxy) fn describe(found: &FoundVariant, policy: &ResponsePolicy, headers: &mut HeaderMap) {
     let (served_from, acquisition) = (found.served_from, found.delivery.acquisition());
     if served_from == ServedFrom::Memory && acquisition != Acquisition::Stale {
@@ -26,7 +26,7 @@ pub(in crate::proxy) fn describe(found: &FoundVariant, policy: &ResponsePolicy, 
     }
 }
 
-/// The metric of a response with a variant.
+/// The outcome that the metrics count for a response with a variant.
 pub(in crate::proxy) fn outcome(found: &FoundVariant) -> Outcome {
     match (found.served_from, found.delivery.acquisition()) {
         (_, Acquisition::Stale) => Outcome::Stale,

@@ -45,7 +45,7 @@ impl ResponsePolicy {
         }
     }
 
-    /// Headers of every response with a picture, with capacity for the others.
+    /// Headers of every response with a picture, with capacity for further headers.
     pub(in crate::proxy) fn picture_headers(&self) -> HeaderMap {
         self.picture_headers.clone()
     }

@@ -1,4 +1,4 @@
-//! Error responses: the problem body and the headers that belong to an error.
+//! Builds error responses: the problem details, and the headers of each error.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::proxy::response::{Body, full, with_headers};
 use crate::support::problem::{self, Problem};
 use crate::variants::Error;
 
-/// When a client may retry after an overload.
+/// Value of `Retry-After` after an overload.
 const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The response for `error`. Lasting errors get `lasting_cache_control`.

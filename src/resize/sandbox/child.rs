@@ -26,7 +26,7 @@ pub fn run(limits: SandboxLimits) -> ExitCode {
     }
     match serve(&mut input, &mut output) {
         Ok(()) => ExitCode::SUCCESS,
-        // The parent has ended, or notices that the reply is missing.
+        // The parent has ended, or it detects that the reply is missing.
         Err(_) => ExitCode::FAILURE,
     }
 }

@@ -1,8 +1,9 @@
 //! Confinement of the child process before it reads untrusted bytes: limited memory and CPU time, and no access to
 //! files, the network or other processes.
 //!
-//! The kernel enforces the confinement, whatever code the process runs afterwards. On Linux it consists of seccomp and
-//! resource limits; without seccomp nothing is decoded. Other systems have only the limits of CPU time and files.
+//! The kernel enforces the confinement, regardless of the code that the process runs afterwards. On Linux it consists
+//! of seccomp and resource limits; without seccomp nothing is decoded. On other systems, only CPU time and files are
+//! limited.
 
 use std::io;
 
@@ -51,11 +52,11 @@ mod linux {
         Ok(())
     }
 
-    /// Mapped bytes (proc(5), `/proc/pid/statm`): the program, its libraries and its stack. Also makes the memory of
-    /// the process inaccessible to other processes.
+    /// Number of mapped bytes (proc(5), `/proc/pid/statm`): the program, its libraries and its stack. Also makes the
+    /// memory of the process inaccessible to other processes.
     pub(super) fn address_space() -> io::Result<u64> {
         let text = std::fs::read_to_string("/proc/self/statm")?;
-        // Must follow the read: /proc/self of a process that is not dumpable belongs to root.
+        // This must follow the read, because /proc/self of a process that is not dumpable belongs to root.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
         let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm has no number"))?;

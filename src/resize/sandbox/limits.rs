@@ -1,4 +1,4 @@
-//! Limits of the sandboxed process, as its command line.
+//! Limits of the sandboxed process, which are passed on its command line.
 
 use std::ffi::OsString;
 

@@ -1,5 +1,5 @@
-//! Messages between the server and the child process: heads of a fixed size with little-endian numbers, followed by
-//! bytes.
+//! Messages between the server and the child process. A message is a head of fixed size with little-endian numbers,
+//! followed by bytes.
 //!
 //! Samples of more than 8 bits have native byte order, because both processes run on the same machine.
 

@@ -1,5 +1,5 @@
-//! Untrusted replies, and the confinement of the child process. tests/avif.rs tests decoding, which needs the real
-//! program.
+//! Tests of untrusted replies and of the confinement of the child process. tests/avif.rs tests decoding, which needs
+//! the real program.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -15,11 +15,11 @@ pub(super) struct MessageLength {
 enum ContentLength {
     Absent,
     Bytes(u64),
-    /// Sent twice, or not a number.
+    /// The header was sent twice, or its value is not a number.
     Invalid,
 }
 
-/// The data after the header.
+/// The data that follows the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Request,
@@ -31,7 +31,7 @@ pub(super) enum Next {
     Ambiguous,
 }
 
-/// Longer than any line that determines the message length.
+/// Size of the line buffer: longer than any line that determines the message length.
 const LINE_BYTES: usize = 64;
 
 /// The first line of the HTTP/2 connection preface (RFC 9113 section 3.4).
@@ -79,7 +79,7 @@ impl MessageLength {
         }
     }
 
-    /// The data after the header, which is now complete.
+    /// Returns the data that follows the header. The header must be complete.
     pub(super) fn next(self) -> Next {
         match (self.content_length, self.has_transfer_encoding) {
             _ if self.is_http2 => Next::Unknown,

@@ -132,7 +132,7 @@ fn names_that_only_resemble_sizes_are_objects() {
             ("/small.jpg", "= small.jpg"),
             ("/_small.jpg", "= _small.jpg"),
             ("/cat_Small.jpg", "= cat_Small.jpg"),
-            // These do end in a size. Where no `linux.png` exists, the literal key is tried.
+            // These names end in a size. If `linux.png` does not exist, the literal key is tried.
             ("/linux-x86.png", "linux.png/x86.png"),
             ("/icon_2x.png", "icon.png/2x.png"),
         ],

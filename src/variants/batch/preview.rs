@@ -1,4 +1,4 @@
-//! Previews: a variant of bytes that the operator sends. A preview reads and writes no store and is not cached.
+//! Previews: variants of originals that the operator sends. A preview reads and writes no store and is not cached.
 
 use std::time::Instant;
 

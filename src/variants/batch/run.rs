@@ -33,14 +33,14 @@ struct Original {
     _permit: MemoryPermit,
 }
 
-/// A permit for pixel memory and the number of bytes it is for.
+/// A permit for pixel memory, and its number of bytes.
 struct PixelMemory {
     bytes: u64,
     permit: MemoryPermit,
 }
 
 impl BatchRunner {
-    /// Makes a variant, together with other variants of its original that are requested meanwhile.
+    /// Makes a variant, together with other variants of its original that are requested at the same time.
     pub(in crate::variants) async fn make(
         self: &Arc<Self>,
         variant: &Variant,
@@ -61,7 +61,7 @@ impl BatchRunner {
         Ok(made)
     }
 
-    /// Runs the whole batch within the time of a flight; every member gets a reply.
+    /// Runs the whole batch within the flight timeout. Every member gets a reply.
     async fn run(self: Arc<Self>, batch: Arc<Batch>) {
         let _guard = BatchGuard { batches: &self.resources.batches, batch: &batch };
         let made = tokio::time::timeout(self.flight_timeout, self.make_all(&batch)).await;
@@ -103,8 +103,8 @@ impl BatchRunner {
         }
     }
 
-    /// Decodes the original once for as many waiting members as the permit allows when a thread becomes free. The job owns
-    /// the original and the permit, because it goes on using them if the batch times out.
+    /// Decodes the original once. When a thread becomes free, the job claims as many waiting members as the permit
+    /// allows. The job owns the original and the permit, because it continues to use them if the batch times out.
     async fn decode_once(
         self: &Arc<Self>,
         batch: &Arc<Batch>,
@@ -183,7 +183,7 @@ impl BatchRunner {
     }
 }
 
-/// Closes a batch when its run ends in any way, a panic included, and fails the members that have no reply.
+/// Closes a batch when its run ends, even by a panic, and fails the members that have no reply.
 struct BatchGuard<'a> {
     batches: &'a Batches,
     batch: &'a Arc<Batch>,

@@ -1,4 +1,4 @@
-//! The result of a flight for a variant, as memory keeps it.
+//! The result of a flight for a variant, as it is kept in memory.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(in crate::variants) enum CachedVariant {
     },
 }
 
-/// Memory of an entry besides its bytes and key: the tables of the header map and the cache's own nodes.
+/// Memory that an entry uses in addition to its bytes and key: the tables of the header map and the nodes of the cache.
 const OVERHEAD_BYTES: usize = 2048;
 
 impl CacheValue<Variant> for CachedVariant {

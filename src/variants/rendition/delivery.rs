@@ -1,4 +1,4 @@
-//! Builds deliveries from the bytes of a variant or from its place in the store.
+//! Builds deliveries from the bytes of a variant or from its key in the store.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -28,8 +28,8 @@ pub(in crate::variants) struct VariantBytes {
     pub(in crate::variants) last_modified: SystemTime,
 }
 
-/// Hexadecimal form of the first 128 bits of the SHA-256 of `bytes`. As the strong ETag of a rendition it is the same on
-/// every node and after every restart.
+/// Hexadecimal form of the first 128 bits of the SHA-256 of `bytes`. It serves as the strong ETag of a rendition,
+/// because it is the same on every node and after every restart.
 pub(in crate::variants) fn fingerprint(bytes: &[u8]) -> String {
     hex::encode(&ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()[..16])
 }
@@ -55,8 +55,8 @@ impl DeliveryBuilder {
         })
     }
 
-    /// A redirect to the public URL of the object `key`. Its version in the query makes a cached copy of an older variant
-    /// unreachable.
+    /// A redirect to the public URL of the object `key`. The version in the query prevents caches from serving a copy
+    /// of an older variant.
     pub(in crate::variants) fn redirect(
         &self,
         key: &ObjectKey,

@@ -1,4 +1,4 @@
-//! Originals that were purged recently, so that a variant whose making began before a purge is not kept after it.
+//! A log of recent purges, so that a variant whose original is purged while the variant is made is not kept.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ struct Entries {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::variants) struct Epoch(u64);
 
-/// More purges than are likely while one variant is made and stored.
+/// Maximum number of entries: more purges than are likely while one variant is made and stored.
 const ENTRIES_MAX: usize = 4096;
 
 impl InvalidationLog {
@@ -39,7 +39,7 @@ impl InvalidationLog {
         }
     }
 
-    /// True if `original` was purged since `epoch`, or if the log no longer reaches back to `epoch`.
+    /// True if `original` was purged since `epoch`, or if the log no longer contains all purges since `epoch`.
     pub(in crate::variants) fn invalidated_since(&self, epoch: Epoch, original: &ObjectKey) -> bool {
         let entries = self.entries();
         let since = usize::try_from(entries.count - epoch.0).unwrap_or(usize::MAX);

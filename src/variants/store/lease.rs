@@ -1,10 +1,10 @@
-//! Leases: of several nodes, one makes a missing variant. A lease is an object next to the variant, taken by a conditional
-//! write.
+//! Leases, so that only one of several nodes makes a missing variant. A lease is an object next to the variant, taken
+//! by a conditional write.
 //!
-//! Leases only save work. If the store fails or ignores preconditions, more than one node makes the variant. The holder renews
-//! its lease several times per `fleet.lease_time`, however long it takes. Another node takes over a lease that was not renewed
-//! for that time, because its holder has crashed. Each waiting node measures the time since it first saw the current state of
-//! the lease, so the clocks of the nodes need not agree.
+//! Leases only avoid duplicate work. If the store fails or ignores preconditions, more than one node makes the variant.
+//! The holder renews its lease several times per `fleet.lease_time`, as long as it works on the variant. Another node
+//! takes over a lease that was not renewed for that time, because its holder has crashed. Each waiting node measures
+//! the time since it first saw the current state of the lease, so the clocks of the nodes need not agree.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ pub(in crate::variants) enum Claim {
 pub(in crate::variants) struct LeaseWaiter<'a> {
     leases: &'a Leases,
     key: ObjectKey,
-    /// ETag of the lease at the last look, and when it was first seen.
+    /// ETag of the lease when it was last read, and when this ETag was first seen.
     last_seen: Option<(Box<str>, Instant)>,
     last_change: Instant,
     attempts: u32,
@@ -126,8 +126,8 @@ impl Leases {
 }
 
 impl LeaseWaiter<'_> {
-    /// Makes one attempt. If another node holds the lease, the attempt ends after a pause, in which that node may have stored
-    /// the variant.
+    /// Makes one attempt. If another node holds the lease, the attempt ends after a pause, during which that node may
+    /// have stored the variant.
     pub(in crate::variants) async fn claim(&mut self) -> Claim {
         let metrics = &self.leases.metrics;
         match self.try_claim().await {

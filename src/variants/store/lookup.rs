@@ -16,10 +16,11 @@ pub(in crate::variants) const META_ORIGINAL_ETAG: &str = "resized-original-etag"
 pub(in crate::variants) const META_PIPELINE: &str = "resized-pipeline";
 pub(in crate::variants) const META_FINGERPRINT: &str = "resized-fingerprint";
 
-/// Size limit of stored variants. This program stores no larger ones, so a larger object is made again.
+/// Size limit of stored variants. This program stores no larger variants, so the variant is made again if its object is
+/// larger.
 const VARIANT_BYTES_MAX: u64 = 32 << 20;
 
-/// The variants' store, and the originals' store as far as it tells whether a stored variant is current.
+/// The variants' store, and the originals' store, which shows if a stored variant is current.
 #[derive(Debug)]
 pub(in crate::variants) struct StoredVariants {
     pub(in crate::variants) originals: Store,
@@ -64,9 +65,9 @@ struct Response {
 }
 
 impl StoredVariants {
-    /// Looks up the object `key` and, at the same time, the original. A missing variant costs no request for the original,
-    /// because making the variant reads the original anyway. If the variants' store fails, the variant counts as missing, so
-    /// that it is made and the request succeeds.
+    /// Looks up the object `key` and, at the same time, the original. A missing variant costs no request for the
+    /// original, because making the variant reads the original anyway. If the variants' store fails, the variant counts
+    /// as missing, so that it is made and the request succeeds.
     pub(in crate::variants) async fn lookup(
         &self,
         key: &ObjectKey,
@@ -128,8 +129,8 @@ impl StoredVariants {
         if self.immutable { None } else { Some(self.originals.head(&variant.original).await) }
     }
 
-    /// True if a delivery from memory is of the original as it is now and, if it is a redirect, still leads to the stored
-    /// variant.
+    /// True if a delivery from memory was made from the current original and, if it is a redirect, still points to the
+    /// stored variant.
     pub(in crate::variants) async fn is_current(
         &self,
         delivery: &Delivery,

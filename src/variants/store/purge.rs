@@ -5,8 +5,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use crate::origin::{PAGE_OBJECTS_MAX, Store, StoreError};
 use crate::variant::ObjectKey;
 
-/// Not all stored variants of an original could be deleted. They are removed from memory all the same; the purge should be
-/// repeated.
+/// Not all stored variants of an original could be deleted. The variants are removed from memory nevertheless. The
+/// purge should be repeated.
 #[derive(Debug, thiserror::Error)]
 #[error("not all stored variants could be deleted; {deleted} were")]
 pub struct PurgeError {
@@ -21,7 +21,7 @@ const DELETIONS: usize = 16;
 /// Deletes every stored variant of `original` and returns their number.
 ///
 /// # Errors
-/// The store failed; it may have deleted some of them.
+/// The store failed; it may have deleted some of the variants.
 pub async fn delete_stored(store: &Store, original: &ObjectKey) -> Result<usize, PurgeError> {
     let mut deleted = 0;
     match delete_counting(store, original, &mut deleted).await {
@@ -35,7 +35,7 @@ async fn delete_counting(store: &Store, original: &ObjectKey, deleted: &mut usiz
     let mut after = None;
     loop {
         let page = store.list(&folder, after.as_deref(), PAGE_OBJECTS_MAX).await?;
-        // Deeper objects are variants of other originals, in a folder with the name of this original.
+        // Objects in subfolders are variants of other originals, whose folder has the name of this original.
         let keys = page.objects.into_iter().map(|listed| listed.key);
         let variants: Vec<ObjectKey> = keys.filter(|key| !key.as_str()[folder.len()..].contains('/')).collect();
         let delete = |key: ObjectKey| async move { store.delete(&key, None).await };

@@ -15,7 +15,7 @@ use crate::variants::memory_budget::MemoryBudget;
 use crate::variants::store::invalidation_log::{Epoch, InvalidationLog};
 use crate::variants::store::lease::Lease;
 
-/// A variant to be written.
+/// A variant that will be written, and the conditions of the write.
 #[derive(Debug, Clone)]
 pub(in crate::variants) struct VariantWrite {
     pub(in crate::variants) key: ObjectKey,
@@ -30,13 +30,13 @@ pub(in crate::variants) struct VariantWrite {
     pub(in crate::variants) lease: Option<Arc<Lease>>,
 }
 
-/// Result of a write that met no error.
+/// Result of a write that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::variants) enum WriteOutcome {
     Stored,
     /// Another node stored the variant first, and its object is kept.
     LostRace,
-    /// The original was purged meanwhile; the variant is not in the store.
+    /// The original was purged during the write or before it; the variant is not in the store.
     Invalidated,
 }
 

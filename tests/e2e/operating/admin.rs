@@ -58,7 +58,7 @@ async fn metrics_count_requests_and_outcomes() {
     }
     assert_eq!(metrics[r#"resized_limit_bytes{of="cache"}"#], f64::from(256 << 20));
     assert_eq!(metrics[r#"resized_wait_seconds_count{for="pixels"}"#], 1.0);
-    // The picture, and the cached 404 of the missing dog.
+    // The two entries are the picture and the cached 404 of the missing dog.
     assert_eq!(metrics["resized_cache_entries"], 2.0);
     assert!(metrics["resized_cache_bytes"] > 2048.0);
     assert_eq!(metrics["resized_flights"], 0.0);

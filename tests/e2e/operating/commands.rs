@@ -219,7 +219,7 @@ async fn purge_deletes_stored_variants_and_invalidates_the_memory_of_nodes() {
 
 #[test]
 fn completions_and_man_pages_contain_every_command_and_need_no_settings() {
-    // Invalid settings do not matter.
+    // These commands ignore invalid settings.
     let broken = [("RESIZED_CACHE__MEMROY", "1GiB")];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (out, error, status) = resized(&["completions", shell], &broken);

@@ -1,5 +1,5 @@
-//! An S3 server in this process. It speaks the real protocol over a socket, keeps objects in memory, counts requests, and injects
-//! the faults that a test asks for. Conditional writes are atomic.
+//! An S3 server in this process. It speaks the real protocol over a socket, keeps objects in memory, counts requests,
+//! and injects the faults that a test selects. Conditional writes are atomic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ pub enum Operation {
     Head,
     Put,
     Delete,
-    /// Its key, for counting and for faults, is the prefix of the listing.
+    /// Lists objects. Counts and faults use the prefix of the listing as its key.
     List,
 }
 
@@ -226,7 +226,7 @@ impl Stored {
 }
 
 impl State {
-    /// Counts a request, stalls it if asked to, and returns the fault to inject.
+    /// Counts a request, stalls it while a matching gate is closed, and returns the fault to inject.
     async fn enter(&self, operation: Operation, bucket: &str, key: &str) -> S3Result<Option<Fault>> {
         if bucket != NAME {
             return Err(s3_error!(NoSuchBucket));

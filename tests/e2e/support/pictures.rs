@@ -1,4 +1,4 @@
-//! Pictures whose pixels say where they are.
+//! Pictures whose quarters differ in color, which reveals crops, rotations and mirroring.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ pub const GREEN: [u8; 3] = [30, 200, 30];
 pub const BLUE: [u8; 3] = [30, 30, 220];
 pub const YELLOW: [u8; 3] = [220, 210, 30];
 
-/// Red, green over blue, yellow: each quarter of the picture in one colour.
+/// Draws a picture with one color per quarter: red and green above, blue and yellow below.
 pub fn quarters(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let picture = RgbImage::from_fn(width, height, |x, y| {
         Rgb(match (x < width / 2, y < height / 2) {
@@ -28,7 +28,7 @@ pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
     quarters(width, height, ImageFormat::Jpeg)
 }
 
-/// Size and the colours of the four quarters, row by row.
+/// Size and the colors of the four quarters, row by row.
 #[derive(Debug)]
 pub struct Seen {
     pub width: u32,

@@ -72,7 +72,7 @@ pub fn real(bucket: &Bucket, name: &str) -> Option<Config> {
     Some(config)
 }
 
-/// Constants with which spans are exported immediately.
+/// Returns constants with which spans are exported immediately.
 pub fn exporting_at_once() -> Tuning {
     let span_export = SpanExport { interval: Duration::from_millis(10), ..SpanExport::default() };
     Tuning { span_export, ..Tuning::default() }

@@ -46,7 +46,7 @@ async fn notification_becomes_a_dead_letter_after_the_last_attempt() {
     until("notification is delivered", || receiver.ids_and_keys().0.contains(ids.trim())).await;
     until("outbox is empty", || bucket.keys("variants/.resized-outbox").is_empty()).await;
 
-    // The command line does the same while the node is running.
+    // The `outbox` command does the same while the node is running.
     receiver.set(Behavior::Status(500));
     send(&stage, "PUT", "/upload/b.jpg", jpeg(16, 16), &[]).await;
     until("notification is a dead letter", || bucket.keys("variants/.resized-outbox/dead/").len() == 1).await;

@@ -16,7 +16,8 @@ const UPLOADS: usize = 60;
 const POLL: Duration = Duration::from_millis(500);
 const PENDING: &str = "variants/.resized-outbox/pending/";
 
-/// Requests that a node may send to a failing API before it pauses: five failures, and the requests in progress by then.
+/// Requests that a node may send to a failing API before it pauses: five failures, and the requests
+/// that are in progress by then.
 const REQUESTS_BEFORE_PAUSE: usize = 5 + 8;
 
 #[tokio::test(flavor = "multi_thread")]

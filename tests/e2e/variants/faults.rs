@@ -112,7 +112,8 @@ async fn a_truncated_response_for_a_stored_variant_makes_it_again() {
     assert_eq!(response.bytes().await.unwrap(), whole);
 }
 
-/// The response to a cold request while a proxy that allows one flight runs one. Checks that cached variants are still served.
+/// Requests a cold variant while the only flight that the proxy allows is running, and returns the response. Checks
+/// that cached variants are still served.
 async fn response_while_busy(config: Config, bucket: &Bucket) -> Response {
     let stage = Stage::start_with(config, Tuning { flights_max: 1, ..Tuning::default() }).await;
     let cached_status = stage.get(CAT).await.status();

@@ -99,7 +99,7 @@ impl Fleet {
         sum
     }
 
-    /// Waits until every made variant has been stored, here or by another node.
+    /// Waits until every made variant has been stored, by the node that made it or by another one.
     async fn write_backs_done(&self) {
         let start = Instant::now();
         while self.write_backs("stored").await + self.write_backs("lost_race").await < self.decodes().await {
@@ -122,7 +122,8 @@ fn node(config: &Config, lease: bool) -> Node {
         ("RESIZED_ORIGINALS__STORE", config.originals.store.to_string()),
         ("RESIZED_VARIANTS__STORE", config.variants.store.to_string()),
         ("RESIZED_FLEET__LEASE", lease.to_string()),
-        // Slows a release binary down, so that there is time to kill a node: planar decoding takes ten milliseconds.
+        // Linear light slows a release binary down, so that there is time to kill a node. Planar decoding takes only
+        // ten milliseconds.
         ("RESIZED_FORMATS__LINEAR_LIGHT", std::env::var_os("TEST_BINARY").is_some().to_string()),
         ("RESIZED_FLEET__LEASE_TIME", "2s".into()),
         ("RESIZED_CACHE__REVALIDATE_AFTER", REVALIDATE_AFTER.into()),
@@ -175,7 +176,8 @@ async fn the_lease_of_a_slow_holder_is_not_taken_over() {
     let fleet = Fleet::start(settings(&bucket), true, Some(bucket.clone())).await;
     let gate = bucket.stall(Operation::Get, "originals/");
     let (responses, ()) = tokio::join!(fleet.herd(), async {
-        // Each node writes once at the start and the holder four times per lease time, so the lease is older than two of them.
+        // Each node writes the lease once at the start, and the holder writes it four times per lease time. After this
+        // number of writes, the lease is older than two lease times.
         let lease = format!("variants/{LEASE}");
         until("the lease is renewed repeatedly", || bucket.count(Operation::Put, &lease) > NODES + 2 * 4).await;
         gate.release();
@@ -191,7 +193,7 @@ async fn the_lease_of_a_killed_holder_is_taken_over_once() {
     for mut fleet in Fleet::each("killed", true).await {
         let gate = fleet.bucket.as_ref().map(|bucket| bucket.stall(Operation::Get, "originals/"));
         let variants = fleet.variants.clone();
-        // A separate task, because a thousand responses keep this one busy and the lease time is short.
+        // A separate task sends the kill, because a thousand responses keep this one busy and the lease time is short.
         let kill = tokio::spawn(async move {
             let start = Instant::now();
             let lease = loop {
@@ -201,7 +203,7 @@ async fn the_lease_of_a_killed_holder_is_taken_over_once() {
                 }
             };
             let holder: u32 = lease.split(' ').nth(1).unwrap().parse().unwrap();
-            // The kill command, because the clients borrow the nodes.
+            // Uses the kill command, because the clients borrow the nodes.
             assert!(Command::new("kill").args(["-9", &holder.to_string()]).status().unwrap().success());
             assert!(variants.head(&key(STORED)).await.unwrap().is_none(), "the node was killed too late");
             gate.inspect(Gate::release);

@@ -15,7 +15,7 @@ use crate::support::stage::{Stage, header, redirecting, settings, until};
 const CAT: &str = "/cat_40x40.png";
 const CAT_STORED: &str = "variants/cat.png/40x40.png";
 
-/// Stores an original whose version shows in the height of its variants: at `_40x40` all are 40 wide.
+/// Stores an original. The height of its variants identifies its version: at `_40x40`, all variants are 40 pixels wide.
 fn put_cat(bucket: &Bucket, height: u32) {
     bucket.put_object("originals/cat.png", quarters(160, height, ImageFormat::Png), "image/png");
 }
@@ -26,7 +26,7 @@ async fn bucket_with_a_cat() -> Bucket {
     bucket
 }
 
-/// Revalidates every variant from memory.
+/// Returns settings with which every request revalidates the variant in memory.
 fn always_revalidating(mut config: Config) -> Config {
     config.cache.revalidate_after = Duration::ZERO;
     config.cache.failures = Duration::ZERO;

@@ -7,13 +7,13 @@ use crate::marker::{self, find_marker};
 
 /// A reservoir of up to 63 bits of the entropy-coded data.
 ///
-/// The type is small and `Copy`, and the rare slow refill works by value, so that the decoding loops keep it in
-/// registers.
+/// The type is small and `Copy`, and the slow path of the refill takes it by value, so that the decoding loops keep it
+/// in registers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BitReader<'a> {
     data: &'a [u8],
     position: usize,
-    /// The next bits, left-aligned. Below the first `count` bits are zeros or bits of the byte at `position`.
+    /// The next bits, left-aligned. The bits after the first `count` are zeros or belong to the byte at `position`.
     reservoir: u64,
     count: u32,
     /// Number of zero bits appended after the end of the data. Consuming them means that the data is truncated.

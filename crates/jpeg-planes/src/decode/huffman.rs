@@ -15,9 +15,10 @@ const SKIP_BITS: u32 = 12;
 /// Number of calls of [`HuffmanTable::next_short`] that one refill covers.
 pub(super) const SHORT_CODES: u32 = REFILLED / FUSED_BITS;
 
-/// Step that ends the block. A progressive scan adds the exponent of the end-of-band run.
+/// Step value that ends the block (see [`HuffmanTable::next`]). In a progressive scan, the exponent of the end-of-band
+/// run is added to it.
 pub(super) const END: u32 = 128;
-/// Step of a bit pattern that is not a code.
+/// Step value of a bit pattern that is not a code.
 pub(super) const INVALID: u32 = 255;
 
 /// The kind of symbols in a table.
@@ -33,8 +34,9 @@ pub(super) enum TableClass {
 #[derive(Debug, Clone)]
 pub(super) struct HuffmanTable {
     class: TableClass,
-    /// Indexed by the next [`FUSED_BITS`] bits. From the top: value (16 bits), step (8), [`VALUE_PENDING`] (1), bits to
-    /// consume (7). A pending value is still to be read, and its bit length takes its place. 0 if the code is longer.
+    /// Indexed by the next [`FUSED_BITS`] bits. An entry contains, from the highest bit: value (16 bits), step (8),
+    /// [`VALUE_PENDING`] (1), bits to consume (7). If the value bits lie beyond the index, the flag is set and the
+    /// value field contains their number. An entry is 0 if the code is longer than the index.
     fused: Box<[u32; 1 << FUSED_BITS]>,
     /// Indexed by the next [`SKIP_BITS`] bits. See [`skip`] for the layout of an entry.
     skip: Option<Box<[u16; 1 << SKIP_BITS]>>,
@@ -112,7 +114,7 @@ impl HuffmanTable {
         }
     }
 
-    /// Length and symbol of the code at the start of 16 bits. The length is 0 if no code matches.
+    /// Returns the length and the symbol of the code with which the 16 bits begin. The length is 0 if no code matches.
     fn find_code(&self, bits: u32) -> (u32, u8) {
         for length in 1..=16_u32 {
             if bits < self.limit[length as usize] {
@@ -179,7 +181,7 @@ pub(super) const INVALID_CODE: Error = Error::Damaged("invalid Huffman code");
 /// A scan that refers to an undefined Huffman table.
 pub(super) const MISSING_TABLE: Error = Error::Damaged("missing Huffman table");
 
-/// Distance to the coefficient that a symbol codes, or [`END`] and above.
+/// Returns the distance to the coefficient that a symbol codes, or a step value of at least [`END`].
 fn step(class: TableClass, symbol: u8) -> u32 {
     let (run, size) = (u32::from(symbol >> 4), symbol & 15);
     match (class, run, size) {

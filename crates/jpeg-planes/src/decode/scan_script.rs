@@ -4,8 +4,8 @@
 //! - All of its DC scans are needed, at full precision.
 //! - The first scan of a band is needed if the band contains a used coefficient, or a coefficient whose history a
 //!   needed refinement reads.
-//! - A refinement scan is needed if its band contains such a coefficient, unless all bits from this scan on may be
-//!   omitted.
+//! - A refinement scan is needed if its band contains such a coefficient, unless this scan and all later ones refine
+//!   only bits that may be omitted.
 //! - Low bits may be omitted while the root mean square error of the samples in a block stays within the tolerance. A
 //!   coefficient without its lowest `n` bits is off by less than `2^n` quantizer steps. The transform preserves the sum
 //!   of squares (Parseval's theorem), so the sample error is the root of the squared sum over the used coefficients,
@@ -36,10 +36,10 @@ pub(super) struct ScanScript {
     pub(super) scans: Vec<ScriptedScan>,
     /// False if the file ended before the EOI marker and before all needed scans.
     pub(super) complete: bool,
-    /// By component: true if a needed refinement scan reads which coefficients are nonzero.
+    /// By component: true if a needed refinement scan depends on the set of nonzero coefficients.
     pub(super) needs_history: [bool; 3],
-    /// By component and plane: the number of low bits of AC coefficients that the plane omits. It omits them even if
-    /// another plane has them decoded, so that its samples do not depend on the other planes.
+    /// By component and plane: the number of low bits of AC coefficients that the plane omits. The plane omits them
+    /// even if they are decoded for another plane, so that its samples do not depend on the other planes.
     pub(super) omitted_bits: Vec<Vec<u32>>,
 }
 
@@ -149,10 +149,10 @@ mod tests {
         // Three coefficients, each off by one step of 8: the error is sqrt(3) levels.
         assert_eq!(omitted_bits(&fine, Scale::Quarter, 1.7), 0);
         assert_eq!(omitted_bits(&fine, Scale::Quarter, 1.8), 1);
-        // Fifteen coefficients: sqrt(15).
+        // Fifteen coefficients, each off by one step of 8: the error is sqrt(15) levels.
         assert_eq!(omitted_bits(&fine, Scale::Half, 3.8), 0);
         assert_eq!(omitted_bits(&fine, Scale::Half, 3.9), 1);
-        // Two bits are three steps.
+        // Without its two lowest bits, each coefficient is off by up to three steps.
         assert_eq!(omitted_bits(&fine, Scale::Quarter, 5.3), 2);
     }
 }

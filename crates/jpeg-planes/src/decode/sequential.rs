@@ -190,7 +190,8 @@ impl<'a> BlockDecoder<'a, '_> {
         Ok(bits)
     }
 
-    /// Reads the whole block and passes its values up to zigzag index `last` to `store`. It may pass one later value.
+    /// Reads the whole block and passes its values up to zigzag index `last` to `store`. One later value may be passed
+    /// too.
     #[inline(always)]
     fn read(self, last: u32, mut store: impl FnMut(u32, i32)) -> Result<BitReader<'a>, Error> {
         let Self { mut bits, dc, ac, prediction } = self;

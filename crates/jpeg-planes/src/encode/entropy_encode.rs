@@ -48,7 +48,7 @@ impl CodeLengths {
     fn new(frequencies: &[u32; 256]) -> Self {
         const RESERVED: usize = 256;
         let used = (0..256).filter(|&n| frequencies[n] > 0);
-        // Weight and leaves of each subtree. Of the inner nodes only the depths of the leaves are kept.
+        // Weight and leaves of each subtree. Inner nodes are not stored, only the depth of each leaf.
         let mut trees: Vec<(u64, Vec<usize>)> = used.map(|n| (u64::from(frequencies[n]) + 1, vec![n])).collect();
         trees.push((1, vec![RESERVED]));
         let mut depths = [0_u32; 257];

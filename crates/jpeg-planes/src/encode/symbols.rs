@@ -53,8 +53,8 @@ impl SymbolList {
         for &entry in &self.symbols {
             let symbol = (entry & 0xFF) as usize;
             let (code, length) = codes[(entry >> 8) as usize & 3].codes[symbol];
-            // The low four bits of a symbol are the number of value bits. A DC symbol is at most 11, so this holds for
-            // it too.
+            // The low four bits of a symbol are the number of value bits. A DC symbol is at most 11, so the mask keeps
+            // it unchanged.
             let size = symbol as u32 & 15;
             writer.put((u32::from(code) << size) | (entry >> 16), u32::from(length) + size);
         }

@@ -1,4 +1,4 @@
-//! A decoded original: pixels, or YUV planes that need not become pixels.
+//! A decoded original: pixels, or YUV planes that can be scaled without conversion to pixels.
 
 use crate::codec::planes::YuvPlanes;
 use crate::pixels::Pixels;

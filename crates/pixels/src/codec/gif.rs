@@ -15,7 +15,8 @@ use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::pixels::Pixels;
 
-/// Memory limit of the decoder for an extension or table. The frame buffer is allocated here.
+/// Memory limit of the decoder for an extension or a table. The frame buffer is not included, because this module
+/// allocates it.
 const BLOCK_BYTES_MAX: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 
 /// Reads the block structure without decoding pixels.

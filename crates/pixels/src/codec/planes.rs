@@ -28,12 +28,12 @@ pub(crate) struct YuvPlane {
     pub(crate) samples: Pixels,
     /// Samples per pixel of the original, horizontally and vertically.
     pub(crate) density: (f64, f64),
-    /// The largest density, in samples per pixel of the original, of a variant that this plane is good enough for.
+    /// The largest density, in samples per pixel of the original, of a variant that may be scaled from this plane.
     pub(crate) max_density: (f64, f64),
 }
 
-/// The planes of an image: luma, or luma and chroma. Each component has one or more planes, in ascending order of the
-/// density they serve.
+/// The planes of an image: luma, or luma and chroma. Each component has one or more planes, in ascending order of
+/// `max_density`.
 #[derive(Debug)]
 pub(crate) struct YuvPlanes {
     pub(crate) range: Range,

@@ -52,7 +52,7 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
 /// Encodes upright pixels in sRGB.
 ///
 /// # Errors
-/// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or for a bug.
+/// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or because of a bug.
 pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &RenderContext) -> Result<Vec<u8>, Error> {
     context.deadline.check()?;
     match encoding {
@@ -85,7 +85,7 @@ pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &Render
 /// Encodes planes in the stored orientation. Only JPEG and lossy WebP consist of planes.
 ///
 /// # Errors
-/// [`Error::Encode`] if memory runs out or for a bug.
+/// [`Error::Encode`] if memory runs out or because of a bug.
 pub(crate) fn encode_planes(stored: Yuv420, orientation: Orientation, encoding: Encoding) -> Result<Vec<u8>, Error> {
     let planes = stored.planes.into_iter().map(|plane| orient(plane, orientation)).collect();
     let upright = Yuv420 { planes, ..stored };

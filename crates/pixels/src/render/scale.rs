@@ -58,12 +58,12 @@ pub(crate) fn scale_decoded<'a>(
     })
 }
 
-/// Pixels of a variant up to which it is encoded from pixels although its planes would do.
+/// Maximum number of pixels of a variant that is encoded from pixels even if it could be encoded from planes.
 ///
-/// Planes are scaled separately, which produces colors outside the RGB cube; saturated colors produce more of them.
+/// Planes are scaled separately, which produces colors outside the RGB cube, more of them if the colors are saturated.
 /// Converting to pixels clips those colors before chroma is subsampled. At 300 pixels this gains up to 0.9 points of
-/// ssimulacra2 for JPEG and 1.8 for WebP (0.2 and 0.3 on average over seven images) for 2 to 4 % of the time; at 800
-/// and 1600 pixels it gains nothing, for 12 % and 22 % of the time of a JPEG.
+/// ssimulacra2 for JPEG and 1.8 for WebP (0.2 and 0.3 on average over seven images), and takes 2 to 4 % of the time. At
+/// 800 and 1600 pixels it gains nothing, and takes 12 % and 22 % of the time of a JPEG.
 const FROM_PIXELS_MAX: u32 = 1 << 17;
 
 /// True if a variant in sRGB is encoded from 4:2:0 planes instead of pixels.

@@ -1,5 +1,5 @@
-//! Scaling with premultiplied alpha, so that the colors of transparent pixels do not bleed into visible ones. In
-//! floating point, because with 8 bits the colors of nearly transparent pixels would be lost.
+//! Scaling with premultiplied alpha, so that the colors of transparent pixels do not bleed into visible ones. The
+//! arithmetic is in floating point, because 8 bits would lose the colors of nearly transparent pixels.
 
 use std::num::NonZeroU32;
 

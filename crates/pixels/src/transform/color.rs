@@ -1,8 +1,8 @@
 //! Conversion to sRGB: ICC profiles, code points, and CMYK.
 //!
 //! Variants carry no profile, so their samples must be sRGB, which every viewer assumes for an image without a profile.
-//! Samples are converted after scaling, when there are fewest of them. The order matters only at hard edges between
-//! saturated colors, where scaling before the conversion is closer to the mean of the light (a test checks it) and
+//! Samples are converted after scaling, which leaves fewer of them. The order matters only at hard edges between
+//! saturated colors. There, scaling before the conversion is closer to the mean of the light (a test checks it), and
 //! colors outside the sRGB gamut are clipped once instead of per sample. CMYK is scaled in the same way, as four
 //! channels without alpha.
 //!
@@ -46,8 +46,7 @@ impl Conversion {
         }
     }
 
-    /// Conversion from the ICC profile of a monochrome AVIF, which may be an RGB profile; then gray is equal R, G and
-    /// B.
+    /// Conversion from the ICC profile of a monochrome AVIF. An RGB profile is applied to equal R, G and B.
     pub(crate) fn from_monochrome_icc(profile: &[u8]) -> Self {
         let Some(profile) = parse(profile) else { return Self::None };
         let layout = match profile.color_space {

@@ -1,9 +1,9 @@
 //! Lanczos scaling in floating point, for samples that 8 bits cannot represent: premultiplied colors and linear light.
 //!
-//! The image is processed a few rows at a time, so only some rows exist in floating point: they are converted to linear
-//! values, scaled horizontally, and added to the target rows under whose kernels they lie. A complete target row is
-//! converted back and rounded once. Intermediate values are not clipped, because overshoot of one direction may be
-//! compensated by the other.
+//! The image is processed a few rows at a time, so only some rows exist in floating point. These rows are converted to
+//! linear values, scaled horizontally, and added to the target rows whose kernels cover them. A complete target row is
+//! converted back and rounded once. Intermediate values are not clipped, because overshoot in one direction may be
+//! compensated in the other.
 //!
 //! Every sum adds the same terms in the same order on every processor, so the bytes are the same everywhere.
 

@@ -1,4 +1,4 @@
-//! Turning and mirroring of pixels.
+//! Rotation and mirroring of pixels.
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};

@@ -9,9 +9,9 @@
 //! - closeness to the center (B. Tatler, The central fixation bias in scene viewing, 2007), slightly above the middle,
 //!   where heads are.
 //!
-//! The crop with the largest sum of weights wins; pixels near the middle of the crop count more. Among equal crops the
-//! most central one wins. All weights are integers, so the result is the same on every machine. There is no face
-//! detection, so a bright window is sometimes mistaken for the subject.
+//! The crop with the largest sum of weights is chosen. Pixels near the middle of the crop have more weight. Among equal
+//! crops, the most central one is chosen. All weights are integers, so the result is the same on every machine. There
+//! is no face detection, so a bright window is sometimes mistaken for the subject.
 
 use crate::pixels::Pixels;
 

@@ -55,7 +55,7 @@ pub(crate) fn reduce(
     Ok(conversion.apply(resample(pixels, window, size, SUPERSAMPLING, conversion.has_alpha())?))
 }
 
-/// True if the window is the whole image at its own size.
+/// True if the window is the whole image and is scaled to the same size.
 fn is_identity(pixels: &Pixels, window: &Window, (width, height): (NonZeroU32, NonZeroU32)) -> bool {
     let whole = Window { x: 0.0, y: 0.0, width: f64::from(pixels.width), height: f64::from(pixels.height) };
     *window == whole && (width.get(), height.get()) == (pixels.width, pixels.height)

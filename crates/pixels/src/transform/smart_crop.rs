@@ -11,11 +11,11 @@ use crate::transform::crop::CropWindow;
 use crate::transform::orientation::orient;
 use crate::transform::saliency;
 
-/// Moves the crop window if `geometry` asks for a smart crop. `reduce` scales a window of the stored image to a small
+/// Moves the crop window if `geometry` requests a smart crop. `reduce` scales a window of the stored image to a small
 /// size, in sRGB.
 ///
 /// # Errors
-/// Those of `reduce`.
+/// `reduce` fails.
 pub(crate) fn smart_crop(
     crop_window: CropWindow,
     orientation: Orientation,

@@ -8,7 +8,7 @@ use planes::Error;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BoolDecoder<'a> {
     rest: &'a [u8],
-    /// The part of the stream that was read, less the decoded intervals. Less than `range << bits`.
+    /// The part of the stream that was read, minus the decoded intervals. It is less than `range << bits`.
     value: u64,
     /// Size of the current interval, 128 to 255.
     range: u32,

@@ -16,7 +16,7 @@ pub(crate) struct Frame<'a> {
     /// The rest of the first partition, which contains the prediction modes.
     pub(crate) modes: BoolDecoder<'a>,
     pub(crate) mode_parameters: ModeParameters,
-    /// The coefficients. The rows of macroblocks take turns through the partitions.
+    /// The coefficients. Consecutive rows of macroblocks are stored in consecutive partitions, cyclically.
     pub(crate) partitions: Vec<BoolDecoder<'a>>,
     pub(crate) trees: TokenTrees,
     /// By segment.
@@ -34,7 +34,8 @@ pub(crate) struct FrameFilter {
 }
 
 impl FrameFilter {
-    /// The strength for macroblocks of a segment, which may be predicted in subblocks. `None` if they are not filtered.
+    /// Returns the filter strength for macroblocks of a segment, or `None` if they are not filtered. `has_subblocks` is
+    /// true for macroblocks that are predicted in subblocks.
     pub(crate) fn strength(&self, segment: u8, has_subblocks: bool) -> Option<FilterStrength> {
         self.strengths[usize::from(segment)][usize::from(has_subblocks)]
     }

@@ -9,7 +9,7 @@ use crate::macroblock::{LumaPrediction, Macroblock, PredictionMode, SubblockMode
 pub(crate) struct ModeParameters {
     /// Probabilities in the tree of segment indices. `None` if all macroblocks are in segment 0.
     pub(crate) segment_tree: Option<[u8; 3]>,
-    /// Probability that a macroblock is not skipped. `None` if no macroblock is.
+    /// Probability that a macroblock is not skipped. `None` if no macroblock is skipped.
     pub(crate) not_skipped: Option<u8>,
 }
 

@@ -3,11 +3,11 @@
 /// The thresholds for one macroblock (RFC 6386, sections 15.2 to 15.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FilterStrength {
-    /// Maximum difference across the edge of a macroblock that is smoothed.
+    /// Maximum difference across the edge of a macroblock at which the edge is smoothed.
     pub(super) macroblock_limit: u8,
-    /// Maximum difference across the edge of a subblock that is smoothed.
+    /// Maximum difference across the edge of a subblock at which the edge is smoothed.
     pub(super) subblock_limit: u8,
-    /// Maximum difference between adjacent samples on one side of an edge that is smoothed.
+    /// Maximum difference between adjacent samples on one side of an edge at which the edge is smoothed.
     pub(super) interior_limit: u8,
     /// Difference on one side of an edge above which fewer samples are changed (`hev_threshold`).
     pub(super) high_variance_threshold: u8,

@@ -9,7 +9,7 @@ type Words = [u64; 8];
 fn swap_off_diagonal<const DISTANCE: usize>(words: &mut Words, mask: u64) {
     let shift = 8 * DISTANCE as u32;
     for n in [0, 1, 2, 3] {
-        // The row numbers below eight in which the bit `DISTANCE` is clear.
+        // `a` is row number `n` of those rows in whose number the bit `DISTANCE` is clear.
         let a = (n & (DISTANCE - 1)) | (n & !(DISTANCE - 1)) << 1;
         let b = a + DISTANCE;
         let change = ((words[a] >> shift) ^ words[b]) & mask;

@@ -62,8 +62,8 @@ fn reconstruct_subblocks(
     for (n, mode) in modes.iter().enumerate() {
         let address = address.subblock(n % 4, n / 4);
         let at = address.start;
-        // Loads of four samples, the size in which they were stored, so that the processor can forward them from its
-        // store buffer.
+        // Four samples are loaded at a time, because they were stored in that size. The processor can then forward them
+        // from its store buffer.
         let [a0, a1, a2, a3] = load(samples, at - stride);
         let [a4, a5, a6, a7] = if n % 4 == 3 { above_right } else { load(samples, at - stride + 4) };
         let [corner, l0, l1, l2, l3] = [

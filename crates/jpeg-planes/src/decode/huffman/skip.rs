@@ -1,7 +1,7 @@
 //! Skips the unused coefficients of a block, several codes at a time.
 //!
-//! An entry of the skip table covers all symbols that are complete within its index. From the top it contains their
-//! total step (11 bits) and the number of bits to consume (5).
+//! An entry of the skip table covers all symbols that are complete within its index. It contains, from the highest bit,
+//! the total step of these symbols (11 bits) and the number of bits to consume (5).
 
 use planes::Error;
 
@@ -11,7 +11,7 @@ use crate::decode::bit_reader::BitReader;
 /// Added to the step of a skip entry that contains an end of block.
 const SKIP_END: u32 = 64;
 
-/// Skip entry without a complete symbol. Its step exceeds every block, which selects the slow path.
+/// Skip entry without a complete symbol. Its step leads past the end of every block, which selects the slow path.
 const SKIP_NONE: u16 = 63 << 5;
 
 impl HuffmanTable {
@@ -75,8 +75,8 @@ impl HuffmanTable {
     }
 }
 
-/// The skip entry for an index: all symbols that are complete within it. The value bits of the last one may extend
-/// beyond it.
+/// Returns the skip entry for an index. It covers all symbols that are complete within the index. The value bits of the
+/// last symbol may extend beyond it.
 fn skip_entry(codes: &[(u32, u8)], bits: usize) -> u16 {
     let (mut used, mut steps) = (0_u32, 0_u32);
     while used < SKIP_BITS {

@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};
 
 /// Decodes the first visible image of one or more temporal units in the low-overhead bitstream format (AV1, section
-/// 5.2). If it has layers, this is the last layer. `pixels_max` limits each frame.
+/// 5.2). If the image has layers, the last layer is returned. `pixels_max` limits each frame.
 ///
 /// # Errors
 /// The data is damaged, contains no image, or a frame is too large.
@@ -87,8 +87,7 @@ impl Context {
 
     fn picture(&mut self) -> Result<Av1Picture, Av1Error> {
         let mut picture = MaybeUninit::<Dav1dPicture>::uninit();
-        // SAFETY: the context is open. The function initializes the picture even if it fails, and does not read it
-        // before.
+        // SAFETY: the context is open. The function initializes the picture without reading it first, even if it fails.
         let (got, picture) = unsafe {
             let got = dav1d_get_picture(self.0, Some(NonNull::from(&mut picture).cast()));
             (got, Av1Picture(picture.assume_init()))

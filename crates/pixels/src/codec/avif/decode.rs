@@ -116,7 +116,7 @@ impl SandboxSession {
     fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<YuvImage, Error> {
         self.deadline.check()?;
         let output = self.decoder.decode(av1, shape).map_err(|error| to_error(error, self.deadline))?;
-        // A decoder that understates its time gains nothing: the sandbox limits it too.
+        // The sandbox limits the CPU time as well, so a decoder gains nothing by reporting too little.
         deadline::charge(output.cpu_time.saturating_sub(self.charged));
         self.charged = self.charged.max(output.cpu_time);
         self.deadline.check()?;

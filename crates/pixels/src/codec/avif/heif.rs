@@ -5,8 +5,8 @@
 //! these properties, and applying both would rotate twice (ISO/IEC 23000-22, section 7.3.6.7). For an image sequence,
 //! the primary still image is used.
 //!
-//! The parser is written here because `mp4-atom` 0.17, the only permissively licensed crate for these boxes, trusts
-//! counts in the file: with zero-length locations, eight bytes declare 65,535 extents, and a box of 6,016 bytes
+//! This crate has a parser because `mp4-atom` 0.17, the only permissively licensed crate for these boxes, trusts counts
+//! in the file: with zero-length locations, eight bytes declare 65,535 extents, and a box of 6,016 bytes
 //! allocated 1.5 GB. This parser copies nothing, and its memory use is proportional to the size of the boxes.
 
 use image::metadata::Orientation;
@@ -204,7 +204,8 @@ fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), Er
     Ok((layer, properties))
 }
 
-/// The alpha image of item `id`, and the id of its item. It is either one auxiliary image, or one for each tile.
+/// Returns the alpha image of item `id`, and the id of the alpha item. The alpha image is either one auxiliary image,
+/// or one for each tile.
 fn alpha<'a>(meta: &Meta<'a>, id: u32, color: &Layer<'a>) -> Result<Option<(u32, Layer<'a>)>, Error> {
     let mut found = None;
     for (auxiliary, master) in meta.all_references(*b"auxl") {

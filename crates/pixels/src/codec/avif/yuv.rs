@@ -28,7 +28,8 @@ use to_srgb::ToSrgb;
 /// Number of rows between checks of the deadline.
 const ROWS_PER_DEADLINE_CHECK: usize = 16;
 
-/// Converts the color image to planes with 8 bits per sample. Returns it unchanged if it must be converted to pixels.
+/// Converts the color image to planes with 8 bits per sample. If the image must be converted to pixels instead, it is
+/// returned unchanged as the error.
 pub(crate) fn planes(image: &AvifImage<'_>, color: YuvImage) -> Result<DecodedPlanes, YuvImage> {
     let cicp = image.cicp.unwrap_or(color.cicp);
     let is_uncropped = (image.crop.width, image.crop.height) == (color.width, color.height);

@@ -90,7 +90,8 @@ fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scale
         if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
             return Scales::from(scale);
         }
-        // The input of the smart crop has its scale, so that the crop does not depend on the other variants.
+        // The scale for the input of the smart crop is chosen separately, so that the crop does not depend on the other
+        // variants.
         let (whole, size) = crop_window.reduced(info.orientation, saliency::SIDE);
         Scales::from(scale).union(smallest_scale(jpeg, n, &whole, size).into())
     };

@@ -32,7 +32,7 @@ const LOSSLESS_EFFORT: f32 = 70.0;
 /// Encodes RGB or RGBA pixels as WebP. Quality 100 is lossless. Alpha is always lossless.
 ///
 /// # Errors
-/// A side has more than 16,383 pixels, or libwebp fails, for instance because memory is exhausted. It reports no
+/// A side has more than 16,383 pixels, or libwebp fails, for instance because memory is exhausted. libwebp reports no
 /// reason.
 pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Error> {
     let mut picture = Picture::new(pixels.width, pixels.height, quality.is_lossless())?;

@@ -18,7 +18,7 @@ use crate::transform::color::Conversion;
 use crate::transform::crop::CropWindow;
 use crate::transform::saliency;
 
-/// Downscaling factor from which variants are made from unfiltered planes.
+/// Minimum downscaling factor of variants that are made from unfiltered planes.
 ///
 /// Skipping the loop filter takes a tenth to a fifth less time. At a factor of 10 it costs at most 0.1 points of
 /// ssimulacra2 (photographs of 12 megapixels at quality 50, 75 and 85), at 8 it costs 0.4 at quality 50, and at 5 it
@@ -78,7 +78,7 @@ fn max_density(filter: LoopFilter) -> (f64, f64) {
     }
 }
 
-/// The loop filter settings that the variants need, in ascending order of the density they serve.
+/// The loop filter settings that the variants need, in ascending order of [`max_density`].
 fn filters(info: &ImageInfo, outputs: &[OutputSpec]) -> Vec<LoopFilter> {
     let of_size = |window: &Window, size: (NonZeroU32, NonZeroU32)| {
         if has_enough(max_density(LoopFilter::Skip), window, size) { LoopFilter::Skip } else { LoopFilter::Apply }
@@ -86,7 +86,8 @@ fn filters(info: &ImageInfo, outputs: &[OutputSpec]) -> Vec<LoopFilter> {
     let filters_of = |output: &OutputSpec| {
         let crop_window = CropWindow::new(info.oriented_size(), output.geometry);
         let (window, size) = crop_window.stored(info.orientation);
-        // The input of the smart crop has its plane, so that the crop does not depend on the other variants.
+        // The filter setting for the input of the smart crop is chosen separately, so that the crop does not depend on
+        // the other variants.
         let whole = crop_window.reduced(info.orientation, saliency::SIDE);
         let is_smart = matches!(output.geometry, Geometry::Crop { region: Region::Smart, .. });
         [Some(of_size(&window, size)), is_smart.then(|| of_size(&whole.0, whole.1))]

@@ -15,7 +15,7 @@ impl<'a> IsoBox<'a> {
         Fields { rest: self.data, kind: self.kind }
     }
 
-    /// The version and flags of a full box, and a reader after them.
+    /// Returns the version and flags of a full box, and a reader for the fields after them.
     pub(super) fn full(&self) -> Result<(u8, u32, Fields<'a>), Error> {
         let mut fields = self.fields();
         let word = fields.u32()?;

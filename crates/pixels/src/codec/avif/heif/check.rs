@@ -11,8 +11,8 @@ use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 /// Maximum number of pixels for which samples are generated.
 const PIXELS_MAX: u64 = 1 << 14;
 
-/// Parses `bytes`, generates samples for all tiles and converts them. Returns an upper bound on the memory in bytes for
-/// that, or `None` if the file is refused or too large.
+/// Parses `bytes`, generates samples for all tiles and converts them. Returns an upper bound, in bytes, on the memory
+/// that this takes, or `None` if the file is refused or too large.
 ///
 /// # Panics
 /// An invariant is violated.

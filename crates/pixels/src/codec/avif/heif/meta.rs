@@ -148,7 +148,7 @@ impl<'a> Meta<'a> {
     /// images.
     fn infos(&mut self, iinf: &IsoBox<'a>) -> Result<(), Error> {
         let (version, _, mut fields) = iinf.full_up_to(1)?;
-        // The count is redundant.
+        // The number of entries is redundant: they extend to the end of the box.
         let _count = fields.id(version > 0)?;
         let mut boxes = Boxes::with_max(fields.rest(), ITEMS_MAX);
         boxes.try_for_each(|info| {
@@ -259,7 +259,7 @@ impl<'a> Meta<'a> {
     }
 }
 
-/// The number of a property, and true if it is essential, which the highest bit tells.
+/// Reads the number of a property, and the highest bit, which is set if the property is essential.
 fn association(fields: &mut Fields<'_>, wide: bool) -> Result<(u16, bool), Error> {
     if wide {
         let word = fields.u16()?;

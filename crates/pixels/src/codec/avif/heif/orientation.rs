@@ -6,7 +6,7 @@ use super::boxes::IsoBox;
 use super::layer::CropRect;
 use crate::error::{Error, damaged};
 
-/// The composition of rotations and mirrorings: clockwise quarter transform, followed by an optional horizontal flip.
+/// The composition of rotations and mirrorings: clockwise quarter turns, followed by an optional horizontal flip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ItemTransform {
     quarter_turns: u8,
@@ -14,7 +14,7 @@ pub(super) struct ItemTransform {
 }
 
 impl ItemTransform {
-    /// Appends `irot`: counterclockwise quarter transform.
+    /// Appends `irot`: counterclockwise quarter turns.
     pub(super) fn rotate(&mut self, counterclockwise: u8) {
         let clockwise = (4 - counterclockwise % 4) % 4;
         // A rotation after a flip equals the opposite rotation before it.

@@ -90,8 +90,8 @@ impl<'a> Properties<'a> {
         Ok(true)
     }
 
-    /// Reads color information (ISO/IEC 14496-12, section 12.1.5). An item may have both a profile and code points. The
-    /// first of each type counts.
+    /// Reads color information (ISO/IEC 14496-12, section 12.1.5). An item may have both a profile and code points.
+    /// Only the first property of each type is used.
     fn color(&mut self, colr: &IsoBox<'a>) -> Result<(), Error> {
         let mut fields = colr.fields();
         match &fields.four()? {
@@ -109,7 +109,7 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// Types of auxiliary images that are alpha (AV1 Image File Format, section 4.1, and the older URN of HEVC).
+/// Types of auxiliary images that contain alpha (AV1 Image File Format, section 4.1, and the older URN of HEVC).
 pub(super) const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
 
 /// True if item `id` is an alpha image (`auxC`). Other properties are not read, because auxiliary images of other types

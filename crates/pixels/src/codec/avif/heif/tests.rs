@@ -146,7 +146,7 @@ fn item_locations_are_read_in_all_versions_and_field_sizes() {
             let builder = FileBuilder { iloc: (version, width), ..FileBuilder::single() };
             let bytes = builder.file();
             let image = AvifImage::read(&bytes).map(|image| image.color.tiles[0].bytes().into_owned());
-            // Version 0 has only offsets in the file.
+            // Version 0 has no construction method, so all of its offsets are relative to the file.
             let expected = if version == 0 { &bytes[..8] } else { b"12345678" };
             assert_eq!(image.unwrap(), expected, "{version} {width}");
         }

@@ -1,4 +1,5 @@
-//! Converts the planes of a reference decoder, and compares with its pixels (`tests/avif`).
+//! Converts planes that a reference decoder wrote, and compares the results with the pixels of that decoder
+//! (`tests/avif`).
 
 use std::path::{Path, PathBuf};
 
