@@ -110,7 +110,7 @@ impl AccessLog {
         AccessLogBuffer { options: self.options, buffer, writer: self.writer.clone() }
     }
 
-    /// Waits until the lines of all buffers are written, for at most [`FINISH_TIMEOUT`]. All buffers must have been dropped.
+    /// Waits until the lines of all buffers are written, for at most one second. All buffers must have been dropped.
     pub fn finish(self) {
         drop(self.writer);
         let _ = self.writer_ended.recv_timeout(FINISH_TIMEOUT);

@@ -2,7 +2,7 @@
 //!
 //! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process. It runs in a child process,
 //! which executes this program again and is started for each original. The child confines itself before it reads any
-//! AV1 data ([`confine`]), so an abort, a crash or an endless loop affects only one original. The parent does not trust
+//! AV1 data (`confine.rs`), so an abort, a crash or an endless loop affects only one original. The parent does not trust
 //! the replies: it checks sizes against the header of the original before it allocates memory, and replaces unprintable
 //! characters in texts.
 
