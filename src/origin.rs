@@ -37,6 +37,9 @@ use file::FileStore;
 use public_url::PublicUrl;
 use s3::S3Store;
 
+/// Maximum number of times that an object is read into memory from its start, if it is replaced each time.
+pub const READS_MAX: usize = 3;
+
 /// A handle to an object store. Clones are cheap and refer to the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -103,9 +106,13 @@ impl Store {
         key: &ObjectKey,
         bytes_max: u64,
     ) -> Result<Option<(ObjectMeta, Bytes)>, StoreError> {
-        match self.get(key, None).await? {
-            Some(object) => object.collect(bytes_max).await.map(Some),
-            None => Ok(None),
+        let mut attempts = 1..READS_MAX;
+        loop {
+            let Some(object) = self.get(key, None).await? else { return Ok(None) };
+            match object.collect(bytes_max).await {
+                Err(StoreError::Replaced) if attempts.next().is_some() => {}
+                collected => return collected.map(Some),
+            }
         }
     }
 

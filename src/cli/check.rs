@@ -210,6 +210,7 @@ fn suggested_fix(error: &StoreError) -> &'static str {
         StoreError::Other { .. }
         | StoreError::TooLarge { .. }
         | StoreError::Truncated { .. }
+        | StoreError::Replaced
         | StoreError::RangeNotSatisfiable { .. } => {
             "check that the bucket exists, and that s3.region and s3.path_style are correct"
         }

@@ -50,6 +50,11 @@ impl Body {
         Self { chunks: chunks.boxed(), file: None, promised, received: 0, is_ended: false }
     }
 
+    /// A body without bytes.
+    pub(super) fn empty() -> Self {
+        Self::new(stream::empty(), 0)
+    }
+
     /// A body that reads from `file`, whose first chunk has been read already.
     pub(super) fn from_file(first: Bytes, file: FileSlice) -> Self {
         let (promised, rest) = (file.bytes, file.clone().skip(first.len() as u64));

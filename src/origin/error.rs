@@ -32,6 +32,8 @@ pub enum StoreError {
     TooLarge { bytes: u64, bytes_max: u64 },
     #[error("the object ended after {received} of {promised} bytes")]
     Truncated { received: u64, promised: u64 },
+    #[error("the object was replaced or deleted while it was read")]
+    Replaced,
     #[error("the range is outside the object, which has {bytes} bytes")]
     RangeNotSatisfiable { bytes: u64 },
     #[error("too many concurrent requests to the store (s3.concurrency)")]

@@ -196,7 +196,14 @@ impl FileStore {
             let sidecar = Sidecar::read(&self.layout.sidecar(key, &etag));
             let (content_type, metadata) =
                 sidecar.map(|sidecar| (Some(sidecar.content_type.into()), sidecar.metadata)).unwrap_or_default();
-            let meta = ObjectMeta { bytes: stat.len(), etag, last_modified: stat.modified()?, content_type, metadata };
+            let meta = ObjectMeta {
+                bytes: stat.len(),
+                etag,
+                last_modified: stat.modified()?,
+                content_type,
+                content_encoding: None,
+                metadata,
+            };
             Ok(Some((meta, file)))
         });
         match found {

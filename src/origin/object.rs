@@ -14,6 +14,8 @@ pub struct ObjectMeta {
     pub etag: Box<str>,
     pub last_modified: SystemTime,
     pub content_type: Option<Box<str>>,
+    /// Content codings that were applied to the bytes, such as `gzip`; `None` if the bytes are the object itself.
+    pub content_encoding: Option<Box<str>>,
     /// User metadata; names in lower case.
     pub metadata: Vec<(String, String)>,
 }

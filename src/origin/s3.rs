@@ -4,6 +4,7 @@
 //! `s3:ListBucket` on the bucket. Without `s3:ListBucket`, S3 answers 403 for a missing object, and a 403 is never
 //! treated as a missing object.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
@@ -24,6 +25,8 @@ use crate::support::backoff::jitter;
 use crate::support::circuit_breaker::{CircuitBreaker, Transition};
 use crate::variant::ObjectKey;
 
+mod body;
+mod checksum;
 mod client;
 mod endpoint;
 mod error;
@@ -40,6 +43,7 @@ mod sign;
 use client::client_config;
 use instrument::S3Instrumentation;
 use multipart::PARTS_IN_MEMORY_MAX;
+use object::normalized_etag;
 use read::S3Reader;
 use sdk_error::{or_not_found, status, store_error};
 
@@ -47,7 +51,7 @@ use sdk_error::{or_not_found, status, store_error};
 pub(super) struct S3Store {
     pub(super) client: Client,
     /// The reader, or the reason why no request can be sent.
-    reader: Result<S3Reader, String>,
+    reader: Result<Arc<S3Reader>, String>,
     pub(super) bucket: String,
     prefix: String,
     /// Permits for parts of uploads in memory.
@@ -68,7 +72,7 @@ impl S3Store {
         let instrumentation = S3Instrumentation::new(metrics.clone());
         let client = Client::from_conf(client_config(settings, instrumentation.clone()).await);
         Self {
-            reader: S3Reader::new(&client, bucket, &prefix, settings, instrumentation).await,
+            reader: S3Reader::new(&client, bucket, &prefix, settings, instrumentation).await.map(Arc::new),
             client,
             bucket: bucket.to_owned(),
             prefix,
@@ -123,7 +127,7 @@ impl S3Store {
         self.reader()?.get(key, range).await
     }
 
-    fn reader(&self) -> Result<&S3Reader, StoreError> {
+    fn reader(&self) -> Result<&Arc<S3Reader>, StoreError> {
         self.reader.as_ref().map_err(|reason| StoreError::Unavailable { source: reason.clone().into() })
     }
 
@@ -168,7 +172,7 @@ impl S3Store {
                     let is_unmet = status(&error) == Some(412) || is_deleted;
                     return if is_unmet { Ok(PutOutcome::PreconditionFailed) } else { Err(store_error(error)) };
                 }
-                Ok(etag) => return Ok(PutOutcome::Stored(etag.unwrap_or_default().into())),
+                Ok(etag) => return Ok(PutOutcome::Stored(stored_etag(etag))),
             }
         }
     }
@@ -230,7 +234,7 @@ impl S3Store {
         Some(ListedObject {
             key: ObjectKey::new(object.key?.strip_prefix(&self.prefix)?).ok()?,
             bytes: u64::try_from(object.size?).ok()?,
-            etag: object.e_tag?.into(),
+            etag: normalized_etag(&object.e_tag?)?,
             last_modified: SystemTime::try_from(object.last_modified?).ok()?,
         })
     }
@@ -248,4 +252,9 @@ impl S3Store {
         let permit = with_timeout(self.operation_timeout, self.requests.acquire()).await;
         permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)
     }
+}
+
+/// The ETag in the response to a write; empty if there is none.
+pub(super) fn stored_etag(etag: Option<String>) -> Box<str> {
+    etag.and_then(|etag| normalized_etag(&etag)).unwrap_or_default()
 }

@@ -182,6 +182,9 @@ async fn probe(store: &Store, key: &ObjectKey) -> Result<(ObjectMeta, Bytes), Er
         object => object.map_err(failed)?,
     };
     let mut object = object.ok_or_else(|| Error::no_original(key.as_str()))?;
+    if let Some(encoding) = &object.meta.content_encoding {
+        return Err(Error::encoded_original(encoding));
+    }
     let mut head = Vec::new();
     while let Some(chunk) = object.body.next().await {
         head.extend_from_slice(&chunk.map_err(failed)?);

@@ -45,6 +45,10 @@ pub const AGENT: &str = concat!("resized/", env!("CARGO_PKG_VERSION"));
 /// Idle connections are closed after this time.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
+/// Limits of the header of a response, for stores whose objects have many or long entries of metadata.
+const HEADERS_MAX: usize = 256;
+const HEADER_BYTES_MAX: u32 = 64 << 10;
+
 impl Client {
     /// A client for HTTP/1.1 whose connections must be established within `connect_timeout`.
     ///
@@ -79,6 +83,8 @@ impl Client {
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(pool_idle)
             .pool_timer(TokioTimer::new())
+            .http1_max_headers(HEADERS_MAX)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
             .build(TimeoutConnector { connector, timeout: connect_timeout });
         Ok(Self(client))
     }

@@ -51,6 +51,7 @@ impl Error {
             | StoreError::ClockSkew { .. }
             | StoreError::Unavailable { .. }
             | StoreError::Truncated { .. }
+            | StoreError::Replaced
             | StoreError::RangeNotSatisfiable { .. }
             | StoreError::Other { .. } => {
                 tracing::error!(error = chain(error), "object store failed");
@@ -105,6 +106,15 @@ impl Error {
     /// The original has more bytes than `bytes_max`.
     pub(crate) fn original_too_large(bytes: u64, bytes_max: u64) -> Self {
         let text = format!("the original has {bytes} bytes; at most {bytes_max} are accepted (limits.original_bytes)");
+        Self::Unprocessable(text.into())
+    }
+
+    /// The original is stored in a content coding.
+    pub(crate) fn encoded_original(encoding: &str) -> Self {
+        let text = format!(
+            "the original is stored with Content-Encoding: {encoding}, and only pictures as they are can be resized; store \
+             it uncompressed and without this header"
+        );
         Self::Unprocessable(text.into())
     }
 

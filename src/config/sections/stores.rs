@@ -109,9 +109,10 @@ impl Default for S3 {
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl S3 {
-    /// Maximum time from the end of a request to the header of its response, and between two reads of a body.
+    /// Maximum time from the end of a request to the header of its response, and between two reads of a body. At most
+    /// half of the operation timeout, so that another attempt is possible.
     #[must_use]
     pub fn attempt_timeout(&self) -> Duration {
-        ATTEMPT_TIMEOUT.min(self.operation_timeout)
+        ATTEMPT_TIMEOUT.min(self.operation_timeout / 2)
     }
 }

@@ -82,6 +82,7 @@ impl S3ErrorResponse {
         match self.status {
             401 | 403 if is_skewed => StoreError::ClockSkew { source },
             401 | 403 => StoreError::Forbidden { source },
+            412 => StoreError::Replaced,
             416 => StoreError::RangeNotSatisfiable { bytes: self.object_bytes.unwrap_or_default() },
             429 | 500.. => StoreError::Unavailable { source },
             _ => StoreError::Other { source },

@@ -13,7 +13,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
 use super::sdk_error::{status, store_error};
-use super::{CONFLICT_PAUSES_MS, S3Store};
+use super::{CONFLICT_PAUSES_MS, S3Store, stored_etag};
 use crate::origin::error::StoreError;
 use crate::origin::object::{Attributes, Precondition, PutOutcome};
 use crate::origin::spool::Spool;
@@ -99,7 +99,7 @@ impl S3Store {
         loop {
             let _permit = self.permit().await?;
             match self.complete_once(key, upload, parts.clone(), precondition).await {
-                Ok(etag) => return Ok(PutOutcome::Stored(etag.unwrap_or_default().into())),
+                Ok(etag) => return Ok(PutOutcome::Stored(stored_etag(etag))),
                 Err(error) if status(&error) == Some(412) => return Ok(PutOutcome::PreconditionFailed),
                 Err(error) if status(&error) == Some(409) && *precondition != Precondition::None => {
                     let Some(pause) = pauses.next() else { return Err(store_error(error)) };

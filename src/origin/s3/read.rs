@@ -3,23 +3,25 @@
 //! Most requests to S3 are reads, and sending one with the SDK takes several times as long as signing it
 //! (docs/decisions/s3-reads.md). Timeouts, retries, clock correction and instrumentation work as in the SDK.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use bytes::Bytes;
-use http::header::{RANGE, USER_AGENT};
+use http::header::{IF_MATCH, RANGE, USER_AGENT};
 use http::{Method, Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 
+use super::body::S3Body;
 use super::client::POOL_IDLE;
 use super::endpoint::S3Endpoint;
 use super::error::S3ErrorResponse;
 use super::instrument::S3Instrumentation;
-use super::object;
+use super::object::{self, object_bytes};
 use super::retry::RetryPolicy;
 use super::sign::Signer;
 use crate::config;
-use crate::origin::body::Object;
+use crate::origin::body::{Body, Object};
 use crate::origin::error::StoreError;
 use crate::origin::object::{ByteRange, ObjectMeta};
 use crate::origin::public_url::encode_path;
@@ -35,13 +37,26 @@ pub(super) struct S3Reader {
     /// URL of the bucket and prefix, to which keys are appended.
     base_url: String,
     signer: Signer,
-    retry_policy: RetryPolicy,
+    pub(super) retry_policy: RetryPolicy,
     instrumentation: S3Instrumentation,
     /// Limit from the start of an attempt to the headers of its response, and between two reads of the body.
-    attempt_timeout: Duration,
+    pub(super) attempt_timeout: Duration,
     /// Limit for all attempts together.
-    operation_timeout: Duration,
+    pub(super) operation_timeout: Duration,
 }
+
+/// A request for an object or a part of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadRequest<'a> {
+    pub(super) method: &'a Method,
+    pub(super) key: &'a ObjectKey,
+    pub(super) range: Option<ByteRange>,
+    /// The ETag that the object must have.
+    pub(super) if_match: Option<&'a str>,
+}
+
+/// The first byte. The response has the length of the whole object.
+const FIRST_BYTE: ByteRange = ByteRange::FromTo { first: 0, last: 0 };
 
 /// A failed attempt.
 struct AttemptError {
@@ -79,28 +94,87 @@ impl S3Reader {
     }
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
-        let response = self.send_with_retries(&Method::HEAD, key, None).await?;
-        response.map(|response| object::meta(response.headers())).transpose()
+        let Some(response) = self.send_with_retries(ReadRequest::new(&Method::HEAD, key)).await? else {
+            return Ok(None);
+        };
+        match object_bytes(response.headers()) {
+            Some(bytes) => object::meta(response.headers(), bytes).map(Some),
+            None => self.measure(key).await,
+        }
     }
 
-    pub(super) async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        let response = self.send_with_retries(&Method::GET, key, range).await?;
-        response.map(|response| object::object(response, range, self.attempt_timeout)).transpose()
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<Object>, StoreError> {
+        let request = ReadRequest { range, ..ReadRequest::new(&Method::GET, key) };
+        let response = match self.send_with_retries(request).await {
+            Err(StoreError::RangeNotSatisfiable { .. }) if range.is_none() => return self.empty_object(key).await,
+            response => response?,
+        };
+        let Some(response) = response else { return Ok(None) };
+        let bytes = match object_bytes(response.headers()) {
+            Some(bytes) => bytes,
+            None => match self.measure(key).await? {
+                Some(measured) => measured.bytes,
+                None => return Ok(None),
+            },
+        };
+        let meta = object::meta(response.headers(), bytes)?;
+        let body = S3Body::new(self.clone(), key, &meta, response, range)?.into_body();
+        Ok(Some(Object { meta, body }))
+    }
+
+    /// An object whose GET was answered like the request for a range outside of it, as some servers do if it is empty.
+    async fn empty_object(&self, key: &ObjectKey) -> Result<Option<Object>, StoreError> {
+        match self.head(key).await? {
+            Some(meta) if meta.bytes == 0 => Ok(Some(Object { meta, body: Body::empty() })),
+            Some(_) => Err(object::invalid("the status 416, but no range was requested")),
+            None => Ok(None),
+        }
+    }
+
+    /// The metadata of an object if the responses to other requests do not have its length.
+    async fn measure(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
+        let request = ReadRequest { range: Some(FIRST_BYTE), ..ReadRequest::new(&Method::GET, key) };
+        let (head, mut body) = match self.send_with_retries(request).await {
+            Err(StoreError::RangeNotSatisfiable { .. }) => {
+                let whole = self.send_with_retries(ReadRequest::new(&Method::GET, key)).await?;
+                return whole.map(|response| object::meta(response.headers(), 0)).transpose();
+            }
+            response => match response? {
+                Some(response) => response.into_parts(),
+                None => return Ok(None),
+            },
+        };
+        if let Some(bytes) = object_bytes(&head.headers) {
+            return object::meta(&head.headers, bytes).map(Some);
+        }
+        // The server ignores ranges too, so the bytes are counted.
+        let count = async {
+            let mut bytes = 0;
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| StoreError::Unavailable { source: error.into() })?;
+                bytes += frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
+            }
+            Ok(bytes)
+        };
+        let bytes = with_timeout(self.operation_timeout, count).await??;
+        object::meta(&head.headers, bytes).map(Some)
     }
 
     /// Sends the request until it succeeds or the retries end. `None` if the object does not exist. The body of the
     /// response has not been read yet.
-    async fn send_with_retries(
+    pub(super) async fn send_with_retries(
         &self,
-        method: &Method,
-        key: &ObjectKey,
-        range: Option<ByteRange>,
+        request: ReadRequest<'_>,
     ) -> Result<Option<Response<Incoming>>, StoreError> {
-        let url = self.url(key);
+        let url = self.url(request.key);
         let attempts = async {
             let mut failures = 0;
             loop {
-                let AttemptError { error, is_transient, retry_after } = match self.attempt(method, &url, range).await {
+                let AttemptError { error, is_transient, retry_after } = match self.attempt(request, &url).await {
                     Ok(response) => {
                         self.retry_policy.record_success(failures);
                         return Ok(response);
@@ -110,23 +184,18 @@ impl S3Reader {
                 failures += 1;
                 let pause = if is_transient { self.retry_policy.pause(failures, retry_after) } else { None };
                 let Some(pause) = pause else { return Err(error) };
-                tracing::debug!(%key, %error, ?pause, "retrying a read of S3");
+                tracing::debug!(key = %request.key, %error, ?pause, "retrying a read of S3");
                 tokio::time::sleep(pause).await;
             }
         };
         with_timeout(self.operation_timeout, attempts).await?
     }
 
-    async fn attempt(
-        &self,
-        method: &Method,
-        url: &str,
-        range: Option<ByteRange>,
-    ) -> Result<Option<Response<Incoming>>, AttemptError> {
-        let mut request = request(method, url, range)?;
+    async fn attempt(&self, read: ReadRequest<'_>, url: &str) -> Result<Option<Response<Incoming>>, AttemptError> {
+        let mut request = read.to_http(url)?;
         self.signer.sign(&mut request, url).await?;
         let connection = https::ConnectionHandle::capture(&mut request);
-        let attempt = self.instrumentation.start(method.as_str(), url);
+        let attempt = self.instrumentation.start(read.method.as_str(), url);
         let response = self.send(request).await;
         let status = match &response {
             Ok(Ok(response)) => Some(response.status().as_u16()),
@@ -182,16 +251,26 @@ impl From<StoreError> for AttemptError {
     }
 }
 
-fn request(method: &Method, url: &str, range: Option<ByteRange>) -> Result<Request<Full<Bytes>>, StoreError> {
-    let mut request = Request::builder().method(method).uri(url).header(USER_AGENT, AGENT);
-    if let Some(range) = range {
-        request = request.header(RANGE, range_header(range));
+impl<'a> ReadRequest<'a> {
+    /// A request for the whole object.
+    fn new(method: &'a Method, key: &'a ObjectKey) -> Self {
+        Self { method, key, range: None, if_match: None }
     }
-    if method == Method::GET {
-        // S3 sends checksums only on request.
-        request = request.header("x-amz-checksum-mode", "ENABLED");
+
+    fn to_http(self, url: &str) -> Result<Request<Full<Bytes>>, StoreError> {
+        let mut request = Request::builder().method(self.method).uri(url).header(USER_AGENT, AGENT);
+        if let Some(range) = self.range {
+            request = request.header(RANGE, range_header(range));
+        }
+        if let Some(etag) = self.if_match {
+            request = request.header(IF_MATCH, etag);
+        }
+        if self.method == Method::GET {
+            // S3 sends checksums only on request.
+            request = request.header("x-amz-checksum-mode", "ENABLED");
+        }
+        request.body(Full::default()).map_err(|error| StoreError::Other { source: error.into() })
     }
-    request.body(Full::default()).map_err(|error| StoreError::Other { source: error.into() })
 }
 
 fn range_header(range: ByteRange) -> String {

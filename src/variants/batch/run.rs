@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
-use crate::origin::{Store, StoreError};
+use crate::origin::{READS_MAX, Store, StoreError};
 use crate::resize::{Header, Limits, RenderError, RenderRequest};
 use crate::variant::{ObjectKey, Variant};
 use crate::variants::batch::{Batch, Batches, MadeVariant, Membership};
@@ -168,18 +168,29 @@ impl BatchRunner {
         })
     }
 
-    /// Downloads the original. The permit is taken when the length is known, before the body is read.
+    /// Downloads the original, again if it is replaced meanwhile. The permit is taken when the length is known, before
+    /// the body is read.
     async fn download(&self, key: &ObjectKey) -> Result<Original, Error> {
         let failed = |error: StoreError| Error::from_store(&error);
-        let object = self.originals.get(key, None).await.map_err(failed)?;
-        let object = object.ok_or_else(|| Error::no_original(key.as_str()))?;
-        let length = object.meta.bytes;
-        if length > self.original_bytes_max {
-            return Err(Error::original_too_large(length, self.original_bytes_max));
+        let mut attempts = 1..READS_MAX;
+        loop {
+            let object = self.originals.get(key, None).await.map_err(failed)?;
+            let object = object.ok_or_else(|| Error::no_original(key.as_str()))?;
+            if let Some(encoding) = &object.meta.content_encoding {
+                return Err(Error::encoded_original(encoding));
+            }
+            let length = object.meta.bytes;
+            if length > self.original_bytes_max {
+                return Err(Error::original_too_large(length, self.original_bytes_max));
+            }
+            let permit = self.acquire_download_memory(length).await?;
+            match object.body.collect().await {
+                Err(StoreError::Replaced) if attempts.next().is_some() => {}
+                bytes => {
+                    return Ok(Original { bytes: bytes.map_err(failed)?, etag: object.meta.etag, _permit: permit });
+                }
+            }
         }
-        let permit = self.acquire_download_memory(length).await?;
-        let bytes = object.body.collect().await.map_err(failed)?;
-        Ok(Original { bytes, etag: object.meta.etag, _permit: permit })
     }
 }
 

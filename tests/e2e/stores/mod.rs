@@ -1,4 +1,5 @@
 //! Object stores.
 
 mod conformance;
+mod interruptions;
 mod s3_wire;

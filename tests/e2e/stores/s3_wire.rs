@@ -1,120 +1,18 @@
 //! Requests to S3 as they are on the wire, against a server that sends scripted responses.
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use resized::config;
 use resized::observability::metrics;
 use resized::origin::{Attributes, ByteRange, Precondition, PutOutcome, Store, StoreError};
 use resized::variant::ObjectKey;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-/// Response to a request.
-#[derive(Clone)]
-enum Response {
-    Text(String),
-    /// Closes the connection.
-    Close,
-    /// The text, followed by zeros until the client closes the connection.
-    Endless(String),
-}
-
-/// A server that answers each request with the next scripted response.
-struct Script {
-    url: String,
-    responses: Arc<Mutex<VecDeque<Response>>>,
-    /// The number of the connection and the lowercase header section of each request.
-    requests: Arc<Mutex<Vec<(usize, String)>>>,
-}
-
-impl Script {
-    async fn start(responses: impl IntoIterator<Item = Response>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (responses, requests) = (Arc::new(Mutex::new(responses.into_iter().collect())), Arc::default());
-        let script = Self { url, responses: Arc::clone(&responses), requests: Arc::clone(&requests) };
-        tokio::spawn(async move {
-            for connection in 0.. {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, connection, Arc::clone(&responses), Arc::clone(&requests)));
-            }
-        });
-        script
-    }
-
-    /// Appends a response.
-    fn push(&self, response: Response) {
-        self.responses.lock().unwrap().push_back(response);
-    }
-
-    async fn open(&self, attempts: u32) -> Store {
-        let settings = config::S3 {
-            endpoint: self.url.clone(),
-            region: "us-east-1".into(),
-            path_style: true,
-            anonymous: true,
-            attempts: NonZeroU32::new(attempts).unwrap(),
-            ..Default::default()
-        };
-        Store::open(&"s3://pictures/a b".parse().unwrap(), "", &settings, &metrics::S3Metrics::default()).await.unwrap()
-    }
-
-    fn requests(&self) -> Vec<(usize, String)> {
-        self.requests.lock().unwrap().clone()
-    }
-
-    fn connections(&self) -> Vec<usize> {
-        self.requests().into_iter().map(|(connection, _)| connection).collect()
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    connection: usize,
-    responses: Arc<Mutex<VecDeque<Response>>>,
-    seen: Arc<Mutex<Vec<(usize, String)>>>,
-) {
-    loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let Ok(byte) = stream.read_u8().await else { return };
-            head.push(byte);
-        }
-        seen.lock().unwrap().push((connection, String::from_utf8(head).unwrap().to_lowercase()));
-        let response = responses.lock().unwrap().pop_front();
-        match response.unwrap_or(Response::Close) {
-            Response::Text(text) => stream.write_all(text.as_bytes()).await.unwrap(),
-            Response::Close => return,
-            Response::Endless(text) => {
-                let mut piece = text.into_bytes();
-                while stream.write_all(&piece).await.is_ok() {
-                    piece = vec![b'0'; 10_000];
-                }
-                return;
-            }
-        }
-    }
-}
+use crate::support::s3_script::{Response, Script, head, object, partial_head, refusal};
 
 fn key(text: &str) -> ObjectKey {
     ObjectKey::new(text).unwrap()
-}
-
-fn object(body: &str) -> Response {
-    Response::Text(format!("{}\r\n{body}", head(body.len())))
-}
-
-fn head(bytes: usize) -> String {
-    let date = httpdate::fmt_http_date(SystemTime::now());
-    format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\netag: \"e\"\r\nlast-modified: {date}\r\n")
-}
-
-fn refusal(status: &str, headers: &str, code: &str) -> Response {
-    let body = format!("<Error><Code>{code}</Code><Message>No.</Message></Error>");
-    Response::Text(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
 }
 
 async fn read(store: &Store) -> Result<bytes::Bytes, StoreError> {
@@ -156,7 +54,7 @@ async fn clock_skew_is_corrected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_requests_a_checksum_and_only_the_range() {
-    let script = Script::start([object("hello"), Response::Text(format!("{}\r\n", head(5)))]).await;
+    let script = Script::start([object("hello"), Response::Bytes(format!("{}\r\n", head(5)).into())]).await;
     let store = script.open(1).await;
     let part = ByteRange::FromTo { first: 1, last: 3 };
     let object = store.get(&key("ä+c.jpg"), Some(part)).await.unwrap().unwrap();
@@ -204,18 +102,62 @@ async fn an_endless_error_body_is_not_read_to_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_without_required_headers_is_an_error() {
+async fn only_the_length_and_a_validator_are_required() {
     let date = httpdate::fmt_http_date(SystemTime::now());
+    let metadata: String = (0..120).map(|n| format!("x-amz-meta-{n}: {}\r\n", "m".repeat(1000))).collect();
+    let date = format!("last-modified: {date}\r\n");
     for headers in [
-        format!("content-length: 1\r\nlast-modified: {date}\r\n"),
-        "content-length: 1\r\netag: \"e\"\r\n".to_owned(),
-        "content-length: 1\r\netag: \"e\"\r\nlast-modified: yesterday\r\n".to_owned(),
-        format!("transfer-encoding: chunked\r\netag: \"e\"\r\nlast-modified: {date}\r\n"),
+        format!("content-length: 5\r\n{date}"),
+        "content-length: 5\r\netag: \"e\"\r\n".to_owned(),
+        "content-length: 5\r\netag: e\r\nlast-modified: yesterday\r\n".to_owned(),
+        format!("content-length: 5\r\netag: W/\"e\"\r\n{date}"),
+        format!("content-length: 5\r\netag: \"e\"\r\n{date}{metadata}"),
+        format!("content-length: 5\r\netag: \"e\"\r\n{date}x-amz-storage-class: COLDER_THAN_ICE\r\n"),
+        format!("content-length: 5\r\netag: \"e\"\r\n{date}x-amz-meta-name: \u{1}-latin1\r\n"),
     ] {
-        let script = Script::start([Response::Text(format!("HTTP/1.1 200 OK\r\n{headers}\r\n1\r\n"))]).await;
-        let error = read(&script.open(1).await).await.unwrap_err();
-        assert!(matches!(error, StoreError::Other { .. }), "{headers}: {error:?}");
+        // The control character stands for a byte that is not UTF-8.
+        let response = format!("HTTP/1.1 200 OK\r\n{headers}\r\nhello").into_bytes();
+        let response = response.into_iter().map(|byte| if byte == 1 { 0xe4 } else { byte }).collect();
+        let script = Script::start([Response::Bytes(response)]).await;
+        assert_eq!(read(&script.open(1).await).await.unwrap(), "hello", "{headers}");
     }
+    let script = Script::start([Response::Bytes("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello".into())]).await;
+    let error = read(&script.open(1).await).await.unwrap_err();
+    assert!(matches!(error, StoreError::Other { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_length_is_not_sent_is_measured() {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let chunked =
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\netag: \"e\"\r\nlast-modified: {date}\r\n\r\n");
+    for has_ranges in [true, false] {
+        let chunked = chunked.clone();
+        let script = Script::answering(move |request| {
+            if request.starts_with("head") {
+                return Response::Bytes(chunked.clone().into());
+            }
+            let part = format!("{}\r\nh", partial_head(1, "0-0/5"));
+            let whole = format!("{chunked}2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n");
+            let is_part = has_ranges && request.contains("range: bytes=0-0");
+            Response::Bytes(if is_part { part.into() } else { whole.into() })
+        })
+        .await;
+        let store = script.open(1).await;
+        assert_eq!(store.head(&key("c.jpg")).await.unwrap().unwrap().bytes, 5, "{has_ranges}");
+        assert_eq!(read(&store).await.unwrap(), "hello", "{has_ranges}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_object_may_be_answered_like_a_range_outside_of_it() {
+    let headers = "content-range: bytes */0\r\n";
+    let script = Script::answering(move |request| match request.starts_with("head") {
+        true => object(""),
+        false => refusal("416 Range Not Satisfiable", headers, "InvalidRange"),
+    })
+    .await;
+    assert_eq!(read(&script.open(1).await).await.unwrap(), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,7 +190,7 @@ async fn a_stalled_tls_handshake_is_a_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_is_retried_with_its_condition_and_attributes() {
     let failed = refusal("500 Internal Server Error", "x-amz-retry-after: 1\r\n", "InternalError");
-    let stored = Response::Text("HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: \"e\"\r\n\r\n".to_owned());
+    let stored = Response::Bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: \"e\"\r\n\r\n".into());
     let script = Script::start([failed, stored]).await;
     let attributes = Attributes {
         content_type: "image/webp".into(),

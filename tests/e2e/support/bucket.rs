@@ -83,7 +83,8 @@ struct State {
     objects: Mutex<BTreeMap<String, Stored>>,
     requests: Mutex<Vec<(Operation, String)>>,
     stored: Mutex<HashMap<String, usize>>,
-    faults: Mutex<Vec<(Operation, String, Fault)>>,
+    /// Each fault with the number of requests that it still applies to.
+    faults: Mutex<Vec<(Operation, String, Fault, usize)>>,
     ignores_conditions: AtomicBool,
     stalls: Mutex<Vec<(Operation, String, watch::Receiver<bool>)>>,
 }
@@ -179,7 +180,12 @@ impl Bucket {
 
     /// Injects a fault into matching requests until [`Bucket::heal`].
     pub fn fail(&self, operation: Operation, prefix: &str, fault: Fault) {
-        self.state.faults.lock().unwrap().push((operation, prefix.to_owned(), fault));
+        self.fail_times(usize::MAX, operation, prefix, fault);
+    }
+
+    /// Injects a fault into the next `times` matching requests.
+    pub fn fail_times(&self, times: usize, operation: Operation, prefix: &str, fault: Fault) {
+        self.state.faults.lock().unwrap().push((operation, prefix.to_owned(), fault, times));
     }
 
     /// Ignores the conditions of writes from now on, as some servers do.
@@ -242,8 +248,12 @@ impl State {
             let _ = gate.wait_for(|open| *open).await;
         }
         let fault = {
-            let faults = self.faults.lock().unwrap();
-            faults.iter().find(|(asked, prefix, _)| applies(*asked, prefix)).map(|(.., fault)| *fault)
+            let mut faults = self.faults.lock().unwrap();
+            let fault = faults.iter_mut().find(|(asked, prefix, _, left)| *left > 0 && applies(*asked, prefix));
+            fault.map(|(.., fault, left)| {
+                *left -= 1;
+                *fault
+            })
         };
         match fault {
             Some(Fault::Status(status)) => Err(failure(status)),
@@ -292,9 +302,14 @@ struct Server(Arc<State>);
 #[async_trait::async_trait]
 impl S3 for Server {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let GetObjectInput { bucket, key, range, checksum_mode, .. } = request.input;
+        let GetObjectInput { bucket, key, range, checksum_mode, if_match, .. } = request.input;
         let fault = self.0.enter(Operation::Get, &bucket, &key).await?;
         let stored = self.0.find(&key)?;
+        if let Some(ETagCondition::ETag(wanted)) = if_match
+            && wanted.value() != stored.etag
+        {
+            return Err(s3_error!(PreconditionFailed));
+        }
         let whole = stored.bytes.len() as u64;
         let mut bytes = stored.bytes;
         let mut content_range = None;

@@ -6,4 +6,5 @@ pub mod node;
 pub mod pictures;
 pub mod stage;
 pub mod receiver;
+pub mod s3_script;
 pub mod api;
