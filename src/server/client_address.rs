@@ -1,30 +1,36 @@
 //! Determines the client's address: the peer of the connection, or the address that a trusted proxy reports.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use http::HeaderMap;
 use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::proxy_protocol::ProxyHeader;
+use super::proxy_protocol::{HEADER_BYTES_MAX, Parsed, parse};
+use crate::config;
+
+mod forwarded;
 
 /// Networks of proxies whose PROXY protocol headers and forwarding headers are trusted.
 #[derive(Debug)]
 pub(super) struct TrustedProxies {
     networks: Vec<IpNet>,
+    /// The only header that names the client. A proxy sets or extends one header, and passes the others on as the client
+    /// sent them.
+    client_header: HeaderName,
     expects_proxy_protocol: bool,
 }
 
-/// Size of the buffer for a PROXY protocol header: longer than any version 1 header, and than a version 2 header with a
-/// reasonable number of extensions. The header arrives in a single segment (PROXY protocol specification, section 2).
-const PROXY_HEADER_BYTES: usize = 1024;
-
 impl TrustedProxies {
-    pub(super) fn new(networks: &[IpNet], expects_proxy_protocol: bool) -> Self {
-        Self { networks: networks.to_vec(), expects_proxy_protocol }
+    pub(super) fn new(config: &config::Server) -> Self {
+        Self {
+            networks: config.trusted_proxies.clone(),
+            client_header: config.client_header.clone(),
+            expects_proxy_protocol: config.proxy_protocol,
+        }
     }
 
     /// Returns true if `address` is that of a trusted proxy.
@@ -33,7 +39,8 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// Returns the client of a new connection. Reads and removes the PROXY protocol header if `peer` has to send one.
+    /// Returns the client of a new connection. Reads and removes the PROXY protocol header if `peer` has to send one. The
+    /// header may arrive in several segments, so the caller sets a deadline.
     ///
     /// # Errors
     /// A trusted proxy did not send a valid header.
@@ -41,56 +48,85 @@ impl TrustedProxies {
         if !self.expects_proxy_protocol || !self.contains(peer.ip()) {
             return Ok(peer.ip().to_canonical());
         }
-        let mut buffer = [0; PROXY_HEADER_BYTES];
-        let peeked = stream.peek(&mut buffer).await?;
-        let header = ProxyHeader::parse(&buffer[..peeked]).ok_or(io::ErrorKind::InvalidData)?;
-        stream.read_exact(&mut buffer[..header.bytes]).await?;
-        Ok(header.client.unwrap_or(peer.ip()).to_canonical())
+        let mut buffer = [0; HEADER_BYTES_MAX];
+        let mut read = 0;
+        loop {
+            let peeked = stream.peek(&mut buffer[read..]).await?;
+            if peeked == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let end = read + peeked;
+            let (header_end, client) = match parse(&buffer[..end]) {
+                Parsed::Complete(header) => (header.bytes, Some(header.client)),
+                // All bytes so far belong to the header.
+                Parsed::Incomplete if end < HEADER_BYTES_MAX => (end, None),
+                Parsed::Incomplete | Parsed::Invalid => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            stream.read_exact(&mut buffer[read..header_end]).await?;
+            read = header_end;
+            if let Some(client) = client {
+                return Ok(client.unwrap_or(peer.ip()).to_canonical());
+            }
+        }
     }
 
-    /// Returns the client of one request. If `peer` is a trusted proxy, this is the last address in the forwarding
-    /// headers that is not a trusted proxy. `Forwarded` (RFC 7239) takes precedence over `X-Forwarded-For`.
+    /// Returns the client of one request. If `peer` is a trusted proxy, this is the last address in
+    /// `server.client_header` that is not a trusted proxy.
     pub(super) fn request_client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if self.networks.is_empty() || !self.contains(peer) {
             return peer;
         }
-        let name = if headers.contains_key(FORWARDED) { FORWARDED.as_str() } else { "x-forwarded-for" };
         let mut client = peer;
-        let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-        for hop in values.iter().rev().flat_map(|value| value.rsplit(',')) {
-            // An obfuscated or invalid hop hides the hops before it.
-            let Some(address) = hop_address(hop) else { break };
-            client = address;
-            if !self.contains(address) {
-                break;
+        // Several header lines are one list.
+        for line in headers.get_all(&self.client_header).iter().rev() {
+            let Ok(line) = line.to_str() else { return client };
+            let hops = if self.client_header == FORWARDED {
+                forwarded::nodes(line)
+            } else {
+                line.split(',').map(address).collect()
+            };
+            for hop in hops.into_iter().rev() {
+                // A hop that is hidden or invalid hides the hops before it.
+                let Some(address) = hop else { return client };
+                client = address;
+                if !self.contains(address) {
+                    return client;
+                }
             }
         }
         client
     }
 }
 
-/// Parses one hop: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`, or any of these as the `for="..."` parameter
-/// of `Forwarded`.
-fn hop_address(hop: &str) -> Option<IpAddr> {
-    let parameters = || hop.split(';').map(str::trim);
-    let for_parameter = parameters().find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.eq_ignore_ascii_case("for").then_some(value)
-    });
-    let text = for_parameter.unwrap_or(hop).trim().trim_matches('"');
-    let ip = text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    ip.or_else(bracketed).map(|ip: IpAddr| ip.to_canonical())
+/// Parses an address as proxies write it into `X-Forwarded-For`: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`,
+/// `[2001:db8::1]` or `[2001:db8::1]:80`.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let ip = text.parse().ok().or_else(with_port).or_else(bracketed)?;
+    Some(ip.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn client_by(header: &'static str, peer: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let config = config::Server {
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+            client_header: HeaderName::from_static(header),
+            ..config::Server::default()
+        };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        TrustedProxies::new(&config).request_client(peer.parse().unwrap(), &map).to_string()
+    }
+
     fn client(peer: &str, headers: &[(&'static str, &'static str)]) -> String {
-        let networks = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        TrustedProxies::new(&networks, false).request_client(peer.parse().unwrap(), &headers).to_string()
+        client_by("x-forwarded-for", peer, headers)
     }
 
     #[test]
@@ -101,21 +137,65 @@ mod tests {
     }
 
     #[test]
+    fn only_the_configured_header_names_the_client() {
+        let both = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.2")];
+        assert_eq!(client("10.0.0.1", &both), "192.0.2.1");
+        assert_eq!(client_by("forwarded", "10.0.0.1", &both), "192.0.2.2");
+        assert_eq!(client("10.0.0.1", &both[1..]), "10.0.0.1", "a client sends Forwarded through the proxy");
+        assert_eq!(client_by("forwarded", "10.0.0.1", &both[..1]), "10.0.0.1");
+        assert_eq!(client_by("cf-connecting-ip", "10.0.0.1", &[("cf-connecting-ip", "192.0.2.3")]), "192.0.2.3");
+    }
+
+    #[test]
     fn addresses_that_the_client_itself_sent_are_ignored() {
         let table = [
-            ("x-forwarded-for", "1.1.1.1, 192.0.2.1", "192.0.2.1"),
-            ("x-forwarded-for", "1.1.1.1, 192.0.2.1:4711, 10.2.3.4", "192.0.2.1"),
-            ("x-forwarded-for", "10.7.7.7, 10.2.3.4", "10.7.7.7"),
-            ("x-forwarded-for", "192.0.2.1, nonsense", "10.0.0.1"),
-            ("forwarded", "for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
-            ("forwarded", "for=1.1.1.1, For=\"[2001:dead::17]:4711\"", "2001:dead::17"),
-            ("forwarded", "for=192.0.2.43, for=\"[2001:db8::17]\"", "192.0.2.43"),
-            ("forwarded", "for=_hidden", "10.0.0.1"),
+            ("1.1.1.1, 192.0.2.1", "192.0.2.1"),
+            ("1.1.1.1, 192.0.2.1:4711, 10.2.3.4", "192.0.2.1"),
+            ("10.7.7.7, 10.2.3.4", "10.7.7.7"),
+            ("1.1.1.1,2001:dead::17,10.2.3.4", "2001:dead::17"),
+            ("1.1.1.1,\t[2001:dead::17]", "2001:dead::17"),
+            ("1.1.1.1, [2001:dead::17]:4711", "2001:dead::17"),
+            ("::ffff:192.0.2.1, ::ffff:10.2.3.4", "192.0.2.1"),
+            // An invalid hop hides those before it.
+            ("192.0.2.1, nonsense", "10.0.0.1"),
+            ("192.0.2.1, nonsense, 10.2.3.4", "10.2.3.4"),
+            ("192.0.2.1, unknown", "10.0.0.1"),
+            ("192.0.2.1,", "10.0.0.1"),
+            ("192.0.2.1, 1.1.1.1:99999", "10.0.0.1"),
+            ("192.0.2.1, 1.1.1.1:", "10.0.0.1"),
+            ("192.0.2.1, [1.1.1.1]", "10.0.0.1"),
+            ("192.0.2.1, \"1.1.1.1\"", "10.0.0.1"),
+            ("192.0.2.1, for=1.1.1.1", "10.0.0.1"),
+            ("192.0.2.1, 1.1.1.1 1.1.1.1", "10.0.0.1"),
+            ("1.1.1.1, 192.0.2.1\u{e9}", "10.0.0.1"),
+            ("", "10.0.0.1"),
         ];
-        for (name, value, expected) in table {
-            assert_eq!(client("10.0.0.1", &[(name, value)]), expected, "{name}: {value}");
+        for (value, expected) in table {
+            assert_eq!(client("10.0.0.1", &[("x-forwarded-for", value)]), expected, "{value}");
         }
-        let both = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.2")];
-        assert_eq!(client("10.0.0.1", &both), "192.0.2.2");
+    }
+
+    #[test]
+    fn several_header_lines_are_one_list() {
+        let line = |value| ("x-forwarded-for", value);
+        assert_eq!(client("10.0.0.1", &[line("192.0.2.1"), line("192.0.2.2")]), "192.0.2.2");
+        assert_eq!(client("10.0.0.1", &[line("1.1.1.1, 192.0.2.1"), line("10.2.3.4, 10.2.3.5")]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &[line("192.0.2.1"), line("\u{e9}")]), "10.0.0.1");
+    }
+
+    #[test]
+    fn forwarded_elements_are_read_from_the_right() {
+        let table = [
+            ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
+            ("for=1.1.1.1, For=\"[2001:dead::17]:4711\"", "2001:dead::17"),
+            ("for=192.0.2.43, for=\"[2001:db8::17]\"", "192.0.2.43"),
+            ("for=192.0.2.1, for=_hidden", "10.0.0.1"),
+            ("for=192.0.2.1, for=_hidden, for=10.2.3.4", "10.2.3.4"),
+        ];
+        for (value, expected) in table {
+            assert_eq!(client_by("forwarded", "10.0.0.1", &[("forwarded", value)]), expected, "{value}");
+        }
+        let lines = [("forwarded", "for=192.0.2.1"), ("forwarded", "for=10.2.3.4, for=10.2.3.5")];
+        assert_eq!(client_by("forwarded", "10.0.0.1", &lines), "192.0.2.1");
     }
 }

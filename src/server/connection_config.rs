@@ -67,7 +67,7 @@ impl ConnectionConfig {
             drain_timeout: config.drain_timeout,
             header_bytes_max: HEADER_BYTES_MAX,
             requests_max,
-            trusted_proxies: TrustedProxies::new(&config.trusted_proxies, config.proxy_protocol),
+            trusted_proxies: TrustedProxies::new(config),
             tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },
         })
     }

@@ -5,12 +5,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::config::nonzero::nonzero;
 use crate::config::secret::Secret;
-use crate::config::serde_with::optional;
+use crate::config::serde_with::{header_name, optional};
 
 /// The listener for clients and its connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,8 +35,12 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// The URL under which clients reach this server. Redirects into it are refused. Empty if unknown.
     pub public_url: String,
-    /// Networks whose `Forwarded`, `X-Forwarded-For` and PROXY protocol headers are trusted.
+    /// Networks whose `client_header` and PROXY protocol headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which trusted proxies name the client. `Forwarded` is parsed as in RFC 7239; any other header is a
+    /// list of addresses.
+    #[serde(with = "header_name")]
+    pub client_header: HeaderName,
     /// Requires a PROXY protocol header, version 1 or 2, at the start of connections from `trusted_proxies`.
     pub proxy_protocol: bool,
     pub tls: Tls,
@@ -53,6 +58,7 @@ impl Default for Server {
             drain_timeout: Duration::from_secs(30),
             public_url: String::new(),
             trusted_proxies: Vec::new(),
+            client_header: HeaderName::from_static("x-forwarded-for"),
             proxy_protocol: false,
             tls: Tls::default(),
         }

@@ -67,7 +67,14 @@ async fn each_client_of_a_trusted_proxy_has_a_separate_limit() {
     // Only the last address comes from the proxy; a client can forge the others.
     let mut limited = None;
     for side in 1..=3 {
-        let forged = get_for(&stage, &format!("203.0.113.{side}, 192.0.2.1"), &format!("/dog_{side}x.jpg")).await;
+        let forged = stage
+            .request("GET", &format!("/dog_{side}x.jpg"))
+            .header("x-forwarded-for", format!("203.0.113.{side}, 192.0.2.1"))
+            // The proxy passes on headers that it does not know.
+            .header("forwarded", format!("for=203.0.113.{side}"))
+            .send()
+            .await
+            .unwrap();
         limited = Some(forged).filter(|response| response.status() != StatusCode::OK).or(limited);
     }
     assert_limited(&limited.unwrap());
