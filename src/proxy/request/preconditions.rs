@@ -1,13 +1,16 @@
 //! Evaluates preconditions and ranges, which select the bytes of a representation that a response sends.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, SystemTime};
 
-use headers::{HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, LastModified};
+use headers::{ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::proxy::error::RequestError;
 use crate::variants::Validators;
+
+mod range;
 
 /// The part of a representation that the response sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,50 +52,29 @@ pub(in crate::proxy) fn evaluate(
     {
         return Ok(BodySelection::NotModified);
     }
-    if *method == Method::GET && request.contains_key(RANGE) && range_applies(request, validators) {
-        return range(request, bytes);
+    if *method == Method::GET
+        && request.contains_key(RANGE)
+        && range_applies(request, validators, SystemTime::now())
+    {
+        return range::select(request, bytes);
     }
     Ok(BodySelection::Full)
 }
 
-/// True unless `If-Range` names another version (RFC 9110 section 13.1.5).
-fn range_applies(request: &HeaderMap, validators: &Validators) -> bool {
-    if !request.contains_key(IF_RANGE) {
-        return true;
+/// True unless `If-Range` names another version, or names this one by a validator that is not strong (RFC 9110 section
+/// 13.1.5). A date is strong only if the picture was not modified in the second before `now`: two versions of the same
+/// second have the same date (section 8.8.2.2).
+fn range_applies(request: &HeaderMap, validators: &Validators, now: SystemTime) -> bool {
+    let mut conditions = request.get_all(IF_RANGE).iter();
+    let Some(condition) = conditions.next() else { return true };
+    let (None, Ok(condition)) = (conditions.next(), condition.to_str()) else { return false };
+    if let Ok(date) = httpdate::parse_http_date(condition) {
+        let last_modified = httpdate::HttpDate::from(validators.last_modified);
+        let age = now.duration_since(validators.last_modified);
+        return httpdate::HttpDate::from(date) == last_modified && age.is_ok_and(|age| age >= Duration::from_secs(1));
     }
-    let last_modified = LastModified::from(validators.last_modified);
-    request
-        .typed_get::<IfRange>()
-        .is_some_and(|if_range| !if_range.is_modified(Some(&validators.etag), Some(&last_modified)))
-}
-
-/// Selects a single range (RFC 9110 section 14.1.2). Several ranges or an invalid `Range` select the full body, as
-/// section 14.2 allows.
-fn range(request: &HeaderMap, bytes: u64) -> Result<BodySelection, RequestError> {
-    let Some((first, last)) = request.get(RANGE).and_then(|value| single_range(value.to_str().ok()?)) else {
-        return Ok(BodySelection::Full);
-    };
-    let end = bytes.saturating_sub(1);
-    let range = match (first, last) {
-        (Some(first), last) => first..=last.unwrap_or(end).min(end),
-        (None, Some(0)) | (None, None) => return Err(RequestError::RangeNotSatisfiable { bytes }),
-        (None, Some(suffix)) => bytes.saturating_sub(suffix)..=end,
-    };
-    if range.is_empty() || *range.start() >= bytes {
-        return Err(RequestError::RangeNotSatisfiable { bytes });
-    }
-    Ok(BodySelection::Range(range))
-}
-
-/// Parses `bytes=first-`, `bytes=first-last` or `bytes=-suffix`.
-fn single_range(value: &str) -> Option<(Option<u64>, Option<u64>)> {
-    let (unit, range) = value.split_once('=')?;
-    let (first, last) = range.trim().split_once('-')?;
-    let number = |text: &str| if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) };
-    let (first, last): (Option<u64>, Option<u64>) = (number(first)?, number(last)?);
-    let in_order = first.zip(last).is_none_or(|(first, last)| first <= last);
-    (unit.trim().eq_ignore_ascii_case("bytes") && (first.is_some() || last.is_some()) && in_order)
-        .then_some((first, last))
+    let etag = condition.parse::<ETag>();
+    etag.is_ok_and(|etag| IfMatch::from(etag).precondition_passes(&validators.etag))
 }
 
 /// `Content-Range` of a 206 (RFC 9110 section 14.4).
@@ -162,37 +144,33 @@ mod tests {
     }
 
     #[test]
-    fn a_single_range_selects_its_bytes_and_an_invalid_one_the_full_body() {
-        let outside = Err(RequestError::RangeNotSatisfiable { bytes: 1000 });
-        let table = [
-            ("bytes=0-0", Ok(BodySelection::Range(0..=0))),
-            ("bytes=10-19", Ok(BodySelection::Range(10..=19))),
-            ("bytes=990-", Ok(BodySelection::Range(990..=999))),
-            ("bytes=990-5000", Ok(BodySelection::Range(990..=999))),
-            ("bytes=-10", Ok(BodySelection::Range(990..=999))),
-            ("bytes=-5000", Ok(BodySelection::Range(0..=999))),
-            ("bytes=1000-", outside.clone()),
-            ("bytes=5000-6000", outside.clone()),
-            ("bytes=-0", outside),
-            ("bytes=0-1,5-6", Ok(BodySelection::Full)),
-            ("pages=1-2", Ok(BodySelection::Full)),
-            ("bytes=a-b", Ok(BodySelection::Full)),
-            ("bytes=5-2", Ok(BodySelection::Full)),
-            ("bytes=-", Ok(BodySelection::Full)),
-            ("bytes=99999999999999999999-", Ok(BodySelection::Full)),
-        ];
-        for (range, expected) in table {
-            assert_eq!(select(&[("range", range)]), expected, "{range}");
-        }
-    }
-
-    #[test]
     fn if_range_ignores_the_range_of_another_version() {
         let range = Ok(BodySelection::Range(0..=9));
         assert_eq!(select(&[("range", "bytes=0-9"), ("if-range", "\"cat\"")]), range);
         assert_eq!(select(&[("range", "bytes=0-9"), ("if-range", MODIFIED)]), range);
         assert_eq!(select(&[("range", "bytes=0-9"), ("if-range", "\"dog\"")]), Ok(BodySelection::Full));
         assert_eq!(select(&[("range", "bytes=0-9"), ("if-range", "W/\"cat\"")]), Ok(BodySelection::Full));
-        assert_eq!(select(&[("range", "bytes=0-9"), ("if-range", BEFORE)]), Ok(BodySelection::Full));
+        for other in [BEFORE, AFTER, "yesterday", "", "\"cat", "cat", "\"cat\", \"dog\"", "*"] {
+            assert_eq!(select(&[("range", "bytes=0-9"), ("if-range", other)]), Ok(BodySelection::Full), "{other}");
+        }
+        let twice = [("range", "bytes=0-9"), ("if-range", "\"cat\""), ("if-range", "\"cat\"")];
+        assert_eq!(select(&twice), Ok(BodySelection::Full));
+    }
+
+    #[test]
+    fn a_weak_validator_never_selects_a_range() {
+        let modified = UNIX_EPOCH + Duration::new(784_111_777, 300_000_000);
+        let applies = |etag: &str, condition: &str, now| {
+            let validators = Validators { etag: etag.parse().unwrap(), last_modified: modified };
+            let request = [(IF_RANGE, condition.parse().unwrap())].into_iter().collect();
+            range_applies(&request, &validators, now)
+        };
+        let later = modified + Duration::from_secs(1);
+        assert!(applies("\"cat\"", MODIFIED, later));
+        assert!(!applies("\"cat\"", MODIFIED, later - Duration::from_millis(1)), "the second is not over");
+        assert!(!applies("\"cat\"", MODIFIED, modified - Duration::from_secs(9)), "it is modified in the future");
+        assert!(applies("\"cat\"", "\"cat\"", modified));
+        assert!(!applies("W/\"cat\"", "W/\"cat\"", later));
+        assert!(!applies("W/\"cat\"", "\"cat\"", later));
     }
 }
