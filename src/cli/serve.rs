@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use resized::app::{App, ConfigSource, Listeners, Reloader};
-use resized::config::Tuning;
+use resized::config::{Config, Tuning};
 use resized::observability::logs;
 use resized::support::priority::{self, BLOCKING_THREADS_MAX};
 use tokio::runtime::{Builder, Runtime};
@@ -16,11 +16,18 @@ use super::Settings;
 
 pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let Settings { config, layers, overrides, file } = settings;
-    let log = logs::init(&config.log)?;
+    let (log, flush) = logs::init(&config.log)?;
+    let result = serve(config, ConfigSource { file, overrides, running: layers, log });
+    // The error is printed after the last event.
+    flush.finish();
+    result
+}
+
+fn serve(config: Config, source: ConfigSource) -> anyhow::Result<ExitCode> {
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.context("cannot start the runtime")?;
     let app = runtime.block_on(App::build(config.clone(), Tuning::default()))?;
-    let app = app.with_reload(ConfigSource { file, overrides, running: layers, log });
+    let app = app.with_reload(source);
     // Probe the stores in the background, so that a store that does not respond does not delay the start.
     let stores = app.stores().clone();
     runtime.spawn(async move { stores.log_capabilities().await });

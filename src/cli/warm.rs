@@ -81,7 +81,13 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     // Store errors appear in the log as on the server. All other errors are printed by the command.
     let is_level_set = settings.layers.source("log.level") != ValueSource::Default;
     let level = if is_level_set { settings.config.log.level.clone() } else { "error".to_owned() };
-    logs::init(&Log { level, ..settings.config.log.clone() })?;
+    let (_log, flush) = logs::init(&Log { level, ..settings.config.log.clone() })?;
+    let result = make_all(arguments, &settings);
+    flush.finish();
+    result
+}
+
+fn make_all(arguments: Arguments, settings: &Settings) -> anyhow::Result<ExitCode> {
     ensure!(
         arguments.listing.is_none() || !arguments.sizes.is_empty(),
         "give --size: the keys of originals contain no size"

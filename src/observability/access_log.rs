@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
 
 use crate::config::{AccessFormat, Log, LogFormat};
+use crate::observability::logs::write_lines;
+use crate::observability::metrics::LOST_ACCESS_LINES;
 
 mod line;
 
@@ -118,6 +120,15 @@ impl AccessLog {
 }
 
 impl AccessLogBuffer {
+    /// Logs the response to a request that is not valid HTTP. Its method and target are logged as `-`.
+    pub fn write_refused<C>(&self, client: IpAddr, response: &Response<C>) {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::from_bytes(b"-").unwrap_or_default();
+        // A URI without a path.
+        *request.uri_mut() = Uri::from_static("-");
+        self.write(client, &request, response, Duration::ZERO);
+    }
+
     /// Logs a request from `client` and its response. `elapsed` is the time until the response header was ready.
     pub fn write<B, C>(&self, client: IpAddr, request: &Request<B>, response: &Response<C>, elapsed: Duration) {
         let (Some(buffer), Some(writer)) = (&self.buffer, &self.writer) else { return };
@@ -181,8 +192,8 @@ fn write_buffers(announced: &Receiver<Arc<Buffer>>, mut out: impl io::Write) {
                 std::mem::swap(&mut lines.text, &mut text);
                 std::mem::take(&mut lines.dropped)
             };
-            // A failed write is ignored: a closed or full log must not affect requests.
-            let _ = out.write_all(text.as_bytes());
+            // A closed or full log does not affect requests.
+            LOST_ACCESS_LINES.add(dropped + write_lines(&mut out, text.as_bytes()));
             text.clear();
             if dropped > 0 {
                 tracing::warn!(dropped, "access log lines dropped because the log is written too slowly");

@@ -23,6 +23,7 @@ use prometheus_client::registry::Registry;
 
 mod gauges;
 mod leases;
+mod lost_lines;
 mod notifications;
 mod process;
 mod purges;
@@ -35,6 +36,7 @@ mod write_backs;
 
 pub use gauges::Gauge;
 pub use leases::LeaseMetrics;
+pub use lost_lines::{LOST_ACCESS_LINES, LOST_EVENTS, LostLines};
 pub use notifications::NotificationMetrics;
 pub use prometheus_client::metrics::counter::Counter;
 pub use purges::PurgeMetrics;
@@ -94,6 +96,7 @@ impl Metrics {
         let spans = SpanMetrics::register(&mut registry);
         let gauges = GaugeRegistry::register(&mut registry);
         process::register(&mut registry, SystemTime::now());
+        lost_lines::register(&mut registry);
         Self {
             registry,
             gauges,
