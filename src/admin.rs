@@ -19,14 +19,16 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Secret;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener;
+use crate::support::request_filter::{HEADER_BYTES_MAX, Protocol, Refusal, RequestFilter};
 
 mod access_control;
 mod health;
@@ -45,7 +48,7 @@ mod pages;
 mod route;
 pub mod routes;
 
-use access_control::AccessDenied;
+use access_control::{AccessControl, AccessDenied};
 use route::Access;
 pub use route::{BodyLimit, Route};
 
@@ -55,9 +58,9 @@ pub type AdminRequest = Request<Bytes>;
 pub type AdminResponse = Response<Full<Bytes>>;
 
 /// Serves the routes of the admin listener.
-#[derive(Default)]
 pub struct AdminServer {
     token: HotSwap<Secret>,
+    access: AccessControl,
     /// The routes of each path.
     routes: BTreeMap<&'static str, Vec<Route>>,
 }
@@ -75,7 +78,7 @@ impl AdminServer {
     /// Creates a server of `routes`. If `token` is not empty, operator routes require it.
     #[must_use]
     pub fn new(token: HotSwap<Secret>, routes: impl IntoIterator<Item = Route>) -> Self {
-        let mut server = Self { token, routes: BTreeMap::new() };
+        let mut server = Self { token, access: AccessControl::new(), routes: BTreeMap::new() };
         for route in routes {
             server.routes.entry(route.path).or_default().push(route);
         }
@@ -95,7 +98,7 @@ impl AdminServer {
                 () = shutdown.cancelled() => return Ok(()),
                 accepted = listener.accept() => accepted,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, peer)) = accepted else {
                 tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             };
@@ -103,38 +106,37 @@ impl AdminServer {
             tokio::spawn(async move {
                 tokio::select! {
                     () = shutdown.cancelled() => {}
-                    () = this.serve_connection(stream) => {}
+                    () = this.serve_connection(stream, peer.ip()) => {}
                 }
                 drop(permit);
             });
         }
     }
 
-    async fn serve_connection(self: Arc<Self>, stream: TcpStream) {
+    async fn serve_connection(self: Arc<Self>, stream: TcpStream, client: IpAddr) {
         let service = service_fn(move |request| {
             let this = self.clone();
-            async move { Ok::<_, Infallible>(this.respond(request).await) }
+            async move { Ok::<_, Infallible>(this.respond(client, request).await) }
         });
+        let stream = RequestFilter::new(stream, Protocol::Http1, refuse);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_TIMEOUT)
+            .max_buf_size(HEADER_BYTES_MAX)
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = connection.await {
             tracing::debug!(%error, "admin connection failed");
         }
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> AdminResponse {
-        let mut response = self.dispatch(request).await.unwrap_or_else(|error| error);
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        response
+    async fn respond(&self, client: IpAddr, request: Request<Incoming>) -> AdminResponse {
+        with_common_headers(self.dispatch(client, request).await.unwrap_or_else(|error| error))
     }
 
     /// Calls the handler of the route. Returns an error response if no handler is called or the handler does not
     /// finish.
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<AdminResponse, AdminResponse> {
+    async fn dispatch(&self, client: IpAddr, request: Request<Incoming>) -> Result<AdminResponse, AdminResponse> {
         let routes = self.find(request.uri().path());
         let routes = routes.ok_or_else(|| text(StatusCode::NOT_FOUND, "no such path\n"))?;
         // hyper drops the body of the response to a HEAD request.
@@ -142,7 +144,7 @@ impl AdminServer {
         let route = routes.iter().find(|route| route.method == *method);
         let Route { access, body_limit, handler, .. } = route.ok_or_else(|| method_not_allowed(routes))?;
         if *access == Access::Operator {
-            access_control::check(&request, &self.token.get()).map_err(access_denied)?;
+            self.access.check(client, &request, &self.token.get()).map_err(access_denied)?;
         }
         // The permit is held until the handler returns, because the handler owns the body until then.
         let _permit = match &body_limit.permits {
@@ -152,9 +154,13 @@ impl AdminServer {
         let (parts, body) = request.into_parts();
         let body = tokio::time::timeout(REQUEST_TIMEOUT, Limited::new(body, body_limit.bytes_max).collect()).await;
         let body = body.map_err(|_| text(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time\n"))?;
-        let body = body.map_err(|_| {
+        let body = body.map_err(|error| {
             let bytes_max = body_limit.bytes_max;
-            text(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is incomplete or larger than {bytes_max} bytes\n"))
+            if error.is::<LengthLimitError>() {
+                text(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {bytes_max} bytes\n"))
+            } else {
+                text(StatusCode::BAD_REQUEST, "the body is incomplete or invalid\n")
+            }
         })?;
         let response = handler(Request::from_parts(parts, body.to_bytes()));
         let response = tokio::time::timeout(RESPONSE_TIMEOUT, response).await;
@@ -201,6 +207,21 @@ pub fn with_type(status: StatusCode, content_type: &'static str, body: impl Into
     response
 }
 
+/// The response to a request that is not valid HTTP.
+fn refuse(refusal: Refusal) -> Response<Bytes> {
+    let message = Bytes::from(format!("{refusal}\n"));
+    let mut response = with_common_headers(text(refusal.status(), Bytes::new())).map(|_| message.clone());
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(message.len()));
+    response
+}
+
+fn with_common_headers(mut response: AdminResponse) -> AdminResponse {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
 fn overloaded() -> AdminResponse {
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many requests of this kind; try again\n");
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -219,10 +240,16 @@ fn method_not_allowed(routes: &[Route]) -> AdminResponse {
 
 fn access_denied(error: AccessDenied) -> AdminResponse {
     let mut response = text(error.status(), format!("{error}\n"));
-    if error == AccessDenied::Token {
-        // Browsers then prompt for a name and a password. The password is the token.
-        let challenge = HeaderValue::from_static(r#"Basic realm="resized admin", charset="UTF-8""#);
-        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    match error {
+        AccessDenied::Token => {
+            // Browsers then prompt for a name and a password. The password is the token.
+            let challenge = HeaderValue::from_static(r#"Basic realm="resized admin", charset="UTF-8""#);
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        AccessDenied::TooManyWrongTokens { retry_after } => {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
+        }
+        AccessDenied::Host | AccessDenied::Origin => {}
     }
     response
 }

@@ -24,7 +24,7 @@ mod tests;
 pub use error::ConfigError;
 pub use layers::keys::{RESTART_REQUIRED, variable};
 pub use layers::{CliOverrides, Layers, ValueSource};
-pub use secret::{SECRETS, Secret};
+pub use secret::{SECRETS, Secret, TOKEN_BYTES_MAX};
 pub use sections::answers::{AdditionalHeaders, Answers, Formats, Mode, Urls};
 pub use sections::rates::Rates;
 pub use sections::server::{AccessFormat, Admin, Log, LogFormat, Server, Tls};

@@ -18,9 +18,10 @@ use crate::config::{Config, Overload};
 use crate::observability::metrics::{Metrics, Outcome};
 use crate::observability::traces::Traces;
 use crate::origin::Store;
+use crate::support::request_filter::Refusal;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
-use crate::variant::{AddressedVariant, Grammar, NearMiss, ParsedPath, Signature, SizeDecision, Variant};
+use crate::variant::{AddressedVariant, Grammar, NearMiss, ParsedPath, PathError, Signature, SizeDecision, Variant};
 use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
 
 mod error;
@@ -118,17 +119,27 @@ impl Proxy {
     async fn answer_and_count<B>(&self, client: IpAddr, request: &Request<B>) -> Answered {
         let start = Instant::now();
         let method = request.method();
-        let (response, outcome) = match self.route(client, request).await {
+        let parsed = self.paths.parse(request.uri().path());
+        let (mut response, outcome) = match self.route(client, request, parsed.as_deref()).await {
             Ok(response) => response,
             Err(error) => (self.error_response(&error), error.class().outcome),
         };
+        if parsed.is_ok_and(|parsed| parsed.is_negotiable()) {
+            // Errors and redirects too: for another client the same URL may name an existing format.
+            response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        }
         let response = if *method == Method::HEAD { response.map(|_| empty()) } else { response };
         let elapsed = start.elapsed();
         self.metrics.requests.record(outcome, elapsed);
         Answered { response, outcome, elapsed }
     }
 
-    async fn route<B>(&self, client: IpAddr, request: &Request<B>) -> Result<(Response<Body>, Outcome), RequestError> {
+    async fn route<B>(
+        &self,
+        client: IpAddr,
+        request: &Request<B>,
+        parsed: Result<&ParsedPath, &PathError>,
+    ) -> Result<(Response<Body>, Outcome), RequestError> {
         validate(request)?;
         self.check_request_rate(client)?;
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
@@ -137,9 +148,9 @@ impl Proxy {
             Method::OPTIONS => return Ok((cors::options(&self.policy, headers), Outcome::Options)),
             _ => return Err(RequestError::MethodNotAllowed),
         }
-        let parsed = self.paths.parse(uri.path()).map_err(|error| RequestError::BadPath(error.to_string()))?;
-        let signature = self.signatures.verify(&parsed, uri.query())?;
-        let (mut response, outcome) = match (&*parsed, signature) {
+        let parsed = parsed.map_err(|error| RequestError::BadPath(error.to_string()))?;
+        let signature = self.signatures.verify(parsed, uri.query())?;
+        let (mut response, outcome) = match (parsed, signature) {
             (ParsedPath::Variant(addressed), Signature::None) => match &addressed.size_decision {
                 SizeDecision::Allowed => self.variant(client, method, headers, addressed).await?,
                 SizeDecision::RedirectTo(nearest) => {
@@ -184,11 +195,7 @@ impl Proxy {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut response = self.deliver(&found, method, request)?;
-        if addressed.negotiable {
-            response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-        }
-        Ok((response, cache_status::outcome(&found)))
+        Ok((self.deliver(&found, method, request)?, cache_status::outcome(&found)))
     }
 
     fn deliver(
@@ -217,7 +224,7 @@ impl Proxy {
         let may_be_animated = addressed.variant.encoding.format().supports_animation();
         let offers =
             self.grammar().negotiated().iter().copied().filter(|offer| offer.supports_animation() || !may_be_animated);
-        match negotiate(request, offers) {
+        match negotiate(request, offers, addressed.variant.encoding.format()) {
             Some(format) => Cow::Owned(addressed.variant.with_format(format, self.grammar())),
             None => Cow::Borrowed(&addressed.variant),
         }
@@ -270,7 +277,15 @@ impl Proxy {
     }
 
     fn error_response(&self, error: &RequestError) -> Response<Body> {
-        problem_details::error_response(error, &self.policy.error_cache_control)
+        problem_details::error_response(error, &self.policy).map(full)
+    }
+
+    /// The response to a request that the request filter refuses.
+    #[must_use]
+    pub fn refuse(&self, refusal: Refusal) -> Response<Bytes> {
+        let error = RequestError::from(refusal);
+        self.metrics.requests.record(error.class().outcome, Duration::ZERO);
+        problem_details::error_response(&error, &self.policy)
     }
 
     fn grammar(&self) -> &Grammar {

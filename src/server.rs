@@ -29,7 +29,7 @@ mod connection_config;
 mod connection_limits;
 mod idle_timeout;
 mod listeners;
-mod smuggling_guard;
+mod recorded_stream;
 mod tls;
 mod write_coalescer;
 

@@ -1,5 +1,6 @@
 //! Helpers that every layer may use.
 
+pub mod authority;
 pub mod backoff;
 pub mod circuit_breaker;
 pub mod error_chain;
@@ -10,6 +11,7 @@ pub mod listener;
 pub mod priority;
 pub mod problem;
 pub mod rate_limiter;
+pub mod request_filter;
 pub mod tasks;
 pub mod threads;
 pub mod unix_time;

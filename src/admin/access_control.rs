@@ -3,16 +3,22 @@
 //! A request must contain the token. If no token is configured, its `Host` header must be `localhost` or an IP address.
 //! In both cases commands from web pages of other origins are rejected.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Method, Request, StatusCode};
 
-use crate::config::Secret;
+use crate::config::{Secret, TOKEN_BYTES_MAX};
+use crate::support::rate_limiter::{RateLimiter, client_network};
 
 /// The reason why a request is rejected. The message is sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AccessDenied {
     #[error("the admin token is required (admin.token): send \"Authorization: Bearer TOKEN\"")]
     Token,
+    #[error("too many requests with a wrong admin token; try again in {} s", retry_after.as_secs())]
+    TooManyWrongTokens { retry_after: Duration },
     #[error("without a token the host must be localhost or an IP address")]
     Host,
     #[error("requests from pages of other origins are not allowed")]
@@ -23,13 +29,44 @@ impl AccessDenied {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Token => StatusCode::UNAUTHORIZED,
+            Self::TooManyWrongTokens { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Host | Self::Origin => StatusCode::FORBIDDEN,
         }
     }
 }
 
-/// Checks the token, or the host if no token is configured. Rejects commands from pages of other origins.
-pub(super) fn check<B>(request: &Request<B>, token: &Secret) -> Result<(), AccessDenied> {
+/// Requests with a wrong token that get a 401, per client and minute. Further ones get a 429. The right token is always
+/// accepted, because a client may share its address with others.
+const WRONG_TOKENS_PER_MINUTE: u32 = 60;
+
+/// Longer credentials are not compared. A longer `admin.token` is refused at start.
+const CREDENTIALS_BYTES_MAX: usize = 2 * TOKEN_BYTES_MAX;
+
+/// Checks the requests to operator routes.
+#[derive(Debug)]
+pub(super) struct AccessControl {
+    /// Limits requests with a wrong token, for each client.
+    wrong_tokens: RateLimiter,
+}
+
+impl AccessControl {
+    pub(super) fn new() -> Self {
+        Self { wrong_tokens: RateLimiter::new(WRONG_TOKENS_PER_MINUTE) }
+    }
+
+    /// Checks the token, or the host if no token is configured. Rejects commands from pages of other origins.
+    pub(super) fn check<B>(&self, client: IpAddr, request: &Request<B>, token: &Secret) -> Result<(), AccessDenied> {
+        check(request, token).map_err(|error| match error {
+            AccessDenied::Token => match self.wrong_tokens.check(&client_network(client)) {
+                Ok(()) => error,
+                Err(retry_after) => AccessDenied::TooManyWrongTokens { retry_after },
+            },
+            error => error,
+        })
+    }
+}
+
+fn check<B>(request: &Request<B>, token: &Secret) -> Result<(), AccessDenied> {
     let headers = request.headers();
     let host = text(headers, HOST.as_str()).unwrap_or_default();
     if token.is_empty() {
@@ -52,7 +89,8 @@ pub(super) fn check<B>(request: &Request<B>, token: &Secret) -> Result<(), Acces
 /// The token of the request: a bearer token (RFC 6750), or the password of basic authentication (RFC 7617).
 fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
     use base64::Engine as _;
-    let (scheme, value) = text(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
+    let header = text(headers, AUTHORIZATION.as_str()).filter(|header| header.len() <= CREDENTIALS_BYTES_MAX)?;
+    let (scheme, value) = header.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(value.trim().as_bytes().to_vec());
     }
@@ -102,6 +140,26 @@ mod tests {
         check_access("GET", &[("authorization", "Bearer hus")], "hush", Err(AccessDenied::Token));
         check_access("GET", &[("authorization", "hush")], "hush", Err(AccessDenied::Token));
         check_access("GET", &[("authorization", "Bearer ")], "hush", Err(AccessDenied::Token));
+        let longest = "a".repeat(TOKEN_BYTES_MAX);
+        check_access("GET", &[("authorization", &format!("Bearer {longest}"))], &longest, Ok(()));
+        let too_long = format!("Bearer {}hush", " ".repeat(CREDENTIALS_BYTES_MAX));
+        check_access("GET", &[("authorization", &too_long)], "hush", Err(AccessDenied::Token));
+    }
+
+    #[test]
+    fn wrong_tokens_are_rate_limited_for_each_client_and_the_right_one_is_not() {
+        let (access, token) = (AccessControl::new(), Secret::from("hush"));
+        let check = |client: [u8; 4], sent: &str| {
+            let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {sent}")).body(()).unwrap();
+            access.check(IpAddr::from(client), &request, &token)
+        };
+        let (client, other) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+        // At most one new minute can begin meanwhile.
+        let refused = (0..3 * WRONG_TOKENS_PER_MINUTE).map(|_| check(client, "guess").unwrap_err());
+        let limited = refused.filter(|error| error.status() == StatusCode::TOO_MANY_REQUESTS).count();
+        assert!((60..=120).contains(&limited), "{limited}");
+        assert_eq!(check(client, "hush"), Ok(()));
+        assert_eq!(check(other, "guess"), Err(AccessDenied::Token));
     }
 
     #[test]

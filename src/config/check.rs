@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::sections::{signing, traces, upload};
 use crate::config::error::{InvalidSetting, refuse};
+use crate::config::secret::TOKEN_BYTES_MAX;
 use crate::config::sections::answers::Mode;
 use crate::config::settings::Config;
 
@@ -47,6 +48,9 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
             "work.download_memory",
             "must be at least limits.original_bytes, or the largest originals cannot be downloaded",
         );
+    }
+    if config.admin.token.reveal().len() > TOKEN_BYTES_MAX {
+        return refuse("admin.token", &format!("is longer than {TOKEN_BYTES_MAX} bytes"));
     }
     if config.admin.listen.is_some_and(|listen| !listen.ip().is_loopback()) && config.admin.token.is_empty() {
         return refuse(

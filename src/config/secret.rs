@@ -13,6 +13,9 @@ pub struct Secret(String);
 /// Keys that only the environment can set. A change of them needs a restart.
 pub const SECRETS: &[&str] = &["upload.token", "upload.secret", "notify.secret", "signing.keys", "traces.headers"];
 
+/// Maximum length of `admin.token`. Longer credentials in requests are not compared.
+pub const TOKEN_BYTES_MAX: usize = 1024;
+
 /// Text displayed instead of a secret.
 const MASK: &str = "***";
 

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::observability::metrics::Outcome;
+use crate::support::request_filter::Refusal;
 use crate::variant::{Grammar, Variant};
 use crate::variants::Error;
 
@@ -12,9 +13,9 @@ pub(super) enum RequestError {
     /// The path cannot name an object.
     #[error("{0}")]
     BadPath(String),
-    /// The host or the length of the request is ambiguous; the connection is closed after the response.
-    #[error("{0}")]
-    BadRequest(&'static str),
+    /// The request filter or the checks of HTTP/2 refuse the request; an HTTP/1 connection is closed after the response.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The signature is missing, wrong or expired.
     #[error("{0}")]
     Forbidden(String),
@@ -58,7 +59,7 @@ impl RequestError {
     pub(super) fn class(&self) -> ErrorClass {
         let (status, name, outcome) = match self {
             Self::BadPath(_) => (StatusCode::BAD_REQUEST, "bad-path", Outcome::BadRequest),
-            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", Outcome::BadRequest),
+            Self::Refused(refusal) => (refusal.status(), refusal.name(), Outcome::BadRequest),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", Outcome::Forbidden),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", Outcome::BadRequest),
             Self::SizeNotAllowed(_) => (StatusCode::NOT_FOUND, "size-not-allowed", Outcome::NotFound),
@@ -87,7 +88,7 @@ impl RequestError {
             Self::SizeNotAllowed(_) => true,
             Self::Variant(error) => error.is_lasting(),
             Self::BadPath(_)
-            | Self::BadRequest(_)
+            | Self::Refused(_)
             | Self::Forbidden(_)
             | Self::MethodNotAllowed
             | Self::PreconditionFailed

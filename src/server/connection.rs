@@ -23,11 +23,12 @@ use tokio_io_timeout::TimeoutStream;
 use super::connection_config::ConnectionConfig;
 use super::connection_limits::ConnectionPermit;
 use super::idle_timeout::Activity;
-use super::smuggling_guard::SmugglingGuard;
+use super::recorded_stream::RecordedStream;
 use super::write_coalescer::{self, CoalescingStream};
 use crate::observability::access_log::AccessLogBuffer;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
+use crate::support::request_filter::{Protocol, RequestFilter};
 
 /// One accepted connection.
 pub(super) struct Connection {
@@ -70,11 +71,12 @@ impl Connection {
             Err(error) => return tracing::debug!(%error, %peer, "connection closed before the first request"),
         };
         match stream {
-            HandshakenStream::Plain(stream) => self.serve(stream, client, watcher).await,
+            HandshakenStream::Plain(stream) => self.serve(stream, Protocol::ByPreface, client, watcher).await,
             HandshakenStream::Tls(stream) => {
                 let (socket, session) = stream.get_ref();
                 let (socket, is_http2) = (socket.clone_handle(), session.alpn_protocol() == Some(b"h2"));
-                let serving = self.serve(stream, client, watcher);
+                let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+                let serving = self.serve(stream, protocol, client, watcher);
                 if !is_http2 {
                     serving.await;
                 } else if let Err(error) = write_coalescer::drive(socket, serving).await {
@@ -109,14 +111,20 @@ impl Connection {
     }
 
     /// Serves HTTP requests of `client`.
-    async fn serve<S>(&self, stream: S, client: IpAddr, watcher: Watcher)
+    async fn serve<S>(&self, stream: S, protocol: Protocol, client: IpAddr, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { config, proxy, log, activity, draining } = self;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        // The `IdleReaper` enforces the header timeout of HTTP/1.1.
-        builder.http1().header_read_timeout(None).max_buf_size(config.header_bytes_max);
+        // A connection speaks only the protocol that ALPN selected.
+        let mut builder = match protocol {
+            Protocol::Http1 => auto::Builder::new(TokioExecutor::new()).http1_only(),
+            Protocol::Http2 => auto::Builder::new(TokioExecutor::new()).http2_only(),
+            Protocol::ByPreface => auto::Builder::new(TokioExecutor::new()),
+        };
+        // The `IdleReaper` enforces the header timeout of HTTP/1.1. A client that has closed its direction of the
+        // connection gets its response.
+        builder.http1().header_read_timeout(None).half_close(true).max_buf_size(config.header_bytes_max);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -125,7 +133,13 @@ impl Connection {
             .keep_alive_interval(config.idle_timeout)
             .keep_alive_timeout(config.idle_timeout);
 
-        let stream = TokioIo::new(SmugglingGuard::new(stream, activity.clone()));
+        let (current, refused) = (proxy.clone(), log.clone());
+        let refuse = move |refusal| {
+            let response = current.get().refuse(refusal);
+            refused.write_refused(client, &response);
+            response
+        };
+        let stream = RequestFilter::new(RecordedStream::new(stream, activity.clone()), protocol, refuse);
         let service = service_fn(|request: Request<Incoming>| {
             let active = activity.start_request(request.version());
             let is_over_limit = config.requests_max != 0 && activity.total_requests() >= config.requests_max;
@@ -141,7 +155,7 @@ impl Connection {
                 Ok::<_, std::convert::Infallible>(response)
             }
         });
-        let result = watcher.watch(builder.serve_connection(stream, service)).await;
+        let result = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
         if let Err(error) = result {
             tracing::debug!(error, "connection failed");
         }
@@ -150,9 +164,8 @@ impl Connection {
 
 /// Returns true if an HTTP/1.1 connection must close after this request.
 ///
-/// It must close if `is_over` is true or if the request has a chunked body: only hyper knows where that body ends, so
-/// the `SmugglingGuard` could not check the request after it. HTTP/2 needs no such check, because it frames its
-/// requests.
+/// It must close if `is_over` is true or if the request has a chunked body: servers disagree most often on the end of
+/// such a body. HTTP/2 needs no such check, because it frames its requests.
 fn is_last(request: &Request<Incoming>, is_over: bool) -> bool {
     let is_chunked =
         !matches!(*request.method(), Method::GET | Method::HEAD) && request.headers().contains_key(TRANSFER_ENCODING);

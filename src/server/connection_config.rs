@@ -11,6 +11,7 @@ use super::client_address::TrustedProxies;
 use super::connection_limits::PerClientLimiter;
 use super::tls::{self, TlsError};
 use crate::config::{self, Tuning};
+use crate::support::request_filter::HEADER_BYTES_MAX;
 
 /// The configuration of new connections. Open connections keep the configuration that they started with.
 pub struct ConnectionConfig {
@@ -28,10 +29,6 @@ pub struct ConnectionConfig {
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) tls: Option<TlsAcceptor>,
 }
-
-/// Maximum size of a request line and header together. The response to a larger one is 431. hyper accepts no limit
-/// below 8 KiB.
-const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 impl ConnectionConfig {
     /// Applies `config` and reads the certificates.

@@ -24,6 +24,12 @@ impl ParsedPath {
             Self::Variant(addressed) => &addressed.literal_key,
         }
     }
+
+    /// True if the `Accept` header chooses the format of the response.
+    #[must_use]
+    pub fn is_negotiable(&self) -> bool {
+        matches!(self, Self::Variant(AddressedVariant { negotiable: true, .. }))
+    }
 }
 
 /// A variant and properties of the URL that names it.

@@ -52,10 +52,7 @@ pub(in crate::proxy) fn evaluate(
     {
         return Ok(BodySelection::NotModified);
     }
-    if *method == Method::GET
-        && request.contains_key(RANGE)
-        && range_applies(request, validators, SystemTime::now())
-    {
+    if *method == Method::GET && request.contains_key(RANGE) && range_applies(request, validators, SystemTime::now()) {
         return range::select(request, bytes);
     }
     Ok(BodySelection::Full)

@@ -2,8 +2,8 @@
 
 use headers::{HeaderMapExt, LastModified};
 use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_LENGTH,
+    CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -50,6 +50,12 @@ impl ResponsePolicy {
         self.picture_headers.clone()
     }
 
+    /// Adds the headers that let web pages of the allowed origin read a response and all of its headers. Requests with
+    /// credentials are not allowed, so the wildcard applies to every request (Fetch standard, "CORS protocol").
+    pub(in crate::proxy) fn allow_reading(&self, headers: &mut HeaderMap) {
+        allow_reading(self.allow_origin.as_ref(), headers);
+    }
+
     /// Headers of a redirect to `url`.
     pub(in crate::proxy) fn redirect_headers(&self, url: &str) -> Result<HeaderMap, Error> {
         let mut headers = self.picture_headers();
@@ -86,9 +92,14 @@ fn picture_headers(answers: &config::Answers) -> HeaderMap {
     headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     headers.insert(policy, HeaderValue::from_static("cross-origin"));
-    if let Some(origin) = &answers.allow_origin {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    }
+    allow_reading(answers.allow_origin.as_ref(), &mut headers);
     answers.headers.apply(&mut headers);
     headers
+}
+
+fn allow_reading(allow_origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    if let Some(origin) = allow_origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+    }
 }

@@ -1,5 +1,8 @@
 //! The access log of a running node: formats, and which requests are logged.
 
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
 use crate::support::bucket::Bucket;
 use crate::support::node::{Node, Settings, on_bucket};
 use crate::support::pictures::jpeg;
@@ -42,6 +45,17 @@ async fn lines_have_the_configured_format() {
         let line = &lines(format(name), &["/cat_32x.jpg", "/last"]).await[0];
         assert!(line.starts_with(starts), "{name}: {line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_requests_are_logged_without_method_and_target() {
+    let bucket = Bucket::start().await;
+    let settings = [on_bucket(&bucket), vec![("RESIZED_LOG__ACCESS_FORMAT", "text".into())]].concat();
+    let node = tokio::task::spawn_blocking(move || Node::start(&settings)).await.unwrap();
+    let mut stream = TcpStream::connect(node.url.strip_prefix("http://").unwrap()).await.unwrap();
+    stream.write_all(b"GET /secret HTTP/1.1\n").await.unwrap();
+    until("the refusal is logged", || node.log().lines().any(|line| line.contains(" 127.0.0.1 - - 400 "))).await;
+    assert!(!node.log().contains("secret"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,6 +63,27 @@ async fn try_connect(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_speaks_only_the_protocol_that_alpn_selected() {
+    let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
+    let mut config = settings(&bucket);
+    config.server.tls = write_certificate(folder.path());
+    let tls = config.server.tls.clone();
+    let stage = Stage::start(config).await;
+    for (alpn, request, expected) in [
+        (&b"http/1.1"[..], &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], true),
+        (b"h2", b"GET /cat_40x40.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n", false),
+    ] {
+        let mut stream = connect(&stage, &tls, alpn).await;
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        // The server may close the connection without a TLS message.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert_eq!(answer.starts_with(b"HTTP/1.1 505 "), expected, "{}", answer.escape_ascii());
+        assert!(!answer.starts_with(b"HTTP/1.1 ") || expected, "{}", answer.escape_ascii());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn alpn_selects_the_http_version() {
     let (bucket, folder) = (Bucket::start().await, tempfile::tempdir().unwrap());
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
