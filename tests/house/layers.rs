@@ -126,7 +126,8 @@ fn only_the_clients_of_configured_hosts_connect() {
 
 /// The crates in `crates/`, each with the workspace crates on which it may depend.
 const CRATE_LAYERS: &[(&str, &[&str])] = &[
-    ("pixels", &["jpeg-planes", "vp8-planes", "planes"]),
+    ("pixels", &["av1-still", "jpeg-planes", "vp8-planes", "planes"]),
+    ("av1-still", &[]),
     ("jpeg-planes", &["planes"]),
     ("vp8-planes", &["planes"]),
     ("planes", &[]),

@@ -4,35 +4,25 @@
 
 use avif_serialize::Aviffy;
 use avif_serialize::constants::MatrixCoefficients;
-use rav1e::prelude::{
-    BlockSize, ChromaSampling, Config, Context, EncoderConfig, EncoderStatus, FrameParameters, PartitionRange,
-    PixelRange, SpeedSettings,
-};
 
 use crate::context::RenderContext;
 use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
 
-/// The fastest preset, with two changes. Choosing block sizes from 8 to 32 pixels, instead of always 16, saves a sixth
-/// of the bytes at a higher quality, and takes twice the time. The constrained directional enhancement filter (CDEF) is
-/// off, because it takes a tenth of the time without a visible effect.
-fn speed() -> SpeedSettings {
-    let mut settings = SpeedSettings::from_preset(10);
-    settings.partition.partition_range = PartitionRange::new(BlockSize::BLOCK_8X8, BlockSize::BLOCK_32X32);
-    settings.cdef = false;
-    settings
-}
-
 /// Encodes gray or RGB pixels, with or without alpha.
 pub(crate) fn encode(pixels: &Pixels, quality: Quality, context: &RenderContext) -> Result<Vec<u8>, Error> {
-    let size = (pixels.width as usize, pixels.height as usize);
+    let still = |planes: &[Vec<u8>], quantizer| {
+        context.deadline.check()?;
+        av1_still::encode(pixels.width as usize, pixels.height as usize, planes, quantizer)
+            .map_err(|reason| Error::Encode { reason })
+    };
     let quantizer = quantizer(quality);
     let (planes, alpha) = planes(pixels);
-    let color = still(size, &planes, quantizer, context)?;
+    let color = still(&planes, quantizer)?;
     let opaque = alpha.iter().all(|&alpha| alpha == u8::MAX);
     // Errors at the edges of alpha are more visible than color errors, so alpha has a finer quantizer.
-    let alpha = if opaque { None } else { Some(still(size, &[alpha], quantizer / 2, context)?) };
+    let alpha = if opaque { None } else { Some(still(&[alpha], quantizer / 2)?) };
     let is_gray = planes.len() == 1;
     let mut file = Aviffy::new();
     file.set_matrix_coefficients(MatrixCoefficients::Bt601);
@@ -43,43 +33,6 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality, context: &RenderContext)
     let mut bytes = Vec::with_capacity(color.len() + 512);
     file.write(&mut bytes, &color, alpha.as_deref(), pixels.width, pixels.height, 8).map_err(|error| failed(&error))?;
     Ok(bytes)
-}
-
-/// Encodes one plane, or three of which the second and third have half the width and height, rounded up.
-fn still(
-    (width, height): (usize, usize),
-    planes: &[Vec<u8>],
-    quantizer: usize,
-    context: &RenderContext,
-) -> Result<Vec<u8>, Error> {
-    let config = EncoderConfig {
-        width,
-        height,
-        bit_depth: 8,
-        chroma_sampling: if planes.len() == 1 { ChromaSampling::Cs400 } else { ChromaSampling::Cs420 },
-        pixel_range: PixelRange::Full,
-        still_picture: true,
-        quantizer,
-        speed_settings: speed(),
-        ..EncoderConfig::default()
-    };
-    let config = Config::new().with_encoder_config(config).with_threads(1);
-    let mut encoder: Context<u8> = config.new_context().map_err(|error| failed(&error))?;
-    let mut frame = encoder.new_frame();
-    for (n, (plane, data)) in frame.planes.iter_mut().zip(planes).enumerate() {
-        let width = if n == 0 { width } else { width.div_ceil(2) };
-        plane.copy_from_raw_u8(data, width, 1);
-    }
-    encoder.send_frame((frame, FrameParameters::default())).map_err(|error| failed(&error))?;
-    encoder.flush();
-    loop {
-        context.deadline.check()?;
-        match encoder.receive_packet() {
-            Ok(packet) => return Ok(packet.data),
-            Err(EncoderStatus::Encoded | EncoderStatus::NeedMoreData) => {}
-            Err(error) => return Err(failed(&error)),
-        }
-    }
 }
 
 /// Returns the color planes (luma, or luma and both chroma planes) and the alpha plane. Alpha is opaque if the pixels
