@@ -22,14 +22,16 @@ use crate::proxy::{ObjectInfoCache, Proxy};
 use crate::server::{self, ConnectionConfig, Server};
 use crate::support::error_chain::chain;
 use crate::support::hot_swap::HotSwap;
+use crate::support::memory::MemoryAccount;
 use crate::support::tasks::Tasks;
 
 mod build;
 mod error;
+mod memory_gauges;
 mod reload;
 mod stores;
 
-pub use build::{VariantsContext, build_variants, open_notifier};
+pub use build::{VariantsContext, build_variants, open_account, open_notifier};
 pub use error::BuildError;
 pub use reload::{ConfigSource, ReloadError, Reloader};
 pub use stores::Stores;
@@ -64,6 +66,7 @@ struct SharedParts {
     traces: Traces,
     tasks: Tasks,
     metrics: Arc<Metrics>,
+    memory: MemoryAccount,
 }
 
 /// The listening sockets of the server.
@@ -153,6 +156,12 @@ impl App {
     #[must_use]
     pub fn notifier(&self) -> Option<&Notifier> {
         self.shared.notifier.as_ref()
+    }
+
+    /// The memory account.
+    #[must_use]
+    pub fn memory(&self) -> &MemoryAccount {
+        &self.shared.memory
     }
 
     #[must_use]

@@ -7,9 +7,11 @@
 //! `cache.memory`) or the command line. Later sources override earlier ones. An unknown key or an invalid value is an
 //! error that names the key; values are never clamped. This module depends on no other part of the program.
 
+mod auto;
 mod check;
 mod error;
 mod layers;
+mod memory;
 mod nonzero;
 mod secret;
 mod sections;
@@ -21,9 +23,11 @@ mod tuning;
 #[cfg(test)]
 mod tests;
 
+pub use auto::Auto;
 pub use error::ConfigError;
 pub use layers::keys::{RESTART_REQUIRED, variable};
 pub use layers::{CliOverrides, Layers, ValueSource};
+pub use memory::{CONNECTION_BYTES, Memory, MemoryError, MemoryPlan, TABLES_BYTES, VARIANT_BYTES_MAX};
 pub use secret::{SECRETS, Secret, TOKEN_BYTES_MAX};
 pub use sections::answers::{AdditionalHeaders, Answers, Formats, Mode, Urls};
 pub use sections::rates::Rates;

@@ -8,6 +8,7 @@ pub mod hex;
 pub mod hot_swap;
 pub mod https;
 pub mod listener;
+pub mod memory;
 pub mod priority;
 pub mod problem;
 pub mod rate_limiter;

@@ -21,7 +21,6 @@ use crate::variant::{ObjectKey, Variant};
 mod batch;
 mod error;
 mod make;
-mod memory_budget;
 mod parts;
 mod rate_limit;
 mod rendition;
@@ -71,8 +70,7 @@ impl Variants {
     #[must_use]
     pub fn new(parts: VariantsParts<'_>) -> Self {
         let resources = SharedResources::new(&parts);
-        let VariantsParts { config, tuning, originals, variants, headers, tasks, metrics, .. } = parts;
-        let cache_bytes = config.cache.memory.as_u64();
+        let VariantsParts { config, tuning, originals, variants, headers, tasks, metrics, cache_bytes, .. } = parts;
         let cache = Cache::new(cache_bytes, tuning.flights_max, tasks, metrics.evictions.clone());
         register_gauges(&cache, metrics);
         let maker = Arc::new(maker(config, originals, variants.clone(), resources, headers));

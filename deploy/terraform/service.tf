@@ -25,7 +25,7 @@ locals {
     ORIGINALS__STORE   = "s3://${aws_s3_bucket.pictures.id}/originals"
     VARIANTS__STORE    = "s3://${aws_s3_bucket.pictures.id}/variants"
     S3__REGION         = data.aws_region.here.region
-    CACHE__MEMORY      = "${var.memory - 2048}MiB"
+    MEMORY             = "${var.memory - 1024}MiB"
     FLEET__LEASE       = "true"
     FORMATS__NEGOTIATE = jsonencode(var.negotiate)
     ANSWERS__MODE      = var.mode

@@ -84,7 +84,7 @@ variable "cpu" {
 }
 
 variable "memory" {
-  description = "Memory of a task in MiB, as Fargate allows for this cpu. 2048 MiB are for work, connections and codecs; the rest is cache.memory."
+  description = "Memory of a task in MiB, as Fargate allows for this cpu. 1024 MiB are for the program, the buffers of sockets and the page cache; the rest is the setting memory."
   type        = number
   default     = 4096
 

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::memory_gauges;
 use super::{App, BuildError, Reloadable, SharedParts, Stores};
-use crate::config::{Config, Tuning};
-use crate::observability::metrics::{Gauge, Metrics};
+use crate::config::{Config, MemoryPlan, Tuning};
+use crate::observability::metrics::Metrics;
 use crate::observability::traces::Traces;
 use crate::outbox::Notifier;
 use crate::proxy::{ObjectInfoCache, Proxy, ProxyParts, ResponsePolicy};
 use crate::resize::Resizer;
 use crate::server::ConnectionConfig;
 use crate::support::hot_swap::HotSwap;
+use crate::support::memory::{MemoryAccount, QueueLimits, host_memory};
 use crate::support::tasks::Tasks;
 use crate::upload::{UploadDependencies, Uploads};
 use crate::variant::Grammar;
@@ -27,9 +29,12 @@ impl App {
         let runtime = Handle::current();
         let tasks = Tasks::new(runtime.clone());
         let metrics = Arc::new(Metrics::new());
+        let plan = MemoryPlan::new(&config)?;
+        plan.check_host(host_memory())?;
+        let memory = open_account(&plan, &config, &tuning);
         let stores = Stores::open(&config, &metrics).await?;
         stores.register_gauges(&metrics);
-        register_limit_gauges(&config, &metrics);
+        memory_gauges::register(&memory, &plan, &metrics);
         let notifier = open_notifier(&config, &stores, &metrics, &tasks).await?;
         let traces = Traces::new(&config, &tuning.span_export, metrics.spans.clone())?;
         let policy = Arc::new(ResponsePolicy::new(&config));
@@ -40,12 +45,14 @@ impl App {
             policy: policy.clone(),
             tasks: &tasks,
             metrics: &metrics,
+            memory: &memory,
+            cache_bytes: plan.cache,
         })?;
         let object_infos = ObjectInfoCache::new(&tuning, tasks.clone());
-        let shared = SharedParts { stores, object_infos, notifier, traces, tasks, metrics };
+        let shared = SharedParts { stores, object_infos, notifier, traces, tasks, metrics, memory };
         let reloadable = Reloadable {
             proxy: HotSwap::new(shared.build_proxy(&config, policy, variants)?),
-            connections: HotSwap::new(ConnectionConfig::new(&config.server, &tuning)?),
+            connections: HotSwap::new(ConnectionConfig::new(&config.server, plan.connections, &tuning)?),
             admin_token: HotSwap::new(config.admin.token.clone()),
             config: HotSwap::new(config),
         };
@@ -120,6 +127,9 @@ pub struct VariantsContext<'a> {
     pub policy: Arc<ResponsePolicy>,
     pub tasks: &'a Tasks,
     pub metrics: &'a Metrics,
+    pub memory: &'a MemoryAccount,
+    /// Limit of cached variants.
+    pub cache_bytes: u64,
 }
 
 /// Starts the resize threads and builds the service that finds or makes variants.
@@ -127,7 +137,7 @@ pub struct VariantsContext<'a> {
 /// # Errors
 /// The resize threads cannot be started.
 pub fn build_variants(context: VariantsContext<'_>) -> Result<Variants, BuildError> {
-    let VariantsContext { config, tuning, stores, policy, tasks, metrics } = context;
+    let VariantsContext { config, tuning, stores, policy, tasks, metrics, memory, cache_bytes } = context;
     let resizer = Resizer::start(config.work.threads, tuning.queue_length, metrics.resize.clone());
     Ok(Variants::new(VariantsParts {
         config,
@@ -138,18 +148,14 @@ pub fn build_variants(context: VariantsContext<'_>) -> Result<Variants, BuildErr
         headers: policy,
         tasks: tasks.clone(),
         metrics,
+        memory: memory.clone(),
+        cache_bytes,
     }))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn register_limit_gauges(config: &Config, metrics: &Metrics) {
-    let work = &config.work;
-    let limits = [
-        ("cache", config.cache.memory),
-        ("download", work.download_memory),
-        ("pixels", work.pixel_memory),
-        ("write_back", work.write_back_memory),
-    ];
-    let gauge = |(of, limit): (_, bytesize::ByteSize)| Gauge::new(move || limit.as_u64() as f64).with_label("of", of);
-    metrics.register_gauge("limit_bytes", "Configured memory limits", limits.into_iter().map(gauge).collect());
+/// Opens the memory account with the shares of `plan`.
+#[must_use]
+pub fn open_account(plan: &MemoryPlan, config: &Config, tuning: &Tuning) -> MemoryAccount {
+    let queue = QueueLimits { waiting_max: tuning.queue_length.get(), max_wait: config.work.queue_time };
+    MemoryAccount::new(|share| plan.bytes(share), queue)
 }

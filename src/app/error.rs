@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::config::MemoryError;
 use crate::observability::traces::CollectorError;
 use crate::origin::StoreOpenError;
 use crate::outbox::NotifierError;
@@ -15,6 +16,8 @@ use crate::variant::GrammarError;
 pub enum BuildError {
     #[error(transparent)]
     Grammar(#[from] GrammarError),
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     #[error("{key}: cannot open the store")]
     Store { key: &'static str, source: StoreOpenError },
     #[error(transparent)]

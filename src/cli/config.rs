@@ -57,7 +57,8 @@ fn print_section(text: &mut String, name: &str, table: &Table, source: &impl Fn(
         lines.push_str(&format!("{line:<COLUMN$}  # {source}\n"));
     }
     if !lines.is_empty() {
-        text.push_str(&format!("\n[{name}]\n{lines}"));
+        let head = if name.is_empty() { String::new() } else { format!("[{name}]\n") };
+        text.push_str(&format!("\n{head}{lines}"));
     }
     for (child, value) in table {
         if let Value::Table(table) = value {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 use futures_util::{Stream, StreamExt as _, stream};
-use resized::app::{Stores, VariantsContext, build_variants};
-use resized::config::{Log, Tuning, ValueSource};
+use resized::app::{Stores, VariantsContext, build_variants, open_account};
+use resized::config::{Log, MemoryPlan, Tuning, ValueSource};
 use resized::observability::logs;
 use resized::observability::metrics::Metrics;
 use resized::origin::Store;
@@ -100,13 +100,16 @@ fn make_all(arguments: Arguments, settings: &Settings) -> anyhow::Result<ExitCod
     let progress = runtime.block_on(async {
         let (tasks, metrics) = (Tasks::new(runtime.handle().clone()), Metrics::new());
         let stores = Stores::open(config, &metrics).await?;
+        let (plan, tuning) = (MemoryPlan::new(config)?, Tuning::default());
         let variants = build_variants(VariantsContext {
             config,
-            tuning: &Tuning::default(),
+            tuning: &tuning,
             stores: &stores,
             policy: Arc::new(ResponsePolicy::new(config)),
             tasks: &tasks,
             metrics: &metrics,
+            memory: &open_account(&plan, config, &tuning),
+            cache_bytes: plan.cache,
         })?;
         let progress = Progress::start(arguments.done.as_deref())?;
         progress.set_total(names.count(&stores.originals).await? * targets.per_name());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::memory::{MemoryError, MemoryPlan};
 use super::sections::{signing, traces, upload};
 use crate::config::error::{InvalidSetting, refuse};
 use crate::config::secret::TOKEN_BYTES_MAX;
@@ -43,7 +44,7 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     if config.fleet.lease_time < LEASE_TIME_MIN {
         return refuse("fleet.lease_time", "must be at least 100ms: leases are renewed every quarter of it");
     }
-    if config.limits.original_bytes > config.work.download_memory {
+    if config.work.download_memory.set().is_some_and(|memory| memory < config.limits.original_bytes) {
         return refuse(
             "work.download_memory",
             "must be at least limits.original_bytes, or the largest originals cannot be downloaded",
@@ -58,6 +59,7 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
             "is required because admin.listen is not a loopback address: set RESIZED_ADMIN__TOKEN to a long random text",
         );
     }
+    MemoryPlan::new(config).map_err(|MemoryError { key, problem }| InvalidSetting { key, problem })?;
     signing::check(&config.signing)?;
     traces::check(&config.traces)?;
     if config.upload.enabled {

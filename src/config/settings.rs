@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::Memory;
 use super::sections::answers::{Answers, Formats, Urls};
 use super::sections::rates::Rates;
 use super::sections::server::{Admin, Log, Server};
@@ -18,6 +19,8 @@ use super::sections::work::{Cache, Fleet, Limits, Work};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Memory of the whole process and its decoder processes.
+    pub memory: Memory,
     pub server: Server,
     pub answers: Answers,
     pub originals: Originals,

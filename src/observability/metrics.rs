@@ -38,6 +38,7 @@ pub use gauges::Gauge;
 pub use leases::LeaseMetrics;
 pub use lost_lines::{LOST_ACCESS_LINES, LOST_EVENTS, LostLines};
 pub use notifications::NotificationMetrics;
+pub use process::resident_bytes;
 pub use prometheus_client::metrics::counter::Counter;
 pub use purges::PurgeMetrics;
 pub use requests::{Outcome, RequestMetrics};

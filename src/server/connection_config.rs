@@ -31,13 +31,13 @@ pub struct ConnectionConfig {
 }
 
 impl ConnectionConfig {
-    /// Applies `config` and reads the certificates.
+    /// Applies `config` and reads the certificates. At most `connections_max` connections are open.
     ///
     /// # Errors
     /// The TLS configuration is invalid.
-    pub fn new(config: &config::Server, tuning: &Tuning) -> Result<Self, TlsError> {
+    pub fn new(config: &config::Server, connections_max: usize, tuning: &Tuning) -> Result<Self, TlsError> {
         let requests_max = tuning.requests_per_connection;
-        Self::with_limiters(config, requests_max, Arc::new(Semaphore::new(config.connections.get())), Arc::default())
+        Self::with_limiters(config, requests_max, Arc::new(Semaphore::new(connections_max)), Arc::default())
     }
 
     /// Applies `config` and reads the certificates again. Open connections still count: the connection permits and the

@@ -7,6 +7,7 @@ use crate::config::{Config, Tuning};
 use crate::observability::metrics::Metrics;
 use crate::origin::Store;
 use crate::resize::Resizer;
+use crate::support::memory::MemoryAccount;
 use crate::support::tasks::Tasks;
 
 /// Parts of [`super::Variants`].
@@ -21,4 +22,7 @@ pub struct VariantsParts<'a> {
     /// Flights and write-backs run on these tasks.
     pub tasks: Tasks,
     pub metrics: &'a Metrics,
+    pub memory: MemoryAccount,
+    /// Limit of cached variants.
+    pub cache_bytes: u64,
 }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 
 use super::batch::Batches;
-use super::memory_budget::MemoryBudget;
 use super::parts::VariantsParts;
 use super::rate_limit::RateLimits;
 use super::store::invalidation_log::InvalidationLog;
@@ -12,14 +11,14 @@ use super::store::write_back::{WriteBack, WriteBackParts};
 use crate::config;
 use crate::observability::metrics::{Gauge, Metrics, ResizeMetrics};
 use crate::resize::Resizer;
+use crate::support::memory::{MemoryAccount, MemoryBudget, MemoryShare};
 use crate::support::tasks::Tasks;
 
 /// Threads, budgets and queues. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct SharedResources {
     pub(super) resizer: Arc<Resizer>,
-    pub(super) download_memory: Arc<MemoryBudget>,
-    pub(super) pixel_memory: Arc<MemoryBudget>,
+    pub(super) memory: MemoryAccount,
     pub(super) batches: Arc<Batches>,
     pub(super) leases: Option<Leases>,
     pub(super) write_back: WriteBack,
@@ -31,21 +30,18 @@ pub(super) struct SharedResources {
 
 impl SharedResources {
     pub(super) fn new(parts: &VariantsParts<'_>) -> Self {
-        let VariantsParts { config, tuning, metrics, .. } = parts;
+        let VariantsParts { config, metrics, memory, .. } = parts;
         let (store, tasks) = (parts.variants.clone(), parts.tasks.clone());
-        let work = &config.work;
-        let budget = |bytes: u64| Arc::new(MemoryBudget::new(bytes, tuning.queue_length.get(), work.queue_time));
         let invalidations = Arc::<InvalidationLog>::default();
         let resources = Self {
             resizer: parts.resizer.clone(),
-            download_memory: budget(work.download_memory.as_u64()),
-            pixel_memory: budget(work.pixel_memory.as_u64()),
+            memory: memory.clone(),
             batches: Arc::default(),
             leases: Leases::new(&config.fleet, store.clone(), tasks.clone(), metrics.leases.clone()),
             write_back: WriteBack::new(WriteBackParts {
                 store,
                 invalidations: invalidations.clone(),
-                queue_bytes_max: work.write_back_memory.as_u64(),
+                queue: memory.budget(MemoryShare::WriteBack).clone(),
                 tasks: tasks.clone(),
                 metrics: metrics.write_backs.clone(),
             }),
@@ -67,20 +63,18 @@ impl SharedResources {
     }
 
     fn register_gauges(&self, metrics: &Metrics) {
+        let memory = |share| {
+            let budget = Arc::downgrade(self.memory.budget(share));
+            gauge(budget, |budget: &MemoryBudget| budget.waiting() as u64)
+        };
         let waiting = vec![
             gauge(Arc::downgrade(&self.batches), |batches| batches.waiting() as u64).with_label("for", "original"),
-            gauge(Arc::downgrade(&self.download_memory), |budget| budget.waiting() as u64)
-                .with_label("for", "download"),
-            gauge(Arc::downgrade(&self.pixel_memory), |budget| budget.waiting() as u64).with_label("for", "pixels"),
+            memory(MemoryShare::Downloads).with_label("for", "download"),
+            memory(MemoryShare::Pixels).with_label("for", "pixels"),
+            memory(MemoryShare::Variants).with_label("for", "variants"),
             gauge(Arc::downgrade(&self.resizer), |resizer| resizer.waiting() as u64).with_label("for", "thread"),
         ];
         metrics.register_gauge("waiting", "Jobs that wait for memory or a resize thread", waiting);
-        let bytes = vec![
-            gauge(Arc::downgrade(&self.download_memory), MemoryBudget::used_bytes).with_label("for", "download"),
-            gauge(Arc::downgrade(&self.pixel_memory), MemoryBudget::used_bytes).with_label("for", "pixels"),
-            gauge(self.write_back.queue(), MemoryBudget::used_bytes).with_label("for", "write_back"),
-        ];
-        metrics.register_gauge("work_bytes", "Memory in use by work in progress", bytes);
     }
 }
 

@@ -54,7 +54,7 @@ const charts = {
 };
 
 const samples = [];
-let limits = {};
+let cacheBytes = null;
 let paused = false;
 
 function updateCharts(before, now, minuteAgo) {
@@ -69,9 +69,9 @@ function updateCharts(before, now, minuteAgo) {
   charts.latency.push(now.at, numbers.quantiles(before, now, SECONDS, [0.5, 0.95, 0.99]));
   const waiting = (what) => gauge("resized_waiting", hasLabel("for", what));
   charts.queue.push(now.at, [gauge("resized_flights"), waiting("download"), waiting("pixels"), waiting("thread")]);
-  const work = (what) => gauge("resized_work_bytes", hasLabel("for", what));
+  const share = (name) => gauge("resized_memory_bytes", hasLabel("share", name));
   const resident = gauge("resized_process_resident_memory_bytes");
-  charts.memory.push(now.at, [resident, gauge("resized_cache_bytes"), work("download"), work("pixels"), work("write_back")]);
+  charts.memory.push(now.at, [resident, gauge("resized_cache_bytes"), share("downloads"), share("pixels"), share("write_back")]);
   const known = S3_KINDS.slice(0, -1);
   charts.s3.push(now.at, S3_KINDS.map((kind) =>
     rate(S3, (labels) => (kind === "other" ? !known.includes(labels.kind) : labels.kind === kind))));
@@ -95,7 +95,7 @@ function updateTiles(before, now) {
   byId("tile-queue-more").textContent = `${numbers.count(numbers.sum(now, "resized_flights"))} flights in progress`;
   byId("tile-memory").textContent = numbers.bytes(numbers.sum(now, "resized_process_resident_memory_bytes"));
   const [cache, entries] = [numbers.sum(now, "resized_cache_bytes"), numbers.sum(now, "resized_cache_entries")];
-  const most = limits.cache ? ` of ${numbers.bytes(limits.cache)}` : "";
+  const most = cacheBytes ? ` of ${numbers.bytes(cacheBytes)}` : "";
   byId("tile-memory-more").textContent = `cache ${numbers.bytes(cache)}${most}, ${numbers.count(entries)} entries`;
   const all = numbers.sum(now, REQUESTS, outcome(...IMAGES));
   byId("tile-s3").textContent = all > 0 ? numbers.count((1000 * numbers.sum(now, S3)) / all) : "–";
@@ -140,7 +140,7 @@ byId("pause").addEventListener("click", ({ target }) => {
 });
 
 try {
-  limits = (await (await fetch("/settings.json")).json()).limits;
+  cacheBytes = (await (await fetch("/settings.json")).json()).cache_bytes;
 } catch {
   // Without the settings the tiles omit the limits.
 }

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Value, json};
 
 use crate::admin::{self, AdminRequest, AdminResponse, BodyLimit, Route, text};
-use crate::config::Config;
+use crate::config::{Config, MemoryPlan};
 use crate::origin::Store;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
@@ -52,7 +52,7 @@ fn picture_bytes_max(config: &Config) -> u64 {
 
 /// The settings that the pages use. None of them is secret.
 fn settings(config: &Config) -> Value {
-    let (work, public_url) = (&config.work, &config.server.public_url);
+    let public_url = &config.server.public_url;
     let formats: Vec<_> = Format::SUPPORTED.iter().map(|format| format.extension()).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -63,12 +63,7 @@ fn settings(config: &Config) -> Value {
         "presets": config.presets.keys().collect::<Vec<_>>(),
         "max_side": config.limits.max_side,
         "picture_bytes": picture_bytes_max(config),
-        "limits": {
-            "cache": config.cache.memory.as_u64(),
-            "download": work.download_memory.as_u64(),
-            "pixels": work.pixel_memory.as_u64(),
-            "write_back": work.write_back_memory.as_u64(),
-        },
+        "cache_bytes": MemoryPlan::new(config).ok().map(|plan| plan.cache),
     })
 }
 

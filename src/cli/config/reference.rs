@@ -56,7 +56,11 @@ pub(super) fn markdown() -> String {
             if !comment.is_empty() {
                 described = std::mem::take(&mut comment);
             }
-            text.push_str(&row(&format!("{section}.{key}"), default, &described));
+            text.push_str(&row(
+                &if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") },
+                default,
+                &described,
+            ));
         } else {
             // A blank line ends a comment that describes neither a section nor a key.
             comment.clear();

@@ -14,6 +14,7 @@ const SEPARATOR: &str = "__";
 /// Sections and keys whose changes need a restart, because sockets, stores, memory, threads and queues are created
 /// once.
 pub const RESTART_REQUIRED: &[&str] = &[
+    "memory",
     "server.listen",
     "server.threads",
     "server.connections",
@@ -24,6 +25,7 @@ pub const RESTART_REQUIRED: &[&str] = &[
     "variants.store",
     "variants.public_url",
     "s3",
+    "limits.original_bytes",
     "cache.memory",
     "work.threads",
     "work.download_memory",

@@ -9,7 +9,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::config::nonzero::nonzero;
+use crate::config::auto::Auto;
 use crate::config::secret::Secret;
 use crate::config::serde_with::{header_name, optional};
 
@@ -20,8 +20,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Serving threads, each with a separate listener; 0 means one per CPU core.
     pub threads: usize,
-    /// Maximum number of open connections.
-    pub connections: NonZeroUsize,
+    /// Maximum number of open connections; computed from `memory` by default.
+    pub connections: Auto<NonZeroUsize>,
     /// Maximum number of open connections of one client; 0 means no limit.
     pub connections_per_client: usize,
     /// Maximum time for a connection to send the complete header of its next request.
@@ -51,7 +51,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             threads: 0,
-            connections: nonzero(10_000),
+            connections: Auto::Computed,
             connections_per_client: 0,
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),

@@ -7,6 +7,8 @@ use bytesize::ByteSize;
 pub use pixels::Incomplete;
 use serde::{Deserialize, Serialize};
 
+use crate::config::auto::Auto;
+
 /// Limits of originals and variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -48,8 +50,8 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
-    /// Memory for variants with their headers and keys.
-    pub memory: ByteSize,
+    /// Memory for variants with their headers and keys; computed from `memory` by default.
+    pub memory: Auto<ByteSize>,
     /// Time that a lasting error (404, 422) is cached.
     #[serde(with = "humantime_serde")]
     pub failures: Duration,
@@ -60,7 +62,7 @@ pub struct Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { memory: ByteSize::mib(256), failures: Duration::from_secs(5), revalidate_after: Duration::from_secs(60) }
+        Self { memory: Auto::Computed, failures: Duration::from_secs(5), revalidate_after: Duration::from_secs(60) }
     }
 }
 
@@ -71,14 +73,14 @@ pub struct Work {
     /// Resize threads, which have a lower priority than serving threads; 0 means one per CPU core.
     pub threads: usize,
     /// Memory for originals that are being downloaded or wait for a thread.
-    pub download_memory: ByteSize,
+    pub download_memory: Auto<ByteSize>,
     /// Memory for pixels.
-    pub pixel_memory: ByteSize,
+    pub pixel_memory: Auto<ByteSize>,
     /// Maximum time that a request waits for memory before the response is 503.
     #[serde(with = "humantime_serde")]
     pub queue_time: Duration,
     /// Memory for variants that are being written to the store after their response.
-    pub write_back_memory: ByteSize,
+    pub write_back_memory: Auto<ByteSize>,
     /// Maximum time for finding or making one variant before the response is 504.
     #[serde(with = "humantime_serde")]
     pub flight_time: Duration,
@@ -89,10 +91,10 @@ impl Default for Work {
     fn default() -> Self {
         Self {
             threads: 0,
-            download_memory: ByteSize::mib(256),
-            pixel_memory: ByteSize::mib(512),
+            download_memory: Auto::Computed,
+            pixel_memory: Auto::Computed,
             queue_time: Duration::from_secs(10),
-            write_back_memory: ByteSize::mib(64),
+            write_back_memory: Auto::Computed,
             flight_time: Duration::from_secs(60),
             overload: Overload::Refuse,
         }

@@ -17,6 +17,27 @@ struct Process {
     started: SystemTime,
 }
 
+/// Resident memory of this process and its child processes; `None` if the system does not report it.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    Some(resident_bytes_of("self")?.saturating_add(children_resident_bytes()))
+}
+
+/// Resident memory of the child processes, which decode originals.
+fn children_resident_bytes() -> u64 {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return 0 };
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    let bytes = |text: String| text.split_whitespace().filter_map(resident_bytes_of).sum::<u64>();
+    children.map(bytes).sum()
+}
+
+/// Resident memory of the process with this id, from the second field of /proc/pid/statm.
+fn resident_bytes_of(process: &str) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
 pub(super) fn register(registry: &mut Registry, started: SystemTime) {
     registry.register_collector(Box::new(Process { started }));
     registry.register("build", "Version of the running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -32,6 +53,9 @@ impl Collector for Process {
         let bytes = |name| number(&status, name).map(|kib| kib * 1024.0);
         gauge("process_resident_memory_bytes", "Resident memory", bytes("VmRSS:"))?;
         gauge("process_resident_memory_peak_bytes", "Peak resident memory", bytes("VmHWM:"))?;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        let decoders = children_resident_bytes() as f64;
+        gauge("decoders_resident_memory_bytes", "Resident memory of the decoder processes", Some(decoders))?;
         gauge("process_threads", "Number of threads", number(&status, "Threads:"))?;
         gauge("process_open_fds", "Open file descriptors", open_descriptors())?;
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();

@@ -9,10 +9,10 @@ use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
 use crate::origin::{READS_MAX, Store, StoreError};
 use crate::resize::{Header, Limits, RenderError, RenderRequest};
+use crate::support::memory::{BudgetError, MemoryPermit, MemoryShare};
 use crate::variant::{ObjectKey, Variant};
 use crate::variants::batch::{Batch, Batches, MadeVariant, Membership};
 use crate::variants::error::Error;
-use crate::variants::memory_budget::{BudgetError, MemoryPermit};
 use crate::variants::resources::SharedResources;
 use crate::variants::timings::Timings;
 
@@ -88,7 +88,7 @@ impl BatchRunner {
             let Some(first) = pending.first() else { return Ok(()) };
             // If all outputs together exceed the budget, one of them is made at a time.
             let bytes = match header.working_bytes(&pending) {
-                bytes if bytes <= self.resources.pixel_memory.bytes_max() => bytes,
+                bytes if bytes <= self.resources.memory.budget(MemoryShare::Pixels).bytes_max() => bytes,
                 _ => header.working_bytes(&[*first]),
             };
             let mut timings = timings.clone();
@@ -148,7 +148,7 @@ impl BatchRunner {
 
     pub(in crate::variants) async fn acquire_download_memory(&self, length: u64) -> Result<MemoryPermit, Error> {
         let start = Instant::now();
-        let permit = self.resources.download_memory.acquire(length).await;
+        let permit = self.resources.memory.budget(MemoryShare::Downloads).acquire(length).await;
         self.resources.resize_metrics.record_wait(WaitKind::Download, start.elapsed());
         permit.map_err(|error| match error {
             BudgetError::TooLarge { bytes_max } => Error::original_too_large(length, bytes_max),
@@ -158,7 +158,7 @@ impl BatchRunner {
 
     pub(in crate::variants) async fn acquire_pixel_memory(&self, bytes: u64) -> Result<MemoryPermit, Error> {
         let start = Instant::now();
-        let permit = self.resources.pixel_memory.acquire(bytes).await;
+        let permit = self.resources.memory.budget(MemoryShare::Pixels).acquire(bytes).await;
         self.resources.resize_metrics.record_wait(WaitKind::Pixels, start.elapsed());
         permit.map_err(|error| match error {
             BudgetError::TooLarge { bytes_max } => Error::Unprocessable(

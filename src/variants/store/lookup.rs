@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::config::VARIANT_BYTES_MAX;
 use crate::origin::{ObjectMeta, Precondition, Store, StoreError};
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
@@ -15,10 +16,6 @@ use crate::variants::timings::Timings;
 pub(in crate::variants) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
 pub(in crate::variants) const META_PIPELINE: &str = "resized-pipeline";
 pub(in crate::variants) const META_FINGERPRINT: &str = "resized-fingerprint";
-
-/// Size limit of stored variants. This program stores no larger variants, so the variant is made again if its object is
-/// larger.
-const VARIANT_BYTES_MAX: u64 = 32 << 20;
 
 /// The variants' store, and the originals' store, which shows if a stored variant is current.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Writes variants into their store.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,9 +9,9 @@ use crate::observability::metrics::WriteBackMetrics;
 use crate::observability::traces;
 use crate::origin::{Attributes, Precondition, PutOutcome, Store, StoreError};
 use crate::support::error_chain::chain;
+use crate::support::memory::MemoryBudget;
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
-use crate::variants::memory_budget::MemoryBudget;
 use crate::variants::store::invalidation_log::{Epoch, InvalidationLog};
 use crate::variants::store::lease::Lease;
 
@@ -45,8 +45,8 @@ pub(in crate::variants) enum WriteOutcome {
 pub(in crate::variants) struct WriteBackParts {
     pub(in crate::variants) store: Store,
     pub(in crate::variants) invalidations: Arc<InvalidationLog>,
-    /// Limit of bytes in the queue.
-    pub(in crate::variants) queue_bytes_max: u64,
+    /// Memory of the queue.
+    pub(in crate::variants) queue: Arc<MemoryBudget>,
     pub(in crate::variants) tasks: Tasks,
     pub(in crate::variants) metrics: WriteBackMetrics,
 }
@@ -66,8 +66,7 @@ const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_
 
 impl WriteBack {
     pub(in crate::variants) fn new(parts: WriteBackParts) -> Self {
-        let WriteBackParts { store, invalidations, queue_bytes_max, tasks, metrics } = parts;
-        let queue = Arc::new(MemoryBudget::new(queue_bytes_max, 0, Duration::ZERO));
+        let WriteBackParts { store, invalidations, queue, tasks, metrics } = parts;
         Self { store, invalidations, queue, tasks, metrics }
     }
 
@@ -109,11 +108,6 @@ impl WriteBack {
             let _permit = permit;
             traces::in_span("write_back", this.write_with_retries(write)).await;
         });
-    }
-
-    /// The budget that counts the bytes in the queue.
-    pub(in crate::variants) fn queue(&self) -> Weak<MemoryBudget> {
-        Arc::downgrade(&self.queue)
     }
 
     async fn write_with_retries(&self, write: VariantWrite) {

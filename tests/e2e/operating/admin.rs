@@ -56,7 +56,10 @@ async fn metrics_count_requests_and_outcomes() {
         assert_eq!(time("count"), 1.0, "{stage}");
         assert!(time("sum") <= metrics[r#"resized_resize_seconds_sum{stage="render",format="jpg"}"#], "{stage}");
     }
-    assert_eq!(metrics[r#"resized_limit_bytes{of="cache"}"#], f64::from(256 << 20));
+    let plan = resized::config::MemoryPlan::new(&operated(&bucket)).unwrap();
+    let share = resized::support::memory::MemoryShare::Pixels;
+    assert_eq!(metrics[r#"resized_memory_limit_bytes{share="pixels"}"#], plan.bytes(share) as f64);
+    assert!(metrics["resized_memory_unaccounted_bytes"] > 1e6);
     assert_eq!(metrics[r#"resized_wait_seconds_count{for="pixels"}"#], 1.0);
     // The two entries are the picture and the cached 404 of the missing dog.
     assert_eq!(metrics["resized_cache_entries"], 2.0);

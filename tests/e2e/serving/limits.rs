@@ -100,7 +100,7 @@ async fn a_connection_is_closed_after_the_maximum_number_of_requests() {
 /// that connection.
 async fn assert_is_closed(change: impl FnOnce(&mut Config), request: &[u8]) -> TcpStream {
     let (bucket, stage) = stage(|config| {
-        config.server.connections = std::num::NonZeroUsize::MIN;
+        config.server.connections = std::num::NonZeroUsize::MIN.into();
         config.server.idle_timeout = Duration::from_secs(3600);
         config.server.write_timeout = Duration::from_secs(3600);
         change(config);
