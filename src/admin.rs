@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Secret;
 use crate::support::hot_swap::HotSwap;
-use crate::support::listener;
+use crate::support::listener::{self, AcceptPauses, Acceptor};
 use crate::support::request_filter::{HEADER_BYTES_MAX, Protocol, Refusal, RequestFilter};
 
 mod access_control;
@@ -71,8 +71,6 @@ const CONNECTIONS_MAX: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for a handler, after which the response is 504. It is long because a purge lists a bucket.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause after a failed accept, most likely because there are no free file descriptors.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 impl AdminServer {
     /// Creates a server of `routes`. If `token` is not empty, operator routes require it.
@@ -89,18 +87,19 @@ impl AdminServer {
     ///
     /// # Errors
     /// The listener cannot be used on this runtime.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        pauses: AcceptPauses,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<()> {
+        let mut acceptor = Acceptor::new(listener, pauses)?;
         let (this, permits) = (Arc::new(self), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         loop {
             let Ok(permit) = permits.clone().acquire_owned().await else { return Ok(()) };
-            let accepted = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                accepted = listener.accept() => accepted,
-            };
-            let Ok((stream, peer)) = accepted else {
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
+                accepted = acceptor.accept() => accepted,
             };
             let (this, shutdown) = (this.clone(), shutdown.clone());
             tokio::spawn(async move {

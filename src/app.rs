@@ -22,6 +22,7 @@ use crate::proxy::{ObjectInfoCache, Proxy};
 use crate::server::{self, ConnectionConfig, Server};
 use crate::support::error_chain::chain;
 use crate::support::hot_swap::HotSwap;
+use crate::support::listener::AcceptPauses;
 use crate::support::memory::MemoryAccount;
 use crate::support::tasks::Tasks;
 
@@ -46,6 +47,14 @@ pub struct App {
     reloader: Option<Arc<Reloader>>,
     /// `None` writes to standard output.
     access_log: Option<AccessLog>,
+    accept_pauses: ListenerPauses,
+}
+
+/// Pauses of accepting on each listener.
+#[derive(Debug, Clone, Default)]
+struct ListenerPauses {
+    public: AcceptPauses,
+    admin: AcceptPauses,
 }
 
 /// The parts that a reload replaces.
@@ -186,7 +195,8 @@ impl App {
         };
         if let (Some(listener), Some(address)) = (admin, admin_address) {
             // The admin server is not part of the shutdown, so that health checks can observe it.
-            self.runtime.spawn(self.admin_server(shutdown).run(listener, CancellationToken::new()));
+            let pauses = self.accept_pauses.admin.clone();
+            self.runtime.spawn(self.admin_server(shutdown).run(listener, pauses, CancellationToken::new()));
             tracing::info!(%address, "admin listening");
         }
         if let Some(notifier) = self.shared.notifier.clone() {
@@ -202,7 +212,8 @@ impl App {
         );
 
         let Reloadable { proxy, connections, .. } = self.reloadable;
-        Server { connections, proxy: proxy.clone(), access_log }.run(public, shutdown)?;
+        let accept_pauses = self.accept_pauses.public.clone();
+        Server { connections, proxy: proxy.clone(), access_log, accept_pauses }.run(public, shutdown)?;
         let is_drained = self.runtime.block_on(self.shared.tasks.drain(config.server.drain_timeout));
         if !is_drained {
             tracing::warn!("variants still being made or stored after server.drain_timeout");

@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::observability::access_log::{AccessLog, AccessLogBuffer};
 use crate::proxy::Proxy;
 use crate::support::hot_swap::HotSwap;
+use crate::support::listener::{AcceptPauses, Acceptor};
 use crate::support::priority::BLOCKING_THREADS_MAX;
 
 mod client_address;
@@ -27,8 +29,11 @@ mod proxy_protocol;
 mod connection;
 mod connection_config;
 mod connection_limits;
+mod http2;
 mod idle_timeout;
 mod listeners;
+mod pace;
+mod preface;
 mod recorded_stream;
 mod tls;
 mod write_coalescer;
@@ -46,14 +51,12 @@ pub struct Server {
     pub connections: HotSwap<ConnectionConfig>,
     pub proxy: HotSwap<Proxy>,
     pub access_log: AccessLog,
+    pub accept_pauses: AcceptPauses,
 }
 
 /// Time at shutdown from which responses have `Connection: close` until idle connections are closed. A client that
 /// sends a request while its idle connection is being closed gets no response.
 const DRAIN_NOTICE: Duration = Duration::from_millis(250);
-
-/// Pause after a failed accept. The usual cause is a lack of file descriptors, so an immediate retry would only use CPU.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 impl Server {
     /// Serves until `shutdown`, then finishes the open requests within `server.drain_timeout` and writes the access log.
@@ -61,13 +64,14 @@ impl Server {
     /// # Errors
     /// A serving thread cannot be started.
     pub fn run(self, listeners: Listeners, shutdown: &CancellationToken) -> io::Result<()> {
-        let Self { connections, proxy, access_log } = self;
+        let Self { connections, proxy, access_log, accept_pauses } = self;
         let threads = listeners.into_sockets().into_iter().enumerate().map(|(n, listener)| {
             let thread = ServingThread {
                 connections: connections.clone(),
                 proxy: proxy.clone(),
                 log: access_log.buffer(),
                 shutdown: shutdown.clone(),
+                accept_pauses: accept_pauses.clone(),
             };
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -90,14 +94,15 @@ struct ServingThread {
     proxy: HotSwap<Proxy>,
     log: AccessLogBuffer,
     shutdown: CancellationToken,
+    accept_pauses: AcceptPauses,
 }
 
 impl ServingThread {
     /// Accepts connections until shutdown, then waits for the open ones.
     async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let mut acceptor = Acceptor::new(listener, self.accept_pauses)?;
         let graceful = GracefulShutdown::new();
-        let draining = Arc::<AtomicBool>::default();
+        let (draining, closing) = (Arc::<AtomicBool>::default(), CancellationToken::new());
         // A reload does not change the connection limit, the idle timeout or the drain timeout.
         let fixed = self.connections.get();
         let mut reaper = IdleReaper::new();
@@ -111,9 +116,9 @@ impl ServingThread {
                     reaper.sweep();
                     continue;
                 }
-                accepted = accept(&listener, &fixed) => accepted,
+                accepted = accept(&mut acceptor, &fixed) => accepted,
             };
-            let activity = Arc::<Activity>::default();
+            let activity = Arc::new(Activity::new(&closing));
             let watcher = graceful.watcher();
             let connection = Connection {
                 config: self.connections.get(),
@@ -128,12 +133,13 @@ impl ServingThread {
             });
             reaper.watch(activity, task.abort_handle());
         }
-        drop(listener);
+        drop(acceptor);
         draining.store(true, Relaxed);
         let start = Instant::now();
         while graceful.count() > 0 && start.elapsed() < DRAIN_NOTICE {
             tokio::time::sleep(DRAIN_NOTICE / 25).await;
         }
+        closing.cancel();
         if timeout(fixed.drain_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("connections still open after server.drain_timeout");
         }
@@ -142,21 +148,8 @@ impl ServingThread {
 }
 
 /// Accepts the next connection. While `server.connections` are open, new ones wait in the kernel's backlog.
-async fn accept(
-    listener: &tokio::net::TcpListener,
-    config: &ConnectionConfig,
-) -> (impl Drop + use<>, TcpStream, SocketAddr) {
-    loop {
-        let Ok(permit) = config.permits.clone().acquire_owned().await else {
-            std::future::pending::<()>().await;
-            continue;
-        };
-        match listener.accept().await {
-            Ok((stream, peer)) => return (permit, stream, peer),
-            Err(error) => {
-                tracing::error!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
+async fn accept(acceptor: &mut Acceptor, config: &ConnectionConfig) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
+    let Ok(permit) = config.permits.clone().acquire_owned().await else { return std::future::pending().await };
+    let (stream, peer) = acceptor.accept().await;
+    (permit, stream, peer)
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::memory_gauges;
-use super::{App, BuildError, Reloadable, SharedParts, Stores};
+use super::{App, BuildError, ListenerPauses, Reloadable, SharedParts, Stores};
 use crate::config::{Config, MemoryPlan, Tuning};
-use crate::observability::metrics::Metrics;
+use crate::observability::metrics::{Gauge, Metrics};
 use crate::observability::traces::Traces;
 use crate::outbox::Notifier;
 use crate::proxy::{ObjectInfoCache, Proxy, ProxyParts, ResponsePolicy};
 use crate::resize::Resizer;
 use crate::server::ConnectionConfig;
 use crate::support::hot_swap::HotSwap;
+use crate::support::listener::AcceptPauses;
 use crate::support::memory::{MemoryAccount, QueueLimits, host_memory};
 use crate::support::tasks::Tasks;
 use crate::upload::{UploadDependencies, Uploads};
@@ -56,7 +57,9 @@ impl App {
             admin_token: HotSwap::new(config.admin.token.clone()),
             config: HotSwap::new(config),
         };
-        Ok(Self { runtime, reloadable, shared, reloader: None, access_log: None })
+        let accept_pauses = ListenerPauses::default();
+        accept_pauses.register_gauge(&shared.metrics);
+        Ok(Self { runtime, reloadable, shared, reloader: None, access_log: None, accept_pauses })
     }
 }
 
@@ -158,4 +161,16 @@ pub fn build_variants(context: VariantsContext<'_>) -> Result<Variants, BuildErr
 pub fn open_account(plan: &MemoryPlan, config: &Config, tuning: &Tuning) -> MemoryAccount {
     let queue = QueueLimits { waiting_max: tuning.queue_length.get(), max_wait: config.work.queue_time };
     MemoryAccount::new(|share| plan.bytes(share), queue)
+}
+
+impl ListenerPauses {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    fn register_gauge(&self, metrics: &Metrics) {
+        let gauge = |(listener, pauses): (_, &AcceptPauses)| {
+            let pauses = pauses.clone();
+            Gauge::new(move || pauses.count() as f64).with_label("listener", listener)
+        };
+        let gauges = [("public", &self.public), ("admin", &self.admin)].map(gauge);
+        metrics.register_gauge("accept_pauses", "Pauses of accepting connections since the start", gauges.into());
+    }
 }

@@ -1,34 +1,38 @@
 //! Serves one connection.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use bytes::Bytes;
+use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, Uri, Version};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_io_timeout::TimeoutStream;
 
 use super::connection_config::ConnectionConfig;
 use super::connection_limits::ConnectionPermit;
+use super::http2::Http2;
 use super::idle_timeout::Activity;
+use super::pace::{BlockedTime, PacedStream};
+use super::preface::{Protocol, Rewound};
 use super::recorded_stream::RecordedStream;
 use super::write_coalescer::{self, CoalescingStream};
 use crate::observability::access_log::AccessLogBuffer;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
-use crate::support::request_filter::{Protocol, RequestFilter};
+use crate::support::request_filter::{self, RequestFilter};
 
 /// One accepted connection.
 pub(super) struct Connection {
@@ -45,20 +49,15 @@ pub(super) struct Connection {
 struct Handshaken {
     stream: HandshakenStream,
     client: IpAddr,
+    blocked: Arc<BlockedTime>,
     /// Held until the connection ends; `None` if the client is not limited.
     _permit: Option<ConnectionPermit>,
 }
 
 enum HandshakenStream {
-    Plain(Tcp),
-    Tls(Box<tokio_rustls::server::TlsStream<CoalescingStream<Tcp>>>),
+    Plain(PacedStream<TcpStream>),
+    Tls(Box<tokio_rustls::server::TlsStream<CoalescingStream<PacedStream<TcpStream>>>>),
 }
-
-/// Boxed because the timers of `TimeoutStream` must not move, while TLS and hyper move their streams.
-type Tcp = Pin<Box<TimeoutStream<TcpStream>>>;
-
-/// Maximum number of concurrent streams on an HTTP/2 connection.
-const HTTP2_STREAMS_MAX: u32 = 200;
 
 impl Connection {
     /// Serves requests until either side closes the connection.
@@ -66,23 +65,12 @@ impl Connection {
         // A failure only costs latency.
         let _ = stream.set_nodelay(true);
         let handshake = timeout(self.config.idle_timeout, self.handshake(stream, peer)).await;
-        let Handshaken { stream, client, _permit } = match handshake.unwrap_or_else(|timeout| Err(timeout.into())) {
+        let handshaken = match handshake.unwrap_or_else(|timeout| Err(timeout.into())) {
             Ok(handshaken) => handshaken,
             Err(error) => return tracing::debug!(%error, %peer, "connection closed before the first request"),
         };
-        match stream {
-            HandshakenStream::Plain(stream) => self.serve(stream, Protocol::ByPreface, client, watcher).await,
-            HandshakenStream::Tls(stream) => {
-                let (socket, session) = stream.get_ref();
-                let (socket, is_http2) = (socket.clone_handle(), session.alpn_protocol() == Some(b"h2"));
-                let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-                let serving = self.serve(stream, protocol, client, watcher);
-                if !is_http2 {
-                    serving.await;
-                } else if let Err(error) = write_coalescer::drive(socket, serving).await {
-                    tracing::debug!(%error, "connection failed");
-                }
-            }
+        if let Err(error) = self.serve(handshaken, watcher).await {
+            tracing::debug!(error, "connection failed");
         }
     }
 
@@ -100,67 +88,105 @@ impl Connection {
             let permit = config.clients.try_acquire(client, config.per_client_max);
             Some(permit.ok_or_else(|| io::Error::other("the client has server.connections_per_client connections"))?)
         };
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(config.write_timeout));
-        let stream = Box::pin(stream);
+        let stream = PacedStream::new(stream, config.write_timeout);
+        let blocked = stream.blocked_time();
         let stream = match &config.tls {
             None => HandshakenStream::Plain(stream),
             Some(tls) => HandshakenStream::Tls(Box::new(tls.accept(CoalescingStream::new(stream)).await?)),
         };
-        Ok(Handshaken { stream, client, _permit: permit })
+        Ok(Handshaken { stream, client, blocked, _permit: permit })
     }
 
-    /// Serves HTTP requests of `client`.
-    async fn serve<S>(&self, stream: S, protocol: Protocol, client: IpAddr, watcher: Watcher)
+    /// Serves requests in the protocol that ALPN selected or, without TLS, that the first bytes show.
+    async fn serve(&self, handshaken: Handshaken, watcher: Watcher) -> Result<(), BoxError> {
+        let Handshaken { stream, client, blocked, _permit } = handshaken;
+        match stream {
+            HandshakenStream::Plain(stream) => {
+                let detected = tokio::select! {
+                    detected = Rewound::detect(stream) => detected?,
+                    () = self.activity.closing() => return Ok(()),
+                };
+                let (protocol, stream) = detected;
+                match protocol {
+                    Protocol::Http1 => self.serve_http1(stream, client, watcher).await,
+                    Protocol::Http2 => self.serve_http2(stream, client, blocked).await,
+                }
+            }
+            HandshakenStream::Tls(stream) => {
+                let (socket, session) = stream.get_ref();
+                let (socket, is_http2) = (socket.clone_handle(), session.alpn_protocol() == Some(b"h2"));
+                if is_http2 {
+                    write_coalescer::drive(socket, self.serve_http2(stream, client, blocked)).await?
+                } else {
+                    self.serve_http1(stream, client, watcher).await
+                }
+            }
+        }
+    }
+
+    async fn serve_http1<S>(&self, stream: S, client: IpAddr, watcher: Watcher) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { config, proxy, log, activity, draining } = self;
-        // A connection speaks only the protocol that ALPN selected.
-        let mut builder = match protocol {
-            Protocol::Http1 => auto::Builder::new(TokioExecutor::new()).http1_only(),
-            Protocol::Http2 => auto::Builder::new(TokioExecutor::new()).http2_only(),
-            Protocol::ByPreface => auto::Builder::new(TokioExecutor::new()),
-        };
-        // The `IdleReaper` enforces the header timeout of HTTP/1.1. A client that has closed its direction of the
-        // connection gets its response.
-        builder.http1().header_read_timeout(None).half_close(true).max_buf_size(config.header_bytes_max);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(HTTP2_STREAMS_MAX)
-            .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
-            .keep_alive_interval(config.idle_timeout)
-            .keep_alive_timeout(config.idle_timeout);
-
+        let service = service_fn(|request: Request<Incoming>| {
+            let active = activity.start_request(request.version());
+            let is_over_limit = config.requests_max != 0 && activity.total_requests() >= config.requests_max;
+            let is_last = is_last(&request, is_over_limit || draining.load(Relaxed));
+            let response = self.answer(client, request);
+            async move {
+                let _active = active;
+                let mut response = response.await;
+                if is_last {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
         let (current, refused) = (proxy.clone(), log.clone());
         let refuse = move |refusal| {
             let response = current.get().refuse(refusal);
             refused.write_refused(client, &response);
             response
         };
-        let stream = RequestFilter::new(RecordedStream::new(stream, activity.clone()), protocol, refuse);
-        let service = service_fn(|request: Request<Incoming>| {
-            let active = activity.start_request(request.version());
-            let is_over_limit = config.requests_max != 0 && activity.total_requests() >= config.requests_max;
-            let is_last = is_last(&request, is_over_limit || draining.load(Relaxed));
-            let (proxy, log) = (proxy.get(), log.clone());
-            let client = config.trusted_proxies.request_client(client, request.headers());
-            async move {
-                let _active = active;
-                let mut response = respond(&proxy, &log, client, request).await;
-                if is_last {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, std::convert::Infallible>(response)
-            }
-        });
-        let result = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
-        if let Err(error) = result {
-            tracing::debug!(error, "connection failed");
-        }
+        let stream = RecordedStream::new(stream, activity.clone());
+        let stream = RequestFilter::new(stream, request_filter::Protocol::Http1, refuse);
+        // The `IdleReaper` enforces the header timeout. A client that has closed its direction of the connection gets its
+        // response.
+        let mut builder = http1::Builder::new();
+        builder.header_read_timeout(None).half_close(true).max_buf_size(config.header_bytes_max);
+        Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await?)
+    }
+
+    async fn serve_http2<S>(&self, stream: S, client: IpAddr, blocked: Arc<BlockedTime>) -> Result<(), BoxError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Self { config, activity, .. } = self;
+        let http2 = Http2 {
+            activity: activity.clone(),
+            header_bytes_max: config.header_bytes_max,
+            requests_max: config.requests_max,
+            write_timeout: config.write_timeout,
+            blocked,
+            takes_uploads: self.proxy.get().takes_upload(&Method::POST, "/upload"),
+        };
+        Ok(http2.serve(stream, |request| self.answer(client, request), activity.closing()).await?)
+    }
+
+    /// Answers a request that arrived on a connection of `client`.
+    fn answer<B>(&self, client: IpAddr, request: Request<B>) -> impl Future<Output = Response<Body>> + use<'_, B>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let client = self.config.trusted_proxies.request_client(client, request.headers());
+        let (proxy, log) = (self.proxy.get(), &self.log);
+        async move { respond(&proxy, log, client, request).await }
     }
 }
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Returns true if an HTTP/1.1 connection must close after this request.
 ///
@@ -173,12 +199,11 @@ fn is_last(request: &Request<Incoming>, is_over: bool) -> bool {
 }
 
 /// Passes a request to the proxy and writes the access log.
-async fn respond(
-    proxy: &Arc<Proxy>,
-    log: &AccessLogBuffer,
-    client: IpAddr,
-    request: Request<Incoming>,
-) -> Response<Body> {
+async fn respond<B>(proxy: &Arc<Proxy>, log: &AccessLogBuffer, client: IpAddr, request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
     if proxy.takes_upload(request.method(), request.uri().path()) {
         let start = Instant::now();
         let (head, body) = request.into_parts();
@@ -190,6 +215,8 @@ async fn respond(
         log.write(client, &logged, &response, start.elapsed());
         return response;
     }
+    // The body of any other request is not read.
+    let request = request.map(drop);
     let answered = proxy.answer(client, &request).await;
     log.write(client, &request, &answered.response, answered.elapsed);
     answered.response

@@ -9,20 +9,33 @@ use std::time::Duration;
 
 use http::Version;
 use tokio::task::AbortHandle;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Activity of one connection since the last sweep.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     /// True once the first request has arrived.
     had_request: AtomicBool,
-    /// True for HTTP/2, where hyper's keep-alive pings detect dead connections.
+    /// True for HTTP/2, whose clients are told that the connection closes.
     is_http2: AtomicBool,
     active_requests: AtomicUsize,
     total_requests: AtomicUsize,
     wrote: AtomicBool,
+    /// Canceled when the server wants to close the connection.
+    closing: CancellationToken,
 }
 
 impl Activity {
+    /// The activity of a connection that closes when `shutdown` is canceled, or earlier if it is idle.
+    pub(super) fn new(shutdown: &CancellationToken) -> Self {
+        Self { closing: shutdown.child_token(), ..Self::default() }
+    }
+
+    /// Ends when the server wants to close the connection.
+    pub(super) fn closing(&self) -> WaitForCancellationFuture<'_> {
+        self.closing.cancelled()
+    }
+
     /// Records a request whose header is complete. The connection is not idle until the guard is dropped.
     pub(super) fn start_request(self: &Arc<Self>, version: Version) -> ActiveRequest {
         self.had_request.store(true, Relaxed);
@@ -48,7 +61,13 @@ impl Activity {
     fn take_activity(&self) -> bool {
         // Before the first request writes do not count: they may be a TLS handshake with a client that never sends a request.
         let wrote = self.wrote.swap(false, Relaxed) && self.had_request.load(Relaxed);
-        wrote || self.is_http2.load(Relaxed) || self.active_requests.load(Relaxed) > 0
+        wrote || self.active_requests.load(Relaxed) > 0
+    }
+
+    /// Asks an HTTP/2 connection to close. Returns false for other connections, which cannot tell their clients.
+    fn request_close(&self) -> bool {
+        self.closing.cancel();
+        self.is_http2.load(Relaxed)
     }
 }
 
@@ -80,7 +99,8 @@ struct IdleEntry {
     idle_sweeps: Option<u32>,
 }
 
-/// Consecutive idle sweeps after which a connection is closed. This takes the timeout plus at most a quarter of it.
+/// Consecutive idle sweeps after which a connection is closed. This takes the timeout plus at most a quarter of it. HTTP/2
+/// clients have one more sweep to close the connection themselves.
 const IDLE_SWEEPS_MAX: u32 = 4;
 
 const CLEANUP_MIN: usize = 1024;
@@ -110,10 +130,11 @@ impl IdleReaper {
         self.entries.retain_mut(|IdleEntry { activity, task, idle_sweeps }| {
             let count = if activity.take_activity() { 0 } else { idle_sweeps.map_or(0, |count| count + 1) };
             *idle_sweeps = Some(count);
-            if count == IDLE_SWEEPS_MAX {
-                task.abort();
+            if count < IDLE_SWEEPS_MAX || count == IDLE_SWEEPS_MAX && activity.request_close() {
+                return !task.is_finished();
             }
-            count < IDLE_SWEEPS_MAX && !task.is_finished()
+            task.abort();
+            false
         });
     }
 }
@@ -159,7 +180,8 @@ mod tests {
             }
         };
         assert_eq!(sweeps_until_closed(once(Version::HTTP_11)).await, closed);
-        assert_eq!(sweeps_until_closed(once(Version::HTTP_2)).await, None);
+        let later = Some(IDLE_SWEEPS_MAX + 2);
+        assert_eq!(sweeps_until_closed(once(Version::HTTP_2)).await, later, "one sweep after the GOAWAY");
         let mut requested = false;
         let slow_download = move |activity: &Arc<Activity>| {
             if !std::mem::replace(&mut requested, true) {

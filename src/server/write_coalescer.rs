@@ -49,7 +49,7 @@ impl<S> CoalescingStream<S> {
 ///
 /// # Errors
 /// The buffer cannot be written. The connection considers these bytes written already, so the connection is dropped.
-pub(super) async fn drive<S>(stream: CoalescingStream<S>, connection: impl Future<Output = ()>) -> io::Result<()>
+pub(super) async fn drive<S, T>(stream: CoalescingStream<S>, connection: impl Future<Output = T>) -> io::Result<T>
 where
     S: AsyncWrite + Unpin,
 {
@@ -60,7 +60,7 @@ where
         let flushed = stream.inner().poll_flush_buffer(context);
         match (ended, flushed) {
             (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
-            (Poll::Ready(()), _) => Poll::Ready(Ok(())),
+            (Poll::Ready(result), _) => Poll::Ready(Ok(result)),
             (Poll::Pending, _) => Poll::Pending,
         }
     })
@@ -150,9 +150,9 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-    use tokio_io_timeout::TimeoutWriter;
 
     use super::*;
+    use crate::server::pace::PacedStream;
 
     #[tokio::test]
     async fn several_flushed_writes_become_one_write_when_the_connection_is_blocked() {
@@ -165,7 +165,7 @@ mod tests {
                     stream.write_all(part).await.unwrap();
                     stream.flush().await.unwrap();
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await
             }
         };
         let mut read = [0; 64];
@@ -208,14 +208,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_ends_when_the_buffer_cannot_be_written() {
         let (ours, theirs) = duplex(10);
-        let mut writer = TimeoutWriter::new(ours);
-        writer.set_timeout(Some(Duration::from_secs(1)));
-        let stream = CoalescingStream::new(Box::pin(writer));
+        let stream = CoalescingStream::new(PacedStream::new(ours, Duration::from_secs(1)));
         let mut handle = stream.clone_handle();
         let connection = async move {
             handle.write_all(&[0; 100]).await.unwrap();
             handle.flush().await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await
         };
         let ended = drive(stream, connection).await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);

@@ -61,6 +61,7 @@ const CRATES: &[(&[&str], &[&str])] = &[
         &["origin"],
     ),
     (&["hyper", "hyper_util", "hyper_rustls"], &["server", "proxy", "admin", "support::https"]),
+    (&["h2"], &["server::http2"]),
     (&["moka"], &["cache"]),
     (&["prometheus_client"], &["observability::metrics"]),
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry_proto", "prost"], &["observability::traces"]),

@@ -11,4 +11,5 @@ mod isolation;
 mod rates;
 mod refusals;
 mod sizes;
+mod slow_readers;
 mod traces;
