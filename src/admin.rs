@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Secret;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener::{self, AcceptPauses, Acceptor};
+use crate::support::pace::PacedStream;
 use crate::support::request_filter::{HEADER_BYTES_MAX, Protocol, Refusal, RequestFilter};
 
 mod access_control;
@@ -67,7 +68,8 @@ pub struct AdminServer {
 
 /// Maximum number of connections; further ones wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 64;
-/// Time limit for receiving the header of a request, and again for receiving its body.
+/// Time limit for receiving the header of a request, and again for receiving its body. Also the time for which a client may
+/// take nothing of a response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for a handler, after which the response is 504. It is long because a purge lists a bucket.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -117,7 +119,7 @@ impl AdminServer {
             let this = self.clone();
             async move { Ok::<_, Infallible>(this.respond(client, request).await) }
         });
-        let stream = RequestFilter::new(stream, Protocol::Http1, refuse);
+        let stream = RequestFilter::new(PacedStream::new(stream, REQUEST_TIMEOUT), Protocol::Http1, refuse);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_TIMEOUT)

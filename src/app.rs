@@ -24,9 +24,11 @@ use crate::support::error_chain::chain;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener::AcceptPauses;
 use crate::support::memory::MemoryAccount;
+use crate::support::open_bodies::OpenBodies;
 use crate::support::tasks::Tasks;
 
 mod build;
+mod descriptors;
 mod error;
 mod memory_gauges;
 mod reload;
@@ -76,6 +78,7 @@ struct SharedParts {
     tasks: Tasks,
     metrics: Arc<Metrics>,
     memory: MemoryAccount,
+    open_bodies: Arc<OpenBodies>,
 }
 
 /// The listening sockets of the server.

@@ -27,7 +27,7 @@ pub use auto::Auto;
 pub use error::ConfigError;
 pub use layers::keys::{RESTART_REQUIRED, variable};
 pub use layers::{CliOverrides, Layers, ValueSource};
-pub use memory::{CONNECTION_BYTES, Memory, MemoryError, MemoryPlan, TABLES_BYTES, VARIANT_BYTES_MAX};
+pub use memory::{Memory, MemoryError, MemoryPlan, TABLES_BYTES, VARIANT_BYTES_MAX};
 pub use secret::{SECRETS, Secret, TOKEN_BYTES_MAX};
 pub use sections::answers::{AdditionalHeaders, Answers, Formats, Mode, Urls};
 pub use sections::rates::Rates;

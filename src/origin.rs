@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::config::{self, StoreAddress};
 use crate::observability::metrics;
+use crate::support::open_bodies::BodyPermit;
 use crate::support::priority;
 use crate::variant::ObjectKey;
 
@@ -95,6 +96,25 @@ impl Store {
             Backend::File(store) => store.get(key, range).await,
             Backend::S3(store) => store.guarded(store.get(key, range)).await,
         }
+    }
+
+    /// Like [`Store::get`], for a body that is sent to a client. It counts towards the limits of open bodies, whose
+    /// `permit` it holds until it has opened, and not towards `s3.concurrency`, because a slow client may take long.
+    ///
+    /// # Errors
+    /// See [`Store::get`].
+    pub async fn stream(
+        &self,
+        key: &ObjectKey,
+        range: Option<ByteRange>,
+        permit: BodyPermit,
+    ) -> Result<Option<Object>, StoreError> {
+        let opened = match &self.backend {
+            Backend::File(store) => store.get(key, range).await,
+            Backend::S3(store) => store.guarded(store.stream(key, range)).await,
+        };
+        drop(permit);
+        opened
     }
 
     /// Reads a whole object into memory if it has at most `bytes_max` bytes.

@@ -18,10 +18,13 @@ use crate::config::{Config, Overload};
 use crate::observability::metrics::{Metrics, Outcome};
 use crate::observability::traces::Traces;
 use crate::origin::Store;
+use crate::support::open_bodies::{BodyPermit, OpenBodies};
 use crate::support::request_filter::Refusal;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
-use crate::variant::{AddressedVariant, Grammar, NearMiss, ParsedPath, PathError, Signature, SizeDecision, Variant};
+use crate::variant::{
+    AddressedVariant, Grammar, NearMiss, ObjectKey, ParsedPath, PathError, Signature, SizeDecision, Variant,
+};
 use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
 
 mod error;
@@ -30,6 +33,7 @@ mod original;
 mod purge;
 mod request;
 mod response;
+mod response_limits;
 mod s3_events;
 mod uploads;
 
@@ -49,6 +53,7 @@ use request::validation::validate;
 use response::cache_status::{self, server_timing};
 use response::headers::SERVER_TIMING;
 use response::{cors, empty, full, problem_details, respond, slice, with_headers};
+use response_limits::ResponseLimits;
 
 /// Responds to requests.
 #[derive(Debug)]
@@ -63,6 +68,7 @@ pub struct Proxy {
     side_max: u16,
     metrics: Arc<Metrics>,
     traces: Traces,
+    limits: ResponseLimits,
 }
 
 /// Parts of a [`Proxy`]. A reload makes a new proxy from new settings and the parts of the running one.
@@ -79,6 +85,7 @@ pub struct ProxyParts<'a> {
     pub tasks: Tasks,
     pub metrics: Arc<Metrics>,
     pub traces: Traces,
+    pub open_bodies: Arc<OpenBodies>,
 }
 
 /// A response with the facts that the access log and the metrics report.
@@ -94,6 +101,7 @@ impl Proxy {
     #[must_use]
     pub fn new(parts: ProxyParts<'_>) -> Self {
         let ProxyParts { config, policy, .. } = parts;
+        let limits = ResponseLimits::new(parts.open_bodies, &config.server.trusted_proxies);
         Self {
             paths: PathCache::new(parts.grammar),
             signatures: SignaturePolicy::new(config),
@@ -105,6 +113,7 @@ impl Proxy {
             side_max: config.limits.max_side.get(),
             metrics: parts.metrics,
             traces: parts.traces,
+            limits,
         }
     }
 
@@ -162,7 +171,7 @@ impl Proxy {
                 self.variant(client, method, headers, addressed).await?
             }
             (ParsedPath::Object(key, hint), _) => {
-                let original = self.originals.respond(method, key, headers).await;
+                let original = self.original(client, method, key, headers).await;
                 (original.map_err(|error| self.with_hint(error, *hint))?, Outcome::Original)
             }
         };
@@ -184,7 +193,7 @@ impl Proxy {
         let found = match self.variants.get(&variant, client).await {
             Ok(found) => found,
             Err(missing @ Error::NotFound(_)) => {
-                return match self.originals.respond(method, &addressed.literal_key, request).await {
+                return match self.original(client, method, &addressed.literal_key, request).await {
                     Ok(response) => Ok((response, Outcome::Original)),
                     Err(RequestError::Variant(Error::NotFound(_))) => Err(missing.into()),
                     Err(error) => Err(error),
@@ -196,6 +205,30 @@ impl Proxy {
             Err(error) => return Err(error.into()),
         };
         Ok((self.deliver(&found, method, request)?, cache_status::outcome(&found)))
+    }
+
+    /// Responds with the object `key` of the originals' store.
+    async fn original(
+        &self,
+        client: IpAddr,
+        method: &Method,
+        key: &ObjectKey,
+        request: &HeaderMap,
+    ) -> Result<Response<Body>, RequestError> {
+        let permit = |bytes| self.limits.open_original(client, bytes);
+        self.originals.respond(method, key, request, permit).await
+    }
+
+    /// Admits a request of `client` on a stream of HTTP/2. The permit is held until its response is sent.
+    ///
+    /// # Errors
+    /// The response to send instead.
+    pub fn admit_stream(&self, client: IpAddr, request: &HeaderMap) -> Result<BodyPermit, Box<Response<Bytes>>> {
+        self.limits.open_stream(client, request).map_err(|error| {
+            let error = RequestError::from(error);
+            self.metrics.requests.record(error.class().outcome, Duration::ZERO);
+            Box::new(problem_details::error_response(&error, &self.policy))
+        })
     }
 
     fn deliver(

@@ -3,12 +3,16 @@
 pub mod authority;
 pub mod backoff;
 pub mod circuit_breaker;
+pub mod descriptors;
 pub mod error_chain;
 pub mod hex;
 pub mod hot_swap;
 pub mod https;
 pub mod listener;
 pub mod memory;
+pub mod open_bodies;
+pub mod pace;
+pub mod per_client;
 pub mod priority;
 pub mod problem;
 pub mod rate_limiter;

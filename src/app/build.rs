@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::descriptors;
 use super::memory_gauges;
 use super::{App, BuildError, ListenerPauses, Reloadable, SharedParts, Stores};
 use crate::config::{Config, MemoryPlan, Tuning};
@@ -13,9 +14,11 @@ use crate::outbox::Notifier;
 use crate::proxy::{ObjectInfoCache, Proxy, ProxyParts, ResponsePolicy};
 use crate::resize::Resizer;
 use crate::server::ConnectionConfig;
+use crate::support::descriptors::raise_limit;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener::AcceptPauses;
-use crate::support::memory::{MemoryAccount, QueueLimits, host_memory};
+use crate::support::memory::{MemoryAccount, MemoryShare, QueueLimits, host_memory};
+use crate::support::open_bodies::OpenBodies;
 use crate::support::tasks::Tasks;
 use crate::upload::{UploadDependencies, Uploads};
 use crate::variant::Grammar;
@@ -33,6 +36,8 @@ impl App {
         let plan = MemoryPlan::new(&config)?;
         plan.check_host(host_memory())?;
         let memory = open_account(&plan, &config, &tuning);
+        let connections_max = descriptors::connections_max(&config, &plan, raise_limit())?;
+        let open_bodies = Arc::new(OpenBodies::new(memory.budget(MemoryShare::Bodies).clone()));
         let stores = Stores::open(&config, &metrics).await?;
         stores.register_gauges(&metrics);
         memory_gauges::register(&memory, &plan, &metrics);
@@ -50,10 +55,12 @@ impl App {
             cache_bytes: plan.cache,
         })?;
         let object_infos = ObjectInfoCache::new(&tuning, tasks.clone());
-        let shared = SharedParts { stores, object_infos, notifier, traces, tasks, metrics, memory };
+        let shared = SharedParts { stores, object_infos, notifier, traces, tasks, metrics, memory, open_bodies };
+        let buffers = shared.memory.budget(MemoryShare::Bodies).clone();
+        let connections = ConnectionConfig::new(&config.server, connections_max, buffers, &tuning);
         let reloadable = Reloadable {
             proxy: HotSwap::new(shared.build_proxy(&config, policy, variants)?),
-            connections: HotSwap::new(ConnectionConfig::new(&config.server, plan.connections, &tuning)?),
+            connections: HotSwap::new(connections?),
             admin_token: HotSwap::new(config.admin.token.clone()),
             config: HotSwap::new(config),
         };
@@ -89,6 +96,7 @@ impl SharedParts {
             tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),
             traces: self.traces.with_config(config),
+            open_bodies: self.open_bodies.clone(),
         }))
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::descriptors::DescriptorError;
 use crate::config::MemoryError;
 use crate::observability::traces::CollectorError;
 use crate::origin::StoreOpenError;
@@ -18,6 +19,8 @@ pub enum BuildError {
     Grammar(#[from] GrammarError),
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    #[error(transparent)]
+    Descriptors(#[from] DescriptorError),
     #[error("{key}: cannot open the store")]
     Store { key: &'static str, source: StoreOpenError },
     #[error(transparent)]

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::StoreError;
 use super::file::slice::FileSlice;
@@ -43,11 +44,13 @@ pub struct Body {
     promised: u64,
     received: u64,
     is_ended: bool,
+    /// The right to use a connection to the store.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
     pub(super) fn new(chunks: impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static, promised: u64) -> Self {
-        Self { chunks: chunks.boxed(), file: None, promised, received: 0, is_ended: false }
+        Self { chunks: chunks.boxed(), file: None, promised, received: 0, is_ended: false, permit: None }
     }
 
     /// A body without bytes.
@@ -55,11 +58,20 @@ impl Body {
         Self::new(stream::empty(), 0)
     }
 
+    /// Holds `permit` until the body has ended or is dropped.
+    pub(super) fn with_permit(self, permit: OwnedSemaphorePermit) -> Self {
+        Self { permit: Some(permit), ..self }
+    }
+
     /// A body that reads from `file`, whose first chunk has been read already.
     pub(super) fn from_file(first: Bytes, file: FileSlice) -> Self {
         let (promised, rest) = (file.bytes, file.clone().skip(first.len() as u64));
         let chunks = stream::once(async move { Ok(first) }).chain(rest.into_chunks());
         Self { file: Some(file), ..Self::new(chunks, promised) }
+    }
+
+    fn end(&mut self) {
+        (self.is_ended, self.permit) = (true, None);
     }
 
     /// Reads all bytes into memory.
@@ -99,7 +111,7 @@ impl Stream for Body {
         if received == promised {
             // The stream of chunks verifies the checksum when it ends.
             return self.chunks.poll_next_unpin(context).map(|end| {
-                self.is_ended = true;
+                self.end();
                 end.filter(Result::is_err)
             });
         }
@@ -111,7 +123,7 @@ impl Stream for Body {
             }
             Some(Err(error)) => Some(Err(error)),
             None => {
-                self.is_ended = true;
+                self.end();
                 Some(Err(StoreError::Truncated { received, promised }))
             }
         })

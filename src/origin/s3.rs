@@ -56,8 +56,8 @@ pub(super) struct S3Store {
     prefix: String,
     /// Permits for parts of uploads in memory.
     pub(super) parts: Semaphore,
-    /// Permits for requests, held until the response headers arrive.
-    requests: Semaphore,
+    /// Permits for requests. Each is held until its response is read completely.
+    requests: Arc<Semaphore>,
     circuit_breaker: CircuitBreaker,
     circuit_openings: Counter,
     pub(super) operation_timeout: Duration,
@@ -77,7 +77,7 @@ impl S3Store {
             bucket: bucket.to_owned(),
             prefix,
             parts: Semaphore::new(PARTS_IN_MEMORY_MAX),
-            requests: Semaphore::new(settings.concurrency.get()),
+            requests: Arc::new(Semaphore::new(settings.concurrency.get())),
             circuit_breaker: CircuitBreaker::new(
                 settings.circuit_breaker_failures.get(),
                 settings.circuit_breaker_pause,
@@ -123,7 +123,14 @@ impl S3Store {
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
-        let _permit = self.permit().await?;
+        let permit = with_timeout(self.operation_timeout, self.requests.clone().acquire_owned()).await;
+        let permit = permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)?;
+        let object = self.reader()?.get(key, range).await?;
+        Ok(object.map(|Object { meta, body }| Object { meta, body: body.with_permit(permit) }))
+    }
+
+    /// Like [`S3Store::get`], without a permit of this store: the caller limits the number of bodies.
+    pub(super) async fn stream(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
         self.reader()?.get(key, range).await
     }
 

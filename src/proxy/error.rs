@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::observability::metrics::Outcome;
+use crate::support::open_bodies::TooManyBodies;
 use crate::support::request_filter::Refusal;
 use crate::variant::{Grammar, Variant};
 use crate::variants::Error;
@@ -31,6 +32,9 @@ pub(super) enum RequestError {
     /// The range lies outside the representation of `bytes` (RFC 9110 section 15.5.17).
     #[error("the range lies outside the picture; Content-Range has its length")]
     RangeNotSatisfiable { bytes: u64 },
+    /// Too many responses are being sent.
+    #[error(transparent)]
+    TooManyBodies(#[from] TooManyBodies),
     /// The variant or original cannot be served.
     #[error(transparent)]
     Variant(#[from] Error),
@@ -67,6 +71,12 @@ impl RequestError {
             Self::RangeNotSatisfiable { .. } => {
                 (StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", Outcome::Precondition)
             }
+            Self::TooManyBodies(TooManyBodies::Client) => {
+                (StatusCode::TOO_MANY_REQUESTS, "rate-limited", Outcome::Limited)
+            }
+            Self::TooManyBodies(TooManyBodies::Total) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Outcome::Overloaded)
+            }
             Self::Variant(Error::NotFound(_)) => (StatusCode::NOT_FOUND, "not-found", Outcome::NotFound),
             Self::Variant(Error::Unprocessable(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable-original", Outcome::Unprocessable)
@@ -92,6 +102,7 @@ impl RequestError {
             | Self::Forbidden(_)
             | Self::MethodNotAllowed
             | Self::PreconditionFailed
+            | Self::TooManyBodies(_)
             | Self::RangeNotSatisfiable { .. } => false,
         }
     }

@@ -21,6 +21,7 @@ use crate::config::{Config, Mode, Require, Serve, Tuning};
 use crate::observability::metrics::Counter;
 use crate::origin::{ByteRange, Object, ObjectMeta, Store, StoreError};
 use crate::resize::sniff;
+use crate::support::open_bodies::{BodyPermit, TooManyBodies};
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
 use crate::variants::{Error, Validators};
@@ -95,12 +96,14 @@ impl Originals {
         self.infos.0.invalidate_matching(|cached| cached == key);
     }
 
-    /// Responds with an original, if `originals.serve` includes it: as a stream, or as a redirect in redirect mode.
+    /// Responds with an original, if `originals.serve` includes it: as a stream, or as a redirect in redirect mode. A
+    /// stream needs a `permit` for its bytes.
     pub(super) async fn respond(
         &self,
         method: &Method,
         key: &ObjectKey,
         request: &HeaderMap,
+        permit: impl Fn(u64) -> Result<BodyPermit, TooManyBodies>,
     ) -> Result<Response<Body>, RequestError> {
         // If the original is replaced between lookup and stream, both are repeated once.
         for _ in 0..2 {
@@ -114,10 +117,11 @@ impl Originals {
             if *method == Method::HEAD || selection == BodySelection::NotModified {
                 return Ok(respond(headers, &selection, meta.bytes, empty));
             }
-            if let Some(object) = self.open_stream(key, &selection).await?
+            let permit = permit(selection.bytes(meta.bytes))?;
+            if let Some(object) = self.open_stream(key, &selection, permit.clone()).await?
                 && object.meta.etag == meta.etag
             {
-                return Ok(respond(headers, &selection, meta.bytes, || streamed(object)));
+                return Ok(respond(headers, &selection, meta.bytes, || streamed(object, permit)));
             }
             self.infos.0.invalidate(key);
         }
@@ -151,13 +155,18 @@ impl Originals {
     }
 
     /// Opens the stream on the runtime of the tasks, because the connections of the store belong to that runtime.
-    async fn open_stream(&self, key: &ObjectKey, selection: &BodySelection) -> Result<Option<Object>, RequestError> {
+    async fn open_stream(
+        &self,
+        key: &ObjectKey,
+        selection: &BodySelection,
+        permit: BodyPermit,
+    ) -> Result<Option<Object>, RequestError> {
         let range = match selection {
             BodySelection::Range(range) => Some(ByteRange::FromTo { first: *range.start(), last: *range.end() }),
             BodySelection::Full | BodySelection::NotModified => None,
         };
         let (store, key) = (self.store.clone(), key.clone());
-        let opened = self.tasks.spawn(async move { store.get(&key, range).await }).await;
+        let opened = self.tasks.spawn(async move { store.stream(&key, range, permit).await }).await;
         opened.map_err(|_| Error::Internal)?.map_err(|error| match error {
             StoreError::RangeNotSatisfiable { bytes } => RequestError::RangeNotSatisfiable { bytes },
             error => Error::from_store(&error).into(),

@@ -17,6 +17,7 @@ pub(super) mod problem_details;
 
 use super::request::preconditions::{BodySelection, content_range};
 use crate::origin::{Object, StoreError};
+use crate::support::open_bodies::BodyPermit;
 
 /// The body of a response: bytes from memory, or a stream from a store.
 pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, StoreError>>;
@@ -65,6 +66,8 @@ pub(super) fn empty() -> Body {
     full(Bytes::new())
 }
 
-pub(super) fn streamed(object: Object) -> Body {
-    Either::Right(BodyExt::boxed_unsync(StreamBody::new(object.body.map_ok(Frame::data))))
+/// A body that is streamed from a store. Its chunks hold the permit until the connection has sent them.
+pub(super) fn streamed(object: Object, permit: BodyPermit) -> Body {
+    let frames = object.body.map_ok(move |chunk| Frame::data(permit.attach(chunk)));
+    Either::Right(BodyExt::boxed_unsync(StreamBody::new(frames)))
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -22,16 +22,16 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection_config::ConnectionConfig;
-use super::connection_limits::ConnectionPermit;
-use super::http2::Http2;
+use super::http2::{Http2, StreamResponse};
 use super::idle_timeout::Activity;
-use super::pace::{BlockedTime, PacedStream};
 use super::preface::{Protocol, Rewound};
 use super::recorded_stream::RecordedStream;
 use super::write_coalescer::{self, CoalescingStream};
 use crate::observability::access_log::AccessLogBuffer;
 use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
+use crate::support::pace::{BlockedTime, PacedStream};
+use crate::support::per_client::ClientPermit;
 use crate::support::request_filter::{self, RequestFilter};
 
 /// One accepted connection.
@@ -51,13 +51,16 @@ struct Handshaken {
     client: IpAddr,
     blocked: Arc<BlockedTime>,
     /// Held until the connection ends; `None` if the client is not limited.
-    _permit: Option<ConnectionPermit>,
+    _permit: Option<ClientPermit>,
 }
 
 enum HandshakenStream {
     Plain(PacedStream<TcpStream>),
     Tls(Box<tokio_rustls::server::TlsStream<CoalescingStream<PacedStream<TcpStream>>>>),
 }
+
+/// Bytes of records that TLS may hold until the socket takes them.
+const TLS_BUFFER_BYTES: usize = 32 << 10;
 
 impl Connection {
     /// Serves requests until either side closes the connection.
@@ -85,14 +88,19 @@ impl Connection {
         let permit = if config.per_client_max == 0 || config.trusted_proxies.contains(client) {
             None
         } else {
-            let permit = config.clients.try_acquire(client, config.per_client_max);
+            let permit = config.clients.try_acquire(client, 1, config.per_client_max);
             Some(permit.ok_or_else(|| io::Error::other("the client has server.connections_per_client connections"))?)
         };
         let stream = PacedStream::new(stream, config.write_timeout);
         let blocked = stream.blocked_time();
         let stream = match &config.tls {
             None => HandshakenStream::Plain(stream),
-            Some(tls) => HandshakenStream::Tls(Box::new(tls.accept(CoalescingStream::new(stream)).await?)),
+            Some(tls) => {
+                let stream = CoalescingStream::new(stream, config.buffers.clone());
+                let mut stream = tls.accept(stream).await?;
+                stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+                HandshakenStream::Tls(Box::new(stream))
+            }
         };
         Ok(Handshaken { stream, client, blocked, _permit: permit })
     }
@@ -171,10 +179,27 @@ impl Connection {
             blocked,
             takes_uploads: self.proxy.get().takes_upload(&Method::POST, "/upload"),
         };
-        Ok(http2.serve(stream, |request| self.answer(client, request), activity.closing()).await?)
+        Ok(http2.serve(stream, |request| self.answer_stream(client, request), activity.closing()).await?)
     }
 
-    /// Answers a request that arrived on a connection of `client`.
+    /// Answers a request that arrived on an HTTP/2 connection of `peer`, unless too many responses are open.
+    async fn answer_stream<B>(&self, peer: IpAddr, request: Request<B>) -> StreamResponse
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let proxy = self.proxy.get();
+        let client = self.config.trusted_proxies.request_client(peer, request.headers());
+        match proxy.admit_stream(client, request.headers()) {
+            Ok(permit) => StreamResponse::Admitted(respond(&proxy, &self.log, client, request).await, permit),
+            Err(response) => {
+                self.log.write(client, &request, &*response, Duration::ZERO);
+                StreamResponse::Refused(*response)
+            }
+        }
+    }
+
+    /// Answers a request that arrived on an HTTP/1 connection of `client`.
     fn answer<B>(&self, client: IpAddr, request: Request<B>) -> impl Future<Output = Response<Body>> + use<'_, B>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,

@@ -14,12 +14,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use h2::server::{Builder, SendResponse};
 use h2::{RecvStream, server};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::idle_timeout::Activity;
-use super::pace::{BlockedTime, Pace};
 use crate::proxy::Body;
+use crate::support::open_bodies::BodyPermit;
+use crate::support::pace::{BlockedTime, Pace};
 
 mod date;
 mod request_body;
@@ -39,6 +40,14 @@ pub(super) struct Http2 {
     pub(super) blocked: Arc<BlockedTime>,
     /// True if the requests may have bodies.
     pub(super) takes_uploads: bool,
+}
+
+/// The response of one stream.
+pub(super) enum StreamResponse {
+    /// A response with the permit that it holds until it is sent.
+    Admitted(Response<Body>, BodyPermit),
+    /// A response without a permit, so it must not wait for its client.
+    Refused(Response<Bytes>),
 }
 
 /// Maximum number of concurrent streams on a connection (RFC 9113 section 6.5.2 recommends at least 100).
@@ -70,7 +79,7 @@ impl Http2 {
     ) -> Result<(), h2::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: Future<Output = Response<Body>>,
+        F: Future<Output = StreamResponse>,
     {
         let mut connection: server::Connection<S, Bytes> = self.builder().handshake(stream).await?;
         let mut streams = FuturesUnordered::new();
@@ -118,15 +127,14 @@ impl Http2 {
         mut respond: SendResponse<Bytes>,
         service: &impl Fn(Request<RequestBody>) -> F,
     ) where
-        F: Future<Output = Response<Body>>,
+        F: Future<Output = StreamResponse>,
     {
         let _active = self.activity.start_request(request.version());
         if request.headers().len() > FIELDS_MAX {
-            let refused = Response::builder().status(http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-            if let Ok(refused) = refused.body(()) {
-                // An error means that the connection is closed.
-                let _ = respond.send_response(refused, true);
-            }
+            let mut refusal = Response::new(Bytes::new());
+            *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            // An error means that the connection is closed.
+            let _ = response_body::refuse(refusal, respond);
             return;
         }
         let response = {
@@ -138,9 +146,15 @@ impl Http2 {
             })
             .await
         };
-        let Some(response) = response else { return };
-        let stream = ResponseStream { pace: Pace::new(self.write_timeout), blocked: self.blocked.clone() };
-        if let Err(error) = stream.send(response, respond).await {
+        let sent = match response {
+            None => return,
+            Some(StreamResponse::Refused(response)) => response_body::refuse(response, respond),
+            Some(StreamResponse::Admitted(response, _permit)) => {
+                let stream = ResponseStream { pace: Pace::new(self.write_timeout), blocked: self.blocked.clone() };
+                stream.send(response, respond).await
+            }
+        };
+        if let Err(error) = sent {
             tracing::debug!(%error, "stream failed");
         }
     }

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::support::memory::{MemoryBudget, MemoryPermit};
+
 /// Maximum size of the buffer. A longer write bypasses it.
 const BUFFER_BYTES: usize = 128 << 10;
 
@@ -26,12 +28,16 @@ struct Inner<S> {
     buffer: Vec<u8>,
     /// Number of bytes of the buffer that have been written.
     written: usize,
+    memory: Arc<MemoryBudget>,
+    /// The right to have the buffer; `None` while there is none.
+    permit: Option<MemoryPermit>,
 }
 
 impl<S> CoalescingStream<S> {
-    /// Wraps `stream`. Writes pass through until [`drive`] runs.
-    pub(super) fn new(stream: S) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream, is_buffering: false, buffer: Vec::new(), written: 0 })))
+    /// Wraps `stream`. Writes pass through until [`drive`] runs, and while `memory` has no room for a buffer.
+    pub(super) fn new(stream: S, memory: Arc<MemoryBudget>) -> Self {
+        let inner = Inner { stream, is_buffering: false, buffer: Vec::new(), written: 0, memory, permit: None };
+        Self(Arc::new(Mutex::new(inner)))
     }
 
     /// Returns a second handle to the same stream, for [`drive`].
@@ -77,7 +83,7 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
             }
             self.written += written;
         }
-        (self.buffer, self.written) = (Vec::new(), 0);
+        (self.buffer, self.written, self.permit) = (Vec::new(), 0, None);
         Poll::Ready(Ok(()))
     }
 
@@ -86,11 +92,17 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
         if self.buffer.len() + length > BUFFER_BYTES {
             ready!(self.poll_flush_buffer(context))?;
         }
-        let is_buffered = self.is_buffering && length <= BUFFER_BYTES;
-        if is_buffered && self.buffer.capacity() == 0 {
+        if !self.is_buffering || length > BUFFER_BYTES {
+            return Poll::Ready(Ok(false));
+        }
+        if self.permit.is_none() {
+            self.permit = self.memory.try_acquire(BUFFER_BYTES as u64).ok();
+            if self.permit.is_none() {
+                return Poll::Ready(Ok(false));
+            }
             self.buffer.reserve_exact(BUFFER_BYTES);
         }
-        Poll::Ready(Ok(is_buffered))
+        Poll::Ready(Ok(true))
     }
 }
 
@@ -152,12 +164,16 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
-    use crate::server::pace::PacedStream;
+    use crate::support::pace::PacedStream;
+
+    fn memory(bytes_max: u64) -> Arc<MemoryBudget> {
+        Arc::new(MemoryBudget::new(bytes_max, 0, Duration::ZERO))
+    }
 
     #[tokio::test]
     async fn several_flushed_writes_become_one_write_when_the_connection_is_blocked() {
         let (ours, mut theirs) = duplex(1 << 20);
-        let mut stream = CoalescingStream::new(ours);
+        let mut stream = CoalescingStream::new(ours, memory(1 << 20));
         let connection = {
             let mut stream = stream.clone_handle();
             async move {
@@ -182,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn all_bytes_arrive_in_order_for_any_write_size_and_a_slow_reader() {
         let (ours, mut theirs) = duplex(1000);
-        let mut stream = CoalescingStream::new(ours);
+        let mut stream = CoalescingStream::new(ours, memory(1 << 20));
         let sent: Vec<u8> = (0..5 * BUFFER_BYTES).map(|n| u8::try_from(n % 251).unwrap()).collect();
         let handle = stream.clone_handle();
         let to_send = sent.clone();
@@ -205,10 +221,27 @@ mod tests {
         writer.await.unwrap().unwrap();
     }
 
+    #[tokio::test]
+    async fn writes_pass_through_while_there_is_no_memory_for_a_buffer() {
+        let (ours, mut theirs) = duplex(1 << 20);
+        let memory = memory(BUFFER_BYTES as u64);
+        let permit = memory.try_acquire(1).unwrap();
+        let mut stream = CoalescingStream::new(ours, memory.clone());
+        stream.inner().is_buffering = true;
+        let mut read = [0; 64];
+        stream.write_all(b"one").await.unwrap();
+        assert_eq!(theirs.read(&mut read).await.unwrap(), 3);
+        drop(permit);
+        stream.write_all(b"two").await.unwrap();
+        assert_eq!((memory.used_bytes(), stream.inner().buffer.len()), (BUFFER_BYTES as u64, 3));
+        std::future::poll_fn(|context| stream.inner().poll_flush_buffer(context)).await.unwrap();
+        assert_eq!((memory.used_bytes(), theirs.read(&mut read).await.unwrap()), (0, 3));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_ends_when_the_buffer_cannot_be_written() {
         let (ours, theirs) = duplex(10);
-        let stream = CoalescingStream::new(PacedStream::new(ours, Duration::from_secs(1)));
+        let stream = CoalescingStream::new(PacedStream::new(ours, Duration::from_secs(1)), memory(1 << 20));
         let mut handle = stream.clone_handle();
         let connection = async move {
             handle.write_all(&[0; 100]).await.unwrap();

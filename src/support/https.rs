@@ -33,14 +33,16 @@ pub struct Client(legacy::Client<TimeoutConnector<HttpsConnector<HttpConnector>>
 pub enum Protocols {
     /// HTTP/1.1 without TLS. No root certificates are loaded.
     Plain,
-    /// HTTP/1.1 with or without TLS.
+    /// HTTP/1.1 with or without TLS. Every response has a connection to itself, so a body that is read slowly delays no
+    /// other, as it would in the window of an HTTP/2 connection.
     Http1,
-    /// HTTP/1.1 with or without TLS, and HTTP/2 with TLS if the server supports it.
-    Http2,
 }
 
 /// Value of the `User-Agent` header.
 pub const AGENT: &str = concat!("resized/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a response that a connection reads ahead.
+const READ_BUFFER_BYTES: usize = 64 << 10;
 
 /// Idle connections are closed after this time.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -73,16 +75,14 @@ impl Client {
         let tls = tls.map_err(io::Error::other)?;
         let tls = match protocols {
             Protocols::Plain => tls.with_root_certificates(RootCertStore::empty()),
-            Protocols::Http1 | Protocols::Http2 => tls.with_native_roots()?,
+            Protocols::Http1 => tls.with_native_roots()?,
         };
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls.with_no_client_auth()).https_or_http();
-        let connector = match protocols {
-            Protocols::Plain | Protocols::Http1 => builder.enable_http1().wrap_connector(connector),
-            Protocols::Http2 => builder.enable_all_versions().wrap_connector(connector),
-        };
+        let connector = builder.enable_http1().wrap_connector(connector);
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(pool_idle)
             .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(READ_BUFFER_BYTES)
             .http1_max_headers(HEADERS_MAX)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .build(TimeoutConnector { connector, timeout: connect_timeout });

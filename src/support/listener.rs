@@ -83,7 +83,7 @@ impl Acceptor {
             }
             match self.listener.accept().await {
                 Ok(accepted) => {
-                    self.shortage.end();
+                    self.shortage.record_success();
                     return accepted;
                 }
                 Err(error) => {
@@ -111,8 +111,12 @@ impl Shortage {
         true
     }
 
-    fn end(&mut self) {
-        if self.failures > 0 {
+    /// Records an accepted connection. The shortage has ended if the last failure is old: one free descriptor does not
+    /// end it.
+    fn record_success(&mut self) {
+        if let Some(paused_until) = self.paused_until
+            && Instant::now() > paused_until + PAUSES.max
+        {
             tracing::info!("accepting connections resumed");
             *self = Self::default();
         }
@@ -142,7 +146,10 @@ mod tests {
             pauses.push(shortage.paused_until.unwrap() - start);
         }
         assert!(pauses.is_sorted() && pauses[0] == PAUSES.first && pauses[7] == PAUSES.max, "{pauses:?}");
-        shortage.end();
+        shortage.record_success();
+        assert_eq!(shortage.failures, 8, "the shortage is not over");
+        tokio::time::advance(3 * PAUSES.max).await;
+        shortage.record_success();
         assert!(shortage.paused_until.is_none() && shortage.failures == 0);
     }
 }

@@ -32,6 +32,8 @@ impl Node {
             .envs([
                 ("RESIZED_SERVER__LISTEN", "127.0.0.1:0"),
                 ("RESIZED_SERVER__THREADS", "1"),
+                // All clients have the same address.
+                ("RESIZED_SERVER__CONNECTIONS_PER_CLIENT", "0"),
                 ("RESIZED_ADMIN__LISTEN", "127.0.0.1:0"),
                 ("RESIZED_LOG__FORMAT", "json"),
             ])

@@ -52,7 +52,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             threads: 0,
             connections: Auto::Computed,
-            connections_per_client: 0,
+            connections_per_client: 256,
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),

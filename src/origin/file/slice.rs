@@ -21,7 +21,7 @@ pub(in crate::origin) struct FileSlice {
 }
 
 /// Size of the chunks of a streamed file.
-pub(in crate::origin) const CHUNK_BYTES: usize = 128 * 1024;
+pub(in crate::origin) const CHUNK_BYTES: usize = 64 * 1024;
 
 impl FileSlice {
     /// The slice without its first `bytes`.

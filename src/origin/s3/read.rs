@@ -80,7 +80,7 @@ impl S3Reader {
     ) -> Result<Self, String> {
         let S3Endpoint { url, region, service, credentials } = S3Endpoint::resolve(client, bucket).await?;
         let credentials = credentials.filter(|_| !settings.anonymous);
-        let protocols = if url.starts_with("http://") { Protocols::Plain } else { Protocols::Http2 };
+        let protocols = if url.starts_with("http://") { Protocols::Plain } else { Protocols::Http1 };
         let http = https::Client::with_options(settings.connect_timeout, POOL_IDLE, protocols);
         Ok(Self {
             http: http.map_err(|error| format!("the system's root certificates cannot be read: {error}"))?,

@@ -23,6 +23,17 @@ pub(in crate::proxy) enum BodySelection {
     NotModified,
 }
 
+impl BodySelection {
+    /// Number of bytes of the body, if the representation has `whole` bytes.
+    pub(in crate::proxy) fn bytes(&self, whole: u64) -> u64 {
+        match self {
+            Self::Full => whole,
+            Self::Range(range) => range.end() - range.start() + 1,
+            Self::NotModified => 0,
+        }
+    }
+}
+
 /// Evaluates the preconditions of the request in the order of RFC 9110 section 13.2.2, then its range for a
 /// representation of `bytes` bytes.
 ///

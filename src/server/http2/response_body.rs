@@ -10,13 +10,13 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout};
 
 use super::{SEND_BUFFER_BYTES, date};
 use crate::proxy::Body;
-use crate::server::pace::{BlockedTime, Pace};
+use crate::support::pace::{BlockedTime, Pace};
 
 /// The response of one stream.
 pub(super) struct ResponseStream {
@@ -40,6 +40,29 @@ pub(super) enum SendError {
 /// Minimum time between two checks of a stream that waits for a window.
 const RECHECK_MIN: Duration = Duration::from_millis(1);
 
+/// Sends a response that must not wait for its client. If the client has no window for the body, the body is left out.
+///
+/// # Errors
+/// The connection is closed.
+pub(super) fn refuse(response: Response<Bytes>, mut respond: SendResponse<Bytes>) -> Result<(), SendError> {
+    let (mut head, body) = response.into_parts();
+    remove_connection_headers(&mut head.headers);
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.insert(DATE, date::now());
+    let mut stream = respond.send_response(Response::from_parts(head, ()), body.is_empty())?;
+    if !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let body = if stream.capacity() < body.len() { Bytes::new() } else { body };
+        stream.send_data(body, true)?;
+    }
+    Ok(())
+}
+
+/// HTTP/2 has no such headers (RFC 9113 section 8.2.2).
+fn remove_connection_headers(headers: &mut HeaderMap) {
+    headers.remove(CONNECTION);
+}
+
 impl ResponseStream {
     /// Sends the header and the body.
     ///
@@ -51,8 +74,7 @@ impl ResponseStream {
         mut respond: SendResponse<Bytes>,
     ) -> Result<(), SendError> {
         let (mut head, body) = response.into_parts();
-        // HTTP/2 has no such header (RFC 9113 section 8.2.2).
-        head.headers.remove(CONNECTION);
+        remove_connection_headers(&mut head.headers);
         head.headers.entry(DATE).or_insert_with(date::now);
         let is_empty = body.is_end_stream();
         if !is_empty && let Some(bytes) = body.size_hint().exact() {

@@ -6,3 +6,4 @@ mod commands;
 mod first_day;
 mod reload;
 mod restarts;
+mod descriptors;

@@ -7,6 +7,7 @@ mod wire;
 mod tls;
 mod limits;
 mod negotiation;
+mod open_bodies;
 mod isolation;
 mod rates;
 mod refusals;

@@ -161,17 +161,16 @@ async fn an_invalid_certificate_fails_at_start_with_its_config_key() {
     let mut config = resized::config::Server { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
     config.tls = write_certificate(folder.path());
     std::fs::write(&config.tls.key, "no key").unwrap();
-    let error = resized::server::ConnectionConfig::new(&config, 1, &resized::config::Tuning::default())
-        .err()
-        .unwrap()
-        .to_string();
+    let start = |config: &resized::config::Server| {
+        let buffers = Arc::new(resized::support::memory::MemoryBudget::new(0, 0, std::time::Duration::ZERO));
+        let started = resized::server::ConnectionConfig::new(config, 1, buffers, &resized::config::Tuning::default());
+        started.err().unwrap().to_string()
+    };
+    let error = start(&config);
     assert!(error.contains("server.tls.key"), "{error}");
     let other = tempfile::tempdir().unwrap();
     config.tls.key = write_certificate(other.path()).key;
-    let error = resized::server::ConnectionConfig::new(&config, 1, &resized::config::Tuning::default())
-        .err()
-        .unwrap()
-        .to_string();
+    let error = start(&config);
     assert!(error.contains("server.tls"), "{error}");
 }
 

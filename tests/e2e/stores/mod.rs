@@ -2,4 +2,5 @@
 
 mod conformance;
 mod interruptions;
+mod permits;
 mod s3_wire;

@@ -40,6 +40,9 @@ pub fn settings(bucket: &Bucket) -> Config {
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.server.threads = 1;
     config.server.drain_timeout = PATIENCE;
+    // A thousand clients, all with the same address.
+    config.server.connections = std::num::NonZeroUsize::new(1200).unwrap().into();
+    config.server.connections_per_client = 0;
     config.log.access = false;
     config.admin.listen = None;
     config.s3.endpoint = bucket.url();

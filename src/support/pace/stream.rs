@@ -13,7 +13,7 @@ use super::{BlockedTime, Pace};
 
 /// A stream whose writes fail when the peer exceeds its [`Pace`].
 #[derive(Debug)]
-pub(in crate::server) struct PacedStream<S> {
+pub struct PacedStream<S> {
     stream: S,
     pace: Pace,
     blocked: Arc<BlockedTime>,
@@ -23,12 +23,14 @@ pub(in crate::server) struct PacedStream<S> {
 
 impl<S> PacedStream<S> {
     /// Limits the time for which `stream` accepts no bytes to `timeout`.
-    pub(in crate::server) fn new(stream: S, timeout: Duration) -> Self {
+    #[must_use]
+    pub fn new(stream: S, timeout: Duration) -> Self {
         Self { stream, pace: Pace::new(timeout), blocked: Arc::default(), deadline: None }
     }
 
     /// The time for which the stream was blocked.
-    pub(in crate::server) fn blocked_time(&self) -> Arc<BlockedTime> {
+    #[must_use]
+    pub fn blocked_time(&self) -> Arc<BlockedTime> {
         self.blocked.clone()
     }
 

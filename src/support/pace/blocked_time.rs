@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// Total time for which the socket was blocked. The streams of an HTTP/2 connection do not count this time as their
 /// own, because the connection has a pace of its own.
 #[derive(Debug)]
-pub(in crate::server) struct BlockedTime {
+pub struct BlockedTime {
     start: Instant,
     /// Nanoseconds of the periods that have ended.
     total: AtomicU64,
@@ -23,19 +23,21 @@ impl Default for BlockedTime {
 }
 
 impl BlockedTime {
-    pub(in crate::server) fn begin(&self) {
+    /// Begins a period.
+    pub fn begin(&self) {
         self.since.store(self.now().max(1), Relaxed);
     }
 
     /// Ends the current period and returns its length.
-    pub(in crate::server) fn end(&self) -> Duration {
+    pub fn end(&self) -> Duration {
         let period = self.current(self.since.swap(0, Relaxed));
         self.total.fetch_add(period, Relaxed);
         Duration::from_nanos(period)
     }
 
     /// All periods so far, including the current one.
-    pub(in crate::server) fn total(&self) -> Duration {
+    #[must_use]
+    pub fn total(&self) -> Duration {
         Duration::from_nanos(self.total.load(Relaxed) + self.current(self.since.load(Relaxed)))
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 mod blocked_time;
 mod stream;
 
-pub(super) use blocked_time::BlockedTime;
-pub(super) use stream::PacedStream;
+pub use blocked_time::BlockedTime;
+pub use stream::PacedStream;
 
 /// The patience with one client that reads one response, or with one connection.
 #[derive(Debug, Clone)]
-pub(super) struct Pace {
+pub struct Pace {
     /// The time for which the client may still take nothing.
     credit: Duration,
     credit_max: Duration,
@@ -27,22 +27,24 @@ const NANOS_PER_BYTE: u64 = 1_000_000_000 / RATE_MIN;
 
 impl Pace {
     /// The pace of a client that may take nothing for `timeout`.
-    pub(super) fn new(timeout: Duration) -> Self {
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
         Self { credit: timeout, credit_max: timeout }
     }
 
     /// The time for which the client may still take nothing.
-    pub(super) fn credit(&self) -> Duration {
+    #[must_use]
+    pub fn credit(&self) -> Duration {
         self.credit
     }
 
     /// Records that the client took nothing for `time`, although there was something to take.
-    pub(super) fn waited(&mut self, time: Duration) {
+    pub fn waited(&mut self, time: Duration) {
         self.credit = self.credit.saturating_sub(time);
     }
 
     /// Records that the client took some bytes.
-    pub(super) fn took(&mut self, bytes: usize) {
+    pub fn took(&mut self, bytes: usize) {
         if self.credit < self.credit_max {
             let earned = Duration::from_nanos((bytes as u64).saturating_mul(NANOS_PER_BYTE));
             self.credit = self.credit.saturating_add(earned).min(self.credit_max);
