@@ -294,7 +294,7 @@ end
 def under_load(seconds=8, rate=4000):
     """Measures hits while all cores resize: latency at a fixed rate, and the maximum rate."""
     (work / "misses.lua").write_text(MISSES)
-    server = ours("load", f'[variants]\nstore = "file:{work}/load-variants"\n[rates]\nvariants_per_original = 0\n', cores="0,1")
+    server = ours("load", f'[variants]\nstore = "file:{work}/load-variants"\n[rates]\ncpu_per_original = "0s"\n', cores="0,1")
     url = f"http://127.0.0.1:{server.port}{small}"
     fetch(server, small)
 

@@ -74,7 +74,7 @@ impl Cli {
     /// # Errors
     /// The command failed. The message is for the user.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        #[cfg(feature = "avif-originals")]
+        #[cfg(any(feature = "avif", feature = "avif-originals"))]
         resized::resize::sandbox::set_program(resized::resize::sandbox::current_program());
         let settings = || Settings::load(&self.flags);
         match self.command.unwrap_or(Command::Serve) {

@@ -1,4 +1,4 @@
-//! The command line program: parses the arguments and runs one command, or decodes AVIF originals in a sandboxed child
+//! The command line program: parses the arguments and runs one command, or decodes and encodes AV1 in a sandboxed child
 //! process.
 
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ mod cli;
 fn main() -> anyhow::Result<ExitCode> {
     allocator::map_large_blocks();
     // Only the program itself starts the sandboxed process, so clap does not know its arguments.
-    #[cfg(feature = "avif-originals")]
+    #[cfg(any(feature = "avif", feature = "avif-originals"))]
     if let Some(limits) = resized::resize::sandbox::SandboxLimits::from_arguments(std::env::args_os().skip(1)) {
         return Ok(resized::resize::sandbox::run(limits));
     }

@@ -1,10 +1,11 @@
-//! The resize service: low-priority threads with a bounded queue that run the pixel pipeline, and the sandboxed AV1
-//! decoder.
+//! The resize service: two lanes of low-priority threads that run the pixel pipeline, each with a bounded queue, and the
+//! sandboxed AV1 decoder and encoder.
 //!
 //! The pipeline itself is the crate `pixels`. Only this module and `cli/resize.rs` call its functions.
 
 use std::io;
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,17 +13,25 @@ use bytes::Bytes;
 use crate::config;
 use crate::observability::metrics::{self, WaitKind};
 use crate::observability::traces;
+use crate::support::threads::count_or_cores;
 
+mod calibration;
 mod error;
-mod thread_pool;
-#[cfg(feature = "avif-originals")]
+mod lane;
+mod turns;
+#[cfg(any(feature = "avif", feature = "avif-originals"))]
 pub mod sandbox;
 
 pub use error::RenderError;
+pub use lane::Lane;
 pub use pixels::{Error as PixelsError, Header, Limits, OutputSpec, PIPELINE, Probe, probe, sniff};
 
-use pixels::{Observer, RenderOptions, Stage};
-use thread_pool::{BoundedPool, PoolError};
+pub use turns::{JobOwner, Turn};
+
+use calibration::Calibration;
+use lane::{LanePool, PoolError};
+use pixels::{Observer, RenderOptions, Stage, cpu_time};
+use turns::TurnError;
 
 /// The limits of the pixel pipeline, taken from `config`.
 #[must_use]
@@ -57,59 +66,111 @@ pub struct RenderRequest {
 /// The resize threads.
 #[derive(Debug)]
 pub struct Resizer {
-    pool: BoundedPool,
+    fast: LanePool,
+    slow: LanePool,
+    calibration: Arc<Calibration>,
     metrics: metrics::ResizeMetrics,
 }
 
+/// A rendered variant and its cost.
+#[derive(Debug)]
+pub struct Rendered {
+    /// Index among the variants of the job.
+    pub index: usize,
+    pub bytes: Result<Bytes, RenderError>,
+    /// CPU time of the variant. That of the first variant of a job includes decoding.
+    pub cpu_time: Duration,
+}
+
 impl Resizer {
-    /// Starts `threads` threads (0: one per core) at the lowest priority, with a queue for `queue_length` jobs.
+    /// Starts the threads of both lanes at the lowest priority: `threads` (0: one per core) for the fast lane, half as
+    /// many for the slow lane. In each lane, `queue_length` jobs may wait.
     ///
     /// # Errors
     /// A thread could not be started.
     pub fn start(threads: usize, queue_length: NonZeroUsize, metrics: metrics::ResizeMetrics) -> io::Result<Self> {
-        Ok(Self { pool: BoundedPool::start(threads, queue_length)?, metrics })
+        let threads = count_or_cores(threads);
+        let pool = |lane: Lane| LanePool::start(lane, lane.threads(threads), queue_length);
+        Ok(Self { fast: pool(Lane::Fast)?, slow: pool(Lane::Slow)?, calibration: Arc::default(), metrics })
     }
 
-    /// Renders several variants of one original on one of the threads. See [`pixels::render_each`].
+    /// The expected CPU time on this machine for rendering these variants of an original in one job.
+    #[must_use]
+    pub fn estimate(&self, header: &Header, outputs: &[OutputSpec], limits: &Limits) -> Duration {
+        self.calibration.apply(header.cpu_estimate(outputs, &limits.encode).total())
+    }
+
+    /// Waits for a thread of `lane`. Owners take turns.
     ///
-    /// `take` is called when a thread is free, and returns the variants to render. It is not called if the future has
-    /// been dropped. `permits` are dropped when the job ends, even if the future was dropped before.
+    /// # Errors
+    /// The queue of the lane is full, or the threads were stopped.
+    pub async fn turn(&self, lane: Lane, owner: JobOwner) -> Result<Turn, RenderError> {
+        let start = Instant::now();
+        let turn = self.pool(lane).turn(owner).await;
+        self.metrics.record_wait(lane_wait(lane), start.elapsed());
+        turn.map_err(|error| {
+            let error = match error {
+                TurnError::Full => RenderError::LaneFull(lane),
+                TurnError::Closed => RenderError::Stopped,
+            };
+            self.metrics.record_failure(error.reason());
+            error
+        })
+    }
+
+    /// Renders several variants of one original on the thread of `lane` that `turn` stands for. See
+    /// [`pixels::render_each`].
+    ///
+    /// `take` is called on that thread, and returns the variants to render. It is not called if the future has been
+    /// dropped. `permits` are dropped when the job ends, even if the future was dropped before.
     ///
     /// # Errors
     /// The job was not run, or a codec panicked. After a panic, `done` was not called for all variants.
     pub async fn render_each<T: Send + 'static>(
         &self,
+        (lane, turn): (Lane, Turn),
         request: RenderRequest,
         take: impl FnOnce() -> Vec<OutputSpec> + Send + 'static,
-        mut done: impl FnMut(usize, Result<Bytes, RenderError>) + Send + 'static,
+        mut done: impl FnMut(Rendered) + Send + 'static,
         permits: T,
     ) -> Result<(), RenderError> {
-        let (metrics, queued, span) = (self.metrics.clone(), Instant::now(), traces::SpanHandle::current());
+        let (metrics, span, calibration) =
+            (self.metrics.clone(), traces::SpanHandle::current(), self.calibration.clone());
         let job = move || {
             let _permits = permits;
-            let mut start = Instant::now();
-            metrics.record_wait(WaitKind::Thread, start - queued);
             let outputs = take();
-            let observer = StageRecorder { metrics: &metrics, span: &span };
+            if outputs.is_empty() {
+                return;
+            }
             let RenderRequest { original, header, limits } = request;
+            let estimate = calibration.apply(header.cpu_estimate(&outputs, &limits.encode).total());
+            let observer = StageRecorder { metrics: &metrics, span: &span };
             let options = RenderOptions::new(&limits).with_observer(&observer);
-            #[cfg(feature = "avif-originals")]
+            #[cfg(any(feature = "avif", feature = "avif-originals"))]
             let options = options.with_sandbox(&sandbox::ProcessSandbox);
-            pixels::render_each(&original, &header, &outputs, &options, |n, rendered| {
+            let (job_start, mut start, mut is_complete) = (cpu_time(), (Instant::now(), cpu_time()), true);
+            pixels::render_each(&original, &header, &outputs, &options, |index, rendered| {
                 // The time of the first variant includes decoding.
-                metrics.record_stage("render", outputs[n].encoding.format().extension(), start.elapsed());
-                start = Instant::now();
-                let rendered = rendered.map_err(RenderError::from);
-                if let Err(error) = &rendered {
+                metrics.record_stage("render", outputs[index].encoding.format().extension(), start.0.elapsed());
+                let variant_time = cpu_time().saturating_sub(start.1);
+                start = (Instant::now(), cpu_time());
+                let bytes = rendered.map_err(RenderError::from);
+                if let Err(error) = &bytes {
                     metrics.record_failure(error.reason());
+                    is_complete = false;
                 }
                 // A boxed slice has no spare capacity, so the size that the cache counts is the memory in use.
-                done(n, rendered.map(|bytes| Bytes::from(bytes.into_boxed_slice())));
+                let bytes = bytes.map(|bytes| Bytes::from(bytes.into_boxed_slice()));
+                done(Rendered { index, bytes, cpu_time: variant_time });
             });
+            let measured = cpu_time().saturating_sub(job_start);
+            metrics.record_job(lane.as_str(), estimate, measured);
+            if is_complete {
+                calibration.record(estimate, measured);
+            }
         };
-        self.pool.run(job).await.map_err(|error| {
+        self.pool(lane).run(turn, job).await.map_err(|error| {
             let error = match error {
-                PoolError::Full => RenderError::Overloaded,
                 PoolError::Closed => RenderError::Stopped,
                 PoolError::Panicked => RenderError::Panicked,
             };
@@ -118,15 +179,36 @@ impl Resizer {
         })
     }
 
-    /// Number of jobs that wait for a thread.
+    /// Number of jobs that wait for a thread of `lane`.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.pool.waiting()
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.pool(lane).waiting()
     }
 
-    /// Runs the queued jobs and ends the threads. Later jobs are refused.
+    /// Number of jobs that a thread of `lane` runs.
+    #[must_use]
+    pub fn running(&self, lane: Lane) -> usize {
+        self.pool(lane).running()
+    }
+
+    /// Finishes the running jobs and ends the threads. Waiting and later jobs are refused.
     pub fn shutdown(&self) {
-        self.pool.close();
+        self.fast.close();
+        self.slow.close();
+    }
+
+    fn pool(&self, lane: Lane) -> &LanePool {
+        match lane {
+            Lane::Fast => &self.fast,
+            Lane::Slow => &self.slow,
+        }
+    }
+}
+
+fn lane_wait(lane: Lane) -> WaitKind {
+    match lane {
+        Lane::Fast => WaitKind::FastLane,
+        Lane::Slow => WaitKind::SlowLane,
     }
 }
 

@@ -19,4 +19,5 @@ pub mod rate_limiter;
 pub mod request_filter;
 pub mod tasks;
 pub mod threads;
+pub mod token_buckets;
 pub mod unix_time;

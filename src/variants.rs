@@ -25,6 +25,7 @@ mod parts;
 mod rate_limit;
 mod rendition;
 mod resources;
+mod slow_share;
 mod store;
 mod timings;
 
@@ -93,6 +94,9 @@ impl Variants {
     /// # Errors
     /// See [`Error`].
     pub async fn get(&self, variant: &Variant, client: IpAddr) -> Result<FoundVariant, Error> {
+        if let Some(CachedVariant::Found(delivery)) = self.cache.get(variant) {
+            return Ok(FoundVariant { delivery, served_from: ServedFrom::Memory });
+        }
         for _ in 0..LIMITED_FLIGHTS_MAX {
             let make = |stale: Option<CachedVariant>| {
                 let stale = stale.and_then(|stale| match stale {
@@ -101,10 +105,12 @@ impl Variants {
                 });
                 self.maker.clone().make(variant.clone(), client, stale)
             };
-            match self.cache.get_or_make(variant, make).await {
+            // The flight continues after the timeout, and a later request gets its result.
+            let flight = tokio::time::timeout(self.maker.flight_timeout, self.cache.get_or_make(variant, make));
+            match flight.await.map_err(|_| Error::FlightTimeout)? {
                 (CachedVariant::Found(delivery), served_from) => return Ok(FoundVariant { delivery, served_from }),
                 (CachedVariant::Failed { error: Error::RateLimited(limit), .. }, ServedFrom::JoinedFlight)
-                    if limit.kind == RateLimitKind::VariantsPerClient => {}
+                    if limit.kind == RateLimitKind::CpuPerClient => {}
                 (CachedVariant::Failed { error, .. }, _) => return Err(error),
             }
         }
@@ -202,6 +208,7 @@ fn maker(
             resources,
             limits: resize::limits(config),
             original_bytes_max: config.limits.original_bytes.as_u64(),
+            slow_after: config.work.slow_after,
             flight_timeout,
         }),
         delivery: DeliveryBuilder {

@@ -105,6 +105,70 @@ fn variants_rendered_together_equal_those_rendered_alone() {
     assert_eq!(made, variants.len());
 }
 
+/// A PNG of noise, which takes the AVIF encoder long.
+fn noise_png(width: u32, height: u32, has_alpha: bool) -> Vec<u8> {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let image = RgbaImage::from_fn(width, height, |_, _| {
+        let mut sample = || u8::try_from(random.below(256)).unwrap();
+        image::Rgba([sample(), sample(), sample(), if has_alpha { sample() } else { 255 }])
+    });
+    let mut png = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut png);
+    encoder.write_image(&image, width, height, ColorType::Rgba8.into()).unwrap();
+    png
+}
+
+#[test]
+fn a_large_variant_has_the_bytes_of_one_that_is_encoded_in_this_process() {
+    let _lock = serialize();
+    let limits = Limits::default();
+    for has_alpha in [false, true] {
+        let original = noise_png(501, 301, has_alpha);
+        let header = Header::read(&original, &limits).unwrap();
+        let output = OutputSpec { geometry: fit(501), encoding: Encoding::Avif(Quality::new(50).unwrap()) };
+        let here = render(&original, &header, output, &RenderOptions::new(&limits)).unwrap();
+        let apart = render(&original, &header, output, &options(&limits)).unwrap();
+        assert_eq!(here, apart);
+    }
+    assert_eq!(children(), "");
+}
+
+#[test]
+fn a_variant_that_needs_more_memory_than_its_permit_is_refused() {
+    let _lock = serialize();
+    let limits = Limits::default();
+    let original = noise_png(900, 800, false);
+    let header = Header::read(&original, &limits).unwrap();
+    let output = OutputSpec { geometry: fit(900), encoding: Encoding::Avif(Quality::new(100).unwrap()) };
+    let error = render(&original, &header, output, &options(&limits)).unwrap_err();
+    assert_eq!(error, Error::EncoderMemory);
+}
+
+#[test]
+fn the_avif_encoder_is_stopped_at_the_deadline() {
+    let _lock = serialize();
+    let limits = Limits { render_time: Duration::from_millis(700), ..Limits::default() };
+    let original = noise_png(700, 600, false);
+    let header = Header::read(&original, &limits).unwrap();
+    let output = OutputSpec { geometry: fit(700), encoding: Encoding::Avif(Quality::new(90).unwrap()) };
+    let (start, before) = (pixels::cpu_time(), children_cpu_time());
+    let error = render(&original, &header, output, &options(&limits)).unwrap_err();
+    assert!(matches!(error, Error::RenderTimeout { .. }), "{error}");
+    let (charged, used) = (pixels::cpu_time() - start, children_cpu_time() - before);
+    assert!(used < Duration::from_millis(1700), "the process used {used:?}");
+    assert!(charged >= limits.render_time && charged < Duration::from_millis(1700), "{charged:?} were charged");
+    assert_eq!(children(), "");
+}
+
+/// CPU time of the child processes that have ended (proc_pid_stat(5), fields 16 and 17), at 100 ticks a second.
+fn children_cpu_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // The first field after the command name is number 3.
+    let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+    Duration::from_millis(10 * (ticks(16) + ticks(17)))
+}
+
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pixels/tests/avif").join(name)
 }
@@ -234,7 +298,7 @@ fn mutated_originals_leak_no_process_and_no_descriptor() {
         }
         match render_fit(&bytes, 40, Encoding::Png, &limits) {
             Ok(made) => assert!(image::load_from_memory(&made).is_ok()),
-            Err(Error::Damaged { reason }) => crashes += usize::from(reason.contains("its decoder ended")),
+            Err(Error::Damaged { reason }) => crashes += usize::from(reason.contains("its process ended")),
             Err(Error::NotAnImage | Error::UnsupportedFormat { .. } | Error::TooManyPixels { .. }) => {}
             Err(error) => unreachable!("{n}: {error}"),
         }

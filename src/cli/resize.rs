@@ -15,7 +15,9 @@ use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use resized::config::Tuning;
 use resized::observability::metrics::Metrics;
-use resized::resize::{self, Header, Limits, OutputSpec, RenderError, RenderRequest, Resizer};
+use resized::resize::{
+    self, Header, JobOwner, Lane, Limits, OutputSpec, RenderError, RenderRequest, Rendered, Resizer,
+};
 use resized::support::threads::count_or_cores;
 use resized::variant::{Encoding, Format, Geometry, Grammar};
 use tokio::runtime::Runtime;
@@ -181,14 +183,15 @@ impl Renderer {
         let results = Arc::new(Mutex::new(vec![Err(RenderError::Stopped); outputs.len()]));
         let done = {
             let results = results.clone();
-            move |index: usize, bytes| {
+            move |Rendered { index, bytes, .. }: Rendered| {
                 if let Some(result) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
                     *result = bytes;
                 }
             }
         };
         let request = RenderRequest { original, header, limits: self.limits };
-        self.resizer.render_each(request, || outputs, done, ()).await?;
+        let turn = self.resizer.turn(Lane::Fast, JobOwner::Operator).await?;
+        self.resizer.render_each((Lane::Fast, turn), request, || outputs, done, ()).await?;
         let results = results.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(results)
     }

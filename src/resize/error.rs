@@ -2,6 +2,8 @@
 
 use pixels::Error as PixelsError;
 
+use super::lane::Lane;
+
 /// Why the resize service did not return a variant.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RenderError {
@@ -9,8 +11,8 @@ pub enum RenderError {
     Pixels(#[from] PixelsError),
     #[error("a codec panicked")]
     Panicked,
-    #[error("too many images are waiting to be resized")]
-    Overloaded,
+    #[error("too many images are waiting in the {} lane", .0.as_str())]
+    LaneFull(Lane),
     #[error("the resize threads have been stopped")]
     Stopped,
 }
@@ -26,12 +28,13 @@ impl RenderError {
             Self::Pixels(
                 PixelsError::TooManyPixels { .. }
                 | PixelsError::AnimationTooLarge { .. }
-                | PixelsError::OutputTooLarge { .. },
+                | PixelsError::OutputTooLarge { .. }
+                | PixelsError::EncoderMemory,
             ) => "too_large",
-            Self::Pixels(PixelsError::RenderTimeout { .. }) => "too_slow",
+            Self::Pixels(PixelsError::RenderTimeout { .. } | PixelsError::TooExpensive { .. }) => "too_slow",
             Self::Pixels(PixelsError::Encode { .. }) => "encode",
             Self::Panicked => "panic",
-            Self::Overloaded | Self::Stopped | Self::Pixels(PixelsError::SandboxUnavailable { .. }) => "overloaded",
+            Self::LaneFull(_) | Self::Stopped | Self::Pixels(PixelsError::SandboxUnavailable { .. }) => "overloaded",
         }
     }
 }

@@ -1,10 +1,11 @@
-//! The sandboxed AV1 decoder: a confined child process that implements [`pixels::Sandbox`].
+//! The sandboxed AV1 decoder and encoder: a child process that implements [`pixels::Sandbox`].
 //!
-//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process. It runs in a child process,
-//! which executes this program again and is started for each original. The child confines itself before it reads any
-//! AV1 data (`confine.rs`), so an abort, a crash or an endless loop affects only one original. The parent does not trust
-//! the replies: it checks sizes against the header of the original before it allocates memory, and replaces unprintable
-//! characters in texts.
+//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process, and the AV1 encoder cannot be
+//! stopped within a frame. Both run in a child process, which executes this program again and is started for each
+//! original and for each large AVIF variant. The child confines itself before it reads any AV1 data (`confine.rs`), so an
+//! abort, a crash or an endless loop affects only one picture. A child that only encodes reads no untrusted bytes, so it
+//! also works where the system cannot confine it. The parent does not trust the replies: it checks sizes against the
+//! request before it allocates memory, and replaces unprintable characters in texts.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -15,7 +16,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use pixels::{Sandbox, SandboxDecoder, SandboxError, SandboxOutput, YuvImage, YuvSamples, YuvShape};
+use pixels::{
+    Av1Frame, Sandbox, SandboxError, SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvSamples, YuvShape,
+};
 use rustix::process::Signal;
 
 mod child;
@@ -29,13 +32,13 @@ mod tests;
 pub use child::run;
 pub use limits::SandboxLimits;
 
-use message::{DecodeRequest, Reply};
+use message::{Reply, Request};
 
 /// The program to start, see [`set_program`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Sets the program to start. It must call [`run`] if its arguments are [`SandboxLimits`]. Without this call, which
-/// test programs do not make, no decoder can be started. Only the first call has an effect.
+/// test programs do not make, no process can be started. Only the first call has an effect.
 pub fn set_program(program: PathBuf) {
     let _ = PROGRAM.set(program);
 }
@@ -50,33 +53,37 @@ pub fn current_program() -> PathBuf {
     }
 }
 
-/// Starts a decoder and ends it, to check that AVIF originals can be decoded on this machine.
+/// Starts a process and ends it, to check that AVIF originals can be decoded on this machine.
 ///
 /// # Errors
 /// The process could not be started or confined.
 pub fn check() -> Result<(), SandboxError> {
-    ProcessSandbox.start(0, CHECK_CPU_TIME).map(drop)
+    ProcessSandbox.start(SandboxTask::Decode, 0, CHECK_CPU_TIME).map(drop)
 }
 
-/// CPU time of a decoder that is started as a check.
+/// CPU time of a process that is started as a check.
 const CHECK_CPU_TIME: Duration = Duration::from_secs(10);
 
-/// Time that a decoder may take in addition to its CPU time. The decoder runs at the lowest priority, so on a busy
-/// machine a second of CPU time can take many seconds, but a process that never ends must not occupy a resize thread.
+/// Time that a process may take in addition to its CPU time. It runs at the lowest priority, so on a busy machine a second of CPU time can take many seconds, but a process that never ends must not occupy a resize thread.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Factor by which the elapsed time may exceed the CPU time, in addition to [`MAX_DELAY`].
 const ELAPSED_PER_CPU_TIME: u32 = 4;
 /// Upper bound of the elapsed time if the CPU time is unlimited. The kernel refuses longer socket timeouts.
 const ELAPSED_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Starts one confined child process per original.
+/// Starts one child process per original or variant.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessSandbox;
 
 impl Sandbox for ProcessSandbox {
-    fn start(&self, memory_bytes: u64, cpu_time: Duration) -> Result<Box<dyn SandboxDecoder>, SandboxError> {
+    fn start(
+        &self,
+        task: SandboxTask,
+        memory_bytes: u64,
+        cpu_time: Duration,
+    ) -> Result<Box<dyn SandboxWorker>, SandboxError> {
         let program = PROGRAM.get().ok_or_else(|| unavailable("no program is set for it"))?;
-        Ok(Box::new(SandboxProcess::start(program, memory_bytes, cpu_time, MAX_DELAY)?))
+        Ok(Box::new(SandboxProcess::start(program, task, memory_bytes, cpu_time, MAX_DELAY)?))
     }
 }
 
@@ -88,7 +95,13 @@ struct SandboxProcess {
 }
 
 impl SandboxProcess {
-    fn start(program: &Path, memory: u64, cpu_time: Duration, max_delay: Duration) -> Result<Self, SandboxError> {
+    fn start(
+        program: &Path,
+        task: SandboxTask,
+        memory: u64,
+        cpu_time: Duration,
+        max_delay: Duration,
+    ) -> Result<Self, SandboxError> {
         let seconds = cpu_time.as_secs().saturating_add(u64::from(cpu_time.subsec_nanos() > 0));
         let limits = SandboxLimits { memory, seconds };
         let (ours, theirs) = UnixStream::pair().map_err(|error| unavailable(&error))?;
@@ -109,29 +122,59 @@ impl SandboxProcess {
         let mut process = Self { child, socket: DeadlineSocket { stream: ours, end: Instant::now() + elapsed_max } };
         match process.read_reply() {
             Ok(Reply::Ready) => Ok(process),
+            Ok(Reply::Unconfined(_)) if task == SandboxTask::Encode => Ok(process),
             Ok(Reply::Unconfined(reason)) => Err(SandboxError::Unconfined { reason }),
             Ok(_) => Err(unavailable("it sent an unexpected reply instead of being ready")),
             Err(error) => Err(unavailable(&format!("{error}; {}", describe(process.end())))),
         }
     }
 
-    fn request(&mut self, av1: &[u8], expected: YuvShape) -> io::Result<Result<SandboxOutput, SandboxError>> {
-        let request = DecodeRequest::new(av1, expected)?;
+    /// Sends a request with its payload, and reads the head of the reply.
+    fn request<'a>(&mut self, request: Request, payload: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Reply> {
+        let mut sent = self.socket.write_all(&request.to_bytes());
+        for bytes in payload {
+            sent = sent.and_then(|()| self.socket.write_all(bytes));
+        }
         // If the child ended before it read the whole request, its reply may contain the reason.
-        let sent = self.socket.write_all(&request.to_bytes()).and_then(|()| self.socket.write_all(av1));
-        let (shape, cicp, cpu_time) = match (self.read_reply(), sent) {
-            (Ok(Reply::Picture { shape, cicp, cpu_time }), Ok(())) => (shape, cicp, cpu_time),
-            (Ok(Reply::Failed(reason)), _) => return Ok(Err(SandboxError::Damaged { reason })),
-            (Ok(_), _) => return Err(io::Error::other("it sent an unexpected reply")),
-            (Err(error), _) => return Err(error),
+        match (self.read_reply(), sent) {
+            (reply @ (Ok(Reply::Failed(_)) | Err(_)), _) | (reply, Ok(())) => reply,
+            (Ok(_), Err(error)) => Err(error),
+        }
+    }
+
+    fn try_decode(
+        &mut self,
+        av1: &[u8],
+        expected: YuvShape,
+    ) -> io::Result<Result<SandboxOutput<YuvImage>, SandboxError>> {
+        let (shape, cicp, cpu_time) = match self.request(Request::decode(av1, expected)?, [av1])? {
+            Reply::Picture { shape, cicp, cpu_time } => (shape, cicp, cpu_time),
+            Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
+            Reply::Ready | Reply::Unconfined(_) | Reply::Encoded { .. } => return Err(unexpected_reply()),
         };
         if shape != expected {
             let reason = format!("its AV1 has {shape}, and its header says {expected}");
-            return Ok(Err(SandboxError::Damaged { reason }));
+            return Ok(Err(SandboxError::Failed { reason }));
         }
         let planes = (0..shape.sampling.planes()).map(|n| self.read_plane(shape, n)).collect::<io::Result<_>>()?;
         let YuvShape { width, height, depth, sampling } = shape;
-        Ok(Ok(SandboxOutput { image: YuvImage { width, height, depth, sampling, cicp, planes }, cpu_time }))
+        Ok(Ok(SandboxOutput { value: YuvImage { width, height, depth, sampling, cicp, planes }, cpu_time }))
+    }
+
+    fn try_encode(&mut self, frame: &Av1Frame) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
+        let planes = frame.planes.iter().map(Vec::as_slice);
+        let (length, cpu_time) = match self.request(Request::encode(frame), planes)? {
+            Reply::Encoded { bytes, cpu_time } => (u64::from(bytes), cpu_time),
+            Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
+            Reply::Ready | Reply::Unconfined(_) | Reply::Picture { .. } => return Err(unexpected_reply()),
+        };
+        let samples: u64 = frame.planes.iter().map(|plane| plane.len() as u64).sum();
+        if length > 2 * samples + ENCODED_BYTES_MIN {
+            return Err(io::Error::other("it sent a reply of an impossible length"));
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.socket.read_exact(&mut bytes)?;
+        Ok(Ok(SandboxOutput { value: bytes, cpu_time }))
     }
 
     fn read_reply(&mut self) -> io::Result<Reply> {
@@ -162,17 +205,21 @@ impl SandboxProcess {
     }
 
     /// The error for a missing or invalid reply.
-    fn failure(&mut self, error: &io::Error) -> SandboxError {
+    fn failure(&mut self, task: SandboxTask, error: &io::Error) -> SandboxError {
         let is_late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
         let status = self.end();
         let signal = status.and_then(|status| status.signal());
         if is_late || signal == Some(Signal::XCPU.as_raw()) {
             return SandboxError::TimedOut;
         }
+        // Rust aborts when an allocation fails. The decoder also aborts for damaged data.
+        if task == SandboxTask::Encode && signal == Some(Signal::ABORT.as_raw()) {
+            return SandboxError::OutOfMemory;
+        }
         if signal == Some(Signal::SYS.as_raw()) {
             tracing::error!("sandbox process killed for a forbidden system call");
         }
-        SandboxError::Damaged { reason: format!("its decoder {}", describe(status)) }
+        SandboxError::Failed { reason: format!("its process {}", describe(status)) }
     }
 
     /// Kills the process unless it has ended, and reaps it.
@@ -183,11 +230,18 @@ impl SandboxProcess {
     }
 }
 
-impl SandboxDecoder for SandboxProcess {
-    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput, SandboxError> {
-        match self.request(av1, shape) {
+impl SandboxWorker for SandboxProcess {
+    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput<YuvImage>, SandboxError> {
+        match self.try_decode(av1, shape) {
             Ok(result) => result,
-            Err(error) => Err(self.failure(&error)),
+            Err(error) => Err(self.failure(SandboxTask::Decode, &error)),
+        }
+    }
+
+    fn encode(&mut self, frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        match self.try_encode(frame) {
+            Ok(result) => result,
+            Err(error) => Err(self.failure(SandboxTask::Encode, &error)),
         }
     }
 }
@@ -196,6 +250,13 @@ impl Drop for SandboxProcess {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// AV1 data may be longer than twice the samples by this much.
+const ENCODED_BYTES_MIN: u64 = 1 << 16;
+
+fn unexpected_reply() -> io::Error {
+    io::Error::other("it sent an unexpected reply")
 }
 
 fn unavailable(reason: &(impl ToString + ?Sized)) -> SandboxError {

@@ -1,16 +1,18 @@
 //! Batches: variants of one original that are requested at the same time share its download and decoding.
 //!
-//! A batch is open from the first request for its original until a resize thread starts with it; requests that arrive
-//! meanwhile join. A batch records which requests wait for which variant. It does not access stores or pixels.
+//! A batch is open from the first request for its original until a resize thread starts with it, or until it waits for
+//! the slow lane; requests that arrive meanwhile join. A batch records which requests wait for which variant. It does not access stores or pixels.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
+pub(super) mod job;
 pub(super) mod preview;
 pub(super) mod run;
 
@@ -18,7 +20,7 @@ use super::error::Error;
 use super::store::invalidation_log::{Epoch, InvalidationLog};
 use super::timings::Timings;
 use crate::observability::traces;
-use crate::resize::OutputSpec;
+use crate::resize::{JobOwner, OutputSpec};
 use crate::variant::{ObjectKey, Variant};
 
 /// The open batches by original.
@@ -44,9 +46,31 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct Member {
     output: OutputSpec,
+    client: BatchClient,
     is_claimed: bool,
     /// `None` once the reply is sent.
     reply: Option<oneshot::Sender<Result<MadeVariant, Error>>>,
+}
+
+/// The client on whose behalf a member waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BatchClient {
+    /// A client that is charged for the variant, because it is new.
+    Charged(IpAddr),
+    /// A client that is not charged.
+    Free(IpAddr),
+    /// The operator.
+    Operator,
+}
+
+/// A member whose variant is being made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClaimedMember {
+    pub(super) index: usize,
+    pub(super) output: OutputSpec,
+    pub(super) client: BatchClient,
+    /// CPU time that the client was charged.
+    pub(super) charged: Duration,
 }
 
 /// The bytes of a variant, and the version of the original that they were made from.
@@ -73,15 +97,21 @@ pub(super) enum Membership {
 pub(super) type PendingVariant = oneshot::Receiver<Result<MadeVariant, Error>>;
 
 /// Maximum number of variants per decoding. More would occupy a resize thread for too long.
-const DECODING_VARIANTS_MAX: usize = 16;
+pub(super) const DECODING_VARIANTS_MAX: usize = 16;
 
 impl Batches {
     /// Joins the open batch of the variant's original. Opens a new batch if the original has no open one or was purged
     /// since that batch was opened.
-    pub(super) fn join_or_open(&self, variant: &Variant, log: &InvalidationLog) -> (PendingVariant, Membership) {
+    pub(super) fn join_or_open(
+        &self,
+        variant: &Variant,
+        client: BatchClient,
+        log: &InvalidationLog,
+    ) -> (PendingVariant, Membership) {
         let (reply, pending) = oneshot::channel();
         let member = Member {
             output: OutputSpec { geometry: variant.geometry, encoding: variant.encoding },
+            client,
             is_claimed: false,
             reply: Some(reply),
         };
@@ -117,31 +147,50 @@ impl Batches {
 }
 
 impl Batch {
-    /// The outputs of waiting members in order of arrival, at most [`DECODING_VARIANTS_MAX`].
-    pub(super) fn pending(&self) -> Vec<OutputSpec> {
+    /// The outputs of waiting members in order of arrival, and the client of the first.
+    pub(super) fn pending(&self) -> (Vec<OutputSpec>, BatchClient) {
         let members = lock(&self.members);
-        members.iter().filter(|member| member.waits()).map(|member| member.output).take(DECODING_VARIANTS_MAX).collect()
+        let waiting = || members.iter().filter(|member| member.waits());
+        let client = waiting().next().map_or(BatchClient::Operator, |member| member.client);
+        (waiting().map(|member| member.output).collect(), client)
     }
 
-    /// Claims the first waiting members whose outputs together satisfy `fits`, and returns them with their indices.
-    pub(super) fn claim(&self, fits: impl Fn(&[OutputSpec]) -> bool) -> Vec<(usize, OutputSpec)> {
+    /// Claims the first waiting members that `is_wanted` accepts and whose outputs together satisfy `fits`. A member for
+    /// which `charge` fails gets the error as its reply instead.
+    pub(super) fn claim(
+        &self,
+        is_wanted: impl Fn(OutputSpec) -> bool,
+        fits: impl Fn(&[OutputSpec]) -> bool,
+        charge: impl Fn(OutputSpec, BatchClient) -> Result<Duration, Error>,
+    ) -> Vec<ClaimedMember> {
         let mut members = lock(&self.members);
         let (mut claimed, mut outputs) = (Vec::new(), Vec::new());
-        for (index, member) in members.iter_mut().enumerate().filter(|(_, member)| member.waits()) {
+        let waiting = members.iter_mut().enumerate().filter(|(_, member)| member.waits() && is_wanted(member.output));
+        for (index, member) in waiting {
             outputs.push(member.output);
             if claimed.len() == DECODING_VARIANTS_MAX || !fits(&outputs) {
                 break;
             }
-            member.is_claimed = true;
-            claimed.push((index, member.output));
+            let (output, client) = (member.output, member.client);
+            match charge(output, client) {
+                Ok(charged) => {
+                    member.is_claimed = true;
+                    claimed.push(ClaimedMember { index, output, client, charged });
+                }
+                Err(error) => {
+                    outputs.pop();
+                    member.reply.take().map(|reply| reply.send(Err(error)));
+                }
+            }
         }
         claimed
     }
 
-    /// Replies to the first waiting member, whose output can never be made.
-    pub(super) fn reject_first(&self, error: Error) {
-        let first = lock(&self.members).iter_mut().find(|member| member.waits()).and_then(|member| member.reply.take());
-        first.map(|reply| reply.send(Err(error)));
+    /// Replies to all waiting members with this output, which can never be made.
+    pub(super) fn reject(&self, output: OutputSpec, error: &Error) {
+        for member in lock(&self.members).iter_mut().filter(|member| member.waits() && member.output == output) {
+            member.reply.take().map(|reply| reply.send(Err(error.clone())));
+        }
     }
 
     /// Replies to a member, unless it already has a reply.
@@ -155,6 +204,16 @@ impl Batch {
         for reply in lock(&self.members).iter_mut().filter_map(|member| member.reply.take()) {
             let _ = reply.send(Err(error.clone()));
         }
+    }
+}
+
+impl BatchClient {
+    /// The owner of the resize job.
+    pub(super) fn owner(self) -> JobOwner {
+        JobOwner::from_client(match self {
+            Self::Charged(client) | Self::Free(client) => Some(client),
+            Self::Operator => None,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::rate_limit::RateLimitExceeded;
 use crate::origin::StoreError;
-use crate::resize::{PixelsError, RenderError};
+use crate::resize::{Lane, PixelsError, RenderError};
 use crate::support::error_chain::chain;
 
 /// Why there is no variant. The messages are sent to clients: they say what to change or which dependency failed,
@@ -23,6 +23,9 @@ pub enum Error {
     /// A queue or a memory budget is full.
     #[error("too many variants are being made at the moment; try again after the time in Retry-After")]
     Overloaded,
+    /// The queue of a lane of the resize threads is full.
+    #[error("too many variants wait in the {} lane of the resize threads; try again after the time in Retry-After", .0.as_str())]
+    LaneFull(Lane),
     /// An object store returned an error.
     #[error("the object store failed; try again later")]
     StoreFailed,
@@ -30,7 +33,7 @@ pub enum Error {
     #[error("the object store did not answer in time; try again later")]
     StoreTimeout,
     /// The variant was not ready within `work.flight_time`.
-    #[error("the variant was not ready in time (work.flight_time); try again later")]
+    #[error("the variant was not ready in time (work.flight_time); it may be ready later")]
     FlightTimeout,
     /// A bug in this program.
     #[error("internal error; the server's log has the cause")]
@@ -64,7 +67,8 @@ impl Error {
     pub(super) fn from_render(error: &RenderError) -> Self {
         match error {
             RenderError::Pixels(error) => Self::from_pixels(error),
-            RenderError::Overloaded | RenderError::Stopped => Self::Overloaded,
+            RenderError::LaneFull(lane) => Self::LaneFull(*lane),
+            RenderError::Stopped => Self::Overloaded,
             // The codec would panic again on the same original, so the client gets a lasting error.
             RenderError::Panicked => {
                 tracing::error!("codec panicked");
@@ -82,6 +86,8 @@ impl Error {
             | PixelsError::TooManyPixels { .. }
             | PixelsError::AnimationTooLarge { .. }
             | PixelsError::RenderTimeout { .. }
+            | PixelsError::TooExpensive { .. }
+            | PixelsError::EncoderMemory
             | PixelsError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
             PixelsError::SandboxUnconfined { reason } => {
                 tracing::error!(error = reason, "sandbox process cannot be confined; AVIF originals are refused");
@@ -125,6 +131,7 @@ impl Error {
             Self::NotFound(_) | Self::Unprocessable(_) => true,
             Self::RateLimited(_)
             | Self::Overloaded
+            | Self::LaneFull(_)
             | Self::StoreFailed
             | Self::StoreTimeout
             | Self::FlightTimeout
@@ -136,9 +143,12 @@ impl Error {
     pub(super) fn allows_stale(&self) -> bool {
         match self {
             Self::StoreFailed | Self::StoreTimeout | Self::FlightTimeout => true,
-            Self::NotFound(_) | Self::Unprocessable(_) | Self::RateLimited(_) | Self::Overloaded | Self::Internal => {
-                false
-            }
+            Self::NotFound(_)
+            | Self::Unprocessable(_)
+            | Self::RateLimited(_)
+            | Self::Overloaded
+            | Self::LaneFull(_)
+            | Self::Internal => false,
         }
     }
 }

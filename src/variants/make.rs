@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::batch::MadeVariant;
 use super::batch::run::BatchRunner;
+use super::batch::{BatchClient, MadeVariant};
 use super::error::Error;
 use super::rendition::cached::CachedVariant;
 use super::rendition::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
@@ -84,13 +84,9 @@ impl VariantMaker {
     ) -> CachedVariant {
         let mut timings = Timings::default();
         let flight = self.revalidate_or_make(&variant, client, stale.as_ref(), &mut timings);
-        let error = match tokio::time::timeout(self.flight_timeout, flight).await {
-            Ok(Ok(delivery)) => return CachedVariant::Found(delivery),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                tracing::error!(original = %variant.original, "variant timed out (work.flight_time)");
-                Error::FlightTimeout
-            }
+        let error = match self.log_if_late(&variant, flight).await {
+            Ok(delivery) => return CachedVariant::Found(delivery),
+            Err(error) => error,
         };
         let freshness = &self.delivery.freshness;
         match stale {
@@ -123,10 +119,12 @@ impl VariantMaker {
                 FoundOrClaimed::Claimed(task) => task,
             };
             // Replacing a stored variant does not grow the bucket, so it is not rate limited.
-            if attempt == 0 && task.precondition == Precondition::Absent {
+            let is_new = attempt == 0 && task.precondition == Precondition::Absent;
+            if is_new {
                 self.resources().rate_limits.check_new_variant(&variant.original, client)?;
             }
-            if let Some(delivery) = self.make_and_store(&key, variant, task, timings).await? {
+            let payer = if is_new { BatchClient::Charged(client) } else { BatchClient::Free(client) };
+            if let Some(delivery) = self.make_and_store(&key, variant, (task, payer), timings).await? {
                 return Ok(delivery);
             }
         }
@@ -134,10 +132,26 @@ impl VariantMaker {
         Err(Error::Overloaded)
     }
 
-    /// Makes the variant, unless the store has a current one, and waits until the store has confirmed the write.
-    pub(super) async fn ensure_stored(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
-        let ensured = tokio::time::timeout(self.flight_timeout, self.find_or_store(variant)).await;
-        ensured.unwrap_or(Err(Error::FlightTimeout.into()))
+    /// Makes the variant, unless the store has a current one, and waits until the store has confirmed the write. Like a
+    /// flight, the work continues after the timeout.
+    pub(super) async fn ensure_stored(self: &Arc<Self>, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+        let (this, variant) = (self.clone(), variant.clone());
+        let ensured = self.resources().tasks.spawn(async move { this.find_or_store(&variant).await });
+        match tokio::time::timeout(self.flight_timeout, ensured).await {
+            Ok(Ok(ensured)) => ensured,
+            Ok(Err(_panicked)) => Err(Error::Internal.into()),
+            Err(_) => Err(Error::FlightTimeout.into()),
+        }
+    }
+
+    /// Runs a flight to its end, and logs if its requests do not wait that long.
+    async fn log_if_late<T>(&self, variant: &Variant, flight: impl Future<Output = T>) -> T {
+        let mut flight = std::pin::pin!(flight);
+        if let Ok(made) = tokio::time::timeout(self.flight_timeout, &mut flight).await {
+            return made;
+        }
+        tracing::error!(original = %variant.original, "variant timed out (work.flight_time)");
+        flight.await
     }
 
     async fn find_or_store(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
@@ -147,7 +161,7 @@ impl VariantMaker {
                 FoundOrClaimed::Found(_) => return Ok(EnsureStored::AlreadyStored),
                 FoundOrClaimed::Claimed(task) => task,
             };
-            let made = self.runner.make(variant, &mut timings).await?;
+            let made = self.runner.make(variant, BatchClient::Operator, &mut timings).await?;
             let write = self.prepare_write(&key, variant, &made, &fingerprint(&made.bytes), task);
             match self.resources().write_back.write(write).await? {
                 WriteOutcome::Stored => return Ok(EnsureStored::Made),
@@ -169,10 +183,10 @@ impl VariantMaker {
         &self,
         key: &ObjectKey,
         variant: &Variant,
-        task: MakeTask,
+        (task, client): (MakeTask, BatchClient),
         timings: &mut Timings,
     ) -> Result<Option<Delivery>, Error> {
-        let made = self.runner.make(variant, timings).await?;
+        let made = self.runner.make(variant, client, timings).await?;
         let fingerprint = fingerprint(&made.bytes);
         let write = self.prepare_write(key, variant, &made, &fingerprint, task);
         let mut provenance = Provenance {

@@ -5,12 +5,13 @@ use std::sync::{Arc, Weak};
 use super::batch::Batches;
 use super::parts::VariantsParts;
 use super::rate_limit::RateLimits;
+use super::slow_share::SlowShare;
 use super::store::invalidation_log::InvalidationLog;
 use super::store::lease::Leases;
 use super::store::write_back::{WriteBack, WriteBackParts};
 use crate::config;
 use crate::observability::metrics::{Gauge, Metrics, ResizeMetrics};
-use crate::resize::Resizer;
+use crate::resize::{Lane, Resizer};
 use crate::support::memory::{MemoryAccount, MemoryBudget, MemoryShare};
 use crate::support::tasks::Tasks;
 
@@ -19,6 +20,7 @@ use crate::support::tasks::Tasks;
 pub(super) struct SharedResources {
     pub(super) resizer: Arc<Resizer>,
     pub(super) memory: MemoryAccount,
+    pub(super) slow_lane: Arc<SlowLane>,
     pub(super) batches: Arc<Batches>,
     pub(super) leases: Option<Leases>,
     pub(super) write_back: WriteBack,
@@ -26,6 +28,15 @@ pub(super) struct SharedResources {
     pub(super) rate_limits: Arc<RateLimits>,
     pub(super) tasks: Tasks,
     pub(super) resize_metrics: ResizeMetrics,
+}
+
+/// Memory that jobs of the slow lane may use.
+#[derive(Debug)]
+pub(super) struct SlowLane {
+    /// Originals that wait for the lane.
+    pub(super) downloads: SlowShare,
+    /// Pixels of jobs that run.
+    pub(super) pixels: SlowShare,
 }
 
 impl SharedResources {
@@ -36,6 +47,10 @@ impl SharedResources {
         let resources = Self {
             resizer: parts.resizer.clone(),
             memory: memory.clone(),
+            slow_lane: Arc::new(SlowLane {
+                downloads: SlowShare::new(memory.budget(MemoryShare::Downloads).bytes_max()),
+                pixels: SlowShare::new(memory.budget(MemoryShare::Pixels).bytes_max()),
+            }),
             batches: Arc::default(),
             leases: Leases::new(&config.fleet, store.clone(), tasks.clone(), metrics.leases.clone()),
             write_back: WriteBack::new(WriteBackParts {
@@ -72,9 +87,19 @@ impl SharedResources {
             memory(MemoryShare::Downloads).with_label("for", "download"),
             memory(MemoryShare::Pixels).with_label("for", "pixels"),
             memory(MemoryShare::Variants).with_label("for", "variants"),
-            gauge(Arc::downgrade(&self.resizer), |resizer| resizer.waiting() as u64).with_label("for", "thread"),
+            gauge(Arc::downgrade(&self.resizer), |resizer| resizer.waiting(Lane::Fast) as u64)
+                .with_label("for", "fast_lane"),
+            gauge(Arc::downgrade(&self.resizer), |resizer| resizer.waiting(Lane::Slow) as u64)
+                .with_label("for", "slow_lane"),
         ];
         metrics.register_gauge("waiting", "Jobs that wait for memory or a resize thread", waiting);
+        let running = vec![
+            gauge(Arc::downgrade(&self.resizer), |resizer| resizer.running(Lane::Fast) as u64)
+                .with_label("lane", "fast"),
+            gauge(Arc::downgrade(&self.resizer), |resizer| resizer.running(Lane::Slow) as u64)
+                .with_label("lane", "slow"),
+        ];
+        metrics.register_gauge("resize_running", "Resize jobs that run", running);
     }
 }
 

@@ -36,6 +36,8 @@ pub enum EncodeError {
     Planes,
     /// The quality is not in 1 to 100.
     Quality,
+    /// `should_continue` returned false.
+    Cancelled,
 }
 
 impl fmt::Display for EncodeError {
@@ -44,6 +46,7 @@ impl fmt::Display for EncodeError {
             Self::Size => "width and height must be in 1 to 65,535",
             Self::Planes => "the planes do not match the layout",
             Self::Quality => "the quality must be in 1 to 100",
+            Self::Cancelled => "encoding was cancelled",
         })
     }
 }
@@ -68,6 +71,19 @@ const QUANTIZERS: [[u8; 64]; 2] = [
 /// # Errors
 /// See [`EncodeError`].
 pub fn encode(planes: &[PlaneRef<'_>], layout: PlaneLayout, quality: u8) -> Result<Vec<u8>, EncodeError> {
+    encode_while(planes, layout, quality, &|| true)
+}
+
+/// Like [`encode`]. `should_continue` is called for each row of minimum coded units.
+///
+/// # Errors
+/// See [`EncodeError`].
+pub fn encode_while(
+    planes: &[PlaneRef<'_>],
+    layout: PlaneLayout,
+    quality: u8,
+    should_continue: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, EncodeError> {
     let luma = *planes.first().ok_or(EncodeError::Planes)?;
     let side = |n: u32| u16::try_from(n).ok().filter(|&n| n > 0).ok_or(EncodeError::Size);
     let (width, height) = (side(luma.width)?, side(luma.height)?);
@@ -87,7 +103,7 @@ pub fn encode(planes: &[PlaneRef<'_>], layout: PlaneLayout, quality: u8) -> Resu
     }
     let luma_blocks = if layout == PlaneLayout::YCbCr420 { 2 } else { 1 };
     let quantizers = [0, 1].map(|n| scale_quantizers(&QUANTIZERS[n], quality));
-    let symbols = SymbolList::new(planes, luma_blocks, &quantizers);
+    let symbols = SymbolList::new(planes, luma_blocks, &quantizers, should_continue).ok_or(EncodeError::Cancelled)?;
     let frame = FrameParameters { width, height, planes: count, luma_blocks, quantizers };
     Ok(frame.write(&symbols))
 }

@@ -7,15 +7,20 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use pixels::{
-    Encoding, Geometry, Header, Limits, OutputSpec, RenderOptions, Sandbox, SandboxDecoder, SandboxError,
-    SandboxOutput, YuvShape, av1, render,
+    Av1Frame, Encoding, Geometry, Header, Limits, OutputSpec, RenderOptions, Sandbox, SandboxError, SandboxOutput,
+    SandboxTask, SandboxWorker, YuvImage, YuvShape, av1, render,
 };
 
 /// Decodes in this process, without any isolation.
 struct InProcess;
 
 impl Sandbox for InProcess {
-    fn start(&self, _memory_bytes: u64, _cpu_time: Duration) -> Result<Box<dyn SandboxDecoder>, SandboxError> {
+    fn start(
+        &self,
+        _task: SandboxTask,
+        _memory_bytes: u64,
+        _cpu_time: Duration,
+    ) -> Result<Box<dyn SandboxWorker>, SandboxError> {
         Ok(Box::new(InProcessDecoder { started: Instant::now() }))
     }
 }
@@ -24,15 +29,19 @@ struct InProcessDecoder {
     started: Instant,
 }
 
-impl SandboxDecoder for InProcessDecoder {
-    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput, SandboxError> {
-        let damaged = |reason: String| SandboxError::Damaged { reason };
+impl SandboxWorker for InProcessDecoder {
+    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput<YuvImage>, SandboxError> {
+        let damaged = |reason: String| SandboxError::Failed { reason };
         let pixels_max = shape.width.saturating_mul(shape.height);
         let picture = av1::decode(av1, pixels_max).map_err(|error| damaged(error.to_string()))?;
         if picture.shape() != shape {
             return Err(damaged(format!("its AV1 has {}, and its header says {shape}", picture.shape())));
         }
-        Ok(SandboxOutput { image: picture.to_image(), cpu_time: self.started.elapsed() })
+        Ok(SandboxOutput { value: picture.to_image(), cpu_time: self.started.elapsed() })
+    }
+
+    fn encode(&mut self, _frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        Err(SandboxError::Failed { reason: "this example encodes no AVIF".to_owned() })
     }
 }
 

@@ -1,5 +1,7 @@
 //! State of one render call.
 
+use std::time::Duration;
+
 use crate::deadline::Deadline;
 use crate::limits::{EncodeOptions, Incomplete, Limits};
 use crate::sandbox::Sandbox;
@@ -12,8 +14,8 @@ pub(crate) struct RenderContext<'a> {
     pub(crate) pixels_max: u64,
     pub(crate) scans_max: u32,
     pub(crate) encode: EncodeOptions,
-    /// The isolated AV1 decoder; without it AVIF originals are not decoded.
-    #[cfg_attr(not(feature = "avif-originals"), expect(dead_code, reason = "AVIF is not decoded"))]
+    /// Without it, AVIF originals are not decoded, and an AVIF variant is encoded in this process.
+    #[cfg_attr(not(any(feature = "avif", feature = "avif-originals")), expect(dead_code, reason = "no AV1"))]
     pub(crate) sandbox: Option<&'a dyn Sandbox>,
 }
 
@@ -30,9 +32,14 @@ impl<'a> RenderContext<'a> {
         }
     }
 
-    /// Returns the same context with an isolated AV1 decoder.
+    /// Returns the same context with a sandbox.
     pub(crate) fn with_sandbox(self, sandbox: Option<&'a dyn Sandbox>) -> Self {
         Self { sandbox, ..self }
+    }
+
+    /// Returns the same context with a deadline that is later by the CPU time since `start`.
+    pub(crate) fn extended_since(self, start: Duration) -> Self {
+        Self { deadline: self.deadline.extended_since(start), ..self }
     }
 
     /// Returns the same context, in which a truncated original is an error.

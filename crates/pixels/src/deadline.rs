@@ -16,9 +16,18 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
+    /// A deadline that never passes.
+    #[cfg(test)]
+    pub(crate) const NEVER: Self = Self { end: Duration::MAX, limit: Duration::MAX };
+
     /// A deadline after `limit` of CPU time from now on.
     pub(crate) fn after(limit: Duration) -> Self {
         Self { end: cpu_time().saturating_add(limit), limit }
+    }
+
+    /// The same deadline, later by the time that this thread has used since `cpu_time` returned `start`.
+    pub(crate) fn extended_since(self, start: Duration) -> Self {
+        Self { end: self.end.saturating_add(cpu_time().saturating_sub(start)), ..self }
     }
 
     /// True if time is left.
@@ -27,7 +36,7 @@ impl Deadline {
     }
 
     /// Remaining CPU time.
-    #[cfg(feature = "avif-originals")]
+    #[cfg(any(feature = "avif", feature = "avif-originals"))]
     pub(crate) fn remaining(&self) -> Duration {
         self.end.saturating_sub(cpu_time())
     }
@@ -50,13 +59,14 @@ thread_local! {
 }
 
 /// Adds the CPU time of another process that worked for this thread.
-#[cfg(feature = "avif-originals")]
+#[cfg(any(feature = "avif", feature = "avif-originals"))]
 pub(crate) fn charge(time: Duration) {
     EXTERNAL.set(EXTERNAL.get().saturating_add(time));
 }
 
-/// CPU time of this thread and of the processes that worked for it.
-fn cpu_time() -> Duration {
+/// CPU time of this thread and of the sandboxed processes that worked for it.
+#[must_use]
+pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let own = Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0));
     own.saturating_add(EXTERNAL.get())

@@ -20,11 +20,19 @@ pub enum Error {
     AnimationTooLarge { frames: u32, width: u32, height: u32, limit: AnimationLimit },
     #[error("this size takes longer than {} to make (limits.render_time)", humantime::format_duration(*limit))]
     RenderTimeout { limit: Duration },
+    #[error(
+        "this size is estimated to take {} to make, more than twice {} (limits.render_time)",
+        humantime::format_duration(Duration::from_millis(u64::try_from(estimate.as_millis()).unwrap_or(u64::MAX))),
+        humantime::format_duration(*limit)
+    )]
+    TooExpensive { estimate: Duration, limit: Duration },
     #[error("the variant would have {width}x{height} pixels, more than {limit}")]
     OutputTooLarge { width: u32, height: u32, limit: OutputLimit },
+    #[error("encoding this size needs more memory than the permit for it; request a lower quality or a smaller size")]
+    EncoderMemory,
     #[error("the encoder failed: {reason}")]
     Encode { reason: String },
-    #[error("the sandboxed decoder could not be started: {reason}")]
+    #[error("the sandboxed process could not be started: {reason}")]
     SandboxUnavailable { reason: String },
     #[error("the original is AVIF, which this server cannot decode in isolation; upload JPEG, PNG, WebP or GIF")]
     SandboxUnconfined { reason: String },

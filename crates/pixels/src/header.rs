@@ -5,9 +5,11 @@ use std::num::NonZeroU32;
 use jpeg_planes::Header as JpegHeader;
 use vp8_planes::Header as Vp8Header;
 
-#[cfg(feature = "avif-originals")]
+#[cfg(any(feature = "avif", feature = "avif-originals"))]
 use crate::codec::avif;
 use crate::codec::{gif, jpeg, png, webp};
+#[cfg(feature = "avif")]
+use crate::encoding::Encoding;
 use crate::error::{Error, UnsupportedFormat};
 use crate::info::ImageInfo;
 use crate::limits::Limits;
@@ -63,7 +65,7 @@ pub struct Header {
     pub(crate) planar: Option<PlanarHeader>,
     /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
     pub(crate) sandbox_bytes: u64,
-    original_bytes: u64,
+    pub(crate) original_bytes: u64,
 }
 
 impl Header {
@@ -149,6 +151,11 @@ impl Header {
         let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
         // Canvases and frames of the encoder of an animation.
         let animation = if self.info.frames > 1 { (40 + u64::from(self.info.frames)) * pixels } else { 0 };
+        #[cfg(feature = "avif")]
+        if let Encoding::Avif(quality) = output.encoding {
+            // The planes and the encoder, which takes more than the pixels before.
+            return convolved + 4 * pixels + avif::encode::working_bytes(pixels, quality);
+        }
         // The scaled and the upright pixels, and the encoder's planes.
         convolved + animation + 16 * pixels
     }

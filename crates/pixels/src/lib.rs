@@ -19,16 +19,21 @@ mod codec;
 mod header;
 mod probe;
 mod render;
+mod estimate;
 
 #[cfg(test)]
 mod tests;
 
 #[cfg(feature = "avif-originals")]
 pub use codec::avif::av1;
+#[cfg(feature = "avif")]
+pub use codec::avif::encode::encode_av1;
 #[cfg(fuzzing)]
 pub use codec::avif::heif::check::avif as check_avif;
+pub use deadline::cpu_time;
 pub use encoding::{Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
+pub use estimate::CpuEstimate;
 pub use geometry::{Geometry, Region};
 pub use header::{Codec, Header};
 pub use info::ImageInfo;
@@ -37,7 +42,7 @@ pub use observer::{NoObserver, Observer, Stage};
 pub use output::OutputSpec;
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
-pub use sandbox::{Sandbox, SandboxDecoder, SandboxError, SandboxOutput};
+pub use sandbox::{Av1Frame, Sandbox, SandboxError, SandboxOutput, SandboxTask, SandboxWorker};
 pub use sniff::sniff;
 pub use transform::crop::output_size;
 pub use yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};

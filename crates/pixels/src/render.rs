@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::codec::decoded::Decoded;
 use crate::context::RenderContext;
+use crate::deadline::cpu_time;
 use crate::error::Error;
 use crate::header::Header;
 use crate::limits::Limits;
@@ -24,7 +25,8 @@ pub const PIPELINE: &str = "9";
 #[derive(Clone, Copy)]
 pub struct RenderOptions<'a> {
     pub limits: &'a Limits,
-    /// Decodes AV1. Without a sandbox, AVIF originals are refused.
+    /// Decodes AV1, and encodes large AVIF variants. Without a sandbox, AVIF originals are refused, and the encoder is not
+    /// stopped within a frame.
     pub sandbox: Option<&'a dyn Sandbox>,
     pub observer: &'a dyn Observer,
 }
@@ -121,7 +123,10 @@ fn render_still(
     match decode::decode(original, header, &outputs, &context) {
         Ok(decoded) => {
             options.observer.stage_ended(Stage::Decode, header.codec.extension(), start.elapsed());
+            let decoded_at = cpu_time();
             for variant in pending {
+                // Decoding counts for every variant, but the other variants do not.
+                let context = context.extended_since(decoded_at);
                 done(variant.index, scale_and_encode(&decoded, header, variant, options.observer, &context));
             }
         }

@@ -18,6 +18,7 @@ mod animations;
 mod color;
 mod options;
 mod planar;
+mod stopping;
 mod untrusted;
 
 const LIMITS: Limits = Limits {

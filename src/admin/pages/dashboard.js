@@ -36,7 +36,7 @@ const charts = {
   queue: new Chart(parent, {
     id: "queue", title: "Queue", subtitle: "flights and waiting jobs", format: numbers.count,
     series: [{ name: "flights", color: 2 }, { name: "download memory", color: 3 }, { name: "pixel memory", color: 4 },
-      { name: "thread", color: 7 }],
+      { name: "fast lane", color: 7 }, { name: "slow lane", color: 6 }],
   }),
   memory: new Chart(parent, {
     id: "memory", title: "Memory", subtitle: "resident, and the parts with a limit", format: numbers.bytes, base: 2,
@@ -68,7 +68,7 @@ function updateCharts(before, now, minuteAgo) {
   charts.hits.push(now.at, [images > 0 ? requestRate(...HITS) / images : null]);
   charts.latency.push(now.at, numbers.quantiles(before, now, SECONDS, [0.5, 0.95, 0.99]));
   const waiting = (what) => gauge("resized_waiting", hasLabel("for", what));
-  charts.queue.push(now.at, [gauge("resized_flights"), waiting("download"), waiting("pixels"), waiting("thread")]);
+  charts.queue.push(now.at, [gauge("resized_flights"), waiting("download"), waiting("pixels"), waiting("fast_lane"), waiting("slow_lane")]);
   const share = (name) => gauge("resized_memory_bytes", hasLabel("share", name));
   const resident = gauge("resized_process_resident_memory_bytes");
   charts.memory.push(now.at, [resident, gauge("resized_cache_bytes"), share("downloads"), share("pixels"), share("write_back")]);

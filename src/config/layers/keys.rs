@@ -100,12 +100,20 @@ fn all() -> Vec<String> {
     keys
 }
 
+/// Former names of keys, each with the key that replaces it.
+const REPLACED: [(&str, &str); 2] =
+    [("variants_per_client", "rates.cpu_per_client"), ("variants_per_original", "rates.cpu_per_original")];
+
 /// Minimum similarity, from 0 to 1, at which a key counts as a misspelling of another.
 const SIMILARITY_MIN: f64 = 0.75;
 
 /// Returns the known key most similar to the unknown `key`, or else a key of the same name in another section.
 /// `siblings` are the known keys in the section of `key`.
 pub(in crate::config) fn nearest(key: &str, siblings: impl IntoIterator<Item = String>) -> Option<String> {
+    let is_replaced = |(former, _): &&(&str, &str)| key.rsplit('.').next() == Some(former);
+    if let Some((_, replacement)) = REPLACED.iter().find(is_replaced) {
+        return Some((*replacement).to_owned());
+    }
     let candidates: Vec<_> = siblings.into_iter().chain(all()).collect();
     let similarity = |candidate: &&String| strsim::normalized_damerau_levenshtein(key, candidate);
     let best = candidates.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));

@@ -81,7 +81,10 @@ pub struct Work {
     pub queue_time: Duration,
     /// Memory for variants that are being written to the store after their response.
     pub write_back_memory: Auto<ByteSize>,
-    /// Maximum time for finding or making one variant before the response is 504.
+    /// Expected CPU time above which a job runs in the slow lane.
+    #[serde(with = "humantime_serde")]
+    pub slow_after: Duration,
+    /// Maximum time that a request waits for a variant before the response is 504.
     #[serde(with = "humantime_serde")]
     pub flight_time: Duration,
     pub overload: Overload,
@@ -95,6 +98,7 @@ impl Default for Work {
             pixel_memory: Auto::Computed,
             queue_time: Duration::from_secs(10),
             write_back_memory: Auto::Computed,
+            slow_after: Duration::from_millis(250),
             flight_time: Duration::from_secs(60),
             overload: Overload::Refuse,
         }

@@ -1,5 +1,6 @@
 //! Resize jobs: time spent waiting for memory or a thread, time spent working, and failures.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,8 +16,10 @@ pub enum WaitKind {
     Download,
     /// Memory for the decoded pixels.
     Pixels,
-    /// A resize thread.
-    Thread,
+    /// A resize thread of the fast lane.
+    FastLane,
+    /// A resize thread of the slow lane.
+    SlowLane,
 }
 
 impl WaitKind {
@@ -24,7 +27,8 @@ impl WaitKind {
         match self {
             Self::Download => "download",
             Self::Pixels => "pixels",
-            Self::Thread => "thread",
+            Self::FastLane => "fast_lane",
+            Self::SlowLane => "slow_lane",
         }
     }
 }
@@ -45,12 +49,21 @@ struct FailureLabels {
     reason: &'static str,
 }
 
-/// Wait times, work times and failures of resize jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabels {
+    lane: &'static str,
+}
+
+type CpuSeconds = Family<LaneLabels, Counter<f64, AtomicU64>>;
+
+/// Wait times, work times, CPU times and failures of resize jobs.
 #[derive(Debug, Clone)]
 pub struct ResizeMetrics {
     waits: Family<WaitLabels, Histogram, fn() -> Histogram>,
     work: Family<WorkLabels, Histogram, fn() -> Histogram>,
     failures: Family<FailureLabels, Counter>,
+    estimated: CpuSeconds,
+    measured: CpuSeconds,
 }
 
 const BOUNDS_S: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -70,12 +83,23 @@ impl ResizeMetrics {
         registry.register("resize_failures", "Resize jobs that failed, by reason", failures.clone());
         // Exported as 0 from the start, so that rate() sees the first panic.
         failures.get_or_create(&FailureLabels { reason: "panic" }).inc_by(0);
-        Self { waits, work, failures }
+        let (estimated, measured) = (CpuSeconds::default(), CpuSeconds::default());
+        let help = "Estimated CPU time of the resize jobs that ran";
+        registry.register("resize_cpu_estimated_seconds", help, estimated.clone());
+        let help = "CPU time of resize jobs, including sandboxed processes";
+        registry.register("resize_cpu_seconds", help, measured.clone());
+        Self { waits, work, failures, estimated, measured }
     }
 
     /// Records how long a job waited for a resource.
     pub fn record_wait(&self, r#for: WaitKind, time: Duration) {
         self.waits.get_or_create(&WaitLabels { r#for: r#for.as_str() }).observe(time.as_secs_f64());
+    }
+
+    /// Records the CPU time of a job.
+    pub fn record_job(&self, lane: &'static str, estimate: Duration, measured: Duration) {
+        self.estimated.get_or_create(&LaneLabels { lane }).inc_by(estimate.as_secs_f64());
+        self.measured.get_or_create(&LaneLabels { lane }).inc_by(measured.as_secs_f64());
     }
 
     /// Counts a job that failed.

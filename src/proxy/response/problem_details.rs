@@ -32,7 +32,7 @@ pub(in crate::proxy) fn error_response(error: &RequestError, policy: &ResponsePo
         RequestError::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static(ALLOWED_METHODS))),
         RequestError::RangeNotSatisfiable { bytes } => Some((CONTENT_RANGE, unsatisfied_range(*bytes))),
         RequestError::Variant(Error::RateLimited(limit)) => Some((RETRY_AFTER, limit.retry_after.as_secs().into())),
-        RequestError::TooManyBodies(_) | RequestError::Variant(Error::Overloaded) => {
+        RequestError::TooManyBodies(_) | RequestError::Variant(Error::Overloaded | Error::LaneFull(_)) => {
             Some((RETRY_AFTER, OVERLOAD_RETRY_AFTER.as_secs().into()))
         }
         RequestError::BadPath(_)
@@ -72,7 +72,7 @@ mod tests {
         let (_, docs) = include_str!("../../../docs/URLS.md").split_once("\n## Errors\n").unwrap();
         let policy = ResponsePolicy::new(&Config::default());
         let text = || Arc::from("");
-        let kind = RateLimitKind::VariantsPerClient;
+        let kind = RateLimitKind::CpuPerClient;
         let all: [RequestError; 17] = [
             RequestError::BadPath(String::new()),
             Refusal::BadRequest("").into(),

@@ -1,4 +1,4 @@
-//! The child process: confines itself, then decodes one picture after the other until its input ends.
+//! The child process: confines itself, then decodes or encodes one picture after the other until its input ends.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -6,51 +6,88 @@ use std::panic;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pixels::av1;
+use pixels::Av1Frame;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::confine::confine;
 use super::limits::SandboxLimits;
-use super::message::{DecodeRequest, Reply};
+use super::message::{Reply, Request};
 
-/// Decodes requests from standard input until it ends. Must be called before any other thread is started.
+/// Fulfills requests from standard input until it ends. Must be called before any other thread is started.
 #[must_use]
 pub fn run(limits: SandboxLimits) -> ExitCode {
     // The default panic hook opens files to print a backtrace, which the confinement forbids.
     panic::set_hook(Box::new(|_| {}));
     let (mut input, mut output) =
         (RawStdio(io::stdin()), BufWriter::with_capacity(OUTPUT_BYTES, RawStdio(io::stdout())));
-    if let Err(error) = confine(limits) {
-        let _ = output.write_all(&Reply::Unconfined(error.to_string()).to_bytes()).and_then(|()| output.flush());
-        return ExitCode::FAILURE;
-    }
-    match serve(&mut input, &mut output) {
+    let confined = confine(limits);
+    match serve(&mut input, &mut output, confined) {
         Ok(()) => ExitCode::SUCCESS,
         // The parent has ended, or it detects that the reply is missing.
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn serve(input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
-    output.write_all(&Reply::Ready.to_bytes())?;
+/// Replies to requests. A process that is not confined reads no untrusted bytes.
+fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()>) -> io::Result<()> {
+    let is_confined = confined.is_ok();
+    let ready = confined.map_or_else(|error| Reply::Unconfined(error.to_string()), |()| Reply::Ready);
+    output.write_all(&ready.to_bytes())?;
     output.flush()?;
-    while let Some(request) = DecodeRequest::read(input)? {
-        let mut bytes = vec![0; usize::try_from(request.bytes).map_err(io::Error::other)?];
-        input.read_exact(&mut bytes)?;
-        match av1::decode(&bytes, request.pixels_max) {
-            Ok(picture) => {
-                drop(bytes);
-                let (shape, cicp) = (picture.shape(), picture.cicp());
-                output.write_all(&Reply::Picture { shape, cicp, cpu_time: cpu_time() }.to_bytes())?;
-                for n in 0..shape.sampling.planes() {
-                    picture.rows(n).try_for_each(|row| output.write_all(row))?;
-                }
+    while let Some(request) = Request::read(input)? {
+        let read = |length| {
+            let mut bytes = vec![0; length];
+            input.read_exact(&mut bytes).map(|()| bytes)
+        };
+        let payload = request.payload()?.into_iter().map(read).collect::<io::Result<Vec<_>>>()?;
+        match request {
+            Request::Decode { pixels_max, .. } if is_confined => decode(&payload.concat(), pixels_max, output)?,
+            Request::Decode { .. } => fail("this process is not confined", output)?,
+            Request::Encode { width, height, quantizer, .. } => {
+                encode(&Av1Frame { width, height, planes: payload, quantizer }, output)?;
             }
-            Err(error) => output.write_all(&Reply::Failed(error.to_string()).to_bytes())?,
         }
         output.flush()?;
     }
     Ok(())
+}
+
+#[cfg(feature = "avif-originals")]
+fn decode(av1: &[u8], pixels_max: u32, output: &mut impl Write) -> io::Result<()> {
+    let picture = match pixels::av1::decode(av1, pixels_max) {
+        Ok(picture) => picture,
+        Err(error) => return fail(&error.to_string(), output),
+    };
+    let (shape, cicp) = (picture.shape(), picture.cicp());
+    output.write_all(&Reply::Picture { shape, cicp, cpu_time: cpu_time() }.to_bytes())?;
+    (0..shape.sampling.planes()).try_for_each(|n| picture.rows(n).try_for_each(|row| output.write_all(row)))
+}
+
+#[cfg(not(feature = "avif-originals"))]
+fn decode(_av1: &[u8], _pixels_max: u32, output: &mut impl Write) -> io::Result<()> {
+    fail("built without the feature avif-originals", output)
+}
+
+#[cfg(feature = "avif")]
+fn encode(frame: &Av1Frame, output: &mut impl Write) -> io::Result<()> {
+    let encoded = pixels::encode_av1(frame).map_err(|error| error.to_string());
+    let length = |bytes: Vec<u8>| u32::try_from(bytes.len()).map(|n| (n, bytes)).map_err(|error| error.to_string());
+    match encoded.and_then(length) {
+        Ok((length, bytes)) => {
+            output.write_all(&Reply::Encoded { bytes: length, cpu_time: cpu_time() }.to_bytes())?;
+            output.write_all(&bytes)
+        }
+        Err(reason) => fail(&reason, output),
+    }
+}
+
+#[cfg(not(feature = "avif"))]
+fn encode(_frame: &Av1Frame, output: &mut impl Write) -> io::Result<()> {
+    fail("built without the feature avif", output)
+}
+
+fn fail(reason: &str, output: &mut impl Write) -> io::Result<()> {
+    output.write_all(&Reply::Failed(reason.to_owned()).to_bytes())
 }
 
 /// Size of the output buffer, which counts against the address space limit.

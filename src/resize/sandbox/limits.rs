@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 /// First argument of the child process. It is internal, so no help text mentions it.
-const COMMAND: &str = "decoder";
+const COMMAND: &str = "sandbox";
 
 /// Limits of the child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

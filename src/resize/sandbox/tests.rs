@@ -17,10 +17,16 @@ fn picture() -> Reply {
     Reply::Picture { shape, cicp, cpu_time: Duration::from_nanos(1 << 40) }
 }
 
+fn encoded(bytes: u32) -> Reply {
+    Reply::Encoded { bytes, cpu_time: Duration::from_nanos(1 << 40) }
+}
+
 #[test]
 fn messages_survive_a_round_trip() {
     let long = "a".repeat(1000);
-    for reply in [Reply::Ready, Reply::Unconfined("no".into()), Reply::Failed("it is damaged".into()), picture()] {
+    for reply in
+        [Reply::Ready, Reply::Unconfined("no".into()), Reply::Failed("it is damaged".into()), picture(), encoded(7)]
+    {
         let bytes = reply.to_bytes();
         let mut rest = &bytes[..];
         assert_eq!(Reply::read(&mut rest).unwrap(), reply);
@@ -28,10 +34,13 @@ fn messages_survive_a_round_trip() {
     }
     let Reply::Failed(text) = Reply::read(&mut &Reply::Failed(long).to_bytes()[..]).unwrap() else { panic!("no text") };
     assert_eq!(text, "a".repeat(200));
-    let request = DecodeRequest { bytes: 7, pixels_max: 1 << 31 };
-    let read = DecodeRequest::read(&mut &request.to_bytes()[..]).unwrap().unwrap();
-    assert_eq!((read.bytes, read.pixels_max), (7, 1 << 31));
-    assert!(DecodeRequest::read(&mut &b""[..]).unwrap().is_none());
+    let sampling = ChromaSubsampling::Cs420;
+    let encode = Request::Encode { width: 70_001, height: 3, sampling, quantizer: 255 };
+    for request in [Request::Decode { bytes: 7, pixels_max: 1 << 31 }, encode] {
+        assert_eq!(Request::read(&mut &request.to_bytes()[..]).unwrap(), Some(request));
+    }
+    assert_eq!(encode.payload().unwrap(), [210_003, 70_002, 70_002]);
+    assert_eq!(Request::read(&mut &b""[..]).unwrap(), None);
 }
 
 #[test]
@@ -41,7 +50,7 @@ fn invalid_messages_are_errors_and_texts_are_made_printable() {
         assert!(Reply::read(&mut &whole[..end]).is_err(), "{end}");
     }
     // Kind, depth, sampling, width, height.
-    for (at, values) in [(0, &[4, 255][..]), (2, &[0, 7, 9, 11, 16]), (3, &[4, 255])] {
+    for (at, values) in [(0, &[5, 255][..]), (2, &[0, 7, 9, 11, 16]), (3, &[4, 255])] {
         for value in values {
             let mut bytes = whole.clone();
             bytes[at] = *value;
@@ -61,7 +70,7 @@ fn invalid_messages_are_errors_and_texts_are_made_printable() {
 
 #[test]
 fn decoder_is_unavailable_if_no_program_is_set() {
-    let error = ProcessSandbox.start(1 << 20, Duration::from_secs(1)).err().unwrap();
+    let error = ProcessSandbox.start(SandboxTask::Decode, 1 << 20, Duration::from_secs(1)).err().unwrap();
     assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
 }
 
@@ -80,11 +89,38 @@ fn fake_decoder(folder: &Path, reply: &[u8], more: &str) -> PathBuf {
     program
 }
 
+/// Encodes with a fake process that sends these replies.
+fn encode_with(replies: &[&[u8]]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+    let folder = tempfile::tempdir().unwrap();
+    let program = fake_decoder(folder.path(), &replies.concat(), "");
+    let time = Duration::from_secs(20);
+    let mut process = SandboxProcess::start(&program, SandboxTask::Encode, 0, time, Duration::ZERO)?;
+    process.encode(&Av1Frame { width: 4, height: 2, planes: vec![vec![0; 8]], quantizer: 0 })
+}
+
+#[test]
+fn a_process_that_is_not_confined_encodes_but_does_not_decode() {
+    let unconfined = Reply::Unconfined("no seccomp".into()).to_bytes();
+    let made = encode_with(&[&unconfined, &encoded(3).to_bytes(), b"AV1"]).unwrap();
+    assert_eq!(made.value, b"AV1");
+    let error = decode_with(&[&unconfined], "", Duration::from_secs(20)).unwrap_err();
+    assert!(matches!(error, SandboxError::Unconfined { .. }), "{error}");
+}
+
+#[test]
+fn impossible_replies_to_an_encode_request_are_errors() {
+    let ready = Reply::Ready.to_bytes();
+    for reply in [encoded(1 << 30).to_bytes(), encoded(4).to_bytes(), ready.clone(), picture().to_bytes()] {
+        let error = encode_with(&[&ready, &reply, b"AV1"]).unwrap_err();
+        assert!(matches!(error, SandboxError::Failed { .. }), "{error}");
+    }
+}
+
 /// Decodes with a fake decoder that sends these replies.
-fn decode_with(replies: &[&[u8]], more: &str, cpu_time: Duration) -> Result<SandboxOutput, SandboxError> {
+fn decode_with(replies: &[&[u8]], more: &str, cpu_time: Duration) -> Result<SandboxOutput<YuvImage>, SandboxError> {
     let folder = tempfile::tempdir().unwrap();
     let program = fake_decoder(folder.path(), &replies.concat(), more);
-    let mut decoder = SandboxProcess::start(&program, 0, cpu_time, Duration::ZERO)?;
+    let mut decoder = SandboxProcess::start(&program, SandboxTask::Decode, 0, cpu_time, Duration::ZERO)?;
     let shape = YuvShape { width: 4, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
     decoder.decode(b"AV1", shape)
 }
@@ -98,7 +134,7 @@ fn invalid_replies_are_errors() {
         Reply::Picture { shape, cicp: Cicp::UNSPECIFIED, cpu_time: Duration::ZERO }.to_bytes()
     };
     let made = decode_with(&[&ready, &with_width(4), b"12345678"], "", time).unwrap();
-    assert_eq!(made.image.planes, [YuvSamples::U8(b"12345678".to_vec())]);
+    assert_eq!(made.value.planes, [YuvSamples::U8(b"12345678".to_vec())]);
     for absent in [&b""[..], &[9; 28], &with_width(4)] {
         let error = decode_with(&[absent], "", time).unwrap_err();
         assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
@@ -107,7 +143,7 @@ fn invalid_replies_are_errors() {
     let invalid: [&[&[u8]]; 5] = [&[], &[&ready], &[&with_width(5)], &[&huge], &[&with_width(4), b"1234567"]];
     for replies in invalid {
         let error = decode_with(&[&[&ready[..]], replies].concat(), "", time).unwrap_err();
-        assert!(matches!(error, SandboxError::Damaged { .. }), "{replies:?}: {error}");
+        assert!(matches!(error, SandboxError::Failed { .. }), "{replies:?}: {error}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::resize::{Header, OutputSpec, RenderRequest};
+use crate::resize::{Header, JobOwner, OutputSpec, RenderRequest, Rendered};
 use crate::variant::Variant;
 use crate::variants::batch::run::BatchRunner;
 use crate::variants::error::Error;
@@ -34,18 +34,22 @@ impl BatchRunner {
         let download_memory = self.acquire_download_memory(length).await?;
         let header = Header::read(&original, &self.limits).map_err(|error| Error::from_pixels(&error))?;
         let outputs = vec![OutputSpec { geometry: variant.geometry, encoding: variant.encoding }];
+        let lane = self.lane(&header, outputs[0]);
+        let resizer = &self.resources.resizer;
+        let turn = timings.time("queue", resizer.turn(lane, JobOwner::Operator)).await;
+        let turn = turn.map_err(|error| Error::from_render(&error))?;
         let pixel_memory = timings.time("queue", self.acquire_pixel_memory(header.working_bytes(&outputs))).await?;
         let (sender, receiver) = oneshot::channel();
         let (mut sender, queued_at) = (Some(sender), Instant::now());
-        let on_made = move |_, made| {
+        let on_made = move |Rendered { bytes, .. }| {
             if let Some(sender) = sender.take() {
                 // Sending fails if the operator has disconnected.
-                let _ = sender.send((made, queued_at.elapsed()));
+                let _ = sender.send((bytes, queued_at.elapsed()));
             }
         };
         let request = RenderRequest { original, header, limits: self.limits };
         let held = (download_memory, pixel_memory);
-        let rendered = self.resources.resizer.render_each(request, || outputs, on_made, held);
+        let rendered = resizer.render_each((lane, turn), request, || outputs, on_made, held);
         rendered.await.map_err(|error| Error::from_render(&error))?;
         let (made, time) = receiver.await.map_err(|_| Error::Internal)?;
         timings.record("render", time);

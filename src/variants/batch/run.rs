@@ -8,10 +8,11 @@ use bytes::Bytes;
 use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
 use crate::origin::{READS_MAX, Store, StoreError};
-use crate::resize::{Header, Limits, RenderError, RenderRequest};
+use crate::resize::{Header, Lane, Limits, RenderRequest, Rendered};
 use crate::support::memory::{BudgetError, MemoryPermit, MemoryShare};
 use crate::variant::{ObjectKey, Variant};
-use crate::variants::batch::{Batch, Batches, MadeVariant, Membership};
+use crate::variants::batch::job::{Job, JobPermits};
+use crate::variants::batch::{Batch, BatchClient, Batches, ClaimedMember, MadeVariant, Membership};
 use crate::variants::error::Error;
 use crate::variants::resources::SharedResources;
 use crate::variants::timings::Timings;
@@ -23,31 +24,31 @@ pub(in crate::variants) struct BatchRunner {
     pub(in crate::variants) resources: SharedResources,
     pub(in crate::variants) limits: Limits,
     pub(in crate::variants) original_bytes_max: u64,
+    /// Estimated CPU time above which a variant is made in the slow lane.
+    pub(in crate::variants) slow_after: Duration,
     pub(in crate::variants) flight_timeout: Duration,
 }
 
 /// A downloaded original with the permit for its memory.
-struct Original {
-    bytes: Bytes,
+pub(super) struct Original {
+    pub(super) bytes: Bytes,
     etag: Box<str>,
     _permit: MemoryPermit,
 }
 
-/// A permit for pixel memory, and its number of bytes.
-struct PixelMemory {
-    bytes: u64,
-    permit: MemoryPermit,
-}
+/// Maximum time for downloading an original. Most stores have shorter timeouts, but a folder on a network may not answer.
+const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(300);
 
 impl BatchRunner {
     /// Makes a variant, together with other variants of its original that are requested at the same time.
     pub(in crate::variants) async fn make(
         self: &Arc<Self>,
         variant: &Variant,
+        client: BatchClient,
         timings: &mut Timings,
     ) -> Result<MadeVariant, Error> {
         let SharedResources { batches, invalidations, tasks, .. } = &self.resources;
-        let (pending, membership) = batches.join_or_open(variant, invalidations);
+        let (pending, membership) = batches.join_or_open(variant, client, invalidations);
         let made = match membership {
             Membership::Opened(batch) => {
                 let this = self.clone();
@@ -61,88 +62,93 @@ impl BatchRunner {
         Ok(made)
     }
 
-    /// Runs the whole batch within the flight timeout. Every member gets a reply.
+    /// Runs the whole batch. Every member gets a reply.
     async fn run(self: Arc<Self>, batch: Arc<Batch>) {
         let _guard = BatchGuard { batches: &self.resources.batches, batch: &batch };
-        let made = tokio::time::timeout(self.flight_timeout, self.make_all(&batch)).await;
+        let made = self.make_all(&batch).await;
         // The batch is closed before its members get the error, so that a retry does not join it.
         self.resources.batches.close(&batch);
-        match made {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => batch.fail(&error),
-            Err(_) => batch.fail(&Error::FlightTimeout),
+        if let Err(error) = made {
+            batch.fail(&error);
         }
     }
 
+    /// Every wait has a limit: that for memory by its budget, and those for the lanes by their queues, whose jobs are
+    /// limited in CPU time. The work may take longer than its requests wait.
     async fn make_all(self: &Arc<Self>, batch: &Arc<Batch>) -> Result<(), Error> {
         let mut timings = Timings::default();
-        let original = Arc::new(timings.time("original", self.download(&batch.original)).await?);
+        let download = tokio::time::timeout(DOWNLOAD_TIME_MAX, self.download(&batch.original));
+        let original = timings.time("original", download).await.map_err(|_| Error::FlightTimeout)??;
+        let original = Arc::new(original);
         let header = Header::read(&original.bytes, &self.limits).map_err(|error| Error::from_pixels(&error))?;
+        let mut is_open = true;
         loop {
-            let mut pending = batch.pending();
-            if pending.is_empty() {
-                self.resources.batches.close(batch);
-                // A request may have joined before the batch was closed.
-                pending = batch.pending();
-            }
-            let Some(first) = pending.first() else { return Ok(()) };
-            // If all outputs together exceed the budget, one of them is made at a time.
-            let bytes = match header.working_bytes(&pending) {
-                bytes if bytes <= self.resources.memory.budget(MemoryShare::Pixels).bytes_max() => bytes,
-                _ => header.working_bytes(&[*first]),
-            };
-            let mut timings = timings.clone();
-            let permit = match timings.time("queue", self.acquire_pixel_memory(bytes)).await {
-                Err(error @ Error::Unprocessable(_)) => {
-                    batch.reject_first(error);
+            let job = match self.next_job(batch, &header) {
+                // Requests that arrive while the job waits for the slow lane open another batch.
+                Some(Job { lane: Lane::Slow, .. }) | None if is_open => {
+                    self.resources.batches.close(batch);
+                    is_open = false;
+                    // A request may have joined before the batch was closed.
                     continue;
                 }
-                permit => permit?,
+                Some(job) => job,
+                None => return Ok(()),
             };
-            self.decode_once(batch, &original, &header, PixelMemory { bytes, permit }, timings).await?;
+            let mut timings = timings.clone();
+            let permits = match timings.time("queue", self.acquire_permits(&job, &original)).await {
+                Err(error @ Error::Unprocessable(_)) => {
+                    // The memory is that of all outputs or, if that is too much, of the first.
+                    job.outputs.first().into_iter().for_each(|output| batch.reject(*output, &error));
+                    continue;
+                }
+                permits => permits?,
+            };
+            self.decode_once(batch, &original, &header, (job, permits), timings).await?;
         }
     }
 
-    /// Decodes the original once. When a thread becomes free, the job claims as many waiting members as the permit
-    /// allows. The job owns the original and the permit, because it continues to use them if the batch times out.
+    /// Decodes the original once. On its thread, the job claims as many waiting members as the permit allows. The job
+    /// owns the original and the permits, because it continues to use them if the batch is canceled.
     async fn decode_once(
         self: &Arc<Self>,
         batch: &Arc<Batch>,
         original: &Arc<Original>,
         header: &Header,
-        memory: PixelMemory,
+        (job, permits): (Job, JobPermits),
         timings: Timings,
     ) -> Result<(), Error> {
-        let indices = Arc::new(OnceLock::new());
+        let claimed = Arc::new(OnceLock::<Vec<ClaimedMember>>::new());
         let claim = {
-            let (this, batch, header, indices) = (self.clone(), batch.clone(), header.clone(), indices.clone());
+            let (this, batch, header, claimed) = (self.clone(), batch.clone(), header.clone(), claimed.clone());
             move || {
                 this.resources.batches.close(&batch);
-                let claimed = batch.claim(|outputs| header.working_bytes(outputs) <= memory.bytes);
-                let (claimed, outputs): (Vec<usize>, Vec<_>) = claimed.into_iter().unzip();
-                let _ = indices.set(claimed);
+                let members = this.claim(&batch, &header, job.lane, job.bytes);
+                let outputs = members.iter().map(|member| member.output).collect();
+                let _ = claimed.set(members);
                 outputs
             }
         };
         let on_made = {
-            let (batch, original, queued_at) = (batch.clone(), original.clone(), Instant::now());
-            move |n: usize, made: Result<_, RenderError>| {
-                let Some(index) = indices.get().and_then(|indices| indices.get(n)) else { return };
+            let (this, batch, original) = (self.clone(), batch.clone(), original.clone());
+            let queued_at = Instant::now();
+            move |Rendered { index, bytes, cpu_time }: Rendered| {
+                let Some(member) = claimed.get().and_then(|claimed| claimed.get(index)) else { return };
+                this.correct_charge(&batch, member, cpu_time);
                 let mut timings = timings.clone();
                 timings.record("render", queued_at.elapsed());
-                let made = made.map(|bytes| MadeVariant {
+                let made = bytes.map(|bytes| MadeVariant {
                     bytes,
                     original_etag: original.etag.clone(),
                     epoch: batch.epoch,
                     checked_at: batch.opened_at,
                     timings,
                 });
-                batch.reply(*index, made.map_err(|error| Error::from_render(&error)));
+                batch.reply(member.index, made.map_err(|error| Error::from_render(&error)));
             }
         };
-        let held = (memory.permit, original.clone());
+        let held = (permits.memory, original.clone());
         let request = RenderRequest { original: original.bytes.clone(), header: header.clone(), limits: self.limits };
-        let rendered = self.resources.resizer.render_each(request, claim, on_made, held);
+        let rendered = self.resources.resizer.render_each((job.lane, permits.turn), request, claim, on_made, held);
         traces::in_span("render", rendered).await.map_err(|error| Error::from_render(&error))
     }
 

@@ -1,5 +1,7 @@
 //! Rate limits and connection limits.
 
+use std::time::Duration;
+
 use reqwest::{Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,10 +18,14 @@ async fn bucket() -> Bucket {
     bucket
 }
 
+/// CPU time that a small variant is charged.
+const VARIANT_COST: Duration = Duration::from_nanos(1_000_000_000 / 30);
+
 #[track_caller]
 fn assert_limited(response: &Response) {
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!((1..=60).contains(&header(response, "retry-after").parse::<u32>().unwrap()), "{response:?}");
+    // Debts of more than a minute take longer to pay than a minute.
+    assert!((1..=600).contains(&header(response, "retry-after").parse::<u32>().unwrap()), "{response:?}");
     assert_eq!(header(response, "cache-control"), "no-store");
 }
 
@@ -31,7 +37,7 @@ async fn get_for(stage: &Stage, client: &str, path: &str) -> Response {
 async fn new_variants_of_an_original_are_rate_limited() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
-    config.rates.variants_per_original = 5;
+    config.rates.cpu_per_original = 5 * VARIANT_COST;
     let stage = Stage::start(config).await;
     let mut made = 0;
     for side in 1..=40 {
@@ -41,7 +47,7 @@ async fn new_variants_of_an_original_are_rate_limited() {
             _ => assert_limited(&response),
         }
     }
-    // A new minute may have begun meanwhile.
+    // A variant that takes longer than the minimum counts as more, and the time is given back continuously.
     assert!((5..=10).contains(&made), "{made}");
     until("all are stored", || bucket.keys("variants/").len() == made).await;
     assert_eq!(stage.get("/cat_1x1.jpg").await.status(), StatusCode::OK, "a stored variant is served");
@@ -54,10 +60,10 @@ async fn each_client_of_a_trusted_proxy_has_a_separate_limit() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
     config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    config.rates.variants_per_client = 1;
+    config.rates.cpu_per_client = VARIANT_COST;
     let stage = Stage::start(config).await;
     let mut limited = None;
-    // At most one new minute can begin in this loop.
+    // One variant takes the time of a minute, so the third has to wait for the debt of the second.
     for side in 1..=3 {
         let response = get_for(&stage, "192.0.2.1", &format!("/cat_{side}x.jpg")).await;
         limited = Some(response).filter(|response| response.status() != StatusCode::OK).or(limited);
@@ -102,7 +108,7 @@ async fn a_request_that_joined_the_flight_of_a_limited_client_is_served() {
     let bucket = bucket().await;
     let mut config = settings(&bucket);
     config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    config.rates.variants_per_client = 1;
+    config.rates.cpu_per_client = VARIANT_COST;
     let stage = std::sync::Arc::new(Stage::start(config).await);
     for side in 1..=2 {
         get_for(&stage, "192.0.2.1", &format!("/cat_{side}x.jpg")).await;
@@ -120,6 +126,19 @@ async fn a_request_that_joined_the_flight_of_a_limited_client_is_served() {
     let first = first.await.unwrap();
     assert!(matches!(first, StatusCode::TOO_MANY_REQUESTS | StatusCode::OK), "{first}");
     assert_eq!(second.await.unwrap(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variant_that_costs_more_than_a_minute_allows_is_made_and_then_paid_off() {
+    let bucket = bucket().await;
+    let mut config = settings(&bucket);
+    config.rates.cpu_per_original = Duration::from_millis(1);
+    let stage = Stage::start(config).await;
+    assert_eq!(stage.get("/cat_80x.jpg.png").await.status(), StatusCode::OK, "the whole minute is available");
+    let response = stage.get("/cat_81x.jpg.png").await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(header(&response, "retry-after").parse::<u32>().unwrap() > 60, "{response:?}");
+    assert!(response.text().await.unwrap().contains("rates.cpu_per_original"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,12 +123,12 @@ async fn a_sandbox_process_that_cannot_be_started_is_503_and_not_422() {
 #[test]
 fn the_sandbox_command_is_hidden_and_exits_at_the_end_of_its_input() {
     let (help, _, _) = resized(&["--help"], &[]);
-    assert!(!help.contains("decoder"), "{help}");
+    assert!(!help.contains("sandbox"), "{help}");
     let (completions, _, _) = resized(&["completions", "bash"], &[]);
-    assert!(!completions.contains("decoder"), "shell completions do not list it");
-    assert_eq!(resized(&["decoder"], &[]).2, 2);
+    assert!(!completions.contains("sandbox"), "shell completions do not list it");
+    assert_eq!(resized(&["sandbox"], &[]).2, 2);
     let start = std::time::Instant::now();
-    let (out, _, status) = resized(&["decoder", "1000000", "10"], &[]);
+    let (out, _, status) = resized(&["sandbox", "1000000", "10"], &[]);
     assert_eq!((out.len(), status), (28, 0), "it writes its ready message and exits");
     assert!(start.elapsed() < Duration::from_secs(20));
 }

@@ -196,7 +196,7 @@ async fn six_concurrent_sizes_of_one_original_share_a_get_and_a_decoding_and_equ
         gate.release();
     });
     assert_eq!(bucket.count(Operation::Get, "originals/"), 1);
-    let jobs = r#"resized_wait_seconds_count{for="thread"} 1"#;
+    let jobs = r#"resized_wait_seconds_count{for="fast_lane"} 1"#;
     assert!(stage.metrics.encode().contains(jobs), "one resize job");
     let separate_bucket = bucket_with_a_cat().await;
     let separate = Stage::start(settings(&separate_bucket)).await;

@@ -2,6 +2,7 @@
 
 mod flights;
 mod freshness;
+mod lanes;
 mod fleet;
 mod faults;
 #[cfg(all(target_os = "linux", feature = "avif", feature = "avif-originals"))]

@@ -16,8 +16,13 @@ pub(super) struct SymbolList {
 
 impl SymbolList {
     /// `luma_blocks` is the number of luma blocks per minimum coded unit in each direction. `quantizers` are row by
-    /// row.
-    pub(super) fn new(planes: &[PlaneRef<'_>], luma_blocks: usize, quantizers: &[[u8; 64]; 2]) -> Self {
+    /// row. `None` if `should_continue` returned false before a row of units.
+    pub(super) fn new(
+        planes: &[PlaneRef<'_>],
+        luma_blocks: usize,
+        quantizers: &[[u8; 64]; 2],
+        should_continue: &dyn Fn() -> bool,
+    ) -> Option<Self> {
         let luma = planes[0];
         let samples = luma.data.len() * planes.len();
         let mut list = Self { symbols: Vec::with_capacity(samples / 8 + 64), frequencies: [[0; 256]; 4] };
@@ -29,6 +34,9 @@ impl SymbolList {
         let mut predictions = [0_i32; 3];
         let units = |side: u32| (side as usize).div_ceil(8 * luma_blocks);
         for row in 0..units(luma.height) {
+            if !should_continue() {
+                return None;
+            }
             for column in 0..units(luma.width) {
                 for (n, plane) in planes.iter().enumerate() {
                     let blocks = if n == 0 { luma_blocks } else { 1 };
@@ -40,7 +48,7 @@ impl SymbolList {
                 }
             }
         }
-        list
+        Some(list)
     }
 
     /// Number of symbols.

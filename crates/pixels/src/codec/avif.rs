@@ -1,5 +1,5 @@
-//! AVIF: the container is parsed here, AV1 data is decoded by a [`Sandbox`](crate::Sandbox), and images are encoded by
-//! rav1e.
+//! AVIF: the container is parsed and written here. AV1 data is decoded by rav1d in a [`Sandbox`](crate::Sandbox), and
+//! encoded by rav1e, large images in a sandbox too.
 
 #[cfg(feature = "avif-originals")]
 pub mod av1;
@@ -11,5 +11,7 @@ pub(crate) mod encode;
 pub(crate) mod grid_canvas;
 #[cfg_attr(not(any(test, fuzzing, feature = "avif-originals")), expect(dead_code, reason = "AVIF is not decoded"))]
 pub(crate) mod heif;
+#[cfg(any(feature = "avif", feature = "avif-originals"))]
+mod sandbox_session;
 #[cfg_attr(not(any(test, fuzzing, feature = "avif-originals")), expect(dead_code, reason = "AVIF is not decoded"))]
 pub(crate) mod yuv;

@@ -2,45 +2,62 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::deadline::Deadline;
+use crate::error::Error;
+
 /// An image with a palette of RGBA colors.
 pub(crate) struct IndexedImage {
     pub(crate) palette: Vec<[u8; 4]>,
     pub(crate) indices: Vec<u8>,
 }
 
+/// Number of pixels between two checks of the deadline.
+const CHECKED_PIXELS: usize = 1 << 16;
+
 /// Reduces RGBA pixels to at most `colors` colors, 2 to 256. The result is exact if the pixels have no more colors.
-pub(crate) fn indexed(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
-    exact(pixels, colors).unwrap_or_else(|| nearest(pixels, colors))
+///
+/// # Errors
+/// The deadline passed.
+pub(crate) fn indexed(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<IndexedImage, Error> {
+    match exact(pixels, colors, deadline)? {
+        Some(image) => Ok(image),
+        None => nearest(pixels, colors, deadline),
+    }
 }
 
-fn exact(pixels: &[[u8; 4]], colors: usize) -> Option<IndexedImage> {
+fn exact(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<Option<IndexedImage>, Error> {
     let mut palette = Vec::new();
     let mut index_by_color: HashMap<[u8; 4], u8> = HashMap::new();
     let mut indices = Vec::with_capacity(pixels.len());
-    for pixel in pixels {
-        let index = match index_by_color.get(pixel) {
-            Some(index) => *index,
-            None if palette.len() == colors => return None,
-            None => {
-                let index = u8::try_from(palette.len()).ok()?;
-                palette.push(*pixel);
-                index_by_color.insert(*pixel, index);
-                index
-            }
-        };
-        indices.push(index);
+    for pixels in pixels.chunks(CHECKED_PIXELS) {
+        deadline.check()?;
+        for pixel in pixels {
+            let index = match (index_by_color.get(pixel), u8::try_from(palette.len())) {
+                (Some(index), _) => *index,
+                (None, Ok(index)) if palette.len() < colors => {
+                    palette.push(*pixel);
+                    index_by_color.insert(*pixel, index);
+                    index
+                }
+                (None, _) => return Ok(None),
+            };
+            indices.push(index);
+        }
     }
-    Some(IndexedImage { palette, indices })
+    Ok(Some(IndexedImage { palette, indices }))
 }
 
 /// Median cut: repeatedly splits the color box with the largest variance at its mean (P. Heckbert, "Color image
 /// quantization for frame buffer display", 1982, with the variance criterion of X. Wu, 1991).
-fn nearest(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
+fn nearest(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<IndexedImage, Error> {
     let mut bins: BTreeMap<[u8; 4], ([u64; 4], u64)> = BTreeMap::new();
-    for pixel in pixels {
-        let (sums, count) = bins.entry(bin(*pixel)).or_default();
-        sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u64::from(*sample));
-        *count += 1;
+    for pixels in pixels.chunks(CHECKED_PIXELS) {
+        deadline.check()?;
+        for pixel in pixels {
+            let (sums, count) = bins.entry(bin(*pixel)).or_default();
+            sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u64::from(*sample));
+            *count += 1;
+        }
     }
     #[expect(clippy::cast_precision_loss, reason = "sums of 8-bit samples")]
     let weighted = |(sums, count): &([u64; 4], u64)| WeightedColor {
@@ -49,6 +66,7 @@ fn nearest(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
     };
     let mut boxes = vec![ColorBox::new(bins.values().map(weighted).collect())];
     while boxes.len() < colors {
+        deadline.check()?;
         let most = boxes.iter().enumerate().max_by(|(_, a), (_, b)| a.spread.total_cmp(&b.spread));
         let Some((n, _)) = most.filter(|(_, most)| most.spread > 0.0) else { break };
         let (low, high) = boxes.swap_remove(n).split();
@@ -62,9 +80,12 @@ fn nearest(pixels: &[[u8; 4]], colors: usize) -> IndexedImage {
         nearest.and_then(|(n, _)| u8::try_from(n).ok()).unwrap_or(0)
     };
     let mut known: HashMap<[u8; 4], u8> = HashMap::new();
-    let indices =
-        pixels.iter().map(|pixel| *known.entry(bin(*pixel)).or_insert_with(|| nearest_index(pixel))).collect();
-    IndexedImage { palette, indices }
+    let mut indices = Vec::with_capacity(pixels.len());
+    for pixels in pixels.chunks(CHECKED_PIXELS) {
+        deadline.check()?;
+        indices.extend(pixels.iter().map(|pixel| *known.entry(bin(*pixel)).or_insert_with(|| nearest_index(pixel))));
+    }
+    Ok(IndexedImage { palette, indices })
 }
 
 /// Groups similar colors, because a photograph has too many distinct ones to process each.
@@ -118,10 +139,12 @@ impl ColorBox {
 mod tests {
     use super::*;
 
+    const UNLIMITED: Deadline = Deadline::NEVER;
+
     #[test]
     fn few_colors_are_kept_exactly() {
         let pixels: Vec<_> = (0..1000_u16).map(|n| [(n % 200) as u8, 7, 9, 255]).collect();
-        let IndexedImage { palette, indices } = indexed(&pixels, 256);
+        let IndexedImage { palette, indices } = indexed(&pixels, 256, UNLIMITED).unwrap();
         assert_eq!(palette.len(), 200);
         assert!(indices.iter().zip(&pixels).all(|(index, pixel)| palette[usize::from(*index)] == *pixel));
     }
@@ -130,7 +153,7 @@ mod tests {
     fn many_colors_are_replaced_by_similar_ones() {
         let pixels: Vec<_> = (0..=u16::MAX).map(|n| [n.to_be_bytes()[0], n.to_be_bytes()[1], 128, 255]).collect();
         for colors in [256, 64] {
-            let IndexedImage { palette, indices } = indexed(&pixels, colors);
+            let IndexedImage { palette, indices } = indexed(&pixels, colors, UNLIMITED).unwrap();
             assert!(palette.len() <= colors);
             let off = |index: &u8, pixel: &[u8; 4]| -> u64 {
                 palette[usize::from(*index)].iter().zip(pixel).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()

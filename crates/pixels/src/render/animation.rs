@@ -9,6 +9,7 @@ use crate::codec::webp::container;
 use crate::codec::webp::decode::WebPFrames;
 use crate::codec::webp::encode::animation::WebPAnimationEncoder;
 use crate::context::RenderContext;
+use crate::deadline::Deadline;
 use crate::encoding::Encoding;
 use crate::error::{AnimationLimit, Error, damaged};
 use crate::header::{Codec, Header};
@@ -62,7 +63,7 @@ pub(crate) fn render(
         let upright = orient(conversion.apply(scaled), orientation);
         let encoder = match &mut encoder {
             Some(encoder) => encoder,
-            none => none.insert(AnimationEncoder::new(output.encoding, size, frames.loop_count())?),
+            none => none.insert(AnimationEncoder::new(output.encoding, size, frames.loop_count(), context.deadline)?),
         };
         encoder.add(&to_rgba(upright), delay)?;
     }
@@ -88,10 +89,10 @@ enum AnimationEncoder {
 }
 
 impl AnimationEncoder {
-    fn new(encoding: Encoding, size: (u32, u32), loop_count: LoopCount) -> Result<Self, Error> {
+    fn new(encoding: Encoding, size: (u32, u32), loop_count: LoopCount, deadline: Deadline) -> Result<Self, Error> {
         Ok(match encoding {
-            Encoding::WebP(quality) => Self::WebP(WebPAnimationEncoder::new(size, quality, loop_count)?),
-            _ => Self::Gif(GifEncoder::new(size, loop_count)?),
+            Encoding::WebP(quality) => Self::WebP(WebPAnimationEncoder::new(size, quality, loop_count, deadline)?),
+            _ => Self::Gif(GifEncoder::new(size, loop_count, deadline)?),
         })
     }
 

@@ -11,6 +11,7 @@ use crate::codec::palette::indexed;
 use crate::codec::planes::{Range, Yuv420};
 use crate::codec::{gif, jpeg, png, webp};
 use crate::context::RenderContext;
+use crate::deadline::Deadline;
 use crate::encoding::Encoding;
 use crate::error::{Error, OutputLimit};
 use crate::limits::Limits;
@@ -54,28 +55,30 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
 /// # Errors
 /// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or because of a bug.
 pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &RenderContext) -> Result<Vec<u8>, Error> {
-    context.deadline.check()?;
+    let deadline = context.deadline;
+    deadline.check()?;
     match encoding {
         Encoding::Jpeg(quality) if context.encode.jpeg_progressive => {
-            jpeg::encode::encode_progressive(&flatten_on_white(pixels), quality)
+            jpeg::encode::encode_progressive(&flatten_on_white(pixels), quality, deadline)
         }
         Encoding::Jpeg(quality) => {
-            jpeg::encode::encode_planes(&Yuv420::from_pixels(&flatten_on_white(pixels)), quality)
+            jpeg::encode::encode_planes(&Yuv420::from_pixels(&flatten_on_white(pixels)), quality, deadline)
         }
         Encoding::Png => match context.encode.png_colors {
             Some(colors) => {
                 let (size, colors) = ((pixels.width, pixels.height), colors.get().clamp(2, 256));
-                png::encode::encode_indexed(&indexed(to_rgba(pixels).data.as_chunks().0, colors.into()), size)
+                let indexed = indexed(to_rgba(pixels).data.as_chunks().0, colors.into(), deadline)?;
+                png::encode::encode_indexed(&indexed, size, deadline)
             }
-            None => png::encode::encode(&pixels),
+            None => png::encode::encode(&pixels, deadline),
         },
-        Encoding::WebP(quality) => webp::encode::encode(&to_color(pixels), quality),
+        Encoding::WebP(quality) => webp::encode::encode(&to_color(pixels), quality, deadline),
         #[cfg(feature = "avif")]
-        Encoding::Avif(quality) => avif::encode::encode(&pixels, quality, context),
+        Encoding::Avif(quality) => avif::encode::encode(pixels, quality, context),
         #[cfg(not(feature = "avif"))]
         Encoding::Avif(_) => Err(Error::Encode { reason: "built without the feature avif".to_owned() }),
         Encoding::Gif => {
-            let mut encoder = gif::encode::GifEncoder::new((pixels.width, pixels.height), LoopCount::ONCE)?;
+            let mut encoder = gif::encode::GifEncoder::new((pixels.width, pixels.height), LoopCount::ONCE, deadline)?;
             encoder.add(&to_rgba(pixels), Duration::ZERO)?;
             encoder.finish()
         }
@@ -85,13 +88,19 @@ pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &Render
 /// Encodes planes in the stored orientation. Only JPEG and lossy WebP consist of planes.
 ///
 /// # Errors
-/// [`Error::Encode`] if memory runs out or because of a bug.
-pub(crate) fn encode_planes(stored: Yuv420, orientation: Orientation, encoding: Encoding) -> Result<Vec<u8>, Error> {
+/// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or because of a bug.
+pub(crate) fn encode_planes(
+    stored: Yuv420,
+    orientation: Orientation,
+    encoding: Encoding,
+    deadline: Deadline,
+) -> Result<Vec<u8>, Error> {
+    deadline.check()?;
     let planes = stored.planes.into_iter().map(|plane| orient(plane, orientation)).collect();
     let upright = Yuv420 { planes, ..stored };
     match encoding {
-        Encoding::Jpeg(quality) => jpeg::encode::encode_planes(&upright.into_range(Range::Full), quality),
-        Encoding::WebP(quality) => webp::encode::encode_planes(upright.into_range(Range::Limited), quality),
+        Encoding::Jpeg(quality) => jpeg::encode::encode_planes(&upright.into_range(Range::Full), quality, deadline),
+        Encoding::WebP(quality) => webp::encode::encode_planes(upright.into_range(Range::Limited), quality, deadline),
         Encoding::Png | Encoding::Avif(_) | Encoding::Gif => {
             Err(Error::Encode { reason: "only JPEG and WebP are encoded from planes".to_owned() })
         }

@@ -90,7 +90,7 @@ impl Scaled<'_> {
         context: &RenderContext,
     ) -> Result<Vec<u8>, Error> {
         match self {
-            Self::Planes(planes) => encode::encode_planes(planes, orientation, encoding),
+            Self::Planes(planes) => encode::encode_planes(planes, orientation, encoding, context.deadline),
             Self::Pixels(pixels, conversion) => {
                 encode::encode_pixels(orient(conversion.apply(pixels), orientation), encoding, context)
             }

@@ -5,6 +5,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use super::*;
 use crate::codec::decoded::Decoded;
 use crate::codec::webp;
+use crate::deadline::Deadline;
 use crate::pixels::Pixels;
 use crate::render::decode::{decode_pixels, decode_planes};
 use crate::render::encode::encode_pixels;
@@ -115,14 +116,16 @@ fn small_variants_are_encoded_from_pixels() {
 fn only_lossy_webp_without_alpha_decodes_to_planes() {
     let picture = image::load_from_memory(&file(SamplingFactor::F_1_1, false, None)).unwrap();
     let pixels = |channels, data| Pixels { width: 453, height: 351, channels, data };
-    let lossy = webp::encode::encode(&pixels(3, picture.to_rgb8().into_raw()), Quality::new(95).unwrap()).unwrap();
+    let lossy =
+        webp::encode::encode(&pixels(3, picture.to_rgb8().into_raw()), Quality::new(95).unwrap(), Deadline::NEVER)
+            .unwrap();
     for (geometry, encoding) in fixed_geometries().flat_map(|g| encodings().map(|e| (g, e))) {
         let [ours, theirs] = both_ways(&lossy, geometry, encoding);
         alike(&ours, &theirs, &format!("{geometry:?} {encoding:?}"));
     }
     let mut transparent = picture.to_rgba8().into_raw();
     transparent[3] = 7;
-    let with_alpha = webp::encode::encode(&pixels(4, transparent), Quality::new(95).unwrap()).unwrap();
+    let with_alpha = webp::encode::encode(&pixels(4, transparent), Quality::new(95).unwrap(), Deadline::NEVER).unwrap();
     let mut lossless = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut lossless, image::ImageFormat::WebP).unwrap();
     for other in [with_alpha, lossless.into_inner()] {
@@ -152,7 +155,7 @@ fn batched_variants_have_the_same_bytes_as_single_ones() {
         file(SamplingFactor::F_2_2, false, None),
         file(SamplingFactor::F_2_2, true, None),
         file(SamplingFactor::F_2_1, false, Some(&ColorProfile::new_display_p3())),
-        webp::encode::encode(&rgb, Quality::new(95).unwrap()).unwrap(),
+        webp::encode::encode(&rgb, Quality::new(95).unwrap(), Deadline::NEVER).unwrap(),
         encode_pixels(rgb, Encoding::Png, &RenderContext::new(&limits())).unwrap(),
     ];
     for original in originals {

@@ -1,17 +1,15 @@
 //! Decodes AVIF originals: the container is parsed here, and the AV1 data is decoded by a [`Sandbox`](crate::Sandbox).
 
-use std::time::Duration;
-
 use crate::codec::avif::grid_canvas::GridCanvas;
 use crate::codec::avif::heif::{AvifImage, Layer};
+use crate::codec::avif::sandbox_session::SandboxSession;
 use crate::codec::avif::yuv;
 use crate::codec::decoded::{Decoded, DecodedPixels};
 use crate::context::RenderContext;
-use crate::deadline::{self, Deadline};
 use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::limits::Limits;
-use crate::sandbox::{SandboxDecoder, SandboxError};
+use crate::sandbox::SandboxTask;
 use crate::size_limits::check_pixels;
 use crate::yuv_image::{ChromaSubsampling, YuvImage, YuvShape};
 
@@ -77,60 +75,23 @@ fn convert(
     Ok(decoded)
 }
 
-/// Decodes the color layer and the alpha layer tile by tile in one sandbox, which ends afterwards.
+/// Decodes the color layer and the alpha layer tile by tile in one process, which ends afterwards.
 fn decode_layers(
     image: &AvifImage<'_>,
     sandbox_bytes: u64,
     context: &RenderContext,
 ) -> Result<(YuvImage, Option<YuvImage>), Error> {
-    let mut decoder = SandboxSession::start(sandbox_bytes, context)?;
+    let mut session =
+        SandboxSession::start(SandboxTask::Decode, sandbox_bytes, |error| damaged(error.to_string()), context)?;
     let mut decode_layer = |layer: &Layer<'_>| {
         let mut canvas = GridCanvas::new(layer);
         for tile in &layer.tiles {
-            canvas.push_tile(decoder.decode(&tile.bytes(), shape(layer))?)?;
+            canvas.push_tile(session.run(|worker| worker.decode(&tile.bytes(), shape(layer)))?)?;
         }
         canvas.finish()
     };
     let color = decode_layer(&image.color)?;
     Ok((color, image.alpha.as_ref().map(decode_layer).transpose()?))
-}
-
-/// A sandboxed decoder whose CPU time counts against the deadline of the render call.
-struct SandboxSession {
-    decoder: Box<dyn SandboxDecoder>,
-    deadline: Deadline,
-    /// CPU time of the decoder that was charged already.
-    charged: Duration,
-}
-
-impl SandboxSession {
-    fn start(memory_bytes: u64, context: &RenderContext) -> Result<Self, Error> {
-        let unavailable = || Error::SandboxUnavailable { reason: "no sandbox is configured".to_owned() };
-        let sandbox = context.sandbox.ok_or_else(unavailable)?;
-        let deadline = context.deadline;
-        deadline.check()?;
-        let decoder = sandbox.start(memory_bytes, deadline.remaining()).map_err(|error| to_error(error, deadline))?;
-        Ok(Self { decoder, deadline, charged: Duration::ZERO })
-    }
-
-    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<YuvImage, Error> {
-        self.deadline.check()?;
-        let output = self.decoder.decode(av1, shape).map_err(|error| to_error(error, self.deadline))?;
-        // The sandbox limits the CPU time as well, so a decoder gains nothing by reporting too little.
-        deadline::charge(output.cpu_time.saturating_sub(self.charged));
-        self.charged = self.charged.max(output.cpu_time);
-        self.deadline.check()?;
-        Ok(output.image)
-    }
-}
-
-fn to_error(error: SandboxError, deadline: Deadline) -> Error {
-    match error {
-        SandboxError::Unavailable { reason } => Error::SandboxUnavailable { reason },
-        SandboxError::Unconfined { reason } => Error::SandboxUnconfined { reason },
-        SandboxError::TimedOut => deadline.error(),
-        SandboxError::Damaged { reason } => damaged(reason),
-    }
 }
 
 fn layers<'a, 'b>(image: &'a AvifImage<'b>) -> impl Iterator<Item = &'a Layer<'b>> {

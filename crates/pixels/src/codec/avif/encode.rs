@@ -5,25 +5,65 @@
 use avif_serialize::Aviffy;
 use avif_serialize::constants::MatrixCoefficients;
 
+use crate::codec::avif::sandbox_session::SandboxSession;
 use crate::context::RenderContext;
 use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
+use crate::sandbox::{Av1Frame, SandboxError, SandboxTask};
+
+/// Maximum number of pixels that are encoded in this process even if there is a sandbox. rav1e cannot be stopped within
+/// a frame, but takes less than half a second for this many. Starting a process takes some milliseconds.
+const IN_PROCESS_PIXELS_MAX: u64 = 1 << 17;
+
+/// Upper bound, in bytes, on the memory that encoding a photograph takes in addition to the planes, in this process or in
+/// another. A process that needs more, for noise at a high quality, is ended.
+pub(crate) fn working_bytes(pixels: u64, quality: Quality) -> u64 {
+    let above = u64::from(quality.get().saturating_sub(QUALITY_COMPACT));
+    ENCODER_BYTES + (PIXEL_BYTES + above * PIXEL_BYTES_PER_QUALITY / 100) * pixels
+}
+
+/// Memory of the encoder for pictures of 0.1 to 11 megapixels: per picture, per pixel, and in hundredths per pixel and
+/// quality above [`QUALITY_COMPACT`], at which most coefficients are zero.
+const ENCODER_BYTES: u64 = 32 << 20;
+const PIXEL_BYTES: u64 = 22;
+const PIXEL_BYTES_PER_QUALITY: u64 = 50;
+const QUALITY_COMPACT: u8 = 60;
 
 /// Encodes gray or RGB pixels, with or without alpha.
-pub(crate) fn encode(pixels: &Pixels, quality: Quality, context: &RenderContext) -> Result<Vec<u8>, Error> {
-    let still = |planes: &[Vec<u8>], quantizer| {
+///
+/// # Errors
+/// The deadline passed, the sandbox could not be started, or the encoder failed.
+pub(crate) fn encode(pixels: Pixels, quality: Quality, context: &RenderContext) -> Result<Vec<u8>, Error> {
+    let (width, height) = (pixels.width, pixels.height);
+    let pixel_count = u64::from(width) * u64::from(height);
+    let (planes, alpha) = planes(&pixels);
+    // The process needs the memory.
+    drop(pixels);
+    let mut session = match context.sandbox {
+        Some(_) if pixel_count > IN_PROCESS_PIXELS_MAX => Some(SandboxSession::start(
+            SandboxTask::Encode,
+            working_bytes(pixel_count, quality),
+            encoder_failed,
+            context,
+        )?),
+        Some(_) | None => None,
+    };
+    let mut still = |planes, quantizer| {
+        let frame = Av1Frame { width, height, planes, quantizer };
         context.deadline.check()?;
-        av1_still::encode(pixels.width as usize, pixels.height as usize, planes, quantizer)
-            .map_err(|reason| Error::Encode { reason })
+        match &mut session {
+            Some(session) => session.run(|worker| worker.encode(&frame)),
+            None => encode_av1(&frame),
+        }
     };
     let quantizer = quantizer(quality);
-    let (planes, alpha) = planes(pixels);
-    let color = still(&planes, quantizer)?;
-    let opaque = alpha.iter().all(|&alpha| alpha == u8::MAX);
-    // Errors at the edges of alpha are more visible than color errors, so alpha has a finer quantizer.
-    let alpha = if opaque { None } else { Some(still(&[alpha], quantizer / 2)?) };
     let is_gray = planes.len() == 1;
+    let color = still(planes, quantizer)?;
+    let alpha = alpha.filter(|alpha| alpha.iter().any(|&alpha| alpha != u8::MAX));
+    // Errors at the edges of alpha are more visible than color errors, so alpha has a finer quantizer.
+    let alpha = alpha.map(|alpha| still(vec![alpha], quantizer / 2)).transpose()?;
+    context.deadline.check()?;
     let mut file = Aviffy::new();
     file.set_matrix_coefficients(MatrixCoefficients::Bt601);
     if is_gray {
@@ -31,18 +71,32 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality, context: &RenderContext)
     }
     file.set_chroma_subsampling((true, true));
     let mut bytes = Vec::with_capacity(color.len() + 512);
-    file.write(&mut bytes, &color, alpha.as_deref(), pixels.width, pixels.height, 8).map_err(|error| failed(&error))?;
+    file.write(&mut bytes, &color, alpha.as_deref(), width, height, 8).map_err(|error| failed(&error))?;
     Ok(bytes)
 }
 
-/// Returns the color planes (luma, or luma and both chroma planes) and the alpha plane. Alpha is opaque if the pixels
-/// have no alpha channel.
-fn planes(pixels: &Pixels) -> (Vec<Vec<u8>>, Vec<u8>) {
+/// Encodes one image as AV1. The call cannot be stopped.
+///
+/// # Errors
+/// [`Error::Encode`] if the planes have other sizes than the frame, or the encoder fails.
+pub fn encode_av1(frame: &Av1Frame) -> Result<Vec<u8>, Error> {
+    let Av1Frame { width, height, planes, quantizer } = frame;
+    let (width, height) = (*width as usize, *height as usize);
+    let half = (width.div_ceil(2), height.div_ceil(2));
+    let fits = planes.iter().zip([(width, height), half, half]).all(|(plane, (w, h))| plane.len() == w * h);
+    if !fits || !matches!(planes.len(), 1 | 3) {
+        return Err(failed(&"the planes do not fit the frame"));
+    }
+    av1_still::encode(width, height, planes, usize::from(*quantizer)).map_err(|reason| Error::Encode { reason })
+}
+
+/// Returns the color planes (luma, or luma and both chroma planes), and the alpha plane if the pixels have one.
+fn planes(pixels: &Pixels) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
     let channels = usize::from(pixels.channels);
     let all = pixels.data.chunks_exact(channels);
     let alpha = match channels {
-        2 | 4 => all.clone().map(|pixel| pixel[channels - 1]).collect(),
-        _ => vec![u8::MAX; all.len()],
+        2 | 4 => Some(all.clone().map(|pixel| pixel[channels - 1]).collect()),
+        _ => None,
     };
     if channels <= 2 {
         return (vec![all.map(|pixel| pixel[0]).collect()], alpha);
@@ -78,8 +132,15 @@ fn byte(sample: i32) -> u8 {
 }
 
 /// Maps a quality of 1 to 100 linearly to the quantizer indices 255 to 0 of AV1.
-fn quantizer(quality: Quality) -> usize {
-    (255 * (100 - usize::from(quality.get())) + 50) / 100
+fn quantizer(quality: Quality) -> u8 {
+    u8::try_from((255 * (100 - u32::from(quality.get())) + 50) / 100).unwrap_or(u8::MAX)
+}
+
+fn encoder_failed(error: SandboxError) -> Error {
+    match error {
+        SandboxError::OutOfMemory => Error::EncoderMemory,
+        error => failed(&error),
+    }
 }
 
 fn failed(error: &dyn ToString) -> Error {

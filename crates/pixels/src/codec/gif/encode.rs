@@ -7,6 +7,7 @@ use gif::{DisposalMethod, Encoder, EncodingError, Frame, Repeat};
 
 use crate::codec::animation::{FrameRect, LoopCount};
 use crate::codec::palette::{IndexedImage, indexed};
+use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::pixels::Pixels;
 
@@ -19,10 +20,11 @@ pub(crate) struct GifEncoder {
     base: Vec<[u8; 4]>,
     /// The last frame. Its disposal method depends on the next one.
     pending: Option<(Vec<[u8; 4]>, Duration)>,
+    deadline: Deadline,
 }
 
 impl GifEncoder {
-    pub(crate) fn new((width, height): (u32, u32), loop_count: LoopCount) -> Result<Self, Error> {
+    pub(crate) fn new((width, height): (u32, u32), loop_count: LoopCount, deadline: Deadline) -> Result<Self, Error> {
         let side = |side: u32| u16::try_from(side).map_err(|error| failed(&error));
         let (width, height) = (side(width)?, side(height)?);
         let mut encoder = Encoder::new(Vec::new(), width, height, &[]).map_err(|error| failed(&error))?;
@@ -35,7 +37,7 @@ impl GifEncoder {
             encoder.set_repeat(repeat).map_err(|error| failed(&error))?;
         }
         let base = vec![[0; 4]; usize::from(width) * usize::from(height)];
-        Ok(Self { encoder, width, height, base, pending: None })
+        Ok(Self { encoder, width, height, base, pending: None, deadline })
     }
 
     /// Adds a frame of RGBA pixels with its duration.
@@ -80,7 +82,7 @@ impl GifEncoder {
                 (at..at + columns).map(|at| if !vanishes && frame[at] == self.base[at] { [0; 4] } else { frame[at] })
             })
             .collect();
-        let IndexedImage { palette, indices } = indexed_with_transparency(&pixels);
+        let IndexedImage { palette, indices } = indexed_with_transparency(&pixels, self.deadline)?;
         let transparent = palette.iter().position(|color| color[3] == 0).and_then(|n| u8::try_from(n).ok());
         let side = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
         let frame = Frame {
@@ -104,17 +106,17 @@ impl GifEncoder {
 }
 
 /// Reduces pixels to 256 colors, one of which is transparent if any pixel is.
-fn indexed_with_transparency(pixels: &[[u8; 4]]) -> IndexedImage {
+fn indexed_with_transparency(pixels: &[[u8; 4]], deadline: Deadline) -> Result<IndexedImage, Error> {
     let opaque: Vec<[u8; 4]> = pixels.iter().copied().filter(|pixel| pixel[3] != 0).collect();
     if opaque.len() == pixels.len() {
-        return indexed(pixels, 256);
+        return indexed(pixels, 256, deadline);
     }
-    let IndexedImage { mut palette, indices } = indexed(&opaque, 255);
+    let IndexedImage { mut palette, indices } = indexed(&opaque, 255, deadline)?;
     let clear = u8::try_from(palette.len()).unwrap_or(u8::MAX);
     palette.push([0; 4]);
     let mut indices = indices.into_iter();
     let all = pixels.iter().map(|pixel| if pixel[3] == 0 { clear } else { indices.next().unwrap_or(clear) });
-    IndexedImage { indices: all.collect(), palette }
+    Ok(IndexedImage { indices: all.collect(), palette })
 }
 
 /// The smallest rectangle that contains all changes, or a single pixel if nothing changed.

@@ -78,6 +78,13 @@ pub(crate) fn working_bytes(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[Outp
     jpeg.working_bytes(scales(info, jpeg, outputs))
 }
 
+/// The largest number of points, per side of a block, at which each component is decoded for these variants.
+pub(crate) fn points(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [u8; 3] {
+    let points = |scales: Scales| scales.iter().map(Scale::points).max().and_then(|points| u8::try_from(points).ok());
+    let all = scales(info, jpeg, outputs).map(|scales| points(scales).unwrap_or(8));
+    if is_gray(jpeg) { [all[0]; 3] } else { all }
+}
+
 /// The scales of each component that the variants need.
 ///
 /// Chroma is decoded at the density of luma even if the variant subsamples it. Scaling it from the minimum number of

@@ -4,6 +4,7 @@
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
+use std::ptr;
 use std::slice;
 
 use libwebp_sys::{
@@ -14,6 +15,7 @@ use libwebp_sys::{
 pub(crate) mod animation;
 
 use crate::codec::planes::Yuv420;
+use crate::deadline::Deadline;
 use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
@@ -33,8 +35,8 @@ const LOSSLESS_EFFORT: f32 = 70.0;
 ///
 /// # Errors
 /// A side has more than 16,383 pixels, or libwebp fails, for instance because memory is exhausted. libwebp reports no
-/// reason.
-pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Error> {
+/// reason. Or the deadline passed.
+pub(crate) fn encode(pixels: &Pixels, quality: Quality, deadline: Deadline) -> Result<Vec<u8>, Error> {
     let mut picture = Picture::new(pixels.width, pixels.height, quality.is_lossless())?;
     let stride = picture.0.width.checked_mul(c_int::from(pixels.channels)).ok_or_else(failed)?;
     let import = match pixels.channels {
@@ -52,14 +54,14 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality) -> Result<Vec<u8>, Error
     if imported == 0 {
         return Err(failed());
     }
-    picture.encode(quality)
+    picture.encode(quality, deadline)
 }
 
 /// Encodes limited-range planes as lossy WebP. Luma alone is encoded with neutral chroma.
 ///
 /// # Errors
 /// See [`encode`].
-pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality, deadline: Deadline) -> Result<Vec<u8>, Error> {
     if let [luma] = planes.planes.as_slice() {
         let (width, height) = (luma.width.div_ceil(2), luma.height.div_ceil(2));
         let gray = Pixels { width, height, channels: 1, data: vec![128; width as usize * height as usize] };
@@ -81,7 +83,7 @@ pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality) -> Result<Vec<
     picture.0.u = blue.data.as_mut_ptr();
     picture.0.v = red.data.as_mut_ptr();
     (picture.0.y_stride, picture.0.uv_stride) = (side(luma.width)?, side(half.0)?);
-    picture.encode(quality)
+    picture.encode(quality, deadline)
 }
 
 fn failed() -> Error {
@@ -100,7 +102,7 @@ impl Picture {
         Ok(Self(picture))
     }
 
-    fn encode(mut self, quality: Quality) -> Result<Vec<u8>, Error> {
+    fn encode(mut self, quality: Quality, deadline: Deadline) -> Result<Vec<u8>, Error> {
         let mut config = WebPConfig::new().map_err(|()| failed())?;
         config.lossless = self.0.use_argb;
         config.quality = if self.0.use_argb == 0 { f32::from(quality.get()) } else { LOSSLESS_EFFORT };
@@ -109,11 +111,17 @@ impl Picture {
         let mut output = Output::new();
         self.0.writer = Some(WebPMemoryWrite);
         self.0.custom_ptr = (&raw mut output.0).cast();
+        stop_at(&mut self.0, &deadline);
         // SAFETY: libwebp initialized the configuration and the picture for its version. The planes have the declared
         // sizes and strides, as the callers checked or libwebp allocated them. `custom_ptr` is the writer that
-        // `WebPMemoryWrite` expects. It outlives the call and is not accessed during it.
+        // `WebPMemoryWrite` expects. It outlives the call and is not accessed during it. So does the deadline.
         let encoded = unsafe { WebPEncode(&raw const config, &raw mut self.0) };
-        if encoded == 0 { Err(failed()) } else { output.bytes() }
+        if encoded == 0 {
+            // An encoder that the progress hook stopped fails like any other.
+            deadline.check()?;
+            return Err(failed());
+        }
+        output.bytes()
     }
 }
 
@@ -123,6 +131,20 @@ impl Drop for Picture {
         // planes that `encode_planes` lends, and clears the picture.
         unsafe { WebPPictureFree(&raw mut self.0) }
     }
+}
+
+/// Makes libwebp stop encoding `picture` once `deadline` has passed. The deadline must outlive the encoding.
+fn stop_at(picture: &mut WebPPicture, deadline: &Deadline) {
+    picture.progress_hook = Some(should_continue);
+    picture.user_data = ptr::from_ref(deadline).cast_mut().cast();
+}
+
+/// Called by libwebp with the progress in percent, when it has changed. Zero stops the encoder.
+unsafe extern "C" fn should_continue(_percent: c_int, picture: *const WebPPicture) -> c_int {
+    // SAFETY: libwebp passes the picture that it encodes, or a copy. `stop_at` set its user data to a deadline, which
+    // outlives the encoding and which only this function reads.
+    let deadline = unsafe { (*picture).user_data.cast::<Deadline>().as_ref() };
+    c_int::from(deadline.is_none_or(Deadline::is_ahead))
 }
 
 /// Owns the output buffer of libwebp.

@@ -13,7 +13,9 @@ use libwebp_sys::{
     WebPPictureInit, WebPPreset,
 };
 
+use super::stop_at;
 use crate::codec::animation::LoopCount;
+use crate::deadline::Deadline;
 use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
@@ -28,10 +30,17 @@ pub(crate) struct WebPAnimationEncoder {
     side: (c_int, c_int),
     /// Start time of the next frame.
     at_ms: c_int,
+    /// Boxed, because the encoder keeps its address in the copy of a frame.
+    deadline: Box<Deadline>,
 }
 
 impl WebPAnimationEncoder {
-    pub(crate) fn new((width, height): (u32, u32), quality: Quality, loop_count: LoopCount) -> Result<Self, Error> {
+    pub(crate) fn new(
+        (width, height): (u32, u32),
+        quality: Quality,
+        loop_count: LoopCount,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
         let side = |n: u32| c_int::try_from(n).map_err(|_| failed());
         let side = (side(width)?, side(height)?);
         let abi = |version: u32| c_int::try_from(version).map_err(|_| failed());
@@ -58,7 +67,10 @@ impl WebPAnimationEncoder {
         options.anim_params.loop_count = c_int::from(loop_count.0);
         // SAFETY: the options are initialized, and the function copies them. It returns a new encoder or null.
         let encoder = unsafe { WebPAnimEncoderNewInternal(side.0, side.1, &raw const options, mux_abi) };
-        if encoder.is_null() { Err(failed()) } else { Ok(Self { encoder, config, side, at_ms: 0 }) }
+        if encoder.is_null() {
+            return Err(failed());
+        }
+        Ok(Self { encoder, config, side, at_ms: 0, deadline: Box::new(deadline) })
     }
 
     /// Adds a frame of RGBA pixels with its duration.
@@ -75,9 +87,13 @@ impl WebPAnimationEncoder {
         if unsafe { WebPPictureImportRGBA(&raw mut picture.0, pixels.data.as_ptr(), stride) } == 0 {
             return Err(failed());
         }
+        stop_at(&mut picture.0, &self.deadline);
         // SAFETY: encoder, picture and configuration are initialized. The encoder keeps no reference to the latter two.
+        // The deadline lives as long as the encoder.
         let added = unsafe { WebPAnimEncoderAdd(self.encoder, &raw mut picture.0, self.at_ms, &raw const self.config) };
         if added == 0 {
+            // An encoder that the progress hook stopped fails like any other.
+            self.deadline.check()?;
             return Err(failed());
         }
         let delay_ms = c_int::try_from(delay.as_millis()).map_err(|_| failed())?;

@@ -1,0 +1,221 @@
+//! Expected CPU time of a render call, from the header of the original alone.
+//!
+//! The costs were measured on one core of an AMD EPYC (Zen 4) with `benches/estimates.rs`. Nine of ten estimates are
+//! within a factor of two. On another machine all costs change by about the same factor, which the caller can measure.
+
+use std::time::Duration;
+
+use crate::codec::jpeg;
+use crate::encoding::{Encoding, Quality};
+use crate::header::{Codec, Header, PlanarHeader};
+use crate::limits::EncodeOptions;
+use crate::output::OutputSpec;
+use crate::render::animation::is_animated;
+use crate::transform::crop::CropWindow;
+
+/// Expected CPU time of a render call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuEstimate {
+    /// Decoding, which the still variants share.
+    pub decode: Duration,
+    /// Scaling and encoding of all variants, and decoding for animated ones.
+    pub outputs: Duration,
+}
+
+impl CpuEstimate {
+    #[must_use]
+    pub fn total(self) -> Duration {
+        self.decode.saturating_add(self.outputs)
+    }
+}
+
+impl Header {
+    /// The expected CPU time of rendering these variants in one call.
+    #[must_use]
+    pub fn cpu_estimate(&self, outputs: &[OutputSpec], options: &EncodeOptions) -> CpuEstimate {
+        let (animated, still): (Vec<_>, Vec<_>) =
+            outputs.iter().copied().partition(|output| is_animated(self, output.encoding));
+        let decode = if still.is_empty() { 0.0 } else { self.decode_nanos(&still) };
+        let frames = f64::from(self.info.frames);
+        let of_still = |output: &OutputSpec| self.scale_nanos(*output, options) + self.encode_nanos(*output, options);
+        let of_animation = |output: &OutputSpec| {
+            let per_frame = self.scale_nanos(*output, options) + self.frame_nanos(*output);
+            self.pixels() * frames * cost::CANVAS_PIXEL + self.bytes() * cost::GIF_BYTE + frames * per_frame
+        };
+        let outputs = still.iter().map(of_still).sum::<f64>() + animated.iter().map(of_animation).sum::<f64>();
+        CpuEstimate { decode: duration(decode), outputs: duration(outputs) }
+    }
+
+    /// Decoding for still variants.
+    fn decode_nanos(&self, outputs: &[OutputSpec]) -> f64 {
+        let (pixels, bytes) = (self.pixels(), self.bytes());
+        cost::DECODE
+            + match &self.planar {
+                Some(PlanarHeader::Jpeg(jpeg)) => {
+                    let points = jpeg::planar::points(&self.info, jpeg, outputs);
+                    // A progressive scan with the coefficients of chroma is not skipped even if luma needs none of them.
+                    let (costs, points) = match jpeg.progressive {
+                        true => (&cost::PROGRESSIVE_JPEG, points.into_iter().max().unwrap_or(8)),
+                        false => (&cost::JPEG, points[0]),
+                    };
+                    let at = costs.iter().find(|(at, ..)| *at >= points);
+                    let (_, per_pixel, per_byte) = at.copied().unwrap_or_default();
+                    pixels * per_pixel + bytes * per_byte
+                }
+                Some(PlanarHeader::Vp8(_)) => pixels * cost::VP8_PIXEL + bytes * cost::VP8_BYTE,
+                None => self.decode_pixels_nanos(),
+            }
+    }
+
+    /// Decoding to pixels.
+    fn decode_pixels_nanos(&self) -> f64 {
+        let (pixels, bytes) = (self.pixels(), self.bytes());
+        match self.codec {
+            Codec::Jpeg if self.is_cmyk => pixels * cost::CMYK_PIXEL + bytes * cost::ZUNE_BYTE + cost::CMYK_PROFILE,
+            Codec::Jpeg => pixels * cost::ZUNE_PIXEL + bytes * cost::ZUNE_BYTE,
+            Codec::Png => pixels * f64::from(self.info.pixel_bytes) * cost::PNG_SAMPLE + bytes * cost::PNG_BYTE,
+            Codec::WebP => pixels * cost::WEBP_PIXEL + bytes * cost::WEBP_BYTE,
+            // Only the first frame is decoded.
+            Codec::Gif => pixels * cost::GIF_PIXEL + bytes * cost::GIF_BYTE / f64::from(self.info.frames.max(1)),
+            #[cfg(feature = "avif-originals")]
+            Codec::Avif => cost::PROCESS + pixels * cost::AVIF_PIXEL + bytes * cost::AVIF_BYTE,
+        }
+    }
+
+    /// Scaling of a frame, and the conversion of its colors.
+    fn scale_nanos(&self, output: OutputSpec, options: &EncodeOptions) -> f64 {
+        let window = CropWindow::new(self.oriented_size(), output.geometry);
+        let (source, _) = window.stored(self.info.orientation);
+        let density = match &self.planar {
+            Some(PlanarHeader::Jpeg(jpeg)) => f64::from(jpeg::planar::points(&self.info, jpeg, &[output])[0]) / 8.0,
+            Some(PlanarHeader::Vp8(_)) | None => 1.0,
+        };
+        let source_pixels = source.width * source.height * density * density;
+        let has_alpha = matches!(self.info.pixel_bytes, 2 | 4) && !self.is_cmyk;
+        let per_source = match (options.linear_light, has_alpha, self.planar.is_some()) {
+            (true, ..) => cost::LINEAR_PIXEL,
+            (false, true, _) => cost::ALPHA_PIXEL,
+            (false, false, true) => cost::PLANE_PIXEL,
+            (false, false, false) => cost::RGB_PIXEL,
+        };
+        source_pixels * per_source + output_pixels(&window) * cost::SCALED_PIXEL
+    }
+
+    /// Encoding of a still variant.
+    fn encode_nanos(&self, output: OutputSpec, options: &EncodeOptions) -> f64 {
+        let pixels = output_pixels(&CropWindow::new(self.oriented_size(), output.geometry));
+        let per_pixel = match output.encoding {
+            Encoding::Jpeg(_) if options.jpeg_progressive => cost::PROGRESSIVE_ENCODED,
+            Encoding::Jpeg(_) => cost::JPEG_ENCODED,
+            Encoding::WebP(quality) if quality.is_lossless() => cost::WEBP_LOSSLESS * self.detail(pixels, 0.4),
+            Encoding::WebP(quality) => {
+                cost::WEBP_ENCODED * (0.85 + f64::from(quality.get()) / 400.0) * self.detail(pixels, 0.1)
+            }
+            Encoding::Png if options.png_colors.is_some() => cost::INDEXED_ENCODED * self.detail(pixels, 0.26),
+            Encoding::Png if self.is_photograph() => cost::PNG_PHOTOGRAPH * self.detail(pixels, 0.1),
+            Encoding::Png => cost::PNG_DRAWING * self.detail(pixels, 0.2),
+            Encoding::Gif => cost::INDEXED_ENCODED * self.detail(pixels, 0.26),
+            Encoding::Avif(quality) => return cost::PROCESS + pixels * avif_nanos(quality) * self.detail(pixels, 0.18),
+        };
+        pixels * per_pixel
+    }
+
+    /// Encoding of a frame of an animated variant.
+    fn frame_nanos(&self, output: OutputSpec) -> f64 {
+        let pixels = output_pixels(&CropWindow::new(self.oriented_size(), output.geometry));
+        pixels
+            * match output.encoding {
+                Encoding::WebP(quality) if quality.is_lossless() => cost::WEBP_LOSSLESS_FRAME,
+                Encoding::WebP(_) => cost::WEBP_FRAME,
+                _ => cost::GIF_FRAME,
+            }
+    }
+
+    /// A factor for the detail in a variant of that many pixels: the power of the bits of the original per pixel of the
+    /// variant. A small variant of a large original shows as much detail as a pixel can.
+    fn detail(&self, pixels: f64, exponent: f64) -> f64 {
+        (8.0 * self.bytes() / pixels).clamp(0.05, 32.0).powf(exponent)
+    }
+
+    /// True if the format of the original is made for photographs.
+    fn is_photograph(&self) -> bool {
+        !matches!(self.codec, Codec::Png | Codec::Gif) && self.info.pixel_bytes != 4
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn bytes(&self) -> f64 {
+        self.original_bytes as f64
+    }
+
+    fn pixels(&self) -> f64 {
+        f64::from(self.info.width) * f64::from(self.info.height)
+    }
+}
+
+fn output_pixels(window: &CropWindow) -> f64 {
+    f64::from(window.size().0.get()) * f64::from(window.size().1.get())
+}
+
+/// Nanoseconds per pixel of the AV1 encoder, which codes more coefficients at a higher quality.
+fn avif_nanos(quality: Quality) -> f64 {
+    let quality = f64::from(quality.get());
+    let points = cost::AVIF_ENCODED;
+    let after = points.iter().position(|(at, _)| *at >= quality).unwrap_or(points.len() - 1).max(1);
+    let ((low, from), (high, to)) = (points[after - 1], points[after]);
+    from + (to - from) * (quality - low) / (high - low)
+}
+
+fn duration(nanos: f64) -> Duration {
+    Duration::try_from_secs_f64(nanos / 1e9).unwrap_or(Duration::MAX)
+}
+
+/// Costs in nanoseconds. Encoding is per pixel of the variant, at one bit of the original per pixel.
+mod cost {
+    /// Reading tables and profiles.
+    pub(super) const DECODE: f64 = 0.3e6;
+    /// Points of the inverse transform, and the costs per pixel and per byte of the original.
+    pub(super) const JPEG: [(u8, f64, f64); 4] = [(1, 0.2, 5.0), (2, 0.4, 6.0), (4, 1.0, 7.0), (8, 2.5, 9.0)];
+    pub(super) const PROGRESSIVE_JPEG: [(u8, f64, f64); 4] =
+        [(1, 0.5, 0.5), (2, 1.0, 6.0), (4, 2.0, 10.0), (8, 9.0, 14.0)];
+    pub(super) const VP8_PIXEL: f64 = 6.0;
+    pub(super) const VP8_BYTE: f64 = 35.0;
+    pub(super) const ZUNE_PIXEL: f64 = 5.0;
+    pub(super) const ZUNE_BYTE: f64 = 6.0;
+    pub(super) const CMYK_PROFILE: f64 = 12e6;
+    pub(super) const CMYK_PIXEL: f64 = 8.0;
+    pub(super) const PNG_SAMPLE: f64 = 1.1;
+    pub(super) const PNG_BYTE: f64 = 3.0;
+    pub(super) const WEBP_PIXEL: f64 = 12.0;
+    pub(super) const WEBP_BYTE: f64 = 10.0;
+    pub(super) const GIF_PIXEL: f64 = 5.0;
+    pub(super) const GIF_BYTE: f64 = 10.0;
+    #[cfg_attr(not(feature = "avif-originals"), expect(dead_code, reason = "AVIF is not decoded"))]
+    pub(super) const AVIF_PIXEL: f64 = 10.0;
+    #[cfg_attr(not(feature = "avif-originals"), expect(dead_code, reason = "AVIF is not decoded"))]
+    pub(super) const AVIF_BYTE: f64 = 30.0;
+    /// Starting a sandboxed process.
+    pub(super) const PROCESS: f64 = 3e6;
+    /// A pixel of the canvas of an animation.
+    pub(super) const CANVAS_PIXEL: f64 = 4.0;
+    /// Scaling, per pixel of the decoded original.
+    pub(super) const PLANE_PIXEL: f64 = 1.6;
+    pub(super) const RGB_PIXEL: f64 = 1.5;
+    pub(super) const ALPHA_PIXEL: f64 = 3.0;
+    pub(super) const LINEAR_PIXEL: f64 = 10.0;
+    /// Scaling and conversion, per pixel of the variant.
+    pub(super) const SCALED_PIXEL: f64 = 5.0;
+    /// Encoding, per pixel of the variant.
+    pub(super) const JPEG_ENCODED: f64 = 6.0;
+    pub(super) const PROGRESSIVE_ENCODED: f64 = 25.0;
+    pub(super) const WEBP_ENCODED: f64 = 70.0;
+    pub(super) const WEBP_LOSSLESS: f64 = 260.0;
+    pub(super) const PNG_PHOTOGRAPH: f64 = 115.0;
+    pub(super) const PNG_DRAWING: f64 = 150.0;
+    pub(super) const INDEXED_ENCODED: f64 = 56.0;
+    pub(super) const WEBP_FRAME: f64 = 35.0;
+    pub(super) const WEBP_LOSSLESS_FRAME: f64 = 150.0;
+    pub(super) const GIF_FRAME: f64 = 55.0;
+    /// Quality, and the cost per pixel.
+    pub(super) const AVIF_ENCODED: [(f64, f64); 5] =
+        [(1.0, 800.0), (40.0, 1150.0), (60.0, 1400.0), (80.0, 1750.0), (100.0, 2250.0)];
+}
