@@ -6,11 +6,13 @@
 //! early is an error. Only this module uses storage SDKs. It does not depend on image processing or HTTP serving.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use crate::config::{self, StoreAddress};
 use crate::observability::metrics;
+use crate::support::deadline::Deadline;
 use crate::support::open_bodies::BodyPermit;
 use crate::support::priority;
 use crate::variant::ObjectKey;
@@ -28,8 +30,8 @@ mod timeout;
 pub use body::{Body, Object};
 pub use error::{StoreError, StoreOpenError};
 pub use object::{
-    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, ObjectMeta, PAGE_OBJECTS_MAX, Precondition,
-    PutOutcome,
+    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, Names, ObjectMeta, PAGE_OBJECTS_MAX, Precondition,
+    PutOutcome, UnstorableKey,
 };
 pub use s3::presign::Presigner;
 pub use spool::Spool;
@@ -179,6 +181,31 @@ impl Store {
         }
     }
 
+    /// The names that start with the last part of `prefix`, in the folder that the rest of it names: at most
+    /// `names_max`, and at most [`PAGE_OBJECTS_MAX`].
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn list_names(&self, prefix: &str, names_max: usize) -> Result<Names, StoreError> {
+        let names_max = names_max.clamp(1, PAGE_OBJECTS_MAX);
+        match &self.backend {
+            Backend::File(store) => store.list_names(prefix, names_max).await,
+            Backend::S3(store) => store.guarded(store.list_names(prefix, names_max)).await,
+        }
+    }
+
+    /// The reason why the store cannot hold an object under `key`, as far as it can be known before a write. A bucket
+    /// holds every key.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn why_unstorable(&self, key: &ObjectKey) -> Result<Option<UnstorableKey>, StoreError> {
+        match &self.backend {
+            Backend::File(store) => store.why_unstorable(key).await,
+            Backend::S3(_) => Ok(None),
+        }
+    }
+
     /// True while the circuit breaker refuses requests because too many have failed.
     #[must_use]
     pub fn is_circuit_open(&self) -> bool {
@@ -212,8 +239,8 @@ impl Store {
     }
 
     /// Like [`Store::put`], for objects of any size that the store accepts. Only a bounded part of the object is in
-    /// memory at a time. After a failure, no part of the object stays in the store. If the cleanup fails too, its
-    /// failure is logged.
+    /// memory at a time. All requests to S3 end by `deadline`, which each transferred part restarts. After a failure,
+    /// no part of the object stays in the store. If the cleanup fails too, its failure is logged.
     ///
     /// # Errors
     /// See [`Store::put`].
@@ -223,10 +250,21 @@ impl Store {
         spool: Spool,
         attributes: &Attributes,
         precondition: Precondition,
+        deadline: &Deadline,
     ) -> Result<PutOutcome, StoreError> {
         match &self.backend {
             Backend::File(store) => store.put_spooled(key, spool, attributes, precondition).await,
-            Backend::S3(store) => store.guarded(store.put_spooled(key, &spool, attributes, precondition)).await,
+            Backend::S3(store) => {
+                store.guarded(store.put_spooled(key, &spool, attributes, precondition, deadline)).await
+            }
+        }
+    }
+
+    /// The time by the clock that all nodes share: the bucket's, or the local one if the store is a folder.
+    pub async fn time(&self) -> SystemTime {
+        match &self.backend {
+            Backend::File(_) => SystemTime::now(),
+            Backend::S3(store) => store.time().await,
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod backoff;
 pub mod circuit_breaker;
+pub mod deadline;
 pub mod descriptors;
 pub mod error_chain;
 pub mod hex;

@@ -22,6 +22,7 @@ use crate::support::tasks::Tasks;
 use crate::variant::Grammar;
 
 mod body;
+mod collisions;
 mod conditions;
 mod cors;
 mod digests;
@@ -29,29 +30,36 @@ mod error;
 mod form;
 mod grant;
 mod ingest;
+mod key_turns;
+mod metadata;
 mod percent;
 mod presigned;
 mod receive;
+mod request;
 mod response;
 mod stored;
 mod template;
 mod token;
+mod write;
 
-pub use ingest::{OnWrite, WriteKind};
+pub use request::{OnWrite, WriteKind};
 pub use template::TemplateError;
 
 use body::UploadBody;
+use collisions::CollisionCheck;
 use conditions::WriteConditions;
 use cors::Cors;
 use digests::ExpectedDigests;
 use error::{PresignUnavailable, UploadError};
 use form::FormFields;
-use ingest::{Ingestor, Target, UploadRequest};
+use ingest::{Ingestor, SharedParts};
 use presigned::PresignedUploads;
 use receive::Receiver;
+use request::{Target, UploadRequest, UploadSource};
 use response::{UploadResponse, with_body};
 use stored::UploadId;
 use token::Tokens;
+use write::OriginalWriter;
 
 /// The upload endpoint. Clones share its state.
 #[derive(Debug, Clone)]
@@ -100,11 +108,16 @@ impl Uploads {
             return Ok(None);
         }
         let UploadDependencies { grammar, originals, notifier, metrics, tasks } = dependencies;
+        let shared = SharedParts { metrics: metrics.clone(), tasks: tasks.clone() };
+        let cache_control = config.answers.original_cache_control.to_str().unwrap_or_default().to_owned();
+        let has_size_folders = config.urls.segment;
+        let collisions = CollisionCheck { grammar, originals: originals.clone(), has_size_folders };
+        let writer = OriginalWriter::new(originals.clone(), cache_control);
         Ok(Some(Self(Arc::new(Inner {
             tokens: Tokens::new(upload),
             cors: Cors::new(&upload.allow_origins),
-            presigned: PresignedUploads::new(config, &originals),
-            ingestor: Ingestor::new(config, grammar, originals.clone(), notifier, metrics.clone())?,
+            presigned: PresignedUploads::new(config, &originals, shared.clone()),
+            ingestor: Ingestor::new(config, collisions, writer, notifier, shared)?,
             receiver: Receiver { originals, read_timeout: upload.read_timeout, timeout: upload.total_timeout },
             overwrite: upload.overwrite,
             fields: upload.fields.clone().into(),
@@ -187,13 +200,14 @@ impl Inner {
         let request = UploadRequest {
             conditions: WriteConditions::from_headers(&head.headers, self.overwrite)?,
             digests: ExpectedDigests::from_headers(&head.headers)?,
-            content_type: None,
+            source: UploadSource::Request,
             id: UploadId::new(),
             caller,
             target,
             on_write,
         };
         conditions::check_headers(&head.headers, bytes_max)?;
+        self.ingestor.check_target(&request.target).await?;
         let fields = FormFields::new(self.fields.clone());
         let file = match form::boundary(&head.headers) {
             Some(boundary) => form::file(body, boundary, bytes_max, fields.clone()),
@@ -237,7 +251,7 @@ impl Inner {
         let request = UploadRequest {
             conditions: WriteConditions::from_headers(&head.headers, self.overwrite)?,
             digests: ExpectedDigests::from_sha256(grant.sha256.as_deref()),
-            content_type: Some(grant.content_type.clone()),
+            source: UploadSource::Presigned { content_type: grant.content_type.clone() },
             id: grant.upload_id(),
             caller: grant.caller(),
             target: grant.target()?,

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use super::body::{Body, Object};
 use super::error::{StoreError, StoreOpenError};
 use super::object::{
-    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, ObjectMeta, Precondition, PutOutcome,
+    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, Names, ObjectMeta, Precondition, PutOutcome,
+    UnstorableKey,
 };
 use super::spool::{self, Spool, SpoolLocation};
 use crate::support::priority;
@@ -26,8 +27,10 @@ use crate::variant::ObjectKey;
 mod io_error;
 mod layout;
 mod list;
+mod names;
 mod sidecar;
 pub(super) mod slice;
+mod storable;
 mod write;
 
 use io_error::{from_io, is_not_found};
@@ -128,6 +131,15 @@ impl FileStore {
     ) -> Result<ListPage, StoreError> {
         let (store, prefix, after) = (self.clone(), prefix.to_owned(), after.map(str::to_owned));
         blocking(move || store.page(&prefix, after.as_deref(), objects_max)).await
+    }
+
+    pub(super) async fn list_names(self: &Arc<Self>, prefix: &str, names_max: usize) -> Result<Names, StoreError> {
+        let (store, prefix) = (self.clone(), prefix.to_owned());
+        blocking(move || store.layout.names(&prefix, names_max).map_err(from_io)).await
+    }
+
+    pub(super) async fn why_unstorable(self: &Arc<Self>, key: &ObjectKey) -> Result<Option<UnstorableKey>, StoreError> {
+        self.blocking(key, |store, key| store.layout.why_unstorable(key).map_err(from_io)).await
     }
 
     async fn blocking<T: Send + 'static>(

@@ -76,6 +76,31 @@ pub struct ListPage {
     pub next: Option<String>,
 }
 
+/// Names in one folder: the part of a key after a prefix, up to the next slash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    pub objects: Vec<ObjectKey>,
+    /// Names of folders, without the folder that contains them.
+    pub folders: Vec<String>,
+    /// False if there are more names.
+    pub is_complete: bool,
+}
+
+/// Why a store cannot hold an object under a key. The messages tell clients what to fix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnstorableKey {
+    #[error("a name in the key has {bytes} bytes but the limit between two slashes is {max}: shorten it")]
+    NameTooLong { bytes: usize, max: usize },
+    #[error("{parent:?} is an object, so this store can hold no object below it: choose another folder")]
+    ParentIsObject { parent: String },
+    #[error("this key is a folder that contains other objects: add a file name")]
+    IsFolder,
+    #[error("a symbolic link in this path leads out of the store: choose another key")]
+    LinkOutside,
+    #[error("this folder belongs to the store: choose another one")]
+    Reserved,
+}
+
 /// Maximum length of a [`ListPage`]. S3 has the same limit.
 pub const PAGE_OBJECTS_MAX: usize = 1000;
 

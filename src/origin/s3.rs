@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::body::Object;
 use super::error::StoreError;
 use super::object::{
-    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, ObjectMeta, Precondition, PutOutcome,
+    Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, Names, ObjectMeta, Precondition, PutOutcome,
 };
 use super::timeout::with_timeout;
 use crate::config;
@@ -28,6 +28,7 @@ use crate::variant::ObjectKey;
 mod body;
 mod checksum;
 mod client;
+mod clock;
 mod endpoint;
 mod error;
 mod http_client;
@@ -39,13 +40,15 @@ mod read;
 mod retry;
 mod sdk_error;
 mod sign;
+mod upload_buffers;
 
 use client::client_config;
+use clock::BucketClock;
 use instrument::S3Instrumentation;
-use multipart::PARTS_IN_MEMORY_MAX;
 use object::normalized_etag;
 use read::S3Reader;
 use sdk_error::{or_not_found, status, store_error};
+use upload_buffers::{UPLOAD_BYTES, UploadBuffers};
 
 #[derive(Debug)]
 pub(super) struct S3Store {
@@ -54,8 +57,8 @@ pub(super) struct S3Store {
     reader: Result<Arc<S3Reader>, String>,
     pub(super) bucket: String,
     prefix: String,
-    /// Permits for parts of uploads in memory.
-    pub(super) parts: Semaphore,
+    upload_buffers: UploadBuffers,
+    clock: BucketClock,
     /// Permits for requests. Each is held until its response is read completely.
     requests: Arc<Semaphore>,
     circuit_breaker: CircuitBreaker,
@@ -72,11 +75,12 @@ impl S3Store {
         let instrumentation = S3Instrumentation::new(metrics.clone());
         let client = Client::from_conf(client_config(settings, instrumentation.clone()).await);
         Self {
+            clock: instrumentation.clock(),
             reader: S3Reader::new(&client, bucket, &prefix, settings, instrumentation).await.map(Arc::new),
             client,
             bucket: bucket.to_owned(),
             prefix,
-            parts: Semaphore::new(PARTS_IN_MEMORY_MAX),
+            upload_buffers: UploadBuffers::new(UPLOAD_BYTES),
             requests: Arc::new(Semaphore::new(settings.concurrency.get())),
             circuit_breaker: CircuitBreaker::new(
                 settings.circuit_breaker_failures.get(),
@@ -111,6 +115,14 @@ impl S3Store {
             None => {}
         }
         result
+    }
+
+    /// The bucket's time. If no response has shown it yet, an object is listed to see one; the local time if that fails.
+    pub(super) async fn time(&self) -> SystemTime {
+        if self.clock.now().is_none() {
+            let _ = self.guarded(self.list("", None, 1)).await;
+        }
+        self.clock.now().unwrap_or_else(SystemTime::now)
     }
 
     pub(super) fn is_circuit_open(&self) -> bool {
@@ -233,6 +245,21 @@ impl S3Store {
         let next = if listing.is_truncated == Some(true) { last.map(str::to_owned) } else { None };
         let objects = contents.into_iter().filter_map(|object| self.listed(object)).collect();
         Ok(ListPage { objects, next })
+    }
+
+    pub(super) async fn list_names(&self, prefix: &str, names_max: usize) -> Result<Names, StoreError> {
+        let _permit = self.permit().await?;
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(format!("{}{prefix}", self.prefix));
+        let request = request.delimiter("/").max_keys(i32::try_from(names_max).unwrap_or(i32::MAX));
+        let listing = request.send().await.map_err(store_error)?;
+        let objects = listing.contents.unwrap_or_default().into_iter();
+        let folders = listing.common_prefixes.unwrap_or_default().into_iter();
+        let name = |path: String| path.strip_suffix('/').and_then(|path| path.rsplit('/').next()).map(str::to_owned);
+        Ok(Names {
+            objects: objects.filter_map(|object| self.key_of(&self.bucket, object.key()?)).collect(),
+            folders: folders.filter_map(|folder| name(folder.prefix?)).collect(),
+            is_complete: listing.is_truncated != Some(true),
+        })
     }
 
     /// `None` if the name is not a valid key, for example the name of an empty object that some tools create for a

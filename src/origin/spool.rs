@@ -95,3 +95,19 @@ pub(super) fn remove_abandoned(folder: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_an_error_with_its_cause() {
+        let mut spool = Spool::unlinked(File::options().write(true).open("/dev/full").unwrap());
+        let error = spool.write(&Bytes::from_static(b"hello")).unwrap_err();
+        let StoreError::Unavailable { source } = error else { panic!("{error:?}") };
+        assert_eq!(source.downcast_ref::<io::Error>().unwrap().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(spool.bytes(), 0);
+    }
+}

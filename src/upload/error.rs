@@ -1,10 +1,12 @@
 //! Errors of uploads, and the responses that report them (RFC 9457).
 
+use std::io;
+
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use super::response::{UploadResponse, with_body};
-use crate::origin::StoreError;
+use crate::origin::{StoreError, UnstorableKey};
 use crate::resize::PixelsError;
 use crate::support::error_chain::chain;
 use crate::support::problem::{self, Problem};
@@ -31,6 +33,18 @@ pub(super) enum UploadError {
     Timeout,
     #[error("this key is taken by another image, and uploads do not replace images; choose another key")]
     Conflict,
+    #[error("{0}")]
+    Unstorable(UnstorableKey),
+    #[error(
+        "this key reads as a size of the original {0:?}, which exists, so the image would never be served; choose a name \
+         without a size"
+    )]
+    HiddenBy(String),
+    #[error(
+        "this image would hide the image {0:?}, whose name reads as a size of it; choose another key, or delete that image \
+         first"
+    )]
+    Hides(String),
     #[error("the image under this key does not match If-Match or If-None-Match")]
     PreconditionFailed,
     #[error("the body is longer than the {bytes_max} bytes that this token may upload")]
@@ -41,6 +55,10 @@ pub(super) enum UploadError {
     Unprocessable(String),
     #[error("too many uploads are in progress; retry after the time in Retry-After")]
     Overloaded,
+    #[error("another upload is writing this key at the same time; repeat the request")]
+    Contended,
+    #[error("the disk that receives uploads is full (originals.store, or TMPDIR with a bucket); retry later")]
+    DiskFull,
     #[error("the storage of this server failed; retry later")]
     StoreFailed,
     #[error("the storage of this server is too slow; retry later")]
@@ -71,6 +89,12 @@ impl UploadError {
             return Self::Overloaded;
         }
         tracing::error!(error = chain(error), "upload not stored");
+        if let StoreError::Unavailable { source } = error
+            && let Some(error) = source.downcast_ref::<io::Error>()
+            && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
+            return Self::DiskFull;
+        }
         if matches!(error, StoreError::Timeout { .. }) { Self::StoreTimeout } else { Self::StoreFailed }
     }
 
@@ -94,11 +118,20 @@ impl UploadError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "upload-slow"),
             Self::Conflict => (StatusCode::CONFLICT, "key-is-taken"),
+            Self::Unstorable(UnstorableKey::ParentIsObject { .. } | UnstorableKey::IsFolder) => {
+                (StatusCode::CONFLICT, "key-is-taken")
+            }
+            Self::Unstorable(
+                UnstorableKey::NameTooLong { .. } | UnstorableKey::LinkOutside | UnstorableKey::Reserved,
+            ) => (StatusCode::BAD_REQUEST, "bad-upload"),
+            Self::HiddenBy(_) | Self::Hides(_) => (StatusCode::CONFLICT, "hidden-key"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition-failed"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
             Self::UnsupportedType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type"),
             Self::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable-upload"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
+            Self::Contended => (StatusCode::SERVICE_UNAVAILABLE, "contended"),
             Self::StoreFailed => (StatusCode::BAD_GATEWAY, "store-failed"),
             Self::StoreTimeout => (StatusCode::GATEWAY_TIMEOUT, "store-slow"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -116,6 +149,9 @@ impl UploadError {
             Self::BadRequest(_)
             | Self::Forbidden(_)
             | Self::Conflict
+            | Self::Unstorable(_)
+            | Self::HiddenBy(_)
+            | Self::Hides(_)
             | Self::PreconditionFailed
             | Self::TooLarge { .. }
             | Self::UnsupportedType(_)
@@ -128,6 +164,8 @@ impl UploadError {
             | Self::MethodNotAllowed
             | Self::Timeout
             | Self::Overloaded
+            | Self::Contended
+            | Self::DiskFull
             | Self::StoreFailed
             | Self::StoreTimeout
             | Self::Internal => false,
@@ -144,7 +182,7 @@ impl UploadError {
         match self {
             Self::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Self::TooManyInvalidTokens => headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
-            Self::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            Self::Overloaded | Self::Contended => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
             Self::MethodNotAllowed => headers.insert(ALLOW, HeaderValue::from_static("POST, PUT, OPTIONS")),
             _ => None,
         };
@@ -157,5 +195,22 @@ impl From<serde_json::Error> for UploadError {
     fn from(error: serde_json::Error) -> Self {
         tracing::error!(%error, "JSON encoding failed");
         Self::Internal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let full = |kind: io::ErrorKind| {
+            UploadError::from_store(&StoreError::Unavailable { source: io::Error::from(kind).into() })
+        };
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let response = full(kind).response();
+            assert_eq!(response.status(), StatusCode::INSUFFICIENT_STORAGE);
+        }
+        assert_eq!(full(io::ErrorKind::ReadOnlyFilesystem), UploadError::StoreFailed);
     }
 }

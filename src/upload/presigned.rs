@@ -16,9 +16,10 @@ use uuid::Uuid;
 use super::error::{PresignUnavailable, UploadError};
 use super::form::FormFields;
 use super::grant::{GrantError, GrantSigner, UploadGrant};
-use super::ingest::{Ingestor, Target, UploadRequest};
+use super::ingest::{Ingestor, SharedParts};
 use super::percent;
 use super::receive::Receiver;
+use super::request::{Target, UploadRequest};
 use super::response::{self, UploadResponse};
 use super::stored::UploadId;
 use super::token::Caller;
@@ -37,6 +38,9 @@ pub(super) struct PresignedUploads {
     /// Time from the signature to the completion.
     complete_time: Duration,
     complete_url: String,
+    /// Limit for requests to the store, and for each pause while a file is read.
+    store_timeout: Duration,
+    shared: SharedParts,
 }
 
 /// Body of `POST /upload/sign`: the client describes the file that it will send.
@@ -52,8 +56,11 @@ pub(super) struct SignRequest {
 /// Key prefix of files whose uploads are not completed yet. The prefix is reserved, so requests cannot name it.
 const INCOMING: &str = ".resized-incoming/";
 
+/// How long the response waits until the file of a completed upload is deleted. The deletion goes on afterwards.
+const DELETION_WAIT: Duration = Duration::from_millis(500);
+
 impl PresignedUploads {
-    pub(super) fn new(config: &Config, originals: &Store) -> Result<Self, PresignUnavailable> {
+    pub(super) fn new(config: &Config, originals: &Store, shared: SharedParts) -> Result<Self, PresignUnavailable> {
         let upload = &config.upload;
         let presigner = originals.presigner(&upload.presigned_endpoint).ok_or(PresignUnavailable::Bucket)?;
         if config.s3.anonymous {
@@ -71,6 +78,8 @@ impl PresignedUploads {
             lifetime: upload.presigned_lifetime,
             complete_time: upload.presigned_lifetime + upload.total_timeout,
             complete_url: format!("{}/upload/complete?ticket=", base_url.trim_end_matches('/')),
+            store_timeout: config.s3.operation_timeout,
+            shared,
         })
     }
 
@@ -92,6 +101,9 @@ impl PresignedUploads {
             return Err(UploadError::BadRequest("\"sha256\" must be 64 hexadecimal digits".into()));
         }
         let key = request.key.map(|key| ingestor.parse_key(&caller, &percent::url_path(&key))).transpose()?;
+        if let Some(key) = &key {
+            ingestor.check_target(&Target::Key(key.clone())).await?;
+        }
         let now = SystemTime::now();
         let grant = UploadGrant {
             id: Uuid::new_v4(),
@@ -144,8 +156,9 @@ impl PresignedUploads {
         let key = incoming_key(grant.id)?;
         let result = self.ingest_incoming(ingestor, receiver, &key, grant.bytes, request).await;
         let is_settled = result.as_ref().map_or_else(UploadError::is_permanent, |_| true);
-        if is_settled && let Err(error) = self.originals.delete(&key, None).await {
-            tracing::warn!(%key, %error, "incoming file not deleted; the lifecycle rule of the bucket will delete it");
+        if is_settled {
+            let deletion = self.shared.tasks.spawn(delete(self.originals.clone(), key));
+            let _ = tokio::time::timeout(DELETION_WAIT, deletion).await;
         }
         result
     }
@@ -158,7 +171,10 @@ impl PresignedUploads {
         bytes: u64,
         request: UploadRequest,
     ) -> Result<UploadResponse, UploadError> {
-        let object = self.originals.get(key, None).await.map_err(|error| UploadError::from_store(&error))?;
+        ingestor.check_target(&request.target).await?;
+        let object = tokio::time::timeout(self.store_timeout, self.originals.get(key, None)).await;
+        let object = object.map_err(|_| UploadError::StoreTimeout)?;
+        let object = object.map_err(|error| UploadError::from_store(&error))?;
         let object = object.ok_or(UploadError::NotUploaded)?;
         if object.meta.bytes != bytes {
             let actual = object.meta.bytes;
@@ -166,6 +182,7 @@ impl PresignedUploads {
             return Err(UploadError::Unprocessable(detail));
         }
         let body = object.body.map_err(|error| UploadError::from_store(&error)).boxed();
+        let receiver = Receiver { read_timeout: self.store_timeout, ..receiver.clone() };
         let received = receiver.receive(body, bytes).await.map_err(|error| match error {
             UploadError::Timeout => UploadError::StoreTimeout,
             error => error,
@@ -188,6 +205,13 @@ impl UploadGrant {
     /// Id of the upload, the same for each completion, so that a repeated completion causes no second event.
     pub(super) fn upload_id(&self) -> UploadId {
         UploadId { uuid: self.id, time: self.issued() }
+    }
+}
+
+/// Deletes the file of a completed upload.
+async fn delete(originals: Store, key: ObjectKey) {
+    if let Err(error) = originals.delete(&key, None).await {
+        tracing::warn!(%key, %error, "incoming file not deleted; the lifecycle rule of the bucket will delete it");
     }
 }
 

@@ -13,7 +13,7 @@ use super::error::UploadError;
 use crate::origin::{Spool, Store};
 use crate::support::priority;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Receiver {
     pub(super) originals: Store,
     /// Longest time between two chunks.
@@ -49,7 +49,11 @@ impl Receiver {
     }
 
     /// Receives a JSON body, which is kept in memory.
-    pub(super) async fn receive_json(&self, mut body: UploadBody) -> Result<Vec<u8>, UploadError> {
+    pub(super) async fn receive_json(&self, body: UploadBody) -> Result<Vec<u8>, UploadError> {
+        tokio::time::timeout(self.timeout, self.receive_json_untimed(body)).await.map_err(|_| UploadError::Timeout)?
+    }
+
+    async fn receive_json_untimed(&self, mut body: UploadBody) -> Result<Vec<u8>, UploadError> {
         let mut json = Vec::new();
         while let Some(chunk) = self.next_chunk(&mut body).await? {
             json.extend_from_slice(&chunk);

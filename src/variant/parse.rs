@@ -106,6 +106,15 @@ impl Grammar {
         Ok(ParsedPath::Variant(AddressedVariant { variant, literal_key, negotiable, size_decision }))
     }
 
+    /// The original of which `key` reads as a variant, if it does. While that original exists, the object `key` is not
+    /// served.
+    #[must_use]
+    pub fn original_of(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        let (original, _, size) = self.split(key.as_str())?;
+        size.ok()?;
+        ObjectKey::new(&original).ok()
+    }
+
     /// Splits a key with a size into the key of the original, its file name and the size.
     ///
     /// A suffix of the file name takes precedence over a segment, which then is an ordinary folder.

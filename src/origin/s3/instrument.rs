@@ -1,16 +1,19 @@
-//! Counts each attempt of a request to S3 by its billing category, and records a span for it.
+//! Counts each attempt of a request to S3 by its billing category, and records a span for it. Reads the bucket's clock from
+//! the responses.
 
 use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 
+use super::clock::BucketClock;
 use crate::observability::metrics::{S3Metrics, S3RequestKind};
 use crate::observability::traces::{self, Span};
 
 #[derive(Debug, Clone)]
 pub(super) struct S3Instrumentation {
     metrics: S3Metrics,
+    clock: BucketClock,
 }
 
 /// An attempt that has been sent. It is stored because the SDK no longer has the request when the response arrives.
@@ -22,7 +25,12 @@ pub(super) struct Attempt {
 
 impl S3Instrumentation {
     pub(super) fn new(metrics: S3Metrics) -> Self {
-        Self { metrics }
+        Self { metrics, clock: BucketClock::default() }
+    }
+
+    /// The bucket's clock, as read from the responses so far.
+    pub(super) fn clock(&self) -> BucketClock {
+        self.clock.clone()
     }
 
     pub(super) fn start(&self, method: &str, url: &str) -> Attempt {
@@ -67,6 +75,9 @@ impl Intercept for S3Instrumentation {
         _: &RuntimeComponents,
         state: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        if let Some(response) = context.response() {
+            self.clock.record(|name| response.headers().get(name));
+        }
         if let Some(attempt) = state.load::<Attempt>() {
             self.end(attempt, context.response().map(|response| response.status().as_u16()));
         }

@@ -1,9 +1,12 @@
 //! Writes spooled uploads: small ones with one PUT, others with S3's multipart upload.
 //!
+//! All waits of one upload share a deadline, which only the transfer of a part restarts.
+//!
 //! Requires the permission `s3:AbortMultipartUpload` in addition to the permissions listed in [`super`].
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
@@ -19,40 +22,44 @@ use crate::origin::object::{Attributes, Precondition, PutOutcome};
 use crate::origin::spool::Spool;
 use crate::origin::timeout::with_timeout;
 use crate::support::backoff::jitter;
+use crate::support::deadline::Deadline;
 use crate::support::priority;
 use crate::variant::ObjectKey;
 
 /// Objects up to this size are written with one PUT. S3 requires that every part except the last has at least 5 MiB.
-const PART_BYTES_MIN: u64 = 8 << 20;
+pub(super) const PART_BYTES_MIN: u64 = 5 << 20;
 
 /// Maximum number of parts, a limit of S3 (Amazon S3 User Guide, "Amazon S3 multipart upload limits").
 const PARTS_PER_UPLOAD_MAX: u64 = 10_000;
 
-/// Maximum number of parts in memory, for all uploads together: 16 MiB unless an object is larger than 80 GB.
-pub(super) const PARTS_IN_MEMORY_MAX: usize = 2;
+/// How long a failed upload waits until its parts are deleted. The deletion goes on afterwards.
+const ABORT_WAIT: Duration = Duration::from_millis(500);
 
 impl S3Store {
     pub(in crate::origin) async fn put_spooled(
-        &self,
+        self: &Arc<Self>,
         key: &ObjectKey,
         spool: &Spool,
         attributes: &Attributes,
         precondition: Precondition,
+        deadline: &Deadline,
     ) -> Result<PutOutcome, StoreError> {
         let bytes = spool.bytes();
         let file = spool.reader()?;
         if bytes <= PART_BYTES_MIN {
-            let _memory = self.parts.acquire().await.map_err(|_| StoreError::Busy)?;
+            let _memory = self.upload_buffers.acquire(bytes, deadline).await?;
             let whole = read(file, 0, bytes).await?;
-            return self.put(key, whole, attributes, precondition).await;
+            return within(deadline, self.put(key, whole, attributes, precondition)).await;
         }
-        let upload = self.begin(key, attributes).await?;
-        let outcome = match self.send_parts(key, &upload, file, bytes).await {
-            Ok(parts) => self.complete(key, &upload, parts, &precondition).await,
+        let upload = within(deadline, self.begin(key, attributes)).await?;
+        let outcome = match self.send_parts(key, &upload, file, bytes, deadline).await {
+            Ok(parts) => within(deadline, self.complete(key, &upload, parts, &precondition)).await,
             Err(error) => Err(error),
         };
         if !matches!(outcome, Ok(PutOutcome::Stored(_))) {
-            self.abort(key, &upload).await;
+            let (store, key) = (self.clone(), key.clone());
+            let abort = tokio::spawn(async move { store.abort(&key, &upload).await });
+            let _ = tokio::time::timeout(ABORT_WAIT, abort).await;
         }
         outcome
     }
@@ -72,19 +79,32 @@ impl S3Store {
         upload: &str,
         file: File,
         bytes: u64,
+        deadline: &Deadline,
     ) -> Result<Vec<CompletedPart>, StoreError> {
         let part_bytes = PART_BYTES_MIN.max(bytes.div_ceil(PARTS_PER_UPLOAD_MAX));
         let mut parts = Vec::new();
         for (number, first) in (1_i32..).zip((0..bytes).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX))) {
-            let _memory = self.parts.acquire().await.map_err(|_| StoreError::Busy)?;
+            let part_bytes = part_bytes.min(bytes - first);
+            let _memory = self.upload_buffers.acquire(part_bytes, deadline).await?;
             let file = file.try_clone().map_err(StoreError::from_io)?;
-            let part = read(file, first, part_bytes.min(bytes - first)).await?;
-            let _permit = self.permit().await?;
-            let request = self.client.upload_part().bucket(&self.bucket).key(self.key(key)).upload_id(upload);
-            let sent = request.part_number(number).body(ByteStream::from(part)).send().await.map_err(store_error)?;
-            parts.push(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build());
+            let part = read(file, first, part_bytes).await?;
+            parts.push(within(deadline, self.send_part(key, upload, number, part)).await?);
+            deadline.restart();
         }
         Ok(parts)
+    }
+
+    async fn send_part(
+        &self,
+        key: &ObjectKey,
+        upload: &str,
+        number: i32,
+        part: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        let _permit = self.permit().await?;
+        let request = self.client.upload_part().bucket(&self.bucket).key(self.key(key)).upload_id(upload);
+        let sent = request.part_number(number).body(ByteStream::from(part)).send().await.map_err(store_error)?;
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())
     }
 
     async fn complete(
@@ -131,6 +151,8 @@ impl S3Store {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(self.key(key)).upload_id(upload);
         match with_timeout(self.operation_timeout, request.send()).await {
             Ok(Ok(_)) => {}
+            // The upload was completed, but the response was lost.
+            Ok(Err(error)) if status(&error) == Some(404) => {}
             Ok(Err(error)) => {
                 let error = DisplayErrorContext(&error).to_string();
                 tracing::error!(%key, error, "multipart upload not aborted; its parts may be left in the bucket");
@@ -140,6 +162,11 @@ impl S3Store {
             }
         }
     }
+}
+
+/// Runs one step of an upload.
+async fn within<T>(deadline: &Deadline, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    deadline.run(step).await.unwrap_or_else(|elapsed| Err(StoreError::Timeout { source: elapsed.into() }))
 }
 
 /// Reads a part of the file on a blocking thread.

@@ -11,11 +11,13 @@ use futures_util::future::join_all;
 use resized::config;
 use resized::observability::metrics;
 use resized::origin::probe::ConditionalWrites;
-use resized::origin::{Attributes, ByteRange, DeleteOutcome, Precondition, PutOutcome, Store, StoreError};
+use resized::origin::{Attributes, ByteRange, DeleteOutcome, Precondition, PutOutcome, Spool, Store, StoreError};
+use resized::support::deadline::Deadline;
 use resized::variant::ObjectKey;
 use tempfile::TempDir;
 
 use crate::support::bucket::{Bucket, Fault, Operation};
+use crate::support::stage::PATIENCE;
 
 /// Settings for the S3 server in this process.
 fn s3(bucket: &Bucket) -> config::S3 {
@@ -117,6 +119,16 @@ fn attributes() -> Attributes {
 
 async fn put(store: &Store, name: &str, bytes: &'static [u8], precondition: Precondition) -> PutOutcome {
     store.put(&key(name), Bytes::from_static(bytes), &attributes(), precondition).await.unwrap()
+}
+
+async fn put_spooled(
+    store: &Store,
+    name: &str,
+    spool: Spool,
+    precondition: Precondition,
+) -> Result<PutOutcome, StoreError> {
+    let deadline = Deadline::new(PATIENCE);
+    store.put_spooled(&key(name), spool, &attributes(), precondition, &deadline).await
 }
 
 async fn whole(store: &Store, name: &str) -> Option<Bytes> {
@@ -246,7 +258,7 @@ mod behavior {
             for expected in [true, false] {
                 let mut spool = store.spool().await.unwrap();
                 spool.write(&piece).unwrap();
-                let put = store.put_spooled(&key(name), spool, &attributes(), Precondition::Absent).await.unwrap();
+                let put = put_spooled(&store, name, spool, Precondition::Absent).await.unwrap();
                 assert_eq!(matches!(put, PutOutcome::Stored(_)), expected, "{name}");
             }
             let (meta, stored) = store.get_bounded(&key(name), 1 << 30).await.unwrap().unwrap();
@@ -539,7 +551,7 @@ async fn a_failed_multipart_upload_leaves_no_parts() {
     bucket.fail(Operation::Put, "", Fault::Status(500));
     let mut spool = store.spool().await.unwrap();
     spool.write(&Bytes::from(vec![7; 20_000_000])).unwrap();
-    let put = store.put_spooled(&key("a.webp"), spool, &attributes(), Precondition::None).await;
+    let put = put_spooled(&store, "a.webp", spool, Precondition::None).await;
     assert!(matches!(put, Err(StoreError::Unavailable { .. })), "{put:?}");
     assert_eq!((bucket.unfinished(), bucket.keys("").len()), (0, 0));
 }

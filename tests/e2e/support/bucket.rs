@@ -1,26 +1,29 @@
 //! An S3 server in this process. It speaks the real protocol over a socket, keeps objects in memory, counts requests,
 //! and injects the faults that a test selects. Conditional writes are atomic.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput, ETag,
-    ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
-    ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp, UploadPartInput,
-    UploadPartOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
@@ -31,12 +34,17 @@ const NAME: &str = "pictures";
 pub const ACCESS_KEY: &str = "test-access-key";
 pub const SECRET_KEY: &str = "test-secret-key";
 
+/// Header of a response that is not sent.
+const LOST: &str = "x-lost";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     Get,
     Head,
     Put,
     Delete,
+    /// Completes a multipart upload. Its parts are puts.
+    Complete,
     /// Lists objects. Counts and faults use the prefix of the listing as its key.
     List,
 }
@@ -86,6 +94,10 @@ struct State {
     /// Each fault with the number of requests that it still applies to.
     faults: Mutex<Vec<(Operation, String, Fault, usize)>>,
     ignores_conditions: AtomicBool,
+    /// Writes that will be stored without a response.
+    lost: Mutex<Vec<(Operation, String)>>,
+    /// Seconds by which the clock of the server is ahead.
+    clock_ahead: AtomicI64,
     stalls: Mutex<Vec<(Operation, String, watch::Receiver<bool>)>>,
 }
 
@@ -107,9 +119,22 @@ impl Bucket {
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         service.set_access(Anyone);
         let service = service.build();
+        let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, state) = (service.clone(), shared.clone());
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (service, state) = (service.clone(), state.clone());
+                    async move {
+                        let response = Service::call(&service, request).await;
+                        let mut response = response.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
+                        if response.headers().contains_key(LOST) {
+                            return Err(std::io::ErrorKind::ConnectionReset.into());
+                        }
+                        response.headers_mut().entry(http::header::DATE).or_insert_with(|| state.date());
+                        Ok::<_, std::io::Error>(response)
+                    }
+                });
                 tokio::spawn(async move {
                     // Connections that a test breaks end with an error.
                     let _ =
@@ -193,6 +218,21 @@ impl Bucket {
         self.state.ignores_conditions.store(true, Ordering::Relaxed);
     }
 
+    /// Stores the next matching write, and closes its connection without a response.
+    pub fn lose_response(&self, operation: Operation, prefix: &str) {
+        self.state.lost.lock().unwrap().push((operation, prefix.to_owned()));
+    }
+
+    /// Sets the clock of the server, relative to the clock of this machine.
+    pub fn set_clock(&self, seconds_ahead: i64) {
+        self.state.clock_ahead.store(seconds_ahead, Ordering::Relaxed);
+    }
+
+    /// The time in milliseconds since 1970 by the clock of the server.
+    pub fn time_ms(&self) -> u64 {
+        u64::try_from(self.state.time().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    }
+
     pub fn heal(&self) {
         self.state.faults.lock().unwrap().clear();
     }
@@ -262,6 +302,28 @@ impl State {
         }
     }
 
+    fn time(&self) -> SystemTime {
+        let ahead = self.clock_ahead.load(Ordering::Relaxed);
+        let difference = Duration::from_secs(ahead.unsigned_abs());
+        if ahead < 0 { SystemTime::now() - difference } else { SystemTime::now() + difference }
+    }
+
+    fn date(&self) -> http::HeaderValue {
+        httpdate::fmt_http_date(self.time()).parse().unwrap()
+    }
+
+    /// The response to a write, marked if it is to be lost.
+    fn respond<T>(&self, operation: Operation, key: &str, output: T) -> S3Response<T> {
+        let mut response = S3Response::new(output);
+        let mut lost = self.lost.lock().unwrap();
+        let matching = lost.iter().position(|(asked, prefix)| *asked == operation && key.starts_with(prefix));
+        if let Some(at) = matching {
+            lost.remove(at);
+            response.headers.insert(LOST, http::HeaderValue::from_static("1"));
+        }
+        response
+    }
+
     fn find(&self, key: &str) -> S3Result<Stored> {
         self.objects.lock().unwrap().get(key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
     }
@@ -277,6 +339,24 @@ fn failure(status: u16) -> S3Error {
     let mut error = S3Error::new(code);
     error.set_status_code(status.try_into().unwrap());
     error
+}
+
+/// Checks the conditions of a write.
+fn check_conditions(
+    existing: Option<&Stored>,
+    if_match: Option<&ETagCondition>,
+    is_absent_required: bool,
+) -> S3Result<()> {
+    if is_absent_required && existing.is_some() {
+        return Err(s3_error!(PreconditionFailed));
+    }
+    match (if_match, existing) {
+        (Some(_), None) => Err(s3_error!(NoSuchKey)),
+        (Some(ETagCondition::ETag(wanted)), Some(existing)) if wanted.value() != existing.etag => {
+            Err(s3_error!(PreconditionFailed))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Anyone;
@@ -407,10 +487,9 @@ impl S3 for Server {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = request.input;
+        self.0.enter(Operation::Complete, &input.bucket, &input.key).await?;
         let mut objects = self.0.objects.lock().unwrap();
-        if input.if_none_match.is_some() && objects.contains_key(&input.key) {
-            return Err(s3_error!(PreconditionFailed));
-        }
+        check_conditions(objects.get(&input.key), input.if_match.as_ref(), input.if_none_match.is_some())?;
         let mut parts = self.0.parts.lock().unwrap();
         let (begun, upload) = parts.remove(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
         let bytes: Vec<u8> = upload.into_values().flatten().collect();
@@ -418,8 +497,9 @@ impl S3 for Server {
             Stored::new(bytes.into(), begun.content_type, begun.cache_control, begun.metadata.unwrap_or_default());
         let etag = Some(ETag::Strong(new.etag.clone()));
         *self.0.stored.lock().unwrap().entry(input.key.clone()).or_default() += 1;
-        objects.insert(input.key, new);
-        Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag: etag, ..Default::default() }))
+        objects.insert(input.key.clone(), new);
+        let output = CompleteMultipartUploadOutput { e_tag: etag, ..Default::default() };
+        Ok(self.0.respond(Operation::Complete, &input.key, output))
     }
 
     async fn abort_multipart_upload(
@@ -445,20 +525,11 @@ impl S3 for Server {
         let new = Stored::new(bytes.into(), input.content_type, input.cache_control, metadata);
         let etag = new.etag.clone();
         let mut objects = self.0.objects.lock().unwrap();
-        let there = objects.get(&input.key).map(|stored| stored.etag.as_str());
-        if input.if_none_match.is_some() && there.is_some() {
-            return Err(s3_error!(PreconditionFailed));
-        }
-        match (&input.if_match, there) {
-            (Some(_), None) => return Err(s3_error!(NoSuchKey)),
-            (Some(ETagCondition::ETag(wanted)), Some(there)) if wanted.value() != there => {
-                return Err(s3_error!(PreconditionFailed));
-            }
-            _ => {}
-        }
+        check_conditions(objects.get(&input.key), input.if_match.as_ref(), input.if_none_match.is_some())?;
         *self.0.stored.lock().unwrap().entry(input.key.clone()).or_default() += 1;
-        objects.insert(input.key, new);
-        Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+        objects.insert(input.key.clone(), new);
+        let output = PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() };
+        Ok(self.0.respond(Operation::Put, &input.key, output))
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
@@ -479,16 +550,27 @@ impl S3 for Server {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let ListObjectsV2Input { bucket, prefix, start_after, max_keys, .. } = request.input;
+        let ListObjectsV2Input { bucket, prefix, start_after, max_keys, delimiter, .. } = request.input;
         let (prefix, after) = (prefix.unwrap_or_default(), start_after.unwrap_or_default());
         self.0.enter(Operation::List, &bucket, &prefix).await?;
         let objects = self.0.objects.lock().unwrap();
         let mut wanted = objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after);
         let keys_max = usize::try_from(max_keys.unwrap_or(1000)).unwrap().min(1000);
-        let contents: Vec<_> = wanted.by_ref().take(keys_max).map(|(key, stored)| stored.listed(key)).collect();
+        let (mut contents, mut folders) = (Vec::new(), BTreeSet::new());
+        while contents.len() + folders.len() < keys_max
+            && let Some((key, stored)) = wanted.next()
+        {
+            let rest = &key[prefix.len()..];
+            match delimiter.as_ref().and_then(|delimiter| rest.split_once(delimiter)) {
+                Some((folder, _)) => drop(folders.insert(format!("{prefix}{folder}/"))),
+                None => contents.push(stored.listed(key)),
+            }
+        }
+        let common_prefixes = folders.into_iter().map(|prefix| CommonPrefix { prefix: Some(prefix) }).collect();
         Ok(S3Response::new(ListObjectsV2Output {
             is_truncated: Some(wanted.next().is_some()),
             contents: Some(contents),
+            common_prefixes: Some(common_prefixes),
             ..Default::default()
         }))
     }

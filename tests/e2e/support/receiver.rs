@@ -41,6 +41,8 @@ struct State {
     behavior: Behavior,
     /// Stored events by id.
     events: BTreeMap<String, serde_json::Value>,
+    /// The different bodies that arrived with each id.
+    bodies: BTreeMap<String, BTreeSet<bytes::Bytes>>,
     /// When each request arrived.
     times: Vec<Instant>,
     /// Number of 2xx responses.
@@ -90,6 +92,7 @@ impl Receiver {
         let state = State {
             behavior: Behavior::Status(204),
             events: BTreeMap::new(),
+            bodies: BTreeMap::new(),
             times: Vec::new(),
             accepted: 0,
             trace_headers: Vec::new(),
@@ -139,6 +142,11 @@ impl Receiver {
         (state.events.keys().cloned().collect(), state.events.values().map(key).collect())
     }
 
+    /// Returns the number of different bodies that arrived with each id.
+    pub fn bodies(&self) -> Vec<usize> {
+        self.state.lock().unwrap().bodies.values().map(BTreeSet::len).collect()
+    }
+
     /// Returns the stored events.
     pub fn events(&self) -> Vec<serde_json::Value> {
         self.state.lock().unwrap().events.values().cloned().collect()
@@ -183,6 +191,7 @@ impl Receiver {
         let (behavior, upstream) = {
             let mut state = self.state.lock().unwrap();
             state.times.push(Instant::now());
+            state.bodies.entry(headers.id.clone()).or_default().insert(body.clone());
             state.trace_headers.push(trace_headers.into());
             (state.behavior, state.upstream.clone())
         };

@@ -192,3 +192,38 @@ async fn error_names_the_setting_that_signed_urls_require() {
     let without_secret = ask(&|config| config.s3.anonymous = false).await;
     assert!(without_secret.contains("RESIZED_UPLOAD__SECRET"), "{without_secret}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_that_would_be_hidden_is_refused_when_it_is_signed_and_when_it_is_completed() {
+    let bucket = Bucket::start().await;
+    let node = start([on_bucket(&bucket), uploading()].concat()).await;
+    let picture = jpeg(16, 16);
+    let signed = signed(&node, &sign_request("cat_8x8.jpg", &picture)).await;
+    assert_eq!(put(&signed, "image/jpeg", picture.clone()).await, StatusCode::OK);
+    bucket.put_object("originals/cat.jpg", jpeg(8, 8), "image/jpeg");
+    assert_eq!(sign(&node, &sign_request("cat_8x8.jpg", &picture)).await.status(), StatusCode::CONFLICT);
+    let (status, problem) = complete(&node, &signed).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(problem["detail"].as_str().unwrap().contains("\"cat.jpg\""), "{problem}");
+    assert_eq!(bucket.keys("originals/"), ["originals/cat.jpg"], "the file is deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_at_the_same_time_write_once_and_send_one_event() {
+    let (bucket, receiver) = (Bucket::start().await, Receiver::start().await);
+    let mut settings = [on_bucket(&bucket), uploading(), notifying(&receiver)].concat();
+    settings.push(("RESIZED_UPLOAD__OVERWRITE", "always".into()));
+    let nodes = [start(settings.clone()).await, start(settings).await];
+    for n in 0..5 {
+        // A bucket cannot tell versions with equal bytes apart.
+        let picture = jpeg(16 + u32::try_from(n).unwrap(), 16);
+        let signed = signed(&nodes[0], &sign_request("cat.jpg", &picture)).await;
+        assert_eq!(put(&signed, "image/jpeg", picture.clone()).await, StatusCode::OK);
+        let (one, other) = tokio::join!(complete(&nodes[0], &signed), complete(&nodes[1], &signed));
+        let statuses = [one.0, other.0].map(|status| status.as_u16());
+        assert!(statuses.contains(&201) || statuses.contains(&200), "{statuses:?}");
+        assert!(statuses.iter().all(|status| [200, 201, 404].contains(status)), "{statuses:?}");
+        assert_eq!((bucket.stored("originals/cat.jpg"), receiver.ids_and_keys().0.len()), (n + 1, n + 1));
+    }
+    assert!(receiver.bodies().iter().all(|bodies| *bodies == 1), "{:?}", receiver.bodies());
+}

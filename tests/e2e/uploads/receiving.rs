@@ -253,7 +253,7 @@ async fn configured_form_fields_are_stored_and_cannot_inject_headers() {
         (&stored.metadata["resized-field-title"][..], &stored.metadata["resized-field-alt"][..]),
         (encoded, "Tom")
     );
-    assert_eq!(stored.metadata.len(), 3, "{:?}", stored.metadata);
+    assert_eq!(stored.metadata.len(), 4, "{:?}", stored.metadata);
     for wrong in [
         form(&[&field("title", "a"), &field("title", "b"), &file]),
         form(&[&field("title", &"é".repeat(300)), &file]),
