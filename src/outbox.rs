@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::observability::metrics::{Metrics, NotificationMetrics};
 use crate::origin::probe::Capabilities;
-use crate::origin::{Store, StoreError};
+use crate::origin::{ListedObject, Store, StoreError};
 use crate::support::backoff::jitter;
 use crate::support::circuit_breaker::RequestPermit;
 use crate::support::tasks::Tasks;
@@ -28,15 +28,17 @@ mod breaker;
 mod client;
 mod entry;
 mod signature;
+mod unreadable;
 
 pub use client::NotifierError;
-pub use entry::ClaimedEntry;
+pub use entry::{ClaimedEntry, Redelivery};
 pub use signature::WebhookSecretError;
 
 use backlog::Backlog;
 use breaker::ApiBreaker;
 use client::{Delivery, WebhookClient};
-use entry::{Outbox, OutboxEntry, PendingPage};
+use entry::{Claim, Outbox, OutboxEntry, PendingEntries};
+use unreadable::UnreadableEntries;
 
 /// Sends notifications to the API. Clones share the outbox and its state.
 #[derive(Debug, Clone)]
@@ -57,6 +59,7 @@ struct Inner {
     sending: Semaphore,
     breaker: ApiBreaker,
     backlog: Arc<Backlog>,
+    unreadable: Arc<UnreadableEntries>,
     metrics: NotificationMetrics,
     tasks: Tasks,
 }
@@ -89,6 +92,7 @@ impl Notifier {
             sending: Semaphore::new(DELIVERIES_MAX),
             breaker: ApiBreaker::new(settings.poll_interval),
             backlog: Backlog::register(metrics),
+            unreadable: UnreadableEntries::register(metrics),
             metrics: metrics.notifications.clone(),
             tasks,
         })))
@@ -116,7 +120,7 @@ impl Notifier {
     /// # Errors
     /// The store failed.
     pub async fn enqueue(&self, id: &str, body: String) -> Result<ClaimedEntry, StoreError> {
-        let due = now_millis() + duration_millis(self.0.lease);
+        let due = self.0.outbox.now().await + duration_millis(self.0.lease);
         let entry = OutboxEntry { id: id.to_owned(), attempts: 0, leased_until: due, body };
         self.0.outbox.add(due, entry).await
     }
@@ -157,43 +161,51 @@ impl Notifier {
         self.0.outbox.dead_letters().await
     }
 
-    /// Makes a dead letter due now and resets its number of attempts. Returns `false` if there is no dead letter `id`.
+    /// Lists the keys of entries that cannot be read, among the first 1000 pending ones and the first 1000 dead letters.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn redeliver(&self, id: &str) -> Result<bool, StoreError> {
-        self.0.outbox.redeliver(id, now_millis()).await
+    pub async fn unreadable(&self) -> Result<Vec<ObjectKey>, StoreError> {
+        self.0.outbox.list_unreadable().await
+    }
+
+    /// Makes a dead letter due now and resets its number of attempts.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn redeliver(&self, id: &str) -> Result<Redelivery, StoreError> {
+        self.0.outbox.redeliver(id).await
     }
 }
 
 impl Inner {
-    /// Sends all notifications of the first page that are due.
+    /// Sends the first notifications that are due.
     async fn sweep_once(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), StoreError> {
-        let PendingPage { entries, first_due, mut due } = self.outbox.list_pending(now_millis()).await?;
-        self.backlog.update(entries, first_due);
+        let PendingEntries { entries, first_due, now, mut due } = self.outbox.list_pending(&self.unreadable).await?;
+        self.backlog.update(entries, first_due, now);
         // Nodes that sweep at the same time start at different entries.
         let start = usize::try_from(now_millis()).unwrap_or_default() % due.len().max(1);
         due.rotate_left(start);
         stream::iter(due)
-            .for_each_concurrent(DELIVERIES_MAX, |key| async move {
+            .for_each_concurrent(DELIVERIES_MAX, |listed| async move {
                 if stop.is_cancelled() {
                     return;
                 }
                 // Spawned, so that a shutdown waits for the attempt instead of canceling it.
                 let this = self.clone();
-                let _ = self.tasks.spawn(async move { this.claim_and_send(&key).await }).await;
+                let _ = self.tasks.spawn(async move { this.claim_and_send(&listed).await }).await;
             })
             .await;
         Ok(())
     }
 
     /// Sends a notification of the outbox, unless another node has claimed it or deliveries are paused.
-    async fn claim_and_send(&self, key: &ObjectKey) {
+    async fn claim_and_send(&self, listed: &ListedObject) {
         let Some(permit) = self.breaker.try_acquire() else { return };
-        let now = now_millis();
-        match self.outbox.claim(key, now, now + duration_millis(self.lease)).await {
-            Ok(Some(claimed)) => drop(self.send(claimed, permit).await),
-            Ok(None) => {}
+        match self.outbox.claim(&listed.key, duration_millis(self.lease)).await {
+            Ok(Claim::Claimed(claimed)) => drop(self.send(claimed, permit).await),
+            Ok(Claim::Taken) => {}
+            Ok(Claim::Unreadable) => self.unreadable.add(listed),
             Err(error) => tracing::error!(%error, "notification claim failed"),
         }
     }
@@ -202,7 +214,8 @@ impl Inner {
     async fn send(&self, claimed: ClaimedEntry, permit: RequestPermit<'_>) -> bool {
         let Ok(_sending) = self.sending.acquire().await else { return false };
         let id = &claimed.entry.id;
-        let delivery = self.client.post(id, Bytes::from(claimed.entry.body.clone())).await;
+        let now = self.outbox.now().await / 1000;
+        let delivery = self.client.post(id, now, Bytes::from(claimed.entry.body.clone())).await;
         self.breaker.record(permit, &delivery);
         let retry_after = match delivery {
             Delivery::Accepted => {
@@ -242,7 +255,8 @@ impl Inner {
 
     async fn postpone(&self, claimed: ClaimedEntry, pause: Duration) {
         let id = claimed.entry.id.clone();
-        if let Err(error) = self.outbox.reschedule(claimed, now_millis() + duration_millis(pause)).await {
+        let due = self.outbox.now().await + duration_millis(pause);
+        if let Err(error) = self.outbox.reschedule(claimed, due).await {
             // The entry is unchanged and becomes due when its lease expires.
             tracing::error!(id, %error, "notification not rescheduled");
         }

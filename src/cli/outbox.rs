@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use resized::app::{Stores, open_notifier};
 use resized::observability::metrics::Metrics;
-use resized::outbox::Notifier;
+use resized::outbox::{Notifier, Redelivery};
 use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
@@ -15,7 +15,7 @@ use super::Settings;
 /// List dead letters, or redeliver them
 ///
 /// A dead letter is a notification that the API has not accepted after the last of notify.retries. Without a subcommand this
-/// prints the ids of up to 1000 dead letters, one per line.
+/// prints the ids of up to 1000 dead letters, one per line, and on standard error the keys of entries that cannot be read.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -59,6 +59,9 @@ async fn list(notifier: &Notifier) -> anyhow::Result<ExitCode> {
     for id in notifier.dead_letters().await.context("cannot read the outbox")? {
         println!("{id}");
     }
+    for key in notifier.unreadable().await.context("cannot read the outbox")? {
+        eprintln!("{key} cannot be read and is skipped: repair or delete this object");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,13 +70,16 @@ async fn redeliver(notifier: &Notifier, selection: Redeliver) -> anyhow::Result<
         if selection.all { notifier.dead_letters().await.context("cannot read the outbox")? } else { selection.ids };
     let mut exit_code = ExitCode::SUCCESS;
     for id in ids {
-        match notifier.redeliver(&id).await.with_context(|| format!("cannot redeliver {id}"))? {
-            true => println!("{id} will be redelivered"),
-            false => {
-                println!("{id} is not a dead letter");
-                exit_code = ExitCode::FAILURE;
+        let problem = match notifier.redeliver(&id).await.with_context(|| format!("cannot redeliver {id}"))? {
+            Redelivery::Queued => {
+                println!("{id} will be redelivered");
+                continue;
             }
-        }
+            Redelivery::NotFound => "is not a dead letter",
+            Redelivery::Unreadable => "cannot be read",
+        };
+        println!("{id} {problem}");
+        exit_code = ExitCode::FAILURE;
     }
     Ok(exit_code)
 }

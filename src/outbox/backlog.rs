@@ -10,7 +10,8 @@ use crate::support::unix_time::now_millis;
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     pending: AtomicU64,
-    /// When the first pending notification is due, in milliseconds since 1970; 0 if the outbox is empty.
+    /// When the first pending notification is due by the local clock, in milliseconds since 1970; 0 if the outbox is
+    /// empty.
     first_due: AtomicU64,
 }
 
@@ -28,9 +29,11 @@ impl Backlog {
         backlog
     }
 
-    pub(super) fn update(&self, pending: usize, first_due: Option<u64>) {
+    /// `first_due` is by the clock of the outbox, which shows `now`.
+    pub(super) fn update(&self, pending: usize, first_due: Option<u64>, now: u64) {
+        let local = |due: u64| (due + now_millis()).saturating_sub(now);
         self.pending.store(pending as u64, Ordering::Relaxed);
-        self.first_due.store(first_due.unwrap_or_default(), Ordering::Relaxed);
+        self.first_due.store(first_due.map(local).unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// How long the first pending notification has been due.

@@ -1,18 +1,15 @@
 //! Decides when notifications may be sent: not while the API fails, not before the time in its `Retry-After`, and not
-//! after it has answered 410.
+//! after it has answered 410. After a pause one notification is sent, and the others follow if the API accepts it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::client::Delivery;
 use crate::support::circuit_breaker::{CircuitBreaker, RequestPermit, Transition};
-use crate::support::unix_time::{duration_millis, now_millis};
 
 #[derive(Debug)]
 pub(super) struct ApiBreaker {
     circuit_breaker: CircuitBreaker,
-    /// End of the last `Retry-After`, in milliseconds since 1970.
-    not_before: AtomicU64,
     /// The API answered 410, so nothing is sent until a restart.
     is_gone: AtomicBool,
 }
@@ -22,17 +19,12 @@ const FAILURES_MAX: u32 = 5;
 
 impl ApiBreaker {
     pub(super) fn new(pause: Duration) -> Self {
-        Self {
-            circuit_breaker: CircuitBreaker::new(FAILURES_MAX, pause),
-            not_before: AtomicU64::default(),
-            is_gone: AtomicBool::default(),
-        }
+        Self { circuit_breaker: CircuitBreaker::new(FAILURES_MAX, pause), is_gone: AtomicBool::default() }
     }
 
     /// Returns the permit to send one notification, or `None` while deliveries are paused.
     pub(super) fn try_acquire(&self) -> Option<RequestPermit<'_>> {
-        let is_paused = now_millis() < self.not_before.load(Ordering::Relaxed);
-        if is_paused || self.is_gone.load(Ordering::Relaxed) { None } else { self.circuit_breaker.try_acquire() }
+        if self.is_gone.load(Ordering::Relaxed) { None } else { self.circuit_breaker.try_acquire() }
     }
 
     /// Records the result of a delivery attempt.
@@ -44,10 +36,7 @@ impl ApiBreaker {
                 permit.record_success()
             }
             // The pause that the API requests replaces the pause of the circuit breaker.
-            Delivery::Failed { retry_after: Some(pause), .. } => {
-                self.not_before.fetch_max(now_millis() + duration_millis(*pause), Ordering::Relaxed);
-                None
-            }
+            Delivery::Failed { retry_after: Some(pause), .. } => permit.record_pause(*pause),
             Delivery::Failed { retry_after: None, .. } => permit.record_failure(),
         };
         match transition {

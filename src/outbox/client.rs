@@ -1,6 +1,6 @@
 //! HTTP client of the API: sends one notification and interprets the response.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -75,10 +75,10 @@ impl WebhookClient {
         Ok(Self { http, url, signer, timeout: settings.timeout, metrics })
     }
 
-    /// Sends `body` with the id `id`, within the timeout.
-    pub(super) async fn post(&self, id: &str, body: Bytes) -> Delivery {
+    /// Sends `body` with the id `id` and the timestamp `now`, in seconds since 1970, within the timeout.
+    pub(super) async fn post(&self, id: &str, now: u64, body: Bytes) -> Delivery {
         let span = traces::client_span("notify", "POST", &self.url.to_string());
-        let response = tokio::time::timeout(self.timeout, span.instrument(self.post_untimed(id, body))).await;
+        let response = tokio::time::timeout(self.timeout, span.instrument(self.post_untimed(id, now, body))).await;
         let response = response.unwrap_or(Err(DeliveryError::Timeout));
         let status = response.as_ref().ok().map(|(status, _)| *status);
         let status_code = status.map(|status| status.as_u16());
@@ -104,8 +104,12 @@ impl WebhookClient {
     }
 
     /// Returns the status and `Retry-After` of the response.
-    async fn post_untimed(&self, id: &str, body: Bytes) -> Result<(StatusCode, Option<Duration>), DeliveryError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    async fn post_untimed(
+        &self,
+        id: &str,
+        now: u64,
+        body: Bytes,
+    ) -> Result<(StatusCode, Option<Duration>), DeliveryError> {
         let mut request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, AGENT)

@@ -1,14 +1,17 @@
 //! Entries of the outbox: notifications stored as objects and named by their due times.
 //!
-//! A pending entry is `.resized-outbox/pending/{due}-{id}.json`, where `due` is in milliseconds since 1970. One listing
-//! thus returns the entries in the order in which they are due. A dead letter is `.resized-outbox/dead/{id}.json`.
+//! A pending entry is `.resized-outbox/pending/{due}-{id}.json`, where `due` is in milliseconds since 1970 by
+//! the clock of the store. One listing thus returns the entries in the order in which they are due. A dead letter is `.resized-outbox/dead/{id}.json`.
 //! Clients cannot name these keys, because segments that start with `.resized` are reserved.
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
+use super::unreadable::UnreadableEntries;
 use crate::origin::probe::Capabilities;
-use crate::origin::{Attributes, PAGE_OBJECTS_MAX, Precondition, PutOutcome, Store, StoreError};
+use crate::origin::{Attributes, ListedObject, PAGE_OBJECTS_MAX, Precondition, PutOutcome, Store, StoreError};
+use crate::support::unix_time::millis;
 use crate::variant::ObjectKey;
 
 /// The outbox in its store.
@@ -37,15 +40,46 @@ pub struct ClaimedEntry {
     pub(super) entry: OutboxEntry,
 }
 
-/// The first page of pending entries.
+/// The first pending entries.
 #[derive(Debug)]
-pub(super) struct PendingPage {
-    /// Number of entries on the page.
+pub(super) struct PendingEntries {
+    /// Number of entries that were listed.
     pub(super) entries: usize,
     /// When the first entry is due, in milliseconds since 1970.
     pub(super) first_due: Option<u64>,
-    /// Keys of the entries that are due, earliest first.
-    pub(super) due: Vec<ObjectKey>,
+    /// The time of the listing, by the clock of the store.
+    pub(super) now: u64,
+    /// The entries that are due, earliest first.
+    pub(super) due: Vec<ListedObject>,
+}
+
+/// The object of an entry.
+enum StoredEntry {
+    /// With its ETag.
+    Readable(OutboxEntry, Box<str>),
+    Missing,
+    Unreadable,
+}
+
+/// Result of claiming an entry.
+#[derive(Debug)]
+pub(super) enum Claim {
+    Claimed(ClaimedEntry),
+    /// Another node has leased or delivered it.
+    Taken,
+    /// The object is not an entry.
+    Unreadable,
+}
+
+/// Result of [`Outbox::redeliver`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redelivery {
+    /// The dead letter is pending again.
+    Queued,
+    /// There is no dead letter with this id.
+    NotFound,
+    /// The object is not an entry.
+    Unreadable,
 }
 
 const PENDING: &str = ".resized-outbox/pending/";
@@ -53,6 +87,15 @@ const DEAD: &str = ".resized-outbox/dead/";
 
 /// Longest object that is read as an entry. An entry is about as long as its notification.
 const ENTRY_BYTES_MAX: u64 = 256 * 1024;
+
+/// Pages of unreadable entries that a listing passes over.
+const PAGES_MAX: usize = 10;
+
+/// Concurrent reads of a listing.
+const READS_MAX: usize = 8;
+
+/// A lease that ends later than this was written by a node whose clock is wrong, and is ignored.
+const LEASE_MS_MAX: u64 = 3600 * 1000;
 
 impl Outbox {
     pub(super) fn new(store: Store) -> Self {
@@ -71,36 +114,63 @@ impl Outbox {
         Ok(ClaimedEntry { key, entry })
     }
 
-    /// Lists the first page of pending entries.
-    pub(super) async fn list_pending(&self, now: u64) -> Result<PendingPage, StoreError> {
-        let page = self.store.list(PENDING, None, PAGE_OBJECTS_MAX).await?;
-        let entries = page.objects.len();
-        let first_due = page.objects.first().and_then(|object| due_time(&object.key));
-        let keys = page.objects.into_iter().map(|object| object.key);
-        let due = keys.take_while(|key| due_time(key).is_none_or(|due| due <= now)).collect();
-        Ok(PendingPage { entries, first_due, due })
+    /// The time by the clock that all nodes share, in milliseconds since 1970.
+    pub(super) async fn now(&self) -> u64 {
+        millis(self.store.time().await)
     }
 
-    /// Leases an entry until `until`. Returns `None` if another node has leased or delivered it.
-    pub(super) async fn claim(
-        &self,
-        key: &ObjectKey,
-        now: u64,
-        until: u64,
-    ) -> Result<Option<ClaimedEntry>, StoreError> {
-        let Some((meta, bytes)) = self.store.get_bounded(key, ENTRY_BYTES_MAX).await? else { return Ok(None) };
-        let Ok(mut entry) = serde_json::from_slice::<OutboxEntry>(&bytes) else {
-            tracing::error!(%key, "invalid outbox entry; remove it");
-            return Ok(None);
+    /// Lists the first pending entries: one page, and further ones after pages of `unreadable` entries.
+    pub(super) async fn list_pending(&self, unreadable: &UnreadableEntries) -> Result<PendingEntries, StoreError> {
+        let mut listed = Vec::new();
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let page = self.store.list(PENDING, after.as_deref(), PAGE_OBJECTS_MAX).await?;
+            let has_readable = page.objects.iter().any(|object| !unreadable.contains(object));
+            listed.extend(page.objects);
+            after = page.next;
+            if has_readable || after.is_none() {
+                break;
+            }
+        }
+        // The response shows the time.
+        let now = self.now().await;
+        let last = after.and(listed.last()).map(|object| &object.key);
+        unreadable.retain(&listed, last);
+        listed.retain(|object| !unreadable.contains(object));
+        let (entries, first_due) = (listed.len(), listed.first().and_then(|object| due_time(&object.key)));
+        let due = listed.into_iter().take_while(|object| due_time(&object.key).is_none_or(|due| due <= now)).collect();
+        Ok(PendingEntries { entries, first_due, now, due })
+    }
+
+    /// Leases an entry for `lease` milliseconds.
+    pub(super) async fn claim(&self, key: &ObjectKey, lease: u64) -> Result<Claim, StoreError> {
+        let (mut entry, etag) = match self.read(key).await? {
+            StoredEntry::Readable(entry, etag) => (entry, etag),
+            StoredEntry::Missing => return Ok(Claim::Taken),
+            StoredEntry::Unreadable => return Ok(Claim::Unreadable),
         };
-        if entry.leased_until > now {
-            return Ok(None);
+        let now = self.now().await;
+        if entry.leased_until > now && entry.leased_until - now <= LEASE_MS_MAX.max(lease) {
+            return Ok(Claim::Taken);
         }
-        entry.leased_until = until;
-        match self.write(key, &entry, Precondition::Matches(meta.etag)).await? {
-            PutOutcome::Stored(_) => Ok(Some(ClaimedEntry { key: key.clone(), entry })),
-            PutOutcome::PreconditionFailed => Ok(None),
+        entry.leased_until = now + lease;
+        match self.write(key, &entry, Precondition::Matches(etag)).await? {
+            PutOutcome::Stored(_) => Ok(Claim::Claimed(ClaimedEntry { key: key.clone(), entry })),
+            PutOutcome::PreconditionFailed => Ok(Claim::Taken),
         }
+    }
+
+    /// Lists the keys of pending entries and dead letters that cannot be read, among the first page of each.
+    pub(super) async fn list_unreadable(&self) -> Result<Vec<ObjectKey>, StoreError> {
+        let mut keys = Vec::new();
+        for prefix in [PENDING, DEAD] {
+            keys.extend(self.store.list(prefix, None, PAGE_OBJECTS_MAX).await?.objects.into_iter().map(|o| o.key));
+        }
+        let unreadable = stream::iter(keys).map(|key| async move {
+            let entry = self.read(&key).await?;
+            Ok(matches!(entry, StoredEntry::Unreadable).then_some(key))
+        });
+        unreadable.buffered(READS_MAX).try_filter_map(|key| async { Ok(key) }).try_collect().await
     }
 
     pub(super) async fn remove(&self, claimed: &ClaimedEntry) -> Result<(), StoreError> {
@@ -132,17 +202,32 @@ impl Outbox {
         Ok(page.objects.iter().filter_map(|object| id(&object.key)).collect())
     }
 
-    /// Makes a dead letter pending again and resets its failed attempts. Returns `false` if there is no dead letter
-    /// `id`.
-    pub(super) async fn redeliver(&self, id: &str, due: u64) -> Result<bool, StoreError> {
+    /// Makes a dead letter due now and resets its failed attempts.
+    pub(super) async fn redeliver(&self, id: &str) -> Result<Redelivery, StoreError> {
         // There is no dead letter with an id that is not valid in a key.
-        let Ok(key) = dead_letter_key(id) else { return Ok(false) };
-        let Some((_, bytes)) = self.store.get_bounded(&key, ENTRY_BYTES_MAX).await? else { return Ok(false) };
-        let entry: OutboxEntry = serde_json::from_slice(&bytes).map_err(other_error)?;
-        let entry = OutboxEntry { attempts: 0, leased_until: 0, ..entry };
-        self.write(&pending_key(due, &entry.id)?, &entry, Precondition::None).await?;
+        let Ok(key) = dead_letter_key(id) else { return Ok(Redelivery::NotFound) };
+        let entry = match self.read(&key).await? {
+            StoredEntry::Readable(entry, _) => OutboxEntry { attempts: 0, leased_until: 0, ..entry },
+            StoredEntry::Missing => return Ok(Redelivery::NotFound),
+            StoredEntry::Unreadable => return Ok(Redelivery::Unreadable),
+        };
+        self.write(&pending_key(self.now().await, &entry.id)?, &entry, Precondition::None).await?;
         self.store.delete(&key, None).await?;
-        Ok(true)
+        Ok(Redelivery::Queued)
+    }
+
+    async fn read(&self, key: &ObjectKey) -> Result<StoredEntry, StoreError> {
+        match self.store.get_bounded(key, ENTRY_BYTES_MAX).await {
+            Ok(Some((meta, bytes))) => Ok(match serde_json::from_slice::<OutboxEntry>(&bytes) {
+                // An id that is not valid in a key could never be rescheduled.
+                Ok(entry) if pending_key(0, &entry.id).is_err() => StoredEntry::Unreadable,
+                Ok(entry) => StoredEntry::Readable(entry, meta.etag),
+                Err(_) => StoredEntry::Unreadable,
+            }),
+            Ok(None) => Ok(StoredEntry::Missing),
+            Err(StoreError::TooLarge { .. }) => Ok(StoredEntry::Unreadable),
+            Err(error) => Err(error),
+        }
     }
 
     async fn write(

@@ -73,13 +73,29 @@ impl CircuitBreaker {
 }
 
 impl RequestPermit<'_> {
-    /// Records that the dependency answered.
+    /// Records that the dependency answered. Only the trial request closes a breaker that is open.
     pub fn record_success(mut self) -> Option<Transition> {
         self.is_recorded = true;
         let mut state = self.breaker.state();
         let was_closed = matches!(*state, State::Closed { .. });
-        *state = State::Closed { failures: 0 };
-        (!was_closed).then_some(Transition::Closed)
+        if was_closed || self.is_trial {
+            *state = State::Closed { failures: 0 };
+        }
+        (!was_closed && self.is_trial).then_some(Transition::Closed)
+    }
+
+    /// Records that the dependency asked for a pause. No request is allowed before it ends, and then one.
+    pub fn record_pause(mut self, pause: Duration) -> Option<Transition> {
+        self.is_recorded = true;
+        let mut state = self.breaker.state();
+        let until = Instant::now() + pause;
+        let (until, transition) = match *state {
+            State::Closed { .. } => (until, Some(Transition::Opened)),
+            State::HalfOpen => (until, None),
+            State::Open { until: before } => (until.max(before), None),
+        };
+        *state = State::Open { until };
+        transition
     }
 
     /// Records that the dependency did not answer, or answered that it cannot serve requests.
@@ -139,6 +155,27 @@ mod tests {
         assert_eq!(transitions, [None, None, Some(Transition::Opened)]);
         assert!(breaker.try_acquire().is_none());
         assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn a_requested_pause_ends_with_one_trial_request() {
+        let breaker = CircuitBreaker::new(3, Duration::from_secs(600));
+        let (first, second, third) = (acquire(&breaker), acquire(&breaker), acquire(&breaker));
+        let pause = Duration::from_millis(30);
+        assert_eq!(first.record_pause(pause), Some(Transition::Opened));
+        let start = Instant::now();
+        assert_eq!(second.record_success(), None, "an older request does not end the pause");
+        assert_eq!(third.record_pause(Duration::ZERO), None, "a shorter pause does not end it either");
+        assert!(breaker.try_acquire().is_none());
+        let trial = loop {
+            match breaker.try_acquire() {
+                Some(trial) => break trial,
+                None => assert!(start.elapsed() < 1000 * pause, "the pause does not end"),
+            }
+        };
+        assert!(breaker.try_acquire().is_none(), "one trial request");
+        assert_eq!(trial.record_success(), Some(Transition::Closed));
+        let (_first, _second) = (acquire(&breaker), acquire(&breaker));
     }
 
     #[test]

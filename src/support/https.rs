@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::Full;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -162,12 +162,33 @@ pub fn parse_url(text: &str) -> Option<Uri> {
     matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri)
 }
 
-/// The pause that a response asks for: seconds or a date (RFC 9110 section 10.2.3).
+/// The pause that a response asks for: seconds or a date (RFC 9110 section 10.2.3). The date is read by the clock of
+/// the server that sent it.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let theirs = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    httpdate::parse_http_date(text).ok()?.duration_since(theirs.unwrap_or_else(SystemTime::now)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_to_retry_after_is_relative_to_the_date_of_the_response() {
+        let pause = |headers: &[(http::HeaderName, &str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+            retry_after(&headers.collect())
+        };
+        let at = "Sun, 06 Nov 1994 08:50:37 GMT";
+        assert_eq!(pause(&[(RETRY_AFTER, " 120 ")]), Some(Duration::from_secs(120)));
+        let date = (DATE, "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(pause(&[(RETRY_AFTER, at), date.clone()]), Some(Duration::from_secs(60)));
+        assert_eq!(pause(&[(RETRY_AFTER, at)]), None, "the time has passed");
+        assert_eq!(pause(&[(RETRY_AFTER, "soon"), date]), None);
     }
 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::admin::{AdminRequest, AdminResponse, Route, text};
 use crate::origin::StoreError;
-use crate::outbox::Notifier;
+use crate::outbox::{Notifier, Redelivery};
 
 /// `GET /outbox/dead` lists the ids of dead letters, one per line. `POST /outbox/redeliver` accepts the same format.
 pub(super) fn routes(notifier: Notifier) -> [Route; 2] {
@@ -26,8 +26,9 @@ async fn redeliver(notifier: Notifier, request: AdminRequest) -> AdminResponse {
     let mut report = String::new();
     for id in String::from_utf8_lossy(request.body()).split_ascii_whitespace() {
         match notifier.redeliver(id).await {
-            Ok(true) => report.push_str(&format!("{id} will be redelivered\n")),
-            Ok(false) => report.push_str(&format!("{id} is not a dead letter\n")),
+            Ok(Redelivery::Queued) => report.push_str(&format!("{id} will be redelivered\n")),
+            Ok(Redelivery::NotFound) => report.push_str(&format!("{id} is not a dead letter\n")),
+            Ok(Redelivery::Unreadable) => report.push_str(&format!("{id} cannot be read\n")),
             Err(error) => return store_failed(&error),
         }
     }
