@@ -97,6 +97,13 @@ fn only_the_resize_service_calls_pixels() {
 }
 
 #[test]
+fn headers_are_read_on_threads_of_lower_priority() {
+    for source in sources("src").iter().filter(|source| !source.is_in("resize::header") && !source.is_in("cli")) {
+        assert!(!source.code.contains("Header::read("), "{} reads a header", source.path.display());
+    }
+}
+
+#[test]
 fn blocking_work_runs_on_threads_of_lower_priority() {
     for source in sources("src").iter().filter(|source| !source.is_in("support::priority")) {
         assert!(!source.code.contains("spawn_blocking"), "{} names spawn_blocking", source.path.display());
@@ -127,10 +134,11 @@ fn only_the_clients_of_configured_hosts_connect() {
 
 /// The crates in `crates/`, each with the workspace crates on which it may depend.
 const CRATE_LAYERS: &[(&str, &[&str])] = &[
-    ("pixels", &["av1-still", "jpeg-planes", "vp8-planes", "planes"]),
+    ("pixels", &["av1-still", "jpeg-planes", "vp8-planes", "vp8l", "planes"]),
     ("av1-still", &[]),
     ("jpeg-planes", &["planes"]),
     ("vp8-planes", &["planes"]),
+    ("vp8l", &["planes"]),
     ("planes", &[]),
 ];
 

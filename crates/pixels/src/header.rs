@@ -7,16 +7,16 @@ use vp8_planes::Header as Vp8Header;
 
 #[cfg(any(feature = "avif", feature = "avif-originals"))]
 use crate::codec::avif;
-use crate::codec::{gif, jpeg, png, webp};
-#[cfg(feature = "avif")]
+use crate::codec::{gif, jpeg, palette, png, webp};
+use crate::deadline::Deadline;
 use crate::encoding::Encoding;
 use crate::error::{Error, UnsupportedFormat};
 use crate::info::ImageInfo;
-use crate::limits::Limits;
+use crate::limits::{EncodeOptions, Limits};
 use crate::output::OutputSpec;
 use crate::size_limits::check_pixels;
 use crate::sniff::sniff;
-use crate::transform::color::PROFILE_BYTES_MAX;
+use crate::transform::color;
 use crate::transform::convolve;
 use crate::transform::crop::output_size;
 
@@ -66,20 +66,20 @@ pub struct Header {
     /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
     pub(crate) sandbox_bytes: u64,
     pub(crate) original_bytes: u64,
+    /// The settings with which variants are encoded.
+    encode: EncodeOptions,
 }
 
 impl Header {
-    /// Reads the header and checks it against `limits`. No memory is allocated for pixels.
+    /// Reads the header and checks it against `limits`. Allocates at most [`HEADER_BYTES_MAX`], and uses at most
+    /// `limits.render_time`. The time grows with the size of the file.
     ///
     /// # Errors
     /// The bytes are not an image, the format is not supported, the header is damaged, or the image exceeds
     /// `limits.input_pixels`.
     pub fn read(original: &[u8], limits: &Limits) -> Result<Self, Error> {
         let codec = detect_codec(original, limits)?;
-        if codec == Codec::Png {
-            // The PNG decoder allocates a row as soon as it has read the header.
-            check_pixels(png::size(original), limits)?;
-        }
+        let deadline = Deadline::after(limits.render_time);
         let mut header = Self {
             codec,
             info: ImageInfo::default(),
@@ -87,6 +87,7 @@ impl Header {
             planar: None,
             sandbox_bytes: 0,
             original_bytes: original.len() as u64,
+            encode: limits.encode,
         };
         if codec == Codec::Jpeg
             && let Some(jpeg) = jpeg::planar::read_header(original, limits)
@@ -97,9 +98,9 @@ impl Header {
         }
         header.info = match codec {
             Codec::Jpeg => jpeg::read_info(original)?,
-            Codec::Png => png::read_info(original)?,
+            Codec::Png => png::read_info(original, limits)?,
             Codec::WebP => webp::container::read_info(original)?,
-            Codec::Gif => gif::read_info(original)?,
+            Codec::Gif => gif::read_info(original, deadline)?,
             #[cfg(feature = "avif-originals")]
             Codec::Avif => {
                 let (info, sandbox_bytes) = avif::decode::read_info(original, limits)?;
@@ -127,16 +128,13 @@ impl Header {
     pub fn working_bytes(&self, outputs: &[OutputSpec]) -> u64 {
         // Variants are rendered one after the other, so only the largest counts.
         let output_bytes = outputs.iter().map(|output| self.output_bytes(*output)).max().unwrap_or(0);
-        match &self.planar {
-            Some(PlanarHeader::Jpeg(jpeg)) => {
-                jpeg::planar::working_bytes(&self.info, jpeg, outputs) + output_bytes + profile_bytes(jpeg)
-            }
-            Some(PlanarHeader::Vp8(vp8)) => {
-                webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes + PROFILE_BYTES
-            }
+        let decoded_bytes = match &self.planar {
+            Some(PlanarHeader::Jpeg(jpeg)) => jpeg::planar::working_bytes(&self.info, jpeg, outputs) + output_bytes,
+            Some(PlanarHeader::Vp8(vp8)) => webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes,
             // The sandboxed decoder has ended before its planes are converted to pixels.
-            None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes) + PROFILE_BYTES,
-        }
+            None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes),
+        };
+        decoded_bytes + color::profile_bytes(self.info.profile_bytes) + BASE_BYTES
     }
 
     /// Memory for scaling and encoding one variant.
@@ -156,8 +154,25 @@ impl Header {
             // The planes and the encoder, which takes more than the pixels before.
             return convolved + 4 * pixels + avif::encode::working_bytes(pixels, quality);
         }
-        // The scaled and the upright pixels, and the encoder's planes.
-        convolved + animation + 16 * pixels
+        // The scaled and the upright pixels, the encoder's planes, and the result.
+        convolved + animation + 16 * pixels + self.encoder_bytes(output.encoding, pixels)
+    }
+
+    /// Memory of an encoder in addition to planes and result, measured for noise.
+    fn encoder_bytes(&self, encoding: Encoding, pixels: u64) -> u64 {
+        let has_alpha = matches!(self.info.pixel_bytes, 2 | 4);
+        match encoding {
+            Encoding::Jpeg(_) if self.encode.jpeg_progressive => 8 * pixels,
+            Encoding::Jpeg(_) => 0,
+            Encoding::Png if self.encode.png_colors.is_some() => palette::bytes(pixels, has_alpha),
+            Encoding::Png => 0,
+            // The history and the symbols of lossless encoding. Alpha is always lossless, and so are some frames.
+            Encoding::WebP(quality) if quality.is_lossless() || has_alpha || self.info.frames > 1 => 24 * pixels,
+            Encoding::WebP(_) => 8 * pixels,
+            Encoding::Gif => 8 * pixels + palette::bytes(pixels, false),
+            // Without the feature `avif` there is no encoder.
+            Encoding::Avif(_) => 0,
+        }
     }
 
     /// Memory of the sandboxed decoder, and of its result in this process.
@@ -170,7 +185,7 @@ impl Header {
         // An animation needs two canvases: the one that is scaled, and a copy from which it may have to be restored.
         let animation = if self.info.frames > 1 { 8 } else { 0 };
         let bytes_per_pixel = u64::from(self.info.pixel_bytes) + u64::from(self.info.codec_bytes) + animation;
-        self.original_bytes + self.pixel_count() * bytes_per_pixel
+        self.original_bytes + self.pixel_count() * bytes_per_pixel + self.info.extra_bytes
     }
 
     fn pixel_count(&self) -> u64 {
@@ -178,14 +193,12 @@ impl Header {
     }
 }
 
-/// Memory for the ICC profile of a JPEG and the conversion tables built from it.
-fn profile_bytes(jpeg: &JpegHeader) -> u64 {
-    let bytes: u64 = jpeg.icc.iter().map(|part| part.len() as u64).sum();
-    if bytes == 0 { 0 } else { 2 * bytes + (1 << 20) }
-}
+/// Upper bound, in bytes, on the memory that [`Header::read`] and [`probe`](crate::probe) allocate, whatever the file
+/// states.
+pub const HEADER_BYTES_MAX: u64 = 8 << 20;
 
-/// Memory for an ICC profile of unknown size and the conversion tables built from it.
-const PROFILE_BYTES: u64 = 2 * PROFILE_BYTES_MAX as u64;
+/// Memory for tables and names, which does not depend on the size of the image. The encoders of WebP and AVIF take most.
+const BASE_BYTES: u64 = 2 << 20;
 
 #[cfg_attr(not(feature = "avif-originals"), expect(unused_variables, reason = "AVIF is not decoded"))]
 fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {

@@ -17,12 +17,17 @@ pub struct ImageInfo {
     pub(crate) pixel_bytes: u8,
     /// Bytes per pixel that the decoder needs in addition to the decoded pixels.
     pub(crate) codec_bytes: u8,
+    /// Bytes that the decoder needs in addition to those per pixel.
+    pub(crate) extra_bytes: u64,
+    /// Upper bound on the size of the ICC profile; 0 if there is none.
+    pub(crate) profile_bytes: u64,
 }
 
 impl Default for ImageInfo {
     fn default() -> Self {
         let orientation = Orientation::NoTransforms;
-        Self { width: 0, height: 0, orientation, frames: 1, pixel_bytes: 0, codec_bytes: 0 }
+        let (pixel_bytes, codec_bytes, extra_bytes, profile_bytes) = (0, 0, 0, 0);
+        Self { width: 0, height: 0, orientation, frames: 1, pixel_bytes, codec_bytes, extra_bytes, profile_bytes }
     }
 }
 

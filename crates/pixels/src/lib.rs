@@ -35,7 +35,7 @@ pub use encoding::{Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use estimate::CpuEstimate;
 pub use geometry::{Geometry, Region};
-pub use header::{Codec, Header};
+pub use header::{Codec, HEADER_BYTES_MAX, Header};
 pub use info::ImageInfo;
 pub use limits::{EncodeOptions, Incomplete, Limits};
 pub use observer::{NoObserver, Observer, Stage};

@@ -1,21 +1,18 @@
 //! Type and size of an uploaded file, read from its header.
 
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
-use image::codecs::gif::GifDecoder;
 use image::codecs::jpeg::JpegDecoder;
-use image::codecs::png::PngDecoder;
 use image::metadata::Orientation;
-use image::{ImageDecoder, ImageError, ImageResult, Limits as DecoderLimits};
-use image_webp::WebPDecoder;
+use image::{ImageDecoder, ImageResult};
 
 #[cfg(feature = "avif-originals")]
 use crate::codec::avif::heif;
-use crate::codec::png;
-use crate::codec::webp::container::exif_orientation;
-use crate::error::Error;
-use crate::info::oriented_size;
+use crate::codec::webp::container;
+use crate::codec::{gif, png};
+use crate::error::{Error, damaged};
+use crate::info::{ImageInfo, oriented_size};
 use crate::limits::Limits;
 use crate::size_limits::check_pixels;
 use crate::sniff::sniff;
@@ -28,75 +25,79 @@ pub struct Probe {
     pub size: Option<(u32, u32)>,
 }
 
-/// Maximum length of profiles, previews and other application segments before the frame header of a JPEG. A JPEG that
-/// exceeds it is reported as damaged.
-const JPEG_HEADER_BYTES_MAX: u64 = 2 << 20;
+/// Maximum length of the part of a file that is read into memory. A JPEG whose frame header comes later is reported as
+/// damaged. The orientation of a PNG, and the size of an AVIF, are unknown if they come later.
+const HEAD_BYTES_MAX: u64 = 2 << 20;
 
-/// Maximum length of the metadata boxes of an AVIF, including a profile.
-#[cfg(feature = "avif-originals")]
-const AVIF_HEADER_BYTES_MAX: u64 = 2 << 20;
+/// Maximum length of EXIF data that is read. Longer data are ignored.
+const EXIF_BYTES_MAX: u32 = 1 << 20;
 
-/// Reads the header of an image and checks its size against `limits.input_pixels`. Blocks on file I/O.
+/// Reads the header of an image and checks its size against `limits.input_pixels`. Blocks on file I/O. Allocates at most
+/// [`HEADER_BYTES_MAX`](crate::HEADER_BYTES_MAX).
 ///
 /// # Errors
 /// The file is not an image, its header is damaged, or it has too many pixels.
 pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, Error> {
-    let damaged = |error: ImageError| Error::Damaged { reason: error.to_string() };
-    let io = |error: std::io::Error| damaged(ImageError::IoError(error));
     let mut head = Vec::with_capacity(64);
-    file.rewind().map_err(io)?;
-    (&mut file).take(64).read_to_end(&mut head).map_err(io)?;
+    file.rewind().map_err(|error| unreadable(&error))?;
+    (&mut file).take(64).read_to_end(&mut head).map_err(|error| unreadable(&error))?;
     let media_type = sniff(&head).ok_or(Error::NotAnImage)?;
-    if media_type == "image/png" {
-        // The PNG decoder allocates a row as soon as it has read the header (PNG, third edition, section 11.2.1).
-        check_pixels(png::size(&head), limits)?;
-    }
-    file.seek(SeekFrom::Start(0)).map_err(io)?;
-    let size = size(media_type, BufReader::new(file)).map_err(damaged)?;
+    file.rewind().map_err(|error| unreadable(&error))?;
+    let size = size(media_type, file, limits)?;
     size.map_or(Ok(()), |size| check_pixels(size, limits))?;
     Ok(Probe { media_type, size })
 }
 
-fn size(media_type: &str, file: BufReader<File>) -> ImageResult<Option<(u32, u32)>> {
+fn unreadable(error: &io::Error) -> Error {
+    damaged(error.to_string())
+}
+
+fn size(media_type: &str, file: File, limits: &Limits) -> Result<Option<(u32, u32)>, Error> {
+    let head = |file: File| {
+        let mut head = Vec::new();
+        file.take(HEAD_BYTES_MAX).read_to_end(&mut head).map_err(|error| unreadable(&error))?;
+        Ok(head)
+    };
     match media_type {
         "image/jpeg" => {
-            // The JPEG decoder reads its whole input into memory.
-            let mut head = Vec::new();
-            file.take(JPEG_HEADER_BYTES_MAX).read_to_end(&mut head)?;
-            oriented(JpegDecoder::new(Cursor::new(head))?)
+            let decoder = JpegDecoder::new(Cursor::new(head(file)?));
+            decoder.and_then(oriented).map(Some).map_err(|error| damaged(error.to_string()))
         }
-        "image/png" => oriented(PngDecoder::with_limits(file, decoder_limits())?),
-        "image/webp" => webp(file),
-        "image/gif" => oriented(GifDecoder::new(file)?),
+        "image/png" => Ok(Some(png::read_info(&head(file)?, limits)?.oriented_size())),
+        "image/webp" => webp(BufReader::new(file)).map(Some),
+        "image/gif" => gif::canvas_size(file).map(Some),
         #[cfg(feature = "avif-originals")]
-        "image/avif" => {
-            // Metadata usually come first. If they do not, the size stays unknown.
-            let mut head = Vec::new();
-            file.take(AVIF_HEADER_BYTES_MAX).read_to_end(&mut head)?;
-            return Ok(heif::shown_size(&head));
-        }
-        _ => return Ok(None),
+        "image/avif" => Ok(heif::shown_size(&head(file)?)),
+        _ => Ok(None),
     }
-    .map(Some)
 }
 
-fn webp(file: BufReader<File>) -> ImageResult<(u32, u32)> {
-    let failed = |error: image_webp::DecodingError| ImageError::IoError(std::io::Error::other(error));
-    let mut decoder = WebPDecoder::new(file).map_err(failed)?;
-    decoder.set_memory_limit(CHUNK_BYTES_MAX);
-    let exif = decoder.exif_metadata().ok().flatten();
-    let orientation = exif.and_then(|exif| exif_orientation(&exif)).unwrap_or(Orientation::NoTransforms);
-    Ok(oriented_size(decoder.dimensions(), orientation))
+/// Reads the first chunk of a WebP, and its EXIF chunk, which is usually the last.
+fn webp(mut file: BufReader<File>) -> Result<(u32, u32), Error> {
+    let mut head = Vec::with_capacity(64);
+    (&mut file).take(WEBP_HEAD_BYTES).read_to_end(&mut head).map_err(|error| unreadable(&error))?;
+    let ImageInfo { width, height, .. } = container::read_info(&head)?;
+    let mut at = 12_u64;
+    loop {
+        let mut header = [0; 8];
+        let is_read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut header));
+        let [n0, n1, n2, n3, l0, l1, l2, l3] = header;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]);
+        if is_read.is_err() {
+            return Ok((width, height));
+        }
+        if [n0, n1, n2, n3] == *b"EXIF" && length <= EXIF_BYTES_MAX {
+            let mut exif = Vec::new();
+            file.take(length.into()).read_to_end(&mut exif).map_err(|error| unreadable(&error))?;
+            let orientation = container::exif_orientation(&exif).unwrap_or(Orientation::NoTransforms);
+            return Ok(oriented_size((width, height), orientation));
+        }
+        at += 8 + u64::from(length) + u64::from(length % 2);
+    }
 }
 
-/// Maximum length of a chunk that is read into memory, such as a profile. Longer chunks of a WebP are ignored.
-const CHUNK_BYTES_MAX: usize = 8 << 20;
-
-fn decoder_limits() -> DecoderLimits {
-    let mut limits = DecoderLimits::no_limits();
-    limits.max_alloc = Some(2 * CHUNK_BYTES_MAX as u64);
-    limits
-}
+/// Length of the RIFF header and the part of the first chunk that contains the size.
+const WEBP_HEAD_BYTES: u64 = 30;
 
 fn oriented(mut decoder: impl ImageDecoder) -> ImageResult<(u32, u32)> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

@@ -193,8 +193,13 @@ fn frames_larger_than_their_canvas_are_refused() {
         let error = render_within(&make::webp_frame(width, height), 2 << 20, TIME_MAX).unwrap_err();
         assert!(error.to_string().contains("beyond its canvas"), "{width}x{height}: {error}");
     }
-    let error = render_within(&make::gif_frame(8, 8, 9000, 9000), 2 << 20, TIME_MAX).unwrap_err();
+    // The first frame of a GIF enlarges its canvas, and later frames must fit.
+    let file = make::gif_with_second_frame(8, 8, 9000, 9000);
+    let header = Header::read(&file, &Limits::default()).unwrap();
+    let (made, bytes) = checks::peak(|| render(&file, &header, thumbnail(), Encoding::Gif, &Limits::default()));
+    let error = made.unwrap_err();
     assert!(error.to_string().contains("beyond its canvas"), "{error}");
+    assert!(bytes < 2 << 20, "{bytes}");
 }
 
 #[test]
@@ -264,13 +269,14 @@ fn fuzz_seeds_pass_the_checks_of_their_targets() {
         let entries = fs::read_dir(folder.join(target)).unwrap();
         entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
     };
-    let [headers, variants, planes, frames] = ["header", "render", "planes", "vp8"].map(read);
+    let [headers, variants, planes, frames, streams] = ["header", "render", "planes", "vp8", "vp8l"].map(read);
     for bytes in &headers {
         let _ = checks::header(bytes);
     }
     variants.iter().for_each(|bytes| checks::variant(bytes));
     planes.iter().for_each(|bytes| checks::planes(bytes));
     frames.iter().for_each(|bytes| checks::vp8(bytes));
-    let files = headers.len() + variants.len() + planes.len() + frames.len();
+    streams.iter().for_each(|bytes| checks::vp8l(bytes));
+    let files = headers.len() + variants.len() + planes.len() + frames.len() + streams.len();
     assert!(files > 0, "{} is empty", folder.display());
 }

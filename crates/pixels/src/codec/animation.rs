@@ -89,8 +89,10 @@ impl Canvas {
 
     /// Copies the part of a rectangle that lies on the canvas.
     pub(crate) fn copy(&mut self, rect: &FrameRect) -> Vec<u8> {
-        let mut pixels = Vec::new();
-        for y in rect.y..self.0.height.min(rect.y.saturating_add(rect.height)) {
+        let rows = rect.y..self.0.height.min(rect.y.saturating_add(rect.height));
+        let columns = self.row_mut(rect, rect.y).len();
+        let mut pixels = Vec::with_capacity(4 * columns * rows.len());
+        for y in rows {
             pixels.extend_from_slice(self.row_mut(rect, y).as_flattened());
         }
         pixels

@@ -2,15 +2,16 @@
 
 pub(crate) mod encode;
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Chain, Cursor, Read};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use gif::{DecodeOptions, Decoder, DisposalMethod, MemoryLimit, Repeat};
-use image::metadata::Orientation;
 
 use crate::codec::animation::{AnimationFrames, Canvas, FrameRect, LoopCount, normalize_delay};
 use crate::context::RenderContext;
+use crate::deadline::Deadline;
 use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::pixels::Pixels;
@@ -19,37 +20,101 @@ use crate::pixels::Pixels;
 /// allocates it.
 const BLOCK_BYTES_MAX: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 
+/// Memory of the decoder in addition to the canvas and the indices of a frame: XMP data and an ICC profile, which are not
+/// used, in buffers that double when they grow, the tables of the decompressor, and a frame beyond its canvas.
+const DECODER_BYTES: u64 = 4 * BLOCK_BYTES_MAX.get() + BEYOND_CANVAS_MAX + (1 << 18);
+
 /// Reads the block structure without decoding pixels.
-pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
+///
+/// # Errors
+/// The header is damaged, or reading takes too long.
+pub(crate) fn read_info(original: &[u8], deadline: Deadline) -> Result<ImageInfo, Error> {
     let mut decoder = open(original, true)?;
-    let (width, height) = (u32::from(decoder.width()), u32::from(decoder.height()));
-    let mut frames = 0;
+    let FirstFrame { canvas: (width, height), is_read } = FirstFrame::read(&mut decoder);
+    let mut frames = u32::from(is_read == Ok(true));
     // If the file is truncated or damaged after the first frame, only the frames before that count.
-    while let Ok(Some(_)) = decoder.next_frame_info() {
+    while frames > 0 && matches!(decoder.next_frame_info(), Ok(Some(_))) {
         frames += 1;
+        if frames % FRAMES_PER_CHECK == 0 {
+            deadline.check()?;
+        }
     }
-    // Memory for the canvas, and for the indices of a frame.
-    Ok(ImageInfo { width, height, orientation: Orientation::NoTransforms, pixel_bytes: 4, codec_bytes: 1, frames })
+    Ok(ImageInfo {
+        width,
+        height,
+        pixel_bytes: 4,
+        // Memory for the indices of a frame.
+        codec_bytes: 1,
+        extra_bytes: DECODER_BYTES,
+        frames,
+        ..ImageInfo::default()
+    })
+}
+
+/// Number of frame headers that are read between two checks of the deadline.
+const FRAMES_PER_CHECK: u32 = 1 << 10;
+
+/// The size of the canvas, and the result of reading the header of the first frame.
+struct FirstFrame {
+    /// The logical screen, enlarged to contain the first frame, as in browsers.
+    canvas: (u32, u32),
+    /// False if there is no frame.
+    is_read: Result<bool, Error>,
+}
+
+impl FirstFrame {
+    fn read<R: Read>(decoder: &mut Decoder<R>) -> Self {
+        let (width, height) = (u32::from(decoder.width()), u32::from(decoder.height()));
+        match decoder.next_frame_info() {
+            Ok(Some(frame)) => {
+                let right = u32::from(frame.left) + u32::from(frame.width);
+                let bottom = u32::from(frame.top) + u32::from(frame.height);
+                Self { canvas: (width.max(right), height.max(bottom)), is_read: Ok(true) }
+            }
+            Ok(None) => Self { canvas: (width, height), is_read: Ok(false) },
+            Err(error) => Self { canvas: (width, height), is_read: Err(damaged(error.to_string())) },
+        }
+    }
+}
+
+/// Size of the canvas of a file. Blocks on file I/O.
+///
+/// # Errors
+/// The header is damaged.
+pub(crate) fn canvas_size(file: File) -> Result<(u32, u32), Error> {
+    let mut options = DecodeOptions::new();
+    options.set_memory_limit(MemoryLimit::Bytes(BLOCK_BYTES_MAX));
+    let mut decoder = options.read_info(file).map_err(|error| damaged(error.to_string()))?;
+    Ok(FirstFrame::read(&mut decoder).canvas)
 }
 
 /// Decodes the first frame.
 pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<Pixels, Error> {
-    let mut frames = GifFrames::open(original, context)?;
+    let mut frames = GifFrames::open(original, 1, context)?;
     match frames.next(context)? {
         Some(_) => Ok(frames.canvas.into_pixels()),
         None => Err(damaged("no frames")),
     }
 }
 
+/// A reader of a file that may begin with a header of its own.
+type Input<'a> = Chain<Cursor<Vec<u8>>, &'a [u8]>;
+
 /// The frames of a GIF.
 pub(crate) struct GifFrames<'a> {
-    decoder: Decoder<Cursor<&'a [u8]>>,
+    decoder: Decoder<Input<'a>>,
+    /// True if the file has a color table for all frames.
+    has_table: bool,
     canvas: Canvas,
     /// The disposal of the current frame, applied before the next one is drawn.
     disposal: Disposal,
     indices: Vec<u8>,
     loop_count: LoopCount,
     pixels_max: u64,
+    /// The result of reading the header of the first frame, until that frame is drawn.
+    first: Option<Result<bool, Error>>,
+    /// Number of frames to draw.
+    frames: u32,
     /// Number of frames drawn so far.
     drawn: u32,
 }
@@ -65,17 +130,20 @@ enum Disposal {
 const BEYOND_CANVAS_MAX: u64 = 1 << 20;
 
 impl<'a> GifFrames<'a> {
-    pub(crate) fn open(original: &'a [u8], context: &RenderContext) -> Result<Self, Error> {
-        let decoder = open(original, false)?;
-        let canvas = Canvas::clear(u32::from(decoder.width()), u32::from(decoder.height()));
-        let pixels_max = context.pixels_max;
+    /// Opens a file of which `frames` frames are drawn. Reads the header of the first one.
+    pub(crate) fn open(original: &'a [u8], frames: u32, context: &RenderContext) -> Result<Self, Error> {
+        let mut decoder = open(original, false)?;
+        let FirstFrame { canvas: (width, height), is_read } = FirstFrame::read(&mut decoder);
         Ok(Self {
             decoder,
-            canvas,
+            has_table: has_table(original),
+            canvas: Canvas::clear(width, height),
             disposal: Disposal::None,
             indices: Vec::new(),
             loop_count: LoopCount::ONCE,
-            pixels_max,
+            pixels_max: context.pixels_max,
+            first: Some(is_read),
+            frames,
             drawn: 0,
         })
     }
@@ -90,6 +158,8 @@ impl<'a> GifFrames<'a> {
             height: frame.height.into(),
         };
         let (delay, transparent, dispose) = (frame.delay, frame.transparent, frame.dispose);
+        // Browsers show nothing of a frame without a color table.
+        let has_table = self.has_table || frame.palette.is_some();
         if rect.pixels() > self.pixels_max {
             let (width, height) = (rect.width, rect.height);
             return Err(Error::TooManyPixels { width, height, pixels_max: self.pixels_max });
@@ -105,6 +175,8 @@ impl<'a> GifFrames<'a> {
             Disposal::Restore(rect, pixels) => self.canvas.restore(&rect, &pixels),
         }
         self.disposal = match dispose {
+            // The last frame is not disposed, so nothing is copied.
+            _ if self.drawn + 1 >= self.frames => Disposal::None,
             DisposalMethod::Any | DisposalMethod::Keep => Disposal::None,
             DisposalMethod::Background => Disposal::Clear(rect),
             DisposalMethod::Previous => Disposal::Restore(rect, self.canvas.copy(&rect)),
@@ -121,7 +193,8 @@ impl<'a> GifFrames<'a> {
         let palette = self.decoder.palette().map_err(|error| damaged(error.to_string()))?.to_vec();
         let (colors, _) = palette.as_chunks::<3>();
         self.canvas.draw(&rect, &self.indices, |&index| {
-            let color = if Some(index) == transparent { None } else { colors.get(usize::from(index)) };
+            let is_clear = Some(index) == transparent || !has_table;
+            let color = if is_clear { None } else { colors.get(usize::from(index)) };
             color.map(|&[red, green, blue]| [red, green, blue, 255])
         });
         let delay = Duration::from_millis(10 * u64::from(delay));
@@ -131,12 +204,16 @@ impl<'a> GifFrames<'a> {
 
 impl AnimationFrames for GifFrames<'_> {
     fn next(&mut self, context: &RenderContext) -> Result<Option<Duration>, Error> {
-        match self.decoder.next_frame_info() {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(None),
+        let is_read = self.first.take().unwrap_or_else(|| {
+            let frame = self.decoder.next_frame_info().map_err(|error| damaged(error.to_string()))?;
+            Ok(frame.is_some())
+        });
+        match is_read {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
             // Browsers show the frames before the damage.
             Err(_) if self.drawn > 0 && context.keeps_incomplete() => return Ok(None),
-            Err(error) => return Err(damaged(error.to_string())),
+            Err(error) => return Err(error),
         }
         let delay = match self.draw(context) {
             Err(Error::Damaged { .. }) if self.drawn > 0 && context.keeps_incomplete() => return Ok(None),
@@ -160,9 +237,31 @@ impl AnimationFrames for GifFrames<'_> {
     }
 }
 
-fn open(original: &[u8], skip: bool) -> Result<Decoder<Cursor<&[u8]>>, Error> {
+fn open(original: &[u8], skip: bool) -> Result<Decoder<Input<'_>>, Error> {
     let mut options = DecodeOptions::new();
     options.set_memory_limit(MemoryLimit::Bytes(BLOCK_BYTES_MAX));
     options.skip_frame_decoding(skip);
-    options.read_info(Cursor::new(original)).map_err(|error| damaged(error.to_string()))
+    options.read_info(input(original)).map_err(|error| damaged(error.to_string()))
 }
+
+/// True if the file has a color table for all frames.
+fn has_table(original: &[u8]) -> bool {
+    original.get(FLAGS_AT).is_some_and(|flags| flags & TABLE_FLAG != 0)
+}
+
+/// The file. A table of two colors is inserted if it has none, because the decoder refuses frames without a table.
+fn input(original: &[u8]) -> Input<'_> {
+    let Some((header, rest)) = original.split_at_checked(HEADER_BYTES).filter(|_| !has_table(original)) else {
+        return Cursor::new(Vec::new()).chain(original);
+    };
+    let mut header = header.to_vec();
+    header[FLAGS_AT] = TABLE_FLAG;
+    header.extend([0; 6]);
+    Cursor::new(header).chain(rest)
+}
+
+/// Length of the signature and the logical screen descriptor, and position of the flags in it (GIF89a, section 18).
+const HEADER_BYTES: usize = 13;
+const FLAGS_AT: usize = 10;
+/// The flag of a color table for all frames. The other flags are its size, of which 0 means two colors, and hints.
+const TABLE_FLAG: u8 = 0x80;

@@ -18,25 +18,74 @@ use crate::pixels::Pixels;
 /// A decoder that has read the header.
 pub(crate) type Decoder<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
 
-/// Reads the segments before the first scan.
+/// Reads the segments before the first scan. Allocates nothing.
+///
+/// # Errors
+/// There is no frame header, or it is damaged.
 pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
-    let decoder = open(original, DecoderOptions::default().set_strict_mode(false))?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
-    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-    let components = components(&decoder);
-    let is_progressive = matches!(frame(original), Some(0xC2 | 0xC6 | 0xCA | 0xCE));
+    let frame = Frame::read(original).ok_or_else(|| damaged("no frame header"))?;
+    let (width, height, components) = (frame.width, frame.height, frame.components);
+    // An image whose coefficients come in several scans needs all of them, with 16 bits each, and the history of nonzero
+    // coefficients. The last blocks add up to 31 columns and rows of padding.
+    let padded = |side: u32| u64::from(side.next_multiple_of(8)) + 24;
+    let coefficients = padded(width) * padded(height) * (2 * u64::from(components) + 1);
+    // Rows of blocks of all components, before and after upsampling.
+    let rows = 1024 * u64::from(width) + (1 << 18);
     Ok(ImageInfo {
-        width: side(width),
-        height: side(height),
-        orientation: decoder
-            .exif()
-            .and_then(|exif| Orientation::from_exif_chunk(exif))
-            .unwrap_or(Orientation::NoTransforms),
-        pixel_bytes: components,
-        // A progressive image needs a 16-bit coefficient per sample, and the history of nonzero coefficients.
-        codec_bytes: if is_progressive { 2 * components + 1 } else { 0 },
-        frames: 1,
+        width,
+        height,
+        orientation: exif(original).and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms),
+        pixel_bytes: if components == 1 || components == 4 { components } else { 3 },
+        extra_bytes: rows + if frame.has_many_scans { coefficients } else { 0 },
+        profile_bytes: profile_bytes(original),
+        ..ImageInfo::default()
     })
+}
+
+/// The facts of the frame header and the first scan header that decide about memory.
+struct Frame {
+    width: u32,
+    height: u32,
+    components: u8,
+    /// True if the first scan does not complete the samples of all components.
+    has_many_scans: bool,
+}
+
+impl Frame {
+    fn read(original: &[u8]) -> Option<Self> {
+        // SOF0 to SOF15. DHT, JPG and DAC have codes in the same range.
+        let is_frame = |marker| matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
+        let (marker, at) = markers(original).find(|(marker, _)| is_frame(*marker))?;
+        let &[_, h1, h0, w1, w0, components] = original.get(at + 4..)?.first_chunk()?;
+        let first_scan = first_scan(original).and_then(|at| original.get(at + 4));
+        let is_progressive = matches!(marker, 0xC2 | 0xC6 | 0xCA | 0xCE);
+        Some(Self {
+            width: u16::from_be_bytes([w1, w0]).into(),
+            height: u16::from_be_bytes([h1, h0]).into(),
+            components,
+            has_many_scans: is_progressive || first_scan.is_none_or(|count| *count != components),
+        })
+    }
+}
+
+/// The TIFF structure of the last EXIF segment.
+fn exif(original: &[u8]) -> Option<&[u8]> {
+    let segments = markers(original).filter(|(marker, _)| *marker == 0xE1);
+    segments.filter_map(|(_, at)| segment(original, at).strip_prefix(b"Exif\0\0")).last()
+}
+
+/// Size of the parts of the ICC profile.
+fn profile_bytes(original: &[u8]) -> u64 {
+    let segments = markers(original).filter(|(marker, _)| *marker == 0xE2);
+    let parts = segments.filter_map(|(_, at)| segment(original, at).strip_prefix(b"ICC_PROFILE\0"));
+    parts.map(|part| part.len() as u64).sum()
+}
+
+/// The payload of the segment with a marker at `at`.
+fn segment(original: &[u8], at: usize) -> &[u8] {
+    let rest = original.get(at + 2..).unwrap_or_default();
+    let length = rest.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+    rest.get(2..length).unwrap_or_default()
 }
 
 /// True for CMYK and YCCK.
@@ -108,13 +157,6 @@ fn first_scan(original: &[u8]) -> Option<usize> {
 /// True if an Adobe APP14 segment precedes the first scan.
 pub(crate) fn has_adobe_marker(original: &[u8]) -> bool {
     markers(original).any(|(marker, at)| marker == 0xEE && original[at..].get(4..9) == Some(b"Adobe"))
-}
-
-/// The SOF marker, which defines the coding process (ITU-T T.81, table B.1).
-fn frame(original: &[u8]) -> Option<u8> {
-    // SOF0 to SOF15. DHT, JPG and DAC have codes in the same range.
-    let is_frame = |marker| matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
-    markers(original).map(|(marker, _)| marker).find(|marker| is_frame(*marker))
 }
 
 /// The markers up to the first SOS, with their positions.

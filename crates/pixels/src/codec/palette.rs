@@ -25,6 +25,16 @@ pub(crate) fn indexed(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> 
     }
 }
 
+/// Upper bound, in bytes, on the memory of [`indexed`] for this number of pixels.
+pub(crate) fn bytes(pixels: u64, has_alpha: bool) -> u64 {
+    // The number of bins of similar colors, and the memory for each.
+    let bins = if has_alpha { 1 << 24 } else { 1 << 18 };
+    pixels + BIN_BYTES * pixels.min(bins)
+}
+
+/// Bytes for a bin of similar colors: its sums, and two copies of its mean while a box of colors is split.
+const BIN_BYTES: u64 = 120;
+
 fn exact(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<Option<IndexedImage>, Error> {
     let mut palette = Vec::new();
     let mut index_by_color: HashMap<[u8; 4], u8> = HashMap::new();

@@ -1,5 +1,6 @@
 //! Decodes PNG row by row, to 8 bits per sample.
 
+pub(crate) mod chunks;
 pub(crate) mod encode;
 
 use std::io::Cursor;
@@ -7,43 +8,60 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, Decoder, InterlaceInfo, Reader, Transformations};
 
+use crate::codec::png::chunks::PngHeader;
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
-use crate::limits::Incomplete;
+use crate::limits::{Incomplete, Limits};
 use crate::pixels::Pixels;
-use crate::transform::color::PROFILE_BYTES_MAX;
+use crate::size_limits::check_pixels;
 
-/// Memory limit for chunks: the ICC profile, compressed and uncompressed. Text chunks are skipped.
-const CHUNK_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX + (1 << 20);
+/// Memory limit for chunks that are neither text nor a profile, such as EXIF data.
+const CHUNK_BYTES_MAX: u64 = 4 << 20;
 
-/// The size in the IHDR chunk, which is the first chunk (PNG, third edition, section 11.2.1). Zero if it is truncated.
-pub(crate) fn size(head: &[u8]) -> (u32, u32) {
-    let at = |offset: usize| head.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |n| u32::from_be_bytes(*n));
-    (at(16), at(20))
+/// Reads the chunks before the pixel data. Allocates nothing.
+///
+/// # Errors
+/// The header is damaged, or states more pixels than `limits.input_pixels`.
+pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<ImageInfo, Error> {
+    let header = PngHeader::read(original)?;
+    check_pixels((header.width, header.height), limits)?;
+    if !header.is_whole {
+        return Err(damaged("the checksum of the header is wrong"));
+    }
+    let orientation = header.exif.and_then(Orientation::from_exif_chunk);
+    Ok(ImageInfo {
+        width: header.width,
+        height: header.height,
+        orientation: orientation.unwrap_or(Orientation::NoTransforms),
+        pixel_bytes: header.channels,
+        extra_bytes: decoder_bytes(original, &header),
+        profile_bytes: header.profile_bytes(),
+        ..ImageInfo::default()
+    })
 }
 
-/// Reads the chunks before the pixel data. Allocates a row, so the caller must check the size first.
-pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
-    let reader = open(original)?;
-    let info = reader.info();
-    let orientation = info.exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
-    let channels = u8::try_from(reader.output_color_type().0.samples()).unwrap_or(4);
-    Ok(ImageInfo {
-        width: info.width,
-        height: info.height,
-        orientation: orientation.unwrap_or(Orientation::NoTransforms),
-        pixel_bytes: channels,
-        // The row buffers and the decompressor take only a few bytes per column.
-        codec_bytes: 0,
-        frames: 1,
-    })
+/// Memory of the decoder in addition to the pixels.
+fn decoder_bytes(original: &[u8], header: &PngHeader<'_>) -> u64 {
+    let stored = header.stored_row_bytes();
+    // The decoder collects up to five rows, or 144 KB, in a buffer that doubles when it grows.
+    let rows = (stored * u64::from(header.height)).min(5 * stored + (144 << 10));
+    let row = if is_row_copied(header) { header.row_bytes() } else { 0 };
+    // A chunk in a buffer that doubles when it grows, and its copy.
+    let metadata = 3 * CHUNK_BYTES_MAX.min(original.len() as u64);
+    2 * rows + stored + row + metadata + (1 << 18)
+}
+
+/// True if rows are decoded into a buffer, because their samples have another order or size than those of the pixels.
+fn is_row_copied(header: &PngHeader<'_>) -> bool {
+    header.is_interlaced || header.depth > 8
 }
 
 /// Decodes the image and its ICC profile. For an APNG, this is the default image.
 pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
-    let mut reader = open(original)?;
-    let profile = reader.info().icc_profile.as_deref().map(<[u8]>::to_vec);
+    let header = PngHeader::read(original)?;
+    let profile = header.profile();
+    let mut reader = open(original, &header)?;
     let (width, height) = reader.info().size();
     let (color, depth) = reader.output_color_type();
     let channels = color.samples();
@@ -51,26 +69,30 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
     let stride = width as usize * channels;
     // Missing rows of a truncated file are transparent, or mid-gray without an alpha channel.
     let mut data = vec![if has_alpha { 0 } else { 128 }; stride * height as usize];
-    let mut row = vec![0; reader.output_line_size(width).unwrap_or_default()];
+    let is_copied = is_row_copied(&header);
+    let mut row = vec![0; if is_copied { reader.output_line_size(width).unwrap_or_default() } else { 0 }];
     let mut next = 0;
     loop {
         context.deadline.check()?;
-        let interlace = match reader.read_row(&mut row) {
+        let target = data.get_mut(next * stride..).and_then(|rest| rest.get_mut(..stride)).unwrap_or_default();
+        let interlace = match reader.read_row(if is_copied || target.is_empty() { &mut row[..] } else { target }) {
             Ok(Some(interlace)) => interlace,
             Ok(None) => break,
             Err(_) if context.incomplete == Incomplete::Keep && next > 0 => break,
             Err(error) => return Err(damaged(error.to_string())),
         };
-        let samples = if depth == BitDepth::Sixteen { to_eight_bits(&mut row) } else { &row[..] };
-        match interlace {
-            InterlaceInfo::Null(_) => {
-                if let Some(target) = data.chunks_exact_mut(stride).nth(next) {
-                    target.copy_from_slice(&samples[..stride]);
+        if is_copied {
+            let samples = if depth == BitDepth::Sixteen { to_eight_bits(&mut row) } else { &row[..] };
+            match interlace {
+                InterlaceInfo::Null(_) => {
+                    if let Some(target) = data.chunks_exact_mut(stride).nth(next) {
+                        target.copy_from_slice(&samples[..stride]);
+                    }
                 }
-            }
-            InterlaceInfo::Adam7(pass) => {
-                let bits_per_pixel = u8::try_from(8 * channels).unwrap_or(u8::MAX);
-                png::expand_interlaced_row(&mut data, stride, samples, &pass, bits_per_pixel);
+                InterlaceInfo::Adam7(pass) => {
+                    let bits_per_pixel = u8::try_from(8 * channels).unwrap_or(u8::MAX);
+                    png::expand_interlaced_row(&mut data, stride, samples, &pass, bits_per_pixel);
+                }
             }
         }
         next += 1;
@@ -79,12 +101,11 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
     Ok((Pixels { width, height, channels, data }, profile))
 }
 
-fn open(original: &[u8]) -> Result<Reader<Cursor<&[u8]>>, Error> {
-    let (width, _) = size(original);
-    // A pixel has at most eight bytes.
-    let limits = png::Limits { bytes: CHUNK_BYTES_MAX + 8 * width as usize };
-    let mut decoder = Decoder::new_with_limits(Cursor::new(original), limits);
+fn open<'a>(original: &'a [u8], header: &PngHeader<'_>) -> Result<Reader<Cursor<&'a [u8]>>, Error> {
+    let bytes = usize::try_from(CHUNK_BYTES_MAX + header.row_bytes()).unwrap_or(usize::MAX);
+    let mut decoder = Decoder::new_with_limits(Cursor::new(original), png::Limits { bytes });
     decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
     decoder.read_info().map_err(|error| damaged(error.to_string()))
 }

@@ -45,7 +45,7 @@ pub(crate) fn render(
     let profile = if header.codec == Codec::WebP { container::icc_profile(original) } else { None };
     let mut frames: Box<dyn AnimationFrames> = match header.codec {
         Codec::WebP => Box::new(WebPFrames::open(original)?),
-        _ => Box::new(GifFrames::open(original, context)?),
+        _ => Box::new(GifFrames::open(original, header.info.frames, context)?),
     };
     let conversion = Conversion::from_icc(profile, frames.canvas().channels);
     let size = (crop_window.size().0.get(), crop_window.size().1.get());

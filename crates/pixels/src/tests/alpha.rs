@@ -171,3 +171,14 @@ fn crop_may_start_between_two_pixels() {
         }
     }
 }
+
+#[test]
+fn lossless_webp_with_alpha_is_transparent_even_if_its_container_states_no_alpha() {
+    let picture = RgbaImage::from_fn(8, 8, |x, _| Rgba([200, 100, 50, if x < 4 { 0 } else { 255 }]));
+    let simple = bytes(&picture.into(), ImageFormat::WebP);
+    let header = b"VP8X\x0A\0\0\0\0\0\0\0\x07\0\0\x07\0\0";
+    let length = u32::try_from(simple.len() - 8 + header.len()).unwrap().to_le_bytes();
+    let extended = [&b"RIFF"[..], &length, b"WEBP", header, &simple[12..]].concat();
+    let made = make(&extended, fit(8, 8), Encoding::Png).unwrap().to_rgba8();
+    assert_eq!((made.get_pixel(0, 0).0[3], made.get_pixel(7, 0).0[3]), (0, 255));
+}

@@ -157,3 +157,37 @@ fn animation_limits_apply_to_animated_variants_only() {
         }
     }
 }
+
+/// A GIF with a screen of this size and one frame of 40x30 pixels, which is red.
+fn red_gif(screen: (u16, u16), has_table: bool) -> Vec<u8> {
+    let mut file = Vec::new();
+    let palette = [255, 0, 0, 0, 0, 255];
+    let mut encoder = gif::Encoder::new(&mut file, 40, 30, &palette).unwrap();
+    let frame = gif::Frame { width: 40, height: 30, buffer: vec![0; 1200].into(), ..gif::Frame::default() };
+    encoder.write_frame(&frame).unwrap();
+    drop(encoder);
+    file[6..8].copy_from_slice(&screen.0.to_le_bytes());
+    file[8..10].copy_from_slice(&screen.1.to_le_bytes());
+    if !has_table {
+        // The flag and the table of two colors.
+        file[10] = 0;
+        file.drain(13..19);
+    }
+    file
+}
+
+#[test]
+fn gif_whose_screen_is_smaller_than_its_first_frame_is_as_large_as_the_frame() {
+    for screen in [(0, 0), (20, 30), (40, 10), (40, 30)] {
+        let made = make(&red_gif(screen, true), fit(100, 100), Encoding::Png).unwrap().to_rgba8();
+        assert_eq!(made.dimensions(), (40, 30), "{screen:?}");
+        assert!(made.pixels().all(|pixel| pixel.0 == [255, 0, 0, 255]), "{screen:?}");
+    }
+}
+
+#[test]
+fn gif_without_a_color_table_is_transparent() {
+    let made = make(&red_gif((40, 30), false), fit(100, 100), Encoding::Png).unwrap().to_rgba8();
+    assert_eq!(made.dimensions(), (40, 30));
+    assert!(made.pixels().all(|pixel| pixel.0[3] == 0));
+}

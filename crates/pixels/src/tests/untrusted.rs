@@ -97,3 +97,11 @@ fn truncated_png_is_an_error() {
     let error = make(&whole[..whole.len() / 2], fit(20, 20), Encoding::Png).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
 }
+
+#[test]
+fn png_that_does_not_begin_with_its_header_is_refused_by_name() {
+    let png = bytes(&gradient(8, 8), ImageFormat::Png);
+    let moved = [&png[..8], b"\0\0\0\0tIME\0\0\0\0", &png[8..]].concat();
+    let error = Header::read(&moved, &LIMITS).unwrap_err().to_string();
+    assert!(error.contains("IHDR is not the first chunk"), "{error}");
+}

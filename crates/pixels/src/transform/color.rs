@@ -21,6 +21,11 @@ use crate::pixels::Pixels;
 /// Maximum size of an ICC profile. Profiles of printing presses have 0.5 to 3 MB.
 pub(crate) const PROFILE_BYTES_MAX: usize = 4 << 20;
 
+/// Upper bound, in bytes, on the memory for a profile of `bytes` and the conversion tables built from it.
+pub(crate) fn profile_bytes(bytes: u64) -> u64 {
+    if bytes == 0 { 0 } else { 2 * bytes.min(PROFILE_BYTES_MAX as u64) + (2 << 20) }
+}
+
 type Transform = Arc<dyn TransformExecutor<u8> + Send + Sync>;
 
 /// Conversion of decoded samples to sRGB.

@@ -124,6 +124,19 @@ pub fn gif_frame(width: u16, height: u16, frame_width: u16, frame_height: u16) -
     file
 }
 
+/// A GIF whose first frame has one pixel, and whose second frame has another size and too little data.
+pub fn gif_with_second_frame(width: u16, height: u16, second_width: u16, second_height: u16) -> Vec<u8> {
+    let mut file = gif_canvas(width, height);
+    for (width, height) in [(1, 1), (second_width, second_height)] {
+        file.extend([0x2C, 0, 0, 0, 0]);
+        file.extend(u16::to_le_bytes(width));
+        file.extend(u16::to_le_bytes(height));
+        file.extend(b"\0\x02\x02\x44\x01\0");
+    }
+    file.push(0x3B);
+    file
+}
+
 /// A GIF with many frames of one pixel.
 pub fn gif_frames(width: u16, height: u16, count: usize) -> Vec<u8> {
     let mut file = gif_canvas(width, height);

@@ -119,6 +119,8 @@ impl<'a> AvifImage<'a> {
             orientation: self.orientation,
             pixel_bytes: self.channels(),
             codec_bytes,
+            extra_bytes: 0,
+            profile_bytes: self.profile.map_or(0, |profile| profile.len() as u64),
             frames: 1,
         })
     }

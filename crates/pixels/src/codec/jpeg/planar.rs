@@ -17,7 +17,7 @@ use crate::info::ImageInfo;
 use crate::limits::Limits;
 use crate::output::OutputSpec;
 use crate::pixels::{Pixels, Window};
-use crate::transform::color::Conversion;
+use crate::transform::color::{Conversion, PROFILE_BYTES_MAX};
 use crate::transform::crop::CropWindow;
 use crate::transform::saliency;
 
@@ -70,7 +70,15 @@ pub(crate) fn read_header(original: &[u8], limits: &Limits) -> Option<JpegHeader
 pub(crate) fn info(original: &[u8], jpeg: &JpegHeader) -> ImageInfo {
     let exif = jpeg.exif.clone().and_then(|place| original.get(place));
     let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
-    ImageInfo { width: jpeg.width, height: jpeg.height, orientation, frames: 1, pixel_bytes: 3, codec_bytes: 0 }
+    let profile_bytes = jpeg.icc.iter().map(|part| part.len() as u64).sum();
+    ImageInfo {
+        width: jpeg.width,
+        height: jpeg.height,
+        orientation,
+        pixel_bytes: 3,
+        profile_bytes,
+        ..ImageInfo::default()
+    }
 }
 
 /// Upper bound, in bytes, on the memory for decoding a JPEG for these variants.
@@ -127,7 +135,13 @@ fn is_gray(jpeg: &JpegHeader) -> bool {
     jpeg.component_count() == 1
 }
 
+/// The ICC profile. `None` if there is none, or it is unreasonably large.
 fn jpeg_profile(original: &[u8], jpeg: &JpegHeader) -> Option<Vec<u8>> {
     let parts = jpeg.icc.iter().filter_map(|part| original.get(part.clone()));
-    Some(parts.flatten().copied().collect()).filter(|profile: &Vec<u8>| !profile.is_empty())
+    let bytes = parts.clone().map(<[u8]>::len).sum::<usize>();
+    (1..=PROFILE_BYTES_MAX).contains(&bytes).then(|| {
+        let mut profile = Vec::with_capacity(bytes);
+        parts.for_each(|part| profile.extend_from_slice(part));
+        profile
+    })
 }

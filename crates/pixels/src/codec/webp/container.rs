@@ -17,18 +17,20 @@ pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
     let first = chunks.next().ok_or_else(|| damaged("no chunks"))?;
     let mut info = ImageInfo {
         pixel_bytes: 4,
-        // Memory for 4:2:0 planes, or for lossless RGBA pixels.
-        codec_bytes: 4,
+        // Memory for 4:2:0 planes.
+        codec_bytes: 2,
+        profile_bytes: icc_profile(original).map_or(0, |profile| profile.len() as u64),
         ..ImageInfo::default()
     };
     match first.name {
         b"VP8X" => {
             (info.width, info.height) = canvas_size(first.data).ok_or_else(|| damaged("truncated header"))?;
-            info.frames = check_frames(chunks, (info.width, info.height))?;
-            if info.frames > 1 {
-                // Memory for a frame and its data.
-                info.codec_bytes += 4;
+            let frames = check_frames(chunks, (info.width, info.height))?;
+            if frames > 0 {
+                // Memory for a frame as RGB and as RGBA.
+                info.codec_bytes += 5;
             }
+            info.frames = frames.max(1);
             let exif = Chunks::from_file(original).find(|chunk| chunk.name == b"EXIF");
             info.orientation = exif.and_then(|chunk| exif_orientation(chunk.data)).unwrap_or(Orientation::NoTransforms);
         }
@@ -37,7 +39,22 @@ pub(crate) fn read_info(original: &[u8]) -> Result<ImageInfo, Error> {
         }
         _ => return Err(damaged("unknown first chunk")),
     }
+    info.extra_bytes = decoder_bytes(info.width, info.height);
     Ok(info)
+}
+
+/// Memory of the decoders in addition to the planes and the pixels.
+fn decoder_bytes(width: u32, height: u32) -> u64 {
+    let pixels = u64::from(width) * u64::from(height);
+    // Lossy: rows of macroblocks, and the planes of the last ones. Lossless: transforms and prefix codes.
+    let lossy = (1 << 16) + 1024 * u64::from(width.div_ceil(16)) + 32 * u64::from(width.max(height));
+    lossy + vp8l::working_bytes(width, height) - 4 * pixels
+}
+
+/// True if the file declares that it has alpha.
+pub(crate) fn has_alpha(original: &[u8]) -> bool {
+    let header = Chunks::from_file(original).next().filter(|chunk| chunk.name == b"VP8X");
+    header.and_then(|chunk| chunk.data.first()).is_some_and(|flags| flags & 0x10 != 0)
 }
 
 /// The VP8 frame of a still lossy image without alpha.
@@ -78,34 +95,6 @@ impl<'a> FrameChunk<'a> {
         let flags = *data.get(15)?;
         let chunks = Chunks(data.get(16..)?);
         Some(Self { rect, delay, is_blended: flags & 2 == 0, is_cleared: flags & 1 != 0, chunks })
-    }
-
-    /// Builds a still WebP file from the frame.
-    pub(crate) fn to_file(&self) -> Vec<u8> {
-        let find = |name: &[u8; 4]| self.chunks.clone().find(|chunk| chunk.name == name);
-        let mut body = b"WEBP".to_vec();
-        let mut put = |name: &[u8; 4], data: &[u8]| {
-            body.extend(name);
-            body.extend(u32::try_from(data.len()).unwrap_or(u32::MAX).to_le_bytes());
-            body.extend(data);
-            body.resize(body.len().next_multiple_of(2), 0);
-        };
-        match (find(b"VP8L"), find(b"ALPH"), find(b"VP8 ")) {
-            (Some(lossless), ..) => put(b"VP8L", lossless.data),
-            (None, alpha, lossy) => {
-                if let Some(alpha) = alpha {
-                    let [width, height] = [self.rect.width - 1, self.rect.height - 1].map(u32::to_le_bytes);
-                    // The alpha flag.
-                    put(b"VP8X", &[&[0x10, 0, 0, 0], &width[..3], &height[..3]].concat());
-                    put(b"ALPH", alpha.data);
-                }
-                if let Some(lossy) = lossy {
-                    put(b"VP8 ", lossy.data);
-                }
-            }
-        }
-        let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
-        [&b"RIFF"[..], &length, &body].concat()
     }
 }
 
@@ -170,7 +159,7 @@ pub(crate) fn canvas_size(header: &[u8]) -> Option<(u32, u32)> {
     Some((plus_one(header, 4)?, plus_one(header, 7)?))
 }
 
-/// Number of images in an extended file. Checks that each has the declared size and lies within the canvas (RFC 9649,
+/// Number of frames in an extended file. Checks that each image has the declared size and lies within the canvas (RFC 9649,
 /// section 2.7.1.1).
 fn check_frames(chunks: Chunks<'_>, canvas: (u32, u32)) -> Result<u32, Error> {
     let check_size = |chunk: &Chunk<'_>, size| match chunk.image_size() {
@@ -193,7 +182,7 @@ fn check_frames(chunks: Chunks<'_>, canvas: (u32, u32)) -> Result<u32, Error> {
             check_size(&inner, (rect.width, rect.height))?;
         }
     }
-    Ok(frames.max(1))
+    Ok(frames)
 }
 
 /// The EXIF orientation. The chunk may start with the header that precedes EXIF data in a JPEG.

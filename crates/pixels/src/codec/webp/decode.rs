@@ -1,14 +1,11 @@
-//! Decodes WebP to pixels with image-webp, and composes animations.
+//! Decodes WebP to pixels, and composes animations.
 
-use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use image_webp::{DecodingError, WebPDecoder};
-
 use crate::codec::animation::{AnimationFrames, Canvas, FrameRect, LoopCount, normalize_delay};
-use crate::codec::webp::container::{Chunks, FrameChunk, canvas_size, icc_profile};
+use crate::codec::webp::container::{Chunks, FrameChunk, canvas_size, has_alpha, icc_profile};
+use crate::codec::webp::still;
 use crate::context::RenderContext;
-use crate::deadline::Deadline;
 use crate::error::{Error, damaged};
 use crate::pixels::Pixels;
 use crate::transform::channels::to_rgba;
@@ -18,7 +15,8 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
     let profile = icc_profile(original).map(<[u8]>::to_vec);
     let is_animated = Chunks::from_file(original).any(|chunk| chunk.name == b"ANMF");
     if !is_animated {
-        return Ok((decode_file(original, context)?, profile));
+        let pixels = still::decode(&Chunks::from_file(original), has_alpha(original), context)?;
+        return Ok((pixels, profile));
     }
     let mut frames = WebPFrames::open(original)?;
     match frames.next(context)? {
@@ -27,19 +25,7 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
     }
 }
 
-/// Decodes a file with a single image.
-fn decode_file(file: &[u8], context: &RenderContext) -> Result<Pixels, Error> {
-    let bytes = DeadlineReader { bytes: Cursor::new(file), deadline: context.deadline };
-    let mut decoder = WebPDecoder::new(bytes).map_err(|error| failed(&error, context))?;
-    let (width, height) = decoder.dimensions();
-    let mut data = vec![0; decoder.output_buffer_size().unwrap_or_default()];
-    decoder.read_image(&mut data).map_err(|error| failed(&error, context))?;
-    let channels = if decoder.has_alpha() { 4 } else { 3 };
-    Ok(Pixels { width, height, channels, data })
-}
-
-/// The frames of an animation. Each is decoded as a separate file and composed here, because the animation decoder of
-/// image-webp does not dispose some frames and clears wrong rectangles for others.
+/// The frames of an animation.
 pub(crate) struct WebPFrames<'a> {
     chunks: Chunks<'a>,
     canvas: Canvas,
@@ -64,7 +50,7 @@ impl<'a> WebPFrames<'a> {
         if let Some(rect) = self.clear.take() {
             self.canvas.clear_at(&rect);
         }
-        let image = decode_file(&frame.to_file(), context)?;
+        let image = still::decode(&frame.chunks, false, context)?;
         if (image.width, image.height) != (frame.rect.width, frame.rect.height) {
             return Err(damaged("an image differs in size from its header"));
         }
@@ -94,43 +80,5 @@ impl AnimationFrames for WebPFrames<'_> {
 
     fn loop_count(&self) -> LoopCount {
         self.loop_count
-    }
-}
-
-fn failed(error: &DecodingError, context: &RenderContext) -> Error {
-    if context.deadline.is_ahead() { damaged(error.to_string()) } else { context.deadline.error() }
-}
-
-/// A reader that fails after the deadline. It returns small chunks, so that the deadline is checked often.
-struct DeadlineReader<'a> {
-    bytes: Cursor<&'a [u8]>,
-    deadline: Deadline,
-}
-
-const CHUNK_BYTES: usize = 4096;
-
-impl BufRead for DeadlineReader<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if !self.deadline.is_ahead() {
-            return Err(io::Error::other("the deadline has passed"));
-        }
-        let rest = self.bytes.fill_buf()?;
-        Ok(&rest[..rest.len().min(CHUNK_BYTES)])
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        self.bytes.consume(bytes);
-    }
-}
-
-impl Read for DeadlineReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.bytes.read(buffer)
-    }
-}
-
-impl Seek for DeadlineReader<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.bytes.seek(to)
     }
 }

@@ -1,0 +1,154 @@
+//! Reads the chunks before the pixel data of a PNG (third edition, section 5). Nothing is decompressed but the ICC profile,
+//! which has a limit that does not depend on the size of the image.
+
+use crate::error::{Error, damaged};
+use crate::transform::color::PROFILE_BYTES_MAX;
+
+/// Bytes of the profile that are decompressed at first. Most profiles are smaller.
+const PROFILE_BYTES_FIRST: usize = 64 << 10;
+
+/// The chunks that define the format of the image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PngHeader<'a> {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// Bits per sample.
+    pub(crate) depth: u8,
+    /// Samples per pixel as stored; 1 for a palette.
+    pub(crate) stored_channels: u8,
+    /// Samples per pixel with alpha, and with the palette replaced by its colors.
+    pub(crate) channels: u8,
+    pub(crate) is_interlaced: bool,
+    /// True if the checksum of IHDR is right.
+    pub(crate) is_whole: bool,
+    /// The payload of the eXIf chunk.
+    pub(crate) exif: Option<&'a [u8]>,
+    /// The payload of the iCCP chunk, in which the profile is compressed.
+    profile: Option<&'a [u8]>,
+}
+
+impl<'a> PngHeader<'a> {
+    /// Reads the chunks up to the first with pixel data. Allocates nothing.
+    ///
+    /// # Errors
+    /// The first chunk is not IHDR, or its length or color type is invalid.
+    pub(crate) fn read(original: &'a [u8]) -> Result<Self, Error> {
+        let mut chunks = Chunks(original.get(SIGNATURE_BYTES..).unwrap_or_default());
+        let first = chunks.next().ok_or_else(|| damaged("truncated header"))?;
+        if first.name != b"IHDR" {
+            return Err(damaged("IHDR is not the first chunk"));
+        }
+        let &[w0, w1, w2, w3, h0, h1, h2, h3, depth, color, _, _, interlace] = first.data else {
+            return Err(damaged("invalid header"));
+        };
+        let (stored_channels, opaque_channels) = match color {
+            0 => (1, 1),
+            2 => (3, 3),
+            3 => (1, 3),
+            4 => (2, 2),
+            6 => (4, 4),
+            _ => return Err(damaged("invalid color type")),
+        };
+        let mut header = Self {
+            width: u32::from_be_bytes([w0, w1, w2, w3]),
+            height: u32::from_be_bytes([h0, h1, h2, h3]),
+            depth,
+            stored_channels,
+            channels: opaque_channels,
+            is_interlaced: interlace != 0,
+            is_whole: first.is_whole(),
+            exif: None,
+            profile: None,
+        };
+        for chunk in chunks.take_while(|chunk| chunk.name != b"IDAT") {
+            match chunk.name {
+                b"tRNS" if color < 4 => header.channels = opaque_channels + 1,
+                b"eXIf" if header.exif.is_none() && chunk.is_whole() => header.exif = Some(chunk.data),
+                b"iCCP" if header.profile.is_none() && chunk.is_whole() => header.profile = Some(chunk.data),
+                _ => {}
+            }
+        }
+        Ok(header)
+    }
+
+    /// Upper bound on the size of the ICC profile.
+    pub(crate) fn profile_bytes(&self) -> u64 {
+        if self.profile.is_some() { PROFILE_BYTES_MAX as u64 } else { 0 }
+    }
+
+    /// Decompresses the ICC profile. `None` if there is none, it is damaged, or it has more than [`PROFILE_BYTES_MAX`].
+    pub(crate) fn profile(&self) -> Option<Vec<u8>> {
+        let data = self.profile?;
+        // A name of 1 to 79 bytes, zero, and the compression method, which is zero.
+        let name = data.iter().take(80).position(|byte| *byte == 0).filter(|length| *length > 0)?;
+        let compressed = data.get(name + 1..)?.strip_prefix(&[0])?;
+        match inflate(compressed, PROFILE_BYTES_FIRST).ok()? {
+            None => inflate(compressed, PROFILE_BYTES_MAX).ok()?,
+            profile => profile,
+        }
+    }
+
+    /// Bytes of a row as stored, with its filter type.
+    pub(crate) fn stored_row_bytes(&self) -> u64 {
+        1 + (u64::from(self.width) * u64::from(self.stored_channels) * u64::from(self.depth)).div_ceil(8)
+    }
+
+    /// Bytes of a row with all channels, of which each sample has 8 or 16 bits.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.channels) * if self.depth > 8 { 2 } else { 1 }
+    }
+}
+
+/// Decompresses a zlib stream. `Ok(None)` if the result has more than `bytes_max`.
+fn inflate(compressed: &[u8], bytes_max: usize) -> Result<Option<Vec<u8>>, fdeflate::DecompressionError> {
+    let mut decompressor = fdeflate::Decompressor::new();
+    let mut output = vec![0; bytes_max];
+    let (mut read, mut written) = (0, 0);
+    while !decompressor.is_done() {
+        let (consumed, produced) = decompressor.read(&compressed[read..], &mut output, written, true)?;
+        (read, written) = (read + consumed, written + produced);
+        if written == bytes_max && !decompressor.is_done() {
+            return Ok(None);
+        }
+    }
+    output.truncate(written);
+    output.shrink_to_fit();
+    Ok(Some(output))
+}
+
+const SIGNATURE_BYTES: usize = 8;
+
+/// A chunk. Its data is shorter than declared if the file is truncated.
+struct Chunk<'a> {
+    name: &'a [u8; 4],
+    data: &'a [u8],
+    /// The checksum after the data.
+    checksum: Option<u32>,
+}
+
+impl Chunk<'_> {
+    /// True if the checksum is right.
+    fn is_whole(&self) -> bool {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(self.name);
+        hasher.update(self.data);
+        self.checksum == Some(hasher.finalize())
+    }
+}
+
+/// Iterates over consecutive chunks.
+struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let (length, rest) = self.0.split_first_chunk::<4>()?;
+        let (name, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (data, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        let checksum = rest.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+        self.0 = rest.get(4..).unwrap_or_default();
+        Some(Chunk { name, data, checksum })
+    }
+}
