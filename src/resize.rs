@@ -17,14 +17,16 @@ use crate::support::threads::count_or_cores;
 
 mod calibration;
 mod error;
+mod header;
 mod lane;
 mod turns;
 #[cfg(any(feature = "avif", feature = "avif-originals"))]
 pub mod sandbox;
 
 pub use error::RenderError;
+pub use header::read_header;
 pub use lane::Lane;
-pub use pixels::{Error as PixelsError, Header, Limits, OutputSpec, PIPELINE, Probe, probe, sniff};
+pub use pixels::{Error as PixelsError, HEADER_BYTES_MAX, Header, Limits, OutputSpec, PIPELINE, Probe, probe, sniff};
 
 pub use turns::{JobOwner, Turn};
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::resize::{Header, JobOwner, OutputSpec, RenderRequest, Rendered};
+use crate::resize::{JobOwner, OutputSpec, RenderRequest, Rendered};
 use crate::variant::Variant;
 use crate::variants::batch::run::BatchRunner;
 use crate::variants::error::Error;
@@ -32,7 +32,7 @@ impl BatchRunner {
             return Err(Error::original_too_large(length, self.original_bytes_max));
         }
         let download_memory = self.acquire_download_memory(length).await?;
-        let header = Header::read(&original, &self.limits).map_err(|error| Error::from_pixels(&error))?;
+        let header = self.read_header(&original).await?;
         let outputs = vec![OutputSpec { geometry: variant.geometry, encoding: variant.encoding }];
         let lane = self.lane(&header, outputs[0]);
         let resizer = &self.resources.resizer;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::observability::metrics::WaitKind;
 use crate::observability::traces;
 use crate::origin::{READS_MAX, Store, StoreError};
-use crate::resize::{Header, Lane, Limits, RenderRequest, Rendered};
+use crate::resize::{HEADER_BYTES_MAX, Header, Lane, Limits, RenderRequest, Rendered, read_header};
 use crate::support::memory::{BudgetError, MemoryPermit, MemoryShare};
 use crate::variant::{ObjectKey, Variant};
 use crate::variants::batch::job::{Job, JobPermits};
@@ -80,7 +80,7 @@ impl BatchRunner {
         let download = tokio::time::timeout(DOWNLOAD_TIME_MAX, self.download(&batch.original));
         let original = timings.time("original", download).await.map_err(|_| Error::FlightTimeout)??;
         let original = Arc::new(original);
-        let header = Header::read(&original.bytes, &self.limits).map_err(|error| Error::from_pixels(&error))?;
+        let header = self.read_header(&original.bytes).await?;
         let mut is_open = true;
         loop {
             let job = match self.next_job(batch, &header) {
@@ -160,6 +160,13 @@ impl BatchRunner {
             BudgetError::TooLarge { bytes_max } => Error::original_too_large(length, bytes_max),
             BudgetError::Overloaded => Error::Overloaded,
         })
+    }
+
+    /// Reads the header under a permit for the memory that it may take.
+    pub(in crate::variants) async fn read_header(&self, original: &Bytes) -> Result<Header, Error> {
+        let bytes = HEADER_BYTES_MAX.min(self.resources.memory.budget(MemoryShare::Pixels).bytes_max());
+        let _permit = self.acquire_pixel_memory(bytes).await?;
+        read_header(original.clone(), self.limits).await.map_err(|error| Error::from_render(&error))
     }
 
     pub(in crate::variants) async fn acquire_pixel_memory(&self, bytes: u64) -> Result<MemoryPermit, Error> {
