@@ -33,7 +33,7 @@ impl ResponseLimits {
     /// A permit to stream `bytes` of an original.
     pub(super) fn open_original(&self, client: IpAddr, bytes: u64) -> Result<BodyPermit, TooManyBodies> {
         let bytes = STREAMED_BODY_BYTES.min(BODY_BYTES_MIN.saturating_add(bytes.saturating_mul(2)));
-        self.bodies.try_open(self.limited(client), bytes)
+        self.bodies.try_stream(self.limited(client), bytes)
     }
 
     /// A permit for a stream of HTTP/2.

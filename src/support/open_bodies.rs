@@ -48,6 +48,9 @@ pub const STREAMED_BODY_BYTES: u64 = 192 << 10;
 /// One client may use the memory divided by this number, so that it cannot exhaust it.
 const CLIENT_PART: u64 = 4;
 
+/// The memory divided by this number is not for streamed bodies.
+const RESERVED_PART: u64 = 8;
+
 impl OpenBodies {
     /// Limits all responses to the memory of `memory`, and those of one client to its [`CLIENT_PART`].
     #[must_use]
@@ -60,6 +63,18 @@ impl OpenBodies {
     #[must_use]
     pub fn streams_max(memory_bytes: u64) -> u64 {
         memory_bytes / STREAMED_BODY_BYTES
+    }
+
+    /// A permit for a body that is streamed from a store and needs `bytes` of memory. Such bodies leave a part of the
+    /// memory to others, so that slow readers of originals do not keep variants from HTTP/2 clients. `client` is `None` if
+    /// it is not limited.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn try_stream(&self, client: Option<IpAddr>, bytes: u64) -> Result<BodyPermit, TooManyBodies> {
+        let permit = self.try_open(client, bytes)?;
+        let streamed_max = self.memory.bytes_max() - self.memory.bytes_max() / RESERVED_PART;
+        if self.memory.used_bytes() > streamed_max { Err(TooManyBodies::Total) } else { Ok(permit) }
     }
 
     /// A permit for a response that needs `bytes` of memory. `client` is `None` if it is not limited.
@@ -124,6 +139,14 @@ mod tests {
         permits.clear();
         assert_eq!(bodies.memory.used_bytes(), 0);
         assert!(bodies.try_open(CLIENT, 4 << 20).is_ok());
+    }
+
+    #[test]
+    fn streamed_bodies_leave_memory_to_other_responses() {
+        let bodies = open_bodies(16 << 20);
+        let permits: Vec<_> = std::iter::from_fn(|| bodies.try_stream(None, 1 << 20).ok()).collect();
+        assert_eq!((permits.len(), bodies.try_stream(None, 1).unwrap_err()), (14, TooManyBodies::Total));
+        assert!(bodies.try_open(None, 1 << 20).is_ok());
     }
 
     #[test]
