@@ -6,7 +6,7 @@
 //! early is an error. Only this module uses storage SDKs. It does not depend on image processing or HTTP serving.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -42,6 +42,9 @@ use s3::S3Store;
 
 /// Maximum number of times that an object is read into memory from its start, if it is replaced each time.
 pub const READS_MAX: usize = 3;
+
+/// A read that has no answer after this time counts as a failure for the circuit breaker, but it continues.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A handle to an object store. Clones are cheap and refer to the same store.
 #[derive(Debug, Clone)]
@@ -85,7 +88,19 @@ impl Store {
     pub async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
         match &self.backend {
             Backend::File(store) => store.head(key).await,
-            Backend::S3(store) => store.guarded(store.head(key)).await,
+            Backend::S3(store) => store.guarded_read(ANSWER_TIME_MAX, store.head(key)).await,
+        }
+    }
+
+    /// Like [`Store::head`], for a request that the store should answer within `time`. Otherwise, it counts as a failure for
+    /// the circuit breaker, but it continues.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn head_expecting(&self, key: &ObjectKey, time: Duration) -> Result<Option<ObjectMeta>, StoreError> {
+        match &self.backend {
+            Backend::File(store) => store.head(key).await,
+            Backend::S3(store) => store.guarded_read(time.min(ANSWER_TIME_MAX), store.head(key)).await,
         }
     }
 
@@ -96,7 +111,7 @@ impl Store {
     pub async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<Option<Object>, StoreError> {
         match &self.backend {
             Backend::File(store) => store.get(key, range).await,
-            Backend::S3(store) => store.guarded(store.get(key, range)).await,
+            Backend::S3(store) => store.guarded_read(ANSWER_TIME_MAX, store.get(key, range)).await,
         }
     }
 
@@ -177,7 +192,7 @@ impl Store {
         let objects_max = objects_max.clamp(1, PAGE_OBJECTS_MAX);
         match &self.backend {
             Backend::File(store) => store.list(prefix, after, objects_max).await,
-            Backend::S3(store) => store.guarded(store.list(prefix, after, objects_max)).await,
+            Backend::S3(store) => store.guarded_read(ANSWER_TIME_MAX, store.list(prefix, after, objects_max)).await,
         }
     }
 
@@ -212,6 +227,16 @@ impl Store {
         match &self.backend {
             Backend::File(_) => false,
             Backend::S3(store) => store.is_circuit_open(),
+        }
+    }
+
+    /// True if the circuit breaker would refuse a request now. Unlike [`Store::is_circuit_open`], this is false when the time of
+    /// the next trial request has come.
+    #[must_use]
+    pub fn refuses_requests(&self) -> bool {
+        match &self.backend {
+            Backend::File(_) => false,
+            Backend::S3(store) => store.refuses_requests(),
         }
     }
 

@@ -22,7 +22,7 @@ use super::timeout::with_timeout;
 use crate::config;
 use crate::observability::metrics::{self, Counter};
 use crate::support::backoff::jitter;
-use crate::support::circuit_breaker::{CircuitBreaker, Transition};
+use crate::support::circuit_breaker::{CircuitBreaker, HANG_TIME_MIN, RequestPermit, Transition};
 use crate::variant::ObjectKey;
 
 mod body;
@@ -97,15 +97,45 @@ impl S3Store {
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        let permit = self.try_acquire()?;
+        self.record(permit, Box::pin(operation).await)
+    }
+
+    /// Like [`Self::guarded`], for a read that should be answered within `time`. Otherwise, the circuit breaker counts a
+    /// failure then, and the read continues.
+    pub(super) async fn guarded_read<T>(
+        &self,
+        time: Duration,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut permit = self.try_acquire()?;
+        let mut operation = Box::pin(operation);
+        for time in [time, HANG_TIME_MIN] {
+            match tokio::time::timeout(time, &mut operation).await {
+                Ok(result) => return self.record(permit, result),
+                Err(_) => self.log(permit.record_unanswered()),
+            }
+        }
+        let result = operation.await;
+        self.record(permit, result)
+    }
+
+    fn try_acquire(&self) -> Result<RequestPermit<'_>, StoreError> {
         let open = || StoreError::Unavailable { source: "the circuit breaker is open".into() };
-        let permit = self.circuit_breaker.try_acquire().ok_or_else(open)?;
-        let result = Box::pin(operation).await;
-        let transition = match &result {
+        self.circuit_breaker.try_acquire().ok_or_else(open)
+    }
+
+    fn record<T>(&self, permit: RequestPermit<'_>, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.log(match &result {
             Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. }) => permit.record_failure(),
             // No request was sent.
             Err(StoreError::Busy) => None,
             Ok(_) | Err(_) => permit.record_success(),
-        };
+        });
+        result
+    }
+
+    fn log(&self, transition: Option<Transition>) {
         match transition {
             Some(Transition::Opened) => {
                 self.circuit_openings.inc();
@@ -114,7 +144,10 @@ impl S3Store {
             Some(Transition::Closed) => tracing::info!(bucket = self.bucket, "circuit breaker closed"),
             None => {}
         }
-        result
+    }
+
+    pub(super) fn refuses_requests(&self) -> bool {
+        self.circuit_breaker.refuses()
     }
 
     /// The bucket's time. If no response has shown it yet, an object is listed to see one; the local time if that fails.
