@@ -1,30 +1,32 @@
 //! An in-memory cache that runs at most one task per missing key.
 //!
 //! A [`Cache`] limits the total size of its values in bytes and evicts the least recently used value first. A missing
-//! or stale key starts a *flight*: one task that makes the value while all other requests for the key wait for it. The
-//! task is detached from the request that started it, so a client that disconnects cannot cancel work that others wait
-//! for. If a flight panics, its waiters get [`CacheValue::panicked`]. This module does not depend on images or stores:
-//! a value reports its size and its retention through [`CacheValue`].
+//! key starts a *flight*: one task that makes the value while all other requests for the key wait for it. A value that
+//! is stale, or soon will be, starts a flight that revalidates it. A flight is detached from the request that started
+//! it, so a client that disconnects cannot cancel work that others wait for. If a flight panics, its waiters get
+//! [`CacheValue::panicked`]. This module does not depend on images or stores: a value reports its size and its retention
+//! through [`CacheValue`].
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use tokio::sync::oneshot;
 
 use crate::observability::metrics::Counter;
-use crate::observability::traces;
 use crate::support::tasks::Tasks;
 
+mod entry;
+mod flights;
 #[cfg(test)]
 mod tests;
+
+pub use entry::{Age, Cached, Schedule};
+pub use flights::{FlightWaiter, Late};
+
+use entry::{CacheEntry, RetentionExpiry};
+use flights::{Flights, NewFlight};
 
 /// The result of a flight, a success or an error. It must be cheap to clone.
 pub trait CacheValue<K>: Clone + Send + Sync + 'static {
@@ -43,9 +45,8 @@ pub trait CacheValue<K>: Clone + Send + Sync + 'static {
 pub enum Retention {
     /// Until it is evicted.
     UntilEvicted,
-    /// Until it is evicted, but it is served only for this long. After that, the next request starts a flight, which
-    /// gets the stale value to revalidate it, replace it or fall back on it.
-    FreshFor(Duration),
+    /// Until it is evicted, but it is revalidated at the times of the schedule.
+    Revalidate(Schedule),
     /// At most this long.
     ExpireAfter(Duration),
     /// Not at all: the next request starts a flight.
@@ -57,37 +58,30 @@ pub enum Retention {
 pub enum ServedFrom {
     /// From memory.
     Memory,
+    /// From memory, although the value is stale.
+    StaleMemory,
     /// From a flight that this request started.
     OwnFlight,
     /// From a flight that another request had started.
     JoinedFlight,
 }
 
+/// Result of a request to revalidate a value in memory.
+pub enum Revalidation<V> {
+    /// A flight is running; this request started or joined it.
+    Running(FlightWaiter<V>),
+    /// No flight was started, because too many revalidations are running.
+    TooMany,
+    /// Memory changed since the request looked the value up: the value was renewed or removed.
+    Superseded,
+}
+
 type Memory<K, V> = moka::sync::Cache<K, CacheEntry<V>, RandomState>;
-type Flight<V> = Shared<BoxFuture<'static, V>>;
-type Flights<K, V> = Mutex<HashMap<K, ActiveFlight<V>, RandomState>>;
-
-#[derive(Debug, Clone)]
-struct CacheEntry<V> {
-    value: V,
-    /// When the value becomes stale; `None` means never.
-    stale_at: Option<Instant>,
-}
-
-/// A running flight. The id distinguishes it from a later flight for the same key, which can start after an
-/// invalidation.
-struct ActiveFlight<V> {
-    id: u64,
-    flight: Flight<V>,
-    span: traces::SpanLink,
-}
-
-static NEXT_FLIGHT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A cache with its running flights. Clones share both.
 pub struct Cache<K, V> {
     memory: Memory<K, V>,
-    flights: Arc<Flights<K, V>>,
+    flights: Flights<K, V>,
     flights_max: usize,
     tasks: Tasks,
 }
@@ -110,8 +104,8 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: CacheValue<K>,
 {
-    /// An empty cache of at most `bytes_max` bytes that runs at most `flights_max` flights at once on `tasks`.
-    /// `evictions` counts values that were evicted to make room.
+    /// An empty cache of at most `bytes_max` bytes. At most `flights_max` flights make missing values at once on
+    /// `tasks`. `evictions` counts values that were evicted to make room.
     #[must_use]
     pub fn new(bytes_max: u64, flights_max: usize, tasks: Tasks, evictions: Counter) -> Self {
         let memory = moka::sync::Cache::builder()
@@ -125,71 +119,98 @@ where
                 }
             })
             .build_with_hasher(RandomState::default());
-        Self { memory, flights: Arc::default(), flights_max, tasks }
+        Self { memory, flights: Flights::default(), flights_max, tasks }
     }
 
-    /// The fresh value for `key`, if memory holds one.
+    /// The value for `key`, fresh or stale, if memory holds one.
     #[must_use]
-    pub fn get(&self, key: &K) -> Option<V> {
-        self.memory.get(key).filter(CacheEntry::is_fresh).map(|entry| entry.value)
+    pub fn get(&self, key: &K) -> Option<Cached<V>> {
+        self.memory.get(key).map(Cached::from)
     }
 
-    /// The value from memory, or the result of the flight for `key`. `make` is called only to start a flight; it gets
-    /// the stale value that memory holds, if any.
-    pub async fn get_or_make<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> (V, ServedFrom)
+    /// The fresh value from memory, or the result of the flight for `key`. `make` is called only to start a flight.
+    pub async fn get_or_make<F>(&self, key: &K, make: impl FnOnce() -> F) -> (V, ServedFrom)
     where
         F: Future<Output = V> + Send + 'static,
     {
-        if let Some(value) = self.get(key) {
+        if let Some(value) = self.fresh(key) {
             return (value, ServedFrom::Memory);
         }
         match self.join_or_start(key, make) {
-            FlightEntry::Started(flight) => (flight.await, ServedFrom::OwnFlight),
-            FlightEntry::Joined(flight, span) => (traces::wait_span(&span, flight).await, ServedFrom::JoinedFlight),
+            FlightEntry::Running(waiter) => waiter.result().await,
             FlightEntry::Completed(value) => (value, ServedFrom::Memory),
             FlightEntry::Full => (V::overloaded(), ServedFrom::OwnFlight),
         }
     }
 
-    fn join_or_start<F>(&self, key: &K, make: impl FnOnce(Option<V>) -> F) -> FlightEntry<V>
+    fn fresh(&self, key: &K) -> Option<V> {
+        self.get(key).filter(|cached| cached.age.is_fresh()).map(|cached| cached.value)
+    }
+
+    fn join_or_start<F>(&self, key: &K, make: impl FnOnce() -> F) -> FlightEntry<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
-        let id = NEXT_FLIGHT_ID.fetch_add(1, Ordering::Relaxed);
-        let (flight, stale, span) = {
-            let mut flights = lock(&self.flights);
-            if let Some(active) = flights.get(key) {
-                return FlightEntry::Joined(active.flight.clone(), active.span.clone());
+        let flight = {
+            let mut flights = self.flights.lock();
+            if let Some(waiter) = flights.join(key) {
+                return FlightEntry::Running(waiter);
             }
             // A flight puts its value into memory before it leaves the map, so a flight that ended since the first
             // lookup is seen here.
-            let stale = match self.memory.get(key) {
-                Some(entry) if entry.is_fresh() => return FlightEntry::Completed(entry.value),
-                entry => entry.map(|entry| entry.value),
-            };
-            if flights.len() >= self.flights_max {
+            if let Some(value) = self.fresh(key) {
+                return FlightEntry::Completed(value);
+            }
+            if flights.len() - flights.revalidations() >= self.flights_max {
                 return FlightEntry::Full;
             }
-            let (flight, span) = (shared_result::<K, V>(receiver), traces::child_span("flight"));
-            flights.insert(key.clone(), ActiveFlight { id, flight: flight.clone(), span: span.link() });
-            (flight, stale, span)
+            self.flights.enter(&mut flights, key, None)
         };
-        self.spawn(key.clone(), id, span.instrument(make(stale)), sender);
-        FlightEntry::Started(flight)
+        FlightEntry::Running(self.spawn(flight, make()))
     }
 
-    fn spawn(&self, key: K, id: u64, make: impl Future<Output = V> + Send + 'static, sender: oneshot::Sender<V>) {
-        // The guard exists before the task, so the flight leaves the map even if the task is dropped before its first
-        // poll.
-        let guard = FlightGuard { flights: self.flights.clone(), key, id };
+    /// Joins the flight for `key`, or starts one if a revalidation of the value in memory is due and fewer than
+    /// `running_max` revalidations are running. They do not count towards the limit of flights that make missing values.
+    /// `make` gets the value, and a signal by which the flight tells its waiters not to wait for it any longer.
+    pub fn revalidate<F>(&self, key: &K, running_max: usize, make: impl FnOnce(V, Late) -> F) -> Revalidation<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let (value, late, flight) = {
+            let mut flights = self.flights.lock();
+            if let Some(waiter) = flights.join(key) {
+                return Revalidation::Running(waiter);
+            }
+            let Some(Cached { value, .. }) = self.get(key).filter(|cached| cached.age.is_due()) else {
+                return Revalidation::Superseded;
+            };
+            if flights.revalidations() >= running_max {
+                return Revalidation::TooMany;
+            }
+            let late = Late::default();
+            (value, late.clone(), self.flights.enter(&mut flights, key, Some(late)))
+        };
+        Revalidation::Running(self.spawn(flight, make(value, late)))
+    }
+
+    fn spawn(&self, flight: NewFlight<K, V>, make: impl Future<Output = V> + Send + 'static) -> FlightWaiter<V> {
+        let NewFlight { guard, sender, span, waiter } = flight;
         let memory = self.memory.clone();
+        let make = span.instrument(make);
+        // The task owns the guard, so the flight leaves the map even if the task is dropped before its first poll.
         self.tasks.spawn(async move {
             let value = make.await;
-            guard.complete(&memory, &value);
+            guard.complete(|key| {
+                if let Some(entry) = CacheEntry::new(&value) {
+                    memory.insert(key.clone(), entry);
+                }
+            });
+            // moka evicts lazily: without this call, the cache could exceed its limit for a while.
+            memory.run_pending_tasks();
             // Sending fails if all waiters have disconnected; the value is in memory by then.
             let _ = sender.send(value);
         });
+        waiter
     }
 
     /// Removes all values whose keys match, and detaches the running flights for matching keys. The waiters of a
@@ -198,9 +219,12 @@ where
     pub fn invalidate_matching(&self, matches: impl Fn(&K) -> bool) {
         // Flights are detached first: a flight that ends later does not insert its value. The value of a flight that
         // ended earlier is removed below.
-        lock(&self.flights).retain(|key, _| !matches(key));
+        self.flights.lock().detach_matching(&matches);
         let removed: Vec<_> = self.memory.iter().map(|(key, _)| key).filter(|key| matches(key)).collect();
+        // A request may have started to revalidate one of the old values meanwhile, so its flight is detached too.
+        let mut flights = self.flights.lock();
         for key in removed {
+            flights.detach(&*key);
             self.memory.invalidate(&*key);
         }
     }
@@ -226,95 +250,12 @@ where
     /// Number of running flights.
     #[must_use]
     pub fn flights(&self) -> usize {
-        lock(&self.flights).len()
+        self.flights.lock().len()
     }
 }
 
 enum FlightEntry<V> {
-    Started(Flight<V>),
-    /// A flight of another request, with the span of that request.
-    Joined(Flight<V>, traces::SpanLink),
+    Running(FlightWaiter<V>),
     Completed(V),
     Full,
-}
-
-/// The future that all waiters of a flight share. The sender is dropped without a value only if the task panicked; the
-/// panic hook has logged its location.
-fn shared_result<K, V: CacheValue<K>>(receiver: oneshot::Receiver<V>) -> Flight<V> {
-    receiver.map(|value| value.unwrap_or_else(|_| V::panicked())).boxed().shared()
-}
-
-impl<V> CacheEntry<V> {
-    /// Reads the clock only for values that can become stale.
-    fn is_fresh(&self) -> bool {
-        self.stale_at.is_none_or(|at| Instant::now() < at)
-    }
-}
-
-/// Removes a flight from the map when its task completes, panics or is dropped.
-struct FlightGuard<K: Hash + Eq, V> {
-    flights: Arc<Flights<K, V>>,
-    key: K,
-    id: u64,
-}
-
-impl<K, V> FlightGuard<K, V>
-where
-    K: Hash + Eq + Clone + Send + Sync + 'static,
-    V: CacheValue<K>,
-{
-    /// Puts the value into memory, unless the key was invalidated during the flight, and removes the flight from the
-    /// map.
-    fn complete(self, memory: &Memory<K, V>, value: &V) {
-        let stale_at = match value.retention() {
-            Retention::FreshFor(time) => Instant::now().checked_add(time),
-            Retention::UntilEvicted | Retention::ExpireAfter(_) | Retention::Never => None,
-        };
-        // The lock is held across the insertion, so that no invalidation runs between the check and the insertion.
-        let flights = lock(&self.flights);
-        let is_attached = flights.get(&self.key).is_some_and(|active| active.id == self.id);
-        if is_attached && value.retention() != Retention::Never {
-            memory.insert(self.key.clone(), CacheEntry { value: value.clone(), stale_at });
-        }
-        drop(flights);
-        // moka evicts lazily: without this call, the cache could exceed its limit for a while.
-        memory.run_pending_tasks();
-    }
-}
-
-impl<K: Hash + Eq, V> Drop for FlightGuard<K, V> {
-    fn drop(&mut self) {
-        let mut flights = lock(&self.flights);
-        if flights.get(&self.key).is_some_and(|active| active.id == self.id) {
-            flights.remove(&self.key);
-        }
-    }
-}
-
-/// Ignores poisoning: the map is consistent at every unlock, even after a panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Passes the retention of each value to moka.
-struct RetentionExpiry;
-
-impl<K, V: CacheValue<K>> moka::Expiry<K, CacheEntry<V>> for RetentionExpiry {
-    fn expire_after_create(&self, _: &K, entry: &CacheEntry<V>, _: Instant) -> Option<Duration> {
-        match entry.value.retention() {
-            Retention::UntilEvicted | Retention::FreshFor(_) => None,
-            Retention::ExpireAfter(time) => Some(time),
-            Retention::Never => Some(Duration::ZERO),
-        }
-    }
-
-    fn expire_after_update(
-        &self,
-        key: &K,
-        entry: &CacheEntry<V>,
-        now: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.expire_after_create(key, entry, now)
-    }
 }

@@ -1,8 +1,8 @@
 //! Gets a variant: from memory, from its store, or by making it from its original.
 //!
-//! [`Variants::get`] looks the variant up in memory first. A miss starts a flight, which looks it up in the variants'
-//! store; if the variant is missing there, it is made from the original and written back. Concurrent requests share a
-//! flight, and variants of one original share its download and decoding. This module does not handle HTTP requests or
+//! [`Variants::get`] looks the variant up in memory first, and revalidates it there. A miss starts a flight, which looks
+//! it up in the variants' store; if the variant is missing there, it is made from the original and written back.
+//! Concurrent requests share a flight, and variants of one original share its download and decoding. This module does not handle HTTP requests or
 //! responses. Only the response headers of a cached variant are prebuilt, by the [`PrebuildHeaders`] implementation of
 //! the HTTP layer.
 
@@ -10,8 +10,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
-use crate::cache::{Cache, ServedFrom};
+use crate::cache::{Age, Cache, Cached, ServedFrom};
 use crate::config::Config;
 use crate::observability::metrics::{self, Gauge, Metrics};
 use crate::origin::Store;
@@ -25,6 +26,7 @@ mod parts;
 mod rate_limit;
 mod rendition;
 mod resources;
+mod revalidation;
 mod slow_share;
 mod store;
 mod timings;
@@ -63,8 +65,18 @@ pub struct FoundVariant {
     pub served_from: ServedFrom,
 }
 
-/// Maximum number of flights of rate-limited clients that a request joins before it gives up.
-const LIMITED_FLIGHTS_MAX: usize = 8;
+/// Maximum number of flights that a request joins whose results it cannot use.
+const UNUSABLE_FLIGHTS_MAX: usize = 8;
+
+impl FoundVariant {
+    /// True if a flight found the variant, but its original was checked so long ago that it was stale at `time` already.
+    fn was_outdated_at(&self, time: Instant) -> bool {
+        match self.served_from {
+            ServedFrom::OwnFlight | ServedFrom::JoinedFlight => self.delivery.was_stale_at(time),
+            ServedFrom::Memory | ServedFrom::StaleMemory => false,
+        }
+    }
+}
 
 impl Variants {
     /// An empty cache in front of the two stores. Registers its gauges in `metrics`.
@@ -88,33 +100,57 @@ impl Variants {
         Self { cache: self.cache.clone(), maker, store: self.store.clone(), metrics: self.metrics.clone() }
     }
 
-    /// The variant from memory, or from a flight. A request that joined the flight of a rate-limited client starts
-    /// another flight, because the client of the request may be below the limit.
+    /// The variant from memory, or from a flight. A variant in memory is served whatever happens, unless its original is
+    /// known to be missing or broken.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn get(&self, variant: &Variant, client: IpAddr) -> Result<FoundVariant, Error> {
-        if let Some(CachedVariant::Found(delivery)) = self.cache.get(variant) {
+        if let Some(Cached { value: CachedVariant::Found(delivery), age: Age::Fresh }) = self.cache.get(variant) {
             return Ok(FoundVariant { delivery, served_from: ServedFrom::Memory });
         }
-        for _ in 0..LIMITED_FLIGHTS_MAX {
-            let make = |stale: Option<CachedVariant>| {
-                let stale = stale.and_then(|stale| match stale {
-                    CachedVariant::Found(delivery) => Some(delivery),
-                    CachedVariant::Failed { .. } => None,
-                });
-                self.maker.clone().make(variant.clone(), client, stale)
+        // The future is large, so it is boxed. Fresh variants do not need it.
+        Box::pin(self.revalidate_or_make(variant, client)).await
+    }
+
+    /// Starts over if the result of a flight cannot be used, or memory changed.
+    async fn revalidate_or_make(&self, variant: &Variant, client: IpAddr) -> Result<FoundVariant, Error> {
+        let asked_at = Instant::now();
+        let mut outdated = None;
+        for _ in 0..UNUSABLE_FLIGHTS_MAX {
+            let result = match self.cache.get(variant) {
+                Some(Cached { value: CachedVariant::Found(delivery), age }) => {
+                    self.serve_from_memory(variant, client, delivery, age).await
+                }
+                Some(Cached { value: CachedVariant::Failed { error, .. }, .. }) => return Err(error),
+                None => self.make(variant, client).await,
             };
-            // The flight continues after the timeout, and a later request gets its result.
-            let flight = tokio::time::timeout(self.maker.flight_timeout, self.cache.get_or_make(variant, make));
-            match flight.await.map_err(|_| Error::FlightTimeout)? {
-                (CachedVariant::Found(delivery), served_from) => return Ok(FoundVariant { delivery, served_from }),
-                (CachedVariant::Failed { error: Error::RateLimited(limit), .. }, ServedFrom::JoinedFlight)
-                    if limit.kind == RateLimitKind::CpuPerClient => {}
-                (CachedVariant::Failed { error, .. }, _) => return Err(error),
+            match result {
+                // Another request started the flight, too long before this one.
+                Some(Ok(found)) if found.was_outdated_at(asked_at) => outdated = Some(found),
+                Some(result) => return result,
+                None => {}
             }
         }
-        Err(Error::Overloaded)
+        outdated.ok_or(Error::Overloaded)
+    }
+
+    /// Joins or starts a flight for a variant that is not in memory. `None` if the flight belongs to another client that is
+    /// rate-limited, because the client of this request may be below the limit.
+    async fn make(&self, variant: &Variant, client: IpAddr) -> Option<Result<FoundVariant, Error>> {
+        let make = || self.maker.clone().make(variant.clone(), client, None);
+        // The flight continues after the timeout, and a later request gets its result.
+        let flight = tokio::time::timeout(self.maker.flight_timeout, self.cache.get_or_make(variant, make));
+        let Ok(result) = flight.await else { return Some(Err(Error::FlightTimeout)) };
+        match result {
+            (CachedVariant::Found(delivery), served_from) => Some(Ok(FoundVariant { delivery, served_from })),
+            (CachedVariant::Failed { error: Error::RateLimited(limit), .. }, ServedFrom::JoinedFlight)
+                if limit.kind == RateLimitKind::CpuPerClient =>
+            {
+                None
+            }
+            (CachedVariant::Failed { error, .. }, _) => Some(Err(error)),
+        }
     }
 
     /// Makes the variant, unless its store has a current one, and waits until the store has confirmed the write. Memory
@@ -147,6 +183,8 @@ impl Variants {
         self.maker.resources().invalidations.record(original);
         self.forget(original);
         let purged = delete_stored(&self.store, original).await;
+        // A request during the deletion may have found a variant that is deleted now.
+        self.forget(original);
         match &purged {
             Ok(deleted) => {
                 self.metrics.variants.inc_by(*deleted as u64);
@@ -213,7 +251,11 @@ fn maker(
         }),
         delivery: DeliveryBuilder {
             headers,
-            freshness: Freshness { revalidate_after, failure_ttl: config.cache.failures },
+            freshness: Freshness {
+                revalidate_after,
+                revalidate_timeout: config.cache.revalidate_timeout,
+                failure_ttl: config.cache.failures,
+            },
             store: variants,
         },
         mode: config.answers.mode,

@@ -1,18 +1,21 @@
 //! Tests of flights and memory, with small values.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::*;
+
+mod revalidation;
 
 #[derive(Debug, Clone, PartialEq)]
 enum TestValue {
     Good(&'static str),
     Expiring,
-    FreshFor(Duration),
+    Scheduled(&'static str, Schedule),
     Bad,
     Heavy(usize),
     Panicked,
@@ -31,7 +34,7 @@ impl CacheValue<u32> for TestValue {
         match self {
             Self::Good(_) | Self::Heavy(_) => Retention::UntilEvicted,
             Self::Expiring => Retention::ExpireAfter(Duration::from_millis(1)),
-            Self::FreshFor(time) => Retention::FreshFor(*time),
+            Self::Scheduled(_, schedule) => Retention::Revalidate(*schedule),
             _ => Retention::Never,
         }
     }
@@ -57,7 +60,7 @@ async fn herd(value: TestValue) -> (Vec<(TestValue, ServedFrom)>, usize) {
     let asked = (0..1000).map(|_| {
         let (made, gate, value, cache) = (made.clone(), gate.clone(), value.clone(), cache.clone());
         async move {
-            let make = |_| async move {
+            let make = || async move {
                 made.fetch_add(1, Ordering::SeqCst);
                 gate.notified().await;
                 assert_ne!(value, TestValue::Panicked, "this flight panics on purpose");
@@ -74,7 +77,7 @@ async fn herd(value: TestValue) -> (Vec<(TestValue, ServedFrom)>, usize) {
     };
     let (answers, ()) = tokio::join!(join_all(asked), open);
     assert!(cache.tasks.drain(Duration::from_secs(5)).await);
-    assert!(lock(&cache.flights).is_empty(), "an ended flight is still in the map");
+    assert!(cache.flights() == 0, "an ended flight is still in the map");
     (answers, made.load(Ordering::SeqCst))
 }
 
@@ -110,16 +113,16 @@ async fn a_made_value_is_a_hit_afterwards_and_a_failed_one_is_made_again() {
         std::future::ready(value)
     };
     assert_eq!(
-        cache.get_or_make(&1, |_| make(TestValue::Good("cat"))).await,
+        cache.get_or_make(&1, || make(TestValue::Good("cat"))).await,
         (TestValue::Good("cat"), ServedFrom::OwnFlight)
     );
     assert_eq!(
-        cache.get_or_make(&1, |_| make(TestValue::Good("dog"))).await,
+        cache.get_or_make(&1, || make(TestValue::Good("dog"))).await,
         (TestValue::Good("cat"), ServedFrom::Memory)
     );
-    assert_eq!(cache.get_or_make(&2, |_| make(TestValue::Bad)).await, (TestValue::Bad, ServedFrom::OwnFlight));
+    assert_eq!(cache.get_or_make(&2, || make(TestValue::Bad)).await, (TestValue::Bad, ServedFrom::OwnFlight));
     assert_eq!(
-        cache.get_or_make(&2, |_| make(TestValue::Good("dog"))).await,
+        cache.get_or_make(&2, || make(TestValue::Good("dog"))).await,
         (TestValue::Good("dog"), ServedFrom::OwnFlight)
     );
     assert_eq!(made.load(Ordering::SeqCst), 3);
@@ -128,9 +131,9 @@ async fn a_made_value_is_a_hit_afterwards_and_a_failed_one_is_made_again() {
 #[tokio::test]
 async fn a_value_expires_after_its_retention() {
     let cache = cache(100, 10);
-    cache.get_or_make(&1, |_| std::future::ready(TestValue::Expiring)).await;
-    let start = Instant::now();
-    while cache.get(&1).is_some() {
+    cache.get_or_make(&1, || std::future::ready(TestValue::Expiring)).await;
+    let start = std::time::Instant::now();
+    while cache.fresh(&1).is_some() {
         assert!(start.elapsed() < Duration::from_secs(5), "still in memory");
         tokio::task::yield_now().await;
     }
@@ -140,7 +143,7 @@ async fn a_value_expires_after_its_retention() {
 async fn client_disconnect_does_not_cancel_the_flight() {
     let cache = cache(100, 10);
     let (open, gate) = oneshot::channel::<()>();
-    let make = |_| async move {
+    let make = || async move {
         gate.await.unwrap();
         TestValue::Good("cat")
     };
@@ -148,12 +151,12 @@ async fn client_disconnect_does_not_cancel_the_flight() {
         let cache = cache.clone();
         tokio::spawn(async move { cache.get_or_make(&1, make).await })
     };
-    while lock(&cache.flights).is_empty() {
+    while cache.flights() == 0 {
         tokio::task::yield_now().await;
     }
     leader.abort();
     assert!(leader.await.unwrap_err().is_cancelled());
-    let follower = cache.get_or_make(&1, |_| std::future::ready(TestValue::Bad));
+    let follower = cache.get_or_make(&1, || std::future::ready(TestValue::Bad));
     open.send(()).unwrap();
     assert_eq!(follower.await, (TestValue::Good("cat"), ServedFrom::JoinedFlight));
 }
@@ -162,26 +165,26 @@ async fn client_disconnect_does_not_cancel_the_flight() {
 async fn memory_stays_within_its_limit_and_evicts_the_least_recently_used() {
     let cache = cache(100, 10);
     for key in 0..50 {
-        cache.get_or_make(&key, |_| std::future::ready(TestValue::Heavy(30))).await;
+        cache.get_or_make(&key, || std::future::ready(TestValue::Heavy(30))).await;
         assert!(cache.bytes() <= 100, "{} bytes", cache.bytes());
-        assert!(cache.get(&0).is_some(), "key 0 was used recently");
+        assert!(cache.fresh(&0).is_some(), "key 0 was used recently");
     }
-    assert!(cache.get(&49).is_some() && cache.get(&10).is_none());
+    assert!(cache.fresh(&49).is_some() && cache.fresh(&10).is_none());
 }
 
 #[tokio::test]
 async fn a_flight_over_the_limit_is_refused() {
     let cache = cache(100, 1);
     let (open, gate) = oneshot::channel::<()>();
-    let first = cache.get_or_make(&1, |_| async move {
+    let first = cache.get_or_make(&1, || async move {
         gate.await.unwrap();
         TestValue::Good("cat")
     });
     let second = async {
-        while lock(&cache.flights).is_empty() {
+        while cache.flights() == 0 {
             tokio::task::yield_now().await;
         }
-        let refused = cache.get_or_make(&2, |_| std::future::ready(TestValue::Good("dog"))).await.0;
+        let refused = cache.get_or_make(&2, || std::future::ready(TestValue::Good("dog"))).await.0;
         open.send(()).unwrap();
         refused
     };
@@ -192,12 +195,12 @@ async fn a_flight_over_the_limit_is_refused() {
 async fn shutdown_waits_for_flights_up_to_its_timeout() {
     let cache = cache(100, 10);
     let (open, gate) = oneshot::channel::<()>();
-    let flight = cache.get_or_make(&1, |_| async move {
+    let flight = cache.get_or_make(&1, || async move {
         gate.await.unwrap();
         TestValue::Good("cat")
     });
     let drain = async {
-        while lock(&cache.flights).is_empty() {
+        while cache.flights() == 0 {
             tokio::task::yield_now().await;
         }
         assert!(!cache.tasks.drain(Duration::ZERO).await);
@@ -208,57 +211,28 @@ async fn shutdown_waits_for_flights_up_to_its_timeout() {
 }
 
 #[tokio::test]
-async fn a_stale_value_is_not_served_but_given_to_the_revalidating_flight() {
-    let cache = cache(100, 10);
-    let (stale, fresh) = (TestValue::FreshFor(Duration::ZERO), TestValue::FreshFor(Duration::from_secs(600)));
-    cache.get_or_make(&1, |_| std::future::ready(stale.clone())).await;
-    assert!(cache.get(&1).is_none());
-    let renewed = cache.get_or_make(&1, |given| {
-        assert_eq!(given, Some(stale.clone()));
-        std::future::ready(fresh.clone())
-    });
-    assert_eq!(renewed.await, (fresh.clone(), ServedFrom::OwnFlight));
-    assert_eq!(cache.get(&1), Some(fresh));
-}
-
-#[tokio::test]
-async fn a_failed_revalidation_keeps_the_stale_value_for_the_next_flight() {
-    let cache = cache(100, 10);
-    let stale = TestValue::FreshFor(Duration::ZERO);
-    cache.get_or_make(&1, |_| std::future::ready(stale.clone())).await;
-    for _ in 0..2 {
-        cache
-            .get_or_make(&1, |given| {
-                std::future::ready(if given.is_some() { TestValue::Bad } else { TestValue::Panicked })
-            })
-            .await;
-    }
-    cache.get_or_make(&1, |given| std::future::ready(given.unwrap())).await;
-}
-
-#[tokio::test]
 async fn an_invalidated_value_is_made_again_and_an_older_flight_caches_nothing() {
     let cache = cache(100, 10);
     for key in [1, 2] {
-        cache.get_or_make(&key, |_| std::future::ready(TestValue::Good("old"))).await;
+        cache.get_or_make(&key, || std::future::ready(TestValue::Good("old"))).await;
     }
     let (open, gate) = oneshot::channel::<()>();
-    let before = cache.get_or_make(&3, |_| async move {
+    let before = cache.get_or_make(&3, || async move {
         gate.await.unwrap();
         TestValue::Good("old")
     });
     let after = async {
-        while lock(&cache.flights).is_empty() {
+        while cache.flights() == 0 {
             tokio::task::yield_now().await;
         }
         cache.invalidate_matching(|key| *key != 2);
-        assert_eq!((cache.get(&1), cache.get(&2)), (None, Some(TestValue::Good("old"))));
-        let again = cache.get_or_make(&3, |_| std::future::ready(TestValue::Good("new"))).await;
+        assert_eq!((cache.fresh(&1), cache.fresh(&2)), (None, Some(TestValue::Good("old"))));
+        let again = cache.get_or_make(&3, || std::future::ready(TestValue::Good("new"))).await;
         open.send(()).unwrap();
         again
     };
     let (before, after) = tokio::join!(before, after);
     assert_eq!((before.0, after), (TestValue::Good("old"), (TestValue::Good("new"), ServedFrom::OwnFlight)));
     assert!(cache.tasks.drain(Duration::from_secs(5)).await);
-    assert_eq!(cache.get(&3), Some(TestValue::Good("new")));
+    assert_eq!(cache.fresh(&3), Some(TestValue::Good("new")));
 }

@@ -10,6 +10,7 @@ use crate::config::sections::answers::Mode;
 use crate::config::settings::Config;
 
 const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
+const REVALIDATE_TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
 /// Returns the first invalid value.
 pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
@@ -40,6 +41,9 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
             "server.trusted_proxies",
             "is required by server.proxy_protocol: list the networks of the proxies",
         );
+    }
+    if config.cache.revalidate_timeout < REVALIDATE_TIMEOUT_MIN {
+        return refuse("cache.revalidate_timeout", "must be at least 10ms: no store answers faster");
     }
     if config.fleet.lease_time < LEASE_TIME_MIN {
         return refuse("fleet.lease_time", "must be at least 100ms: leases are renewed every quarter of it");

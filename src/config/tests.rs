@@ -103,6 +103,7 @@ fn invalid_values_are_refused_with_their_key() {
         ("[server]\nconnections = 0", "connections"),
         ("[server]\nidle_timeout = \"soon\"", "idle_timeout"),
         ("[fleet]\nlease_time = \"0s\"", "fleet.lease_time"),
+        ("[cache]\nrevalidate_timeout = \"0s\"", "cache.revalidate_timeout"),
         ("[limits]\nmax_side = 70000", "max_side"),
         ("[cache]\nmemory = \"many\"", "memory"),
         ("[admin]\nlisten = \"0.0.0.0:8081\"", "admin.token"),

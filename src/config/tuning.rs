@@ -8,8 +8,12 @@ use crate::config::nonzero::nonzero;
 /// Constants of a running server. They cannot be read from config; tests shorten them.
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// Maximum number of variants that are being looked up or made. The response to further requests is 503.
+    /// Maximum number of variants not in memory that are being looked up or made. The response to further requests is 503.
     pub flights_max: usize,
+    /// Maximum number of variants in memory that are being revalidated. Further requests get the stale variant.
+    pub revalidations_max: usize,
+    /// Maximum number of revalidations, above which no request starts one that it does not wait for.
+    pub background_revalidations_max: usize,
     /// Maximum number of requests that wait for one kind of memory, or for a resize thread. The response to further
     /// requests is 503.
     pub queue_length: NonZeroUsize,
@@ -35,6 +39,8 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             flights_max: 4096,
+            revalidations_max: 1024,
+            background_revalidations_max: 64,
             queue_length: nonzero(1000),
             requests_per_connection: 100_000,
             span_export: SpanExport::default(),

@@ -2,7 +2,7 @@
 //! never in memory as a whole.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -17,7 +17,7 @@ use super::request::preconditions::{BodySelection, evaluate};
 use super::response::headers::{CACHE_STATUS, ResponsePolicy};
 use super::response::{Body, empty, respond, streamed, with_headers};
 use crate::cache::{Cache, CacheValue, Retention};
-use crate::config::{Config, Mode, Require, Serve, Tuning};
+use crate::config::{self, Config, Mode, Require, Serve, Tuning};
 use crate::observability::metrics::Counter;
 use crate::origin::{ByteRange, Object, ObjectMeta, Store, StoreError};
 use crate::resize::sniff;
@@ -82,7 +82,7 @@ impl Originals {
             serve: config.originals.serve,
             mode: config.answers.mode,
             require: config.signing.require,
-            info_ttl: config.cache.failures,
+            info_ttl: info_ttl(config),
             tasks,
         }
     }
@@ -146,7 +146,7 @@ impl Originals {
         if self.serve == Serve::None {
             return Err(missing());
         }
-        let request = |_| request_info(self.store.clone(), key.clone(), self.info_ttl);
+        let request = || request_info(self.store.clone(), key.clone(), self.info_ttl);
         match self.infos.0.get_or_make(key, request).await.0 {
             ObjectInfo::Found { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
             ObjectInfo::Found { meta, media_type, .. } => Ok((meta, media_type)),
@@ -174,8 +174,17 @@ impl Originals {
     }
 }
 
+/// How long metadata is cached: like an error, and no longer than a variant is fresh.
+fn info_ttl(config: &Config) -> Duration {
+    let config::Cache { failures, revalidate_after, .. } = config.cache;
+    if config.originals.immutable { failures } else { failures.min(revalidate_after) }
+}
+
 async fn request_info(store: Store, key: ObjectKey, ttl: Duration) -> ObjectInfo {
-    match probe(&store, &key).await {
+    let requested_at = Instant::now();
+    let probed = probe(&store, &key).await;
+    let ttl = ttl.saturating_sub(requested_at.elapsed());
+    match probed {
         Ok((meta, head)) => ObjectInfo::Found { meta, media_type: sniff(&head), ttl },
         Err(error) => ObjectInfo::Failed { error, ttl },
     }

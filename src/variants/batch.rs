@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 pub(super) mod job;
 pub(super) mod preview;

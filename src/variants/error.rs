@@ -139,16 +139,8 @@ impl Error {
         }
     }
 
-    /// True if the variant may be served stale in place of this error.
+    /// True if a variant in memory may be served stale in place of this error: the error says nothing about the original.
     pub(super) fn allows_stale(&self) -> bool {
-        match self {
-            Self::StoreFailed | Self::StoreTimeout | Self::FlightTimeout => true,
-            Self::NotFound(_)
-            | Self::Unprocessable(_)
-            | Self::RateLimited(_)
-            | Self::Overloaded
-            | Self::LaneFull(_)
-            | Self::Internal => false,
-        }
+        !self.is_lasting()
     }
 }

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use super::batch::run::BatchRunner;
 use super::batch::{BatchClient, MadeVariant};
@@ -11,6 +13,7 @@ use super::rendition::cached::CachedVariant;
 use super::rendition::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
 use super::rendition::{Acquisition, Delivery, Provenance};
 use super::resources::SharedResources;
+use super::revalidation::Revalidating;
 use super::store::lease::{Claim, Lease};
 use super::store::lookup::{
     Fetch, Lookup, META_FINGERPRINT, META_ORIGINAL_ETAG, META_PIPELINE, StoredVariant, StoredVariants,
@@ -74,24 +77,26 @@ enum FoundOrClaimed {
 }
 
 impl VariantMaker {
-    /// Runs a flight that a request of `client` started. `stale` is the stale delivery in memory, if any. It is
-    /// revalidated, and served if the store fails.
+    /// Runs a flight that a request of `client` started. `cached` is the delivery in memory that it revalidates, if any.
+    /// It is kept if the flight fails.
     pub(super) async fn make(
         self: Arc<Self>,
         variant: Variant,
         client: IpAddr,
-        stale: Option<Delivery>,
+        cached: Option<Revalidating>,
     ) -> CachedVariant {
-        let mut timings = Timings::default();
-        let flight = self.revalidate_or_make(&variant, client, stale.as_ref(), &mut timings);
+        let (started, mut timings) = (Instant::now(), Timings::default());
+        let flight = self.revalidate_or_make(&variant, client, cached.as_ref(), &mut timings);
         let error = match self.log_if_late(&variant, flight).await {
             Ok(delivery) => return CachedVariant::Found(delivery),
             Err(error) => error,
         };
         let freshness = &self.delivery.freshness;
-        match stale {
-            Some(stale) if error.allows_stale() => CachedVariant::Found(stale.stale(freshness, timings)),
-            Some(_) | None => CachedVariant::Failed { error, ttl: freshness.failure_ttl },
+        match cached {
+            Some(Revalidating { delivery, .. }) if error.allows_stale() => {
+                CachedVariant::Found(delivery.unconfirmed(freshness, timings))
+            }
+            Some(_) | None => CachedVariant::Failed { error, ttl: freshness.error_ttl(started) },
         }
     }
 
@@ -99,32 +104,49 @@ impl VariantMaker {
         &self,
         variant: &Variant,
         client: IpAddr,
-        stale: Option<&Delivery>,
+        cached: Option<&Revalidating>,
         timings: &mut Timings,
     ) -> Result<Delivery, Error> {
         let key = variant.storage_key();
-        if let Some(stale) = stale {
-            let checked_at = Instant::now();
-            if self.stored.is_current(stale, &key, variant, timings).await? {
-                return Ok(stale.revalidated(&self.delivery.freshness, checked_at, timings.clone()));
-            }
+        // The future is large, so it is boxed: while a store hangs, many flights check what memory holds.
+        let Some(cached) = cached else {
+            return Box::pin(self.find_or_make(&key, variant, BatchClient::Charged(client), timings)).await;
+        };
+        let checked_at = Instant::now();
+        if self.is_current(cached, &key, variant, timings).await? {
+            return Ok(cached.delivery.revalidated(&self.delivery.freshness, checked_at, timings.clone()));
         }
+        let making = Box::pin(self.find_or_make(&key, variant, BatchClient::Free(client), timings));
+        self.while_stores_answer(cached, making).await
+    }
+
+    /// Finds the variant in its store, or makes it at the cost of `client`. Only new variants are charged.
+    async fn find_or_make(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        client: BatchClient,
+        timings: &mut Timings,
+    ) -> Result<Delivery, Error> {
         let fetch = match self.mode {
             Mode::Stream => Fetch::Bytes,
             Mode::Redirect => Fetch::Metadata,
         };
         for attempt in 0..ATTEMPTS {
-            let task = match self.find_or_claim(&key, variant, fetch, timings).await {
-                FoundOrClaimed::Found(stored) => return self.deliver_stored(&key, variant, stored, timings),
+            let task = match self.find_or_claim(key, variant, fetch, timings).await {
+                FoundOrClaimed::Found(stored) => return self.deliver_stored(key, variant, stored, timings),
                 FoundOrClaimed::Claimed(task) => task,
             };
             // Replacing a stored variant does not grow the bucket, so it is not rate limited.
-            let is_new = attempt == 0 && task.precondition == Precondition::Absent;
-            if is_new {
-                self.resources().rate_limits.check_new_variant(&variant.original, client)?;
-            }
-            let payer = if is_new { BatchClient::Charged(client) } else { BatchClient::Free(client) };
-            if let Some(delivery) = self.make_and_store(&key, variant, (task, payer), timings).await? {
+            let payer = match client {
+                BatchClient::Charged(client) if attempt == 0 && task.precondition == Precondition::Absent => {
+                    self.resources().rate_limits.check_new_variant(&variant.original, client)?;
+                    BatchClient::Charged(client)
+                }
+                BatchClient::Charged(client) => BatchClient::Free(client),
+                BatchClient::Free(_) | BatchClient::Operator => client,
+            };
+            if let Some(delivery) = self.make_and_store(key, variant, (task, payer), timings).await? {
                 return Ok(delivery);
             }
         }

@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 pub(super) mod cached;
 pub(super) mod delivery;
 
 use super::error::Error;
 use super::timings::Timings;
-use crate::cache::Retention;
+use crate::cache::{Retention, Schedule};
 
 /// A variant in the form that responses deliver.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ pub(super) struct Provenance {
     pub(super) timings: Timings,
     /// ETag of the original that the variant was made from; empty if it is not known.
     pub(super) original_etag: Box<str>,
-    /// When the store last confirmed this ETag. The freshness of the variant counts from this time.
+    /// A time before the last check of this ETag by the store. The freshness of the variant counts from this time.
     pub(super) checked_at: Instant,
 }
 
@@ -104,16 +105,30 @@ pub trait PrebuildHeaders: fmt::Debug + Send + Sync {
 pub(super) struct Freshness {
     /// `None` if originals never change, so that a variant stays fresh until it is evicted.
     pub(super) revalidate_after: Option<Duration>,
+    /// Maximum time that a request waits for a revalidation.
+    pub(super) revalidate_timeout: Duration,
     pub(super) failure_ttl: Duration,
 }
 
+/// A variant is revalidated in the background once this part of its freshness has passed: four fifths.
+const REFRESH_AFTER: (u32, u32) = (4, 5);
+
 impl Freshness {
-    /// Remaining freshness of a variant whose original was checked at `checked_at`.
-    pub(super) fn remaining(&self, checked_at: Instant) -> Retention {
-        match self.revalidate_after {
-            Some(time) => Retention::FreshFor(time.saturating_sub(checked_at.elapsed())),
-            None => Retention::UntilEvicted,
-        }
+    /// Retention of a variant whose original was checked at `checked_at`. It does not depend on the time that the check
+    /// took.
+    pub(super) fn since(&self, checked_at: Instant) -> Retention {
+        let stale_at = self.revalidate_after.and_then(|time| Some((time, checked_at.checked_add(time)?)));
+        // A time that the clock cannot represent never comes.
+        let Some((time, stale_at)) = stale_at else { return Retention::UntilEvicted };
+        let (part, whole) = REFRESH_AFTER;
+        Retention::Revalidate(Schedule { revalidate_at: checked_at + time / whole * part, stale_at })
+    }
+
+    /// How long a lasting error is cached that was found by a check at `checked_at`: an original may be stored or replaced
+    /// after an error too.
+    pub(super) fn error_ttl(&self, checked_at: Instant) -> Duration {
+        let ttl = self.revalidate_after.map_or(self.failure_ttl, |time| time.min(self.failure_ttl));
+        ttl.saturating_sub(checked_at.elapsed())
     }
 }
 
@@ -126,17 +141,40 @@ impl Rendition {
 }
 
 impl Delivery {
-    /// The same delivery, whose original was found unchanged at `checked_at`.
+    /// The same delivery, whose original was found unchanged by a check at `checked_at`.
     pub(super) fn revalidated(&self, freshness: &Freshness, checked_at: Instant, timings: Timings) -> Self {
-        self.with_freshness(freshness.remaining(checked_at), Acquisition::Revalidated, timings)
+        self.with_retention(freshness.since(checked_at), Acquisition::Revalidated, timings)
     }
 
-    /// The same delivery, served instead of an error of the store. It stays fresh until the store is tried again.
+    /// The same delivery after a check of its original failed. The original is checked again after
+    /// [`Freshness::failure_ttl`], or once the delivery is stale.
+    pub(super) fn unconfirmed(&self, freshness: &Freshness, timings: Timings) -> Self {
+        let now = Instant::now();
+        match self.retention() {
+            Retention::Revalidate(Schedule { stale_at, .. }) if now < stale_at => {
+                let revalidate_at = now + freshness.failure_ttl.min(stale_at - now);
+                let retention = Retention::Revalidate(Schedule { revalidate_at, stale_at });
+                self.with_retention(retention, self.acquisition(), timings)
+            }
+            _ => self.stale(freshness, timings),
+        }
+    }
+
+    /// The same delivery, whose original may have changed. The original is checked again after
+    /// [`Freshness::failure_ttl`].
     pub(super) fn stale(&self, freshness: &Freshness, timings: Timings) -> Self {
-        self.with_freshness(Retention::FreshFor(freshness.failure_ttl), Acquisition::Stale, timings)
+        let now = Instant::now();
+        let revalidate_at = now.checked_add(freshness.failure_ttl).unwrap_or(now);
+        let retention = Retention::Revalidate(Schedule { revalidate_at, stale_at: now });
+        self.with_retention(retention, Acquisition::Stale, timings)
     }
 
-    fn with_freshness(&self, retention: Retention, acquisition: Acquisition, timings: Timings) -> Self {
+    /// True if the original was last checked so long ago that the variant was already stale at `time`.
+    pub(super) fn was_stale_at(&self, time: Instant) -> bool {
+        matches!(self.retention(), Retention::Revalidate(Schedule { stale_at, .. }) if stale_at < time)
+    }
+
+    fn with_retention(&self, retention: Retention, acquisition: Acquisition, timings: Timings) -> Self {
         let mut this = self.clone();
         let (provenance, kept) = match &mut this {
             Self::Rendition(rendition) => {

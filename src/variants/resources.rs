@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use super::batch::Batches;
 use super::parts::VariantsParts;
 use super::rate_limit::RateLimits;
+use super::revalidation::patience::Patience;
 use super::slow_share::SlowShare;
 use super::store::invalidation_log::InvalidationLog;
 use super::store::lease::Leases;
@@ -26,6 +27,7 @@ pub(super) struct SharedResources {
     pub(super) write_back: WriteBack,
     pub(super) invalidations: Arc<InvalidationLog>,
     pub(super) rate_limits: Arc<RateLimits>,
+    pub(super) patience: Arc<Patience>,
     pub(super) tasks: Tasks,
     pub(super) resize_metrics: ResizeMetrics,
 }
@@ -41,7 +43,7 @@ pub(super) struct SlowLane {
 
 impl SharedResources {
     pub(super) fn new(parts: &VariantsParts<'_>) -> Self {
-        let VariantsParts { config, metrics, memory, .. } = parts;
+        let VariantsParts { config, tuning, metrics, memory, .. } = parts;
         let (store, tasks) = (parts.variants.clone(), parts.tasks.clone());
         let invalidations = Arc::<InvalidationLog>::default();
         let resources = Self {
@@ -62,6 +64,7 @@ impl SharedResources {
             }),
             invalidations,
             rate_limits: Arc::new(RateLimits::new(config.rates.clone())),
+            patience: Arc::new(Patience::new(tuning)),
             tasks,
             resize_metrics: metrics.resize.clone(),
         };

@@ -52,17 +52,25 @@ impl Default for Limits {
 pub struct Cache {
     /// Memory for variants with their headers and keys; computed from `memory` by default.
     pub memory: Auto<ByteSize>,
-    /// Time that a lasting error (404, 422) is cached.
+    /// Time that a lasting error (404, 422) is cached, and pause after a failed revalidation.
     #[serde(with = "humantime_serde")]
     pub failures: Duration,
     /// Age at which a cached variant is revalidated against the ETag of its original.
     #[serde(with = "humantime_serde")]
     pub revalidate_after: Duration,
+    /// Maximum time that a request waits for the revalidation of a stale variant, before it is answered stale.
+    #[serde(with = "humantime_serde")]
+    pub revalidate_timeout: Duration,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { memory: Auto::Computed, failures: Duration::from_secs(5), revalidate_after: Duration::from_secs(60) }
+        Self {
+            memory: Auto::Computed,
+            failures: Duration::from_secs(5),
+            revalidate_after: Duration::from_secs(60),
+            revalidate_timeout: Duration::from_millis(500),
+        }
     }
 }
 

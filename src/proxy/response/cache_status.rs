@@ -11,15 +11,17 @@ use crate::variants::{Acquisition, FoundVariant, Timings};
 /// Sets the headers that differ from the prebuilt headers of a cache hit.
 pub(in crate::proxy) fn describe(found: &FoundVariant, policy: &ResponsePolicy, headers: &mut HeaderMap) {
     let (served_from, acquisition) = (found.served_from, found.delivery.acquisition());
-    if served_from == ServedFrom::Memory && acquisition != Acquisition::Stale {
-        return;
-    }
-    headers.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(served_from, acquisition)));
     if served_from == ServedFrom::Memory {
         return;
     }
-    if !found.delivery.is_cacheable() {
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(served_from, acquisition)));
+    let is_stale = served_from == ServedFrom::StaleMemory || acquisition == Acquisition::Stale;
+    if is_stale || !found.delivery.is_cacheable() {
+        // Caches ask again soon.
         headers.insert(CACHE_CONTROL, policy.error_cache_control.clone());
+    }
+    if served_from == ServedFrom::StaleMemory {
+        return;
     }
     if let Some(timing) = server_timing(found.delivery.timings()) {
         headers.insert(SERVER_TIMING, timing);
@@ -29,8 +31,8 @@ pub(in crate::proxy) fn describe(found: &FoundVariant, policy: &ResponsePolicy, 
 /// The outcome that the metrics count for a response with a variant.
 pub(in crate::proxy) fn outcome(found: &FoundVariant) -> Outcome {
     match (found.served_from, found.delivery.acquisition()) {
-        (_, Acquisition::Stale) => Outcome::Stale,
         (ServedFrom::Memory, _) => Outcome::Hit,
+        (ServedFrom::StaleMemory, _) | (_, Acquisition::Stale) => Outcome::Stale,
         (ServedFrom::JoinedFlight, _) => Outcome::Joined,
         (ServedFrom::OwnFlight, Acquisition::Made) => Outcome::Made,
         (ServedFrom::OwnFlight, Acquisition::Stored) => Outcome::Stored,
@@ -41,8 +43,8 @@ pub(in crate::proxy) fn outcome(found: &FoundVariant) -> Outcome {
 /// The value of `Cache-Status` (RFC 9211); docs/URLS.md explains each value.
 const fn cache_status(served_from: ServedFrom, acquisition: Acquisition) -> &'static str {
     match (served_from, acquisition) {
-        (_, Acquisition::Stale) => "resized; hit; detail=stale",
         (ServedFrom::Memory, _) => HIT,
+        (ServedFrom::StaleMemory, _) | (_, Acquisition::Stale) => "resized; hit; detail=stale",
         (ServedFrom::JoinedFlight, Acquisition::Revalidated) => "resized; fwd=stale; collapsed; detail=joined",
         (ServedFrom::JoinedFlight, Acquisition::Made | Acquisition::Stored) => {
             "resized; fwd=miss; collapsed; detail=joined"
@@ -74,7 +76,7 @@ mod tests {
         let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
         let listed: BTreeSet<_> = rows.map(|(value, _)| value).collect();
         let acquisitions = [Acquisition::Made, Acquisition::Stored, Acquisition::Revalidated, Acquisition::Stale];
-        let sources = [ServedFrom::Memory, ServedFrom::OwnFlight, ServedFrom::JoinedFlight];
+        let sources = [ServedFrom::Memory, ServedFrom::StaleMemory, ServedFrom::OwnFlight, ServedFrom::JoinedFlight];
         let mut all: BTreeSet<_> = sources
             .iter()
             .flat_map(|source| acquisitions.map(|acquisition| cache_status(*source, acquisition)))

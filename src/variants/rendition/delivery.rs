@@ -50,7 +50,7 @@ impl DeliveryBuilder {
             headers: self.headers.rendition(&facts)?,
             bytes,
             validators: Validators { etag, last_modified },
-            retention: self.freshness.remaining(provenance.checked_at),
+            retention: self.freshness.since(provenance.checked_at),
             provenance,
         })
     }
@@ -67,7 +67,7 @@ impl DeliveryBuilder {
         Ok(Redirect {
             headers: self.headers.redirect(&format!("{base}?v={version}"))?,
             version: version.into(),
-            retention: self.freshness.remaining(provenance.checked_at),
+            retention: self.freshness.since(provenance.checked_at),
             provenance,
         })
     }

@@ -1,13 +1,14 @@
 //! Looks a variant up in its store and checks that its original is unchanged.
 
-use std::time::Instant;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::config::VARIANT_BYTES_MAX;
 use crate::origin::{ObjectMeta, Precondition, Store, StoreError};
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
 use crate::variant::{ObjectKey, Variant};
-use crate::variants::error::Error;
 use crate::variants::rendition::Delivery;
 use crate::variants::rendition::delivery::{VariantBytes, fingerprint};
 use crate::variants::timings::Timings;
@@ -126,27 +127,33 @@ impl StoredVariants {
         if self.immutable { None } else { Some(self.originals.head(&variant.original).await) }
     }
 
+    /// True if [`Self::is_current`] can send its requests, because no circuit breaker would refuse them.
+    pub(in crate::variants) fn can_check(&self, delivery: &Delivery) -> bool {
+        let uses_variants = matches!(delivery, Delivery::Redirect(_));
+        let is_refused = self.originals.refuses_requests() || (uses_variants && self.variants.refuses_requests());
+        !is_refused
+    }
+
     /// True if a delivery from memory was made from the current original and, if it is a redirect, still points to the
-    /// stored variant.
+    /// stored variant. A store that has not answered within `timeout` counts as failing, but the check continues.
     pub(in crate::variants) async fn is_current(
         &self,
         delivery: &Delivery,
         key: &ObjectKey,
         variant: &Variant,
-        timings: &mut Timings,
-    ) -> Result<bool, Error> {
-        let original = self.originals.head(&variant.original);
+        timeout: Duration,
+    ) -> Result<bool, StoreError> {
+        let original = self.originals.head_expecting(&variant.original, timeout);
         let stored = async {
             match delivery {
                 Delivery::Redirect(redirect) => {
-                    let meta = self.variants.head(key).await?;
+                    let meta = self.variants.head_expecting(key, timeout).await?;
                     Ok(meta.is_some_and(|meta| version(&meta) == *redirect.version))
                 }
                 Delivery::Rendition(_) => Ok(true),
             }
         };
-        let checked = timings.time("revalidate", async { tokio::try_join!(original, stored) }).await;
-        let (original, is_stored) = checked.map_err(|error| Error::from_store(&error))?;
+        let (original, is_stored) = tokio::try_join!(original, stored)?;
         Ok(is_stored && original.is_some_and(|original| *delivery.original_etag() == *original.etag))
     }
 }

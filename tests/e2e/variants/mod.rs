@@ -3,6 +3,7 @@
 mod flights;
 mod freshness;
 mod lanes;
+mod revalidation;
 mod fleet;
 mod faults;
 #[cfg(all(target_os = "linux", feature = "avif", feature = "avif-originals"))]
