@@ -13,7 +13,7 @@ pub struct LeaseMetrics {
     pub taken_over: Counter,
     /// Another node holds the lease, so a flight started to wait.
     pub waited: Counter,
-    /// The lease could not be acquired in time, so the variant was made without a lease.
+    /// The store failed, or does not replace an expired lease, so the variant was made without a lease.
     pub unavailable: Counter,
 }
 

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn invalid_headers_that_are_not_needed_are_ignored() {
         let found = meta(&headers(&[MODIFIED, ("etag", "\"\""), ("x-amz-storage-class", "\u{1f409}")]), 9).unwrap();
-        assert_eq!(&*found.etag, "\"2ebcad01-9\"", "the ETag is made from time and length");
+        assert_eq!(&*found.etag, "\"2ebc98a1-9\"", "the ETag is made from time and length");
         let found = meta(&headers(&[("etag", "e"), ("last-modified", "yesterday")]), 9).unwrap();
         assert_eq!(&*found.etag, "\"e\"");
         assert!(found.last_modified.elapsed().unwrap_or_default() < Duration::from_secs(60));

@@ -3,9 +3,15 @@
 //!
 //! Leases only avoid duplicate work. If the store fails or ignores preconditions, more than one node makes the variant.
 //! The holder renews its lease several times per `fleet.lease_time`, as long as it works on the variant. Another node
-//! takes over a lease that was not renewed for that time, because its holder has crashed. Each waiting node measures
-//! the time since it first saw the current state of the lease, so the clocks of the nodes need not agree.
+//! takes over a lease that was not renewed for that time, because its holder has crashed. Each node measures the time
+//! since it first saw the current state of a lease, for all flights together, so the clocks of the nodes need not
+//! agree and a flight that follows another one does not wait again.
+//!
+//! The body of a lease names its owner. A write whose response was lost is recognized by it, so that a node neither
+//! waits for its own lease nor leaves it behind.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::config;
 use crate::observability::metrics;
-use crate::origin::{Attributes, Precondition, PutOutcome, Store, StoreError};
+use crate::origin::{Attributes, DeleteOutcome, Precondition, PutOutcome, Store, StoreError};
 use crate::support::backoff::{Backoff, jitter, random_bytes};
 use crate::support::error_chain::chain;
 use crate::support::hex;
@@ -28,6 +34,15 @@ pub(in crate::variants) struct Leases {
     lease_time: Duration,
     tasks: Tasks,
     metrics: metrics::LeaseMetrics,
+    /// The leases of other nodes that flights of this node wait for.
+    sightings: Arc<Mutex<HashMap<ObjectKey, Sighting>>>,
+}
+
+/// The state of a lease, and when this node first saw it.
+#[derive(Debug, Clone)]
+struct Sighting {
+    etag: Box<str>,
+    since: Instant,
 }
 
 /// A held lease; dropping it releases it.
@@ -42,7 +57,7 @@ pub(in crate::variants) enum Claim {
     Held(Lease),
     /// Another node holds the lease. The attempt included a pause.
     Taken,
-    /// The store failed, or the wait took too long.
+    /// The store failed, or does not let an expired lease be taken over.
     Unavailable,
 }
 
@@ -51,20 +66,33 @@ pub(in crate::variants) enum Claim {
 pub(in crate::variants) struct LeaseWaiter<'a> {
     leases: &'a Leases,
     key: ObjectKey,
-    /// ETag of the lease when it was last read, and when this ETag was first seen.
-    last_seen: Option<(Box<str>, Instant)>,
-    last_change: Instant,
+    owner: Owner,
     attempts: u32,
-    /// True once the lease of a crashed holder was claimed.
-    takes_over: bool,
+    /// The state of the lease that this waiter tried to take over.
+    expired: Option<Box<str>>,
+}
+
+/// A random name in the bodies of the leases that one waiter writes.
+#[derive(Debug, Clone)]
+struct Owner(String);
+
+/// Result of an attempt without a pause.
+enum Attempt {
+    /// This node holds the lease, which has this ETag.
+    Held(Box<str>),
+    Taken,
+    /// The store refuses to replace an expired lease.
+    Stuck,
 }
 
 /// Pauses between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
-/// A waiter gives up if the lease does not change for this many lease times.
-const GIVE_UP_LEASE_TIMES: u32 = 3;
 /// Renewals per lease time.
 const RENEWALS: u32 = 4;
+/// Limit of a lease's body. Leases have about 60 bytes.
+const BODY_BYTES_MAX: u64 = 1024;
+/// Limit of sightings. The oldest ones are dropped first.
+const SIGHTINGS_MAX: usize = 4096;
 
 impl Leases {
     /// `None` if `fleet.lease` is off.
@@ -74,54 +102,106 @@ impl Leases {
         tasks: Tasks,
         metrics: metrics::LeaseMetrics,
     ) -> Option<Self> {
-        fleet.lease.then(|| Self { store, lease_time: fleet.lease_time, tasks, metrics })
+        let lease_time = fleet.lease_time;
+        fleet.lease.then(|| Self { store, lease_time, tasks, metrics, sightings: Arc::default() })
     }
 
     /// A waiter for the lease of the object `variant`; `None` if the key of the lease would be too long.
     pub(in crate::variants) fn waiter(&self, variant: &ObjectKey) -> Option<LeaseWaiter<'_>> {
         // A variant cannot have this key, because "lease" is not a format.
         let key = ObjectKey::new(&format!("{variant}.lease")).ok()?;
-        Some(LeaseWaiter {
-            leases: self,
-            key,
-            last_seen: None,
-            last_change: Instant::now(),
-            attempts: 0,
-            takes_over: false,
-        })
+        Some(LeaseWaiter { leases: self, key, owner: Owner::new(), attempts: 0, expired: None })
     }
 
     /// Renews the lease on a background task until the returned guard is dropped, then deletes it.
-    fn hold(&self, key: ObjectKey, mut etag: Box<str>) -> Lease {
+    fn hold(&self, key: ObjectKey, owner: Owner, mut etag: Box<str>) -> Lease {
         let (release, mut released) = oneshot::channel();
         let this = self.clone();
         self.tasks.spawn(async move {
             while tokio::time::timeout(this.lease_time / RENEWALS, &mut released).await.is_err() {
-                match this.put(&key, Precondition::Matches(etag.clone())).await {
+                match this.put(&key, &owner, Precondition::Matches(etag.clone())).await {
                     Ok(Some(renewed)) => etag = renewed,
-                    // Another node has taken the lease over, so there is nothing to release.
-                    Ok(None) => return,
+                    Ok(None) => match this.find_own(&key, &owner).await {
+                        Ok(Some(current)) => etag = current,
+                        // Another node has taken the lease over, so there is nothing to release.
+                        Ok(None) => return,
+                        Err(error) => tracing::debug!(%key, %error, "lease not renewed"),
+                    },
                     Err(error) => tracing::debug!(%key, %error, "lease not renewed"),
                 }
             }
-            if let Err(error) = this.store.delete(&key, Some(&etag)).await {
+            if let Err(error) = this.release(&key, &owner, &etag).await {
                 tracing::warn!(%key, error = chain(&error), "lease could not be released; it will expire");
             }
         });
         Lease { _release: release }
     }
 
+    /// Deletes a lease of `owner`. If the response to its last renewal was lost, it has another ETag than `etag`.
+    async fn release(&self, key: &ObjectKey, owner: &Owner, etag: &str) -> Result<(), StoreError> {
+        if self.store.delete(key, Some(etag)).await? == DeleteOutcome::PreconditionFailed
+            && let Some(current) = self.find_own(key, owner).await?
+        {
+            self.store.delete(key, Some(&current)).await?;
+        }
+        Ok(())
+    }
+
+    /// ETag of the lease if it belongs to `owner`.
+    async fn find_own(&self, key: &ObjectKey, owner: &Owner) -> Result<Option<Box<str>>, StoreError> {
+        let found = self.store.get_bounded(key, BODY_BYTES_MAX).await?;
+        Ok(found.filter(|(_, body)| owner.wrote(body)).map(|(meta, _)| meta.etag))
+    }
+
     /// Writes the lease and returns its ETag; `None` if the precondition failed.
-    async fn put(&self, key: &ObjectKey, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
-        let owner = hex::encode(&random_bytes::<16>());
-        // A random body gives each lease a different ETag. The process id helps an operator who inspects the bucket.
-        let body = Bytes::from(format!("process {} of {owner}\n", std::process::id()));
+    async fn put(
+        &self,
+        key: &ObjectKey,
+        owner: &Owner,
+        precondition: Precondition,
+    ) -> Result<Option<Box<str>>, StoreError> {
         let attributes =
             Attributes { content_type: "text/plain".into(), cache_control: "no-store".into(), metadata: Vec::new() };
-        match self.store.put(key, body, &attributes, precondition).await? {
+        match self.store.put(key, owner.body(), &attributes, precondition).await? {
             PutOutcome::Stored(etag) => Ok(Some(etag)),
             PutOutcome::PreconditionFailed => Ok(None),
         }
+    }
+
+    /// The time for which a lease has had the state `etag`, as far as this node knows.
+    fn unchanged_for(&self, key: &ObjectKey, etag: &str) -> Duration {
+        let mut sightings = self.sightings();
+        if let Some(sighting) = sightings.get(key).filter(|sighting| *sighting.etag == *etag) {
+            return sighting.since.elapsed();
+        }
+        if sightings.len() >= SIGHTINGS_MAX {
+            let oldest = sightings.iter().min_by_key(|(_, sighting)| sighting.since).map(|(key, _)| key.clone());
+            oldest.map(|oldest| sightings.remove(&oldest));
+        }
+        sightings.insert(key.clone(), Sighting { etag: etag.into(), since: Instant::now() });
+        Duration::ZERO
+    }
+
+    /// Ignores poisoning: the map is consistent at every unlock.
+    fn sightings(&self) -> MutexGuard<'_, HashMap<ObjectKey, Sighting>> {
+        self.sightings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owner {
+    fn new() -> Self {
+        Self(hex::encode(&random_bytes::<16>()))
+    }
+
+    /// Each body is different, so that each state of a lease has another ETag. The process id helps an operator who
+    /// inspects the bucket.
+    fn body(&self) -> Bytes {
+        let (process, unique) = (std::process::id(), hex::encode(&random_bytes::<8>()));
+        format!("process {process} of {} {unique}\n", self.0).into()
+    }
+
+    fn wrote(&self, body: &[u8]) -> bool {
+        std::str::from_utf8(body).is_ok_and(|body| body.contains(&self.0))
     }
 }
 
@@ -131,17 +211,19 @@ impl LeaseWaiter<'_> {
     pub(in crate::variants) async fn claim(&mut self) -> Claim {
         let metrics = &self.leases.metrics;
         match self.try_claim().await {
-            Ok(Some(etag)) => {
-                if self.takes_over {
+            Ok(Attempt::Held(etag)) => {
+                self.leases.sightings().remove(&self.key);
+                if self.expired.is_some() {
                     metrics.taken_over.inc()
                 } else {
                     metrics.held.inc()
                 };
-                return Claim::Held(self.leases.hold(self.key.clone(), etag));
+                return Claim::Held(self.leases.hold(self.key.clone(), self.owner.clone(), etag));
             }
-            Ok(None) if self.last_change.elapsed() < self.leases.lease_time * GIVE_UP_LEASE_TIMES => {}
-            Ok(None) => {
+            Ok(Attempt::Taken) => {}
+            Ok(Attempt::Stuck) => {
                 metrics.unavailable.inc();
+                tracing::warn!(key = %self.key, "store does not replace an expired lease; making the variant without it");
                 return Claim::Unavailable;
             }
             Err(error) => {
@@ -160,35 +242,32 @@ impl LeaseWaiter<'_> {
         Claim::Taken
     }
 
-    /// ETag of the lease if this node holds it now.
-    async fn try_claim(&mut self) -> Result<Option<Box<str>>, StoreError> {
+    async fn try_claim(&mut self) -> Result<Attempt, StoreError> {
         if self.attempts == 0
             && let Some(etag) = self.put(Precondition::Absent).await?
         {
-            return Ok(Some(etag));
+            return Ok(Attempt::Held(etag));
         }
-        let Some(meta) = self.leases.store.head(&self.key).await? else {
-            self.last_seen = None;
-            return self.put(Precondition::Absent).await;
+        let Some((meta, body)) = self.leases.store.get_bounded(&self.key, BODY_BYTES_MAX).await? else {
+            self.expired = None;
+            return Ok(self.put(Precondition::Absent).await?.map_or(Attempt::Taken, Attempt::Held));
         };
-        match &self.last_seen {
-            Some((etag, since)) if *etag == meta.etag => {
-                if since.elapsed() < self.leases.lease_time {
-                    return Ok(None);
-                }
-                tracing::warn!(key = %self.key, "lease was not renewed in time; taking it over");
-                self.takes_over = true;
-                self.put(Precondition::Matches(meta.etag)).await
-            }
-            _ => {
-                self.last_change = Instant::now();
-                self.last_seen = Some((meta.etag, self.last_change));
-                Ok(None)
-            }
+        if self.owner.wrote(&body) {
+            return Ok(Attempt::Held(meta.etag));
         }
+        if self.leases.unchanged_for(&self.key, &meta.etag) < self.leases.lease_time {
+            self.expired = None;
+            return Ok(Attempt::Taken);
+        }
+        if self.expired.as_ref() == Some(&meta.etag) {
+            return Ok(Attempt::Stuck);
+        }
+        tracing::warn!(key = %self.key, "lease was not renewed in time; taking it over");
+        self.expired = Some(meta.etag.clone());
+        Ok(self.put(Precondition::Matches(meta.etag)).await?.map_or(Attempt::Taken, Attempt::Held))
     }
 
     async fn put(&self, precondition: Precondition) -> Result<Option<Box<str>>, StoreError> {
-        self.leases.put(&self.key, precondition).await
+        self.leases.put(&self.key, &self.owner, precondition).await
     }
 }

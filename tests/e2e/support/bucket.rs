@@ -17,7 +17,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::SimpleAuth;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
@@ -98,6 +98,8 @@ struct State {
     lost: Mutex<Vec<(Operation, String)>>,
     /// Seconds by which the clock of the server is ahead.
     clock_ahead: AtomicI64,
+    /// Valid access keys and their secrets. If empty, the usual credentials and unsigned requests are valid.
+    credentials: Mutex<HashMap<String, String>>,
     stalls: Mutex<Vec<(Operation, String, watch::Receiver<bool>)>>,
 }
 
@@ -116,8 +118,8 @@ impl Bucket {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut service = S3ServiceBuilder::new(Server(state.clone()));
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        service.set_access(Anyone);
+        service.set_auth(Keys(state.clone()));
+        service.set_access(Keys(state.clone()));
         let service = service.build();
         let shared = state.clone();
         tokio::spawn(async move {
@@ -231,6 +233,11 @@ impl Bucket {
     /// The time in milliseconds since 1970 by the clock of the server.
     pub fn time_ms(&self) -> u64 {
         u64::try_from(self.state.time().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    }
+
+    /// From now on, accepts only requests that are signed with this access key and secret.
+    pub fn accept_only(&self, access_key: &str, secret: &str) {
+        *self.state.credentials.lock().unwrap() = [(access_key.to_owned(), secret.to_owned())].into();
     }
 
     pub fn heal(&self) {
@@ -359,12 +366,26 @@ fn check_conditions(
     }
 }
 
-struct Anyone;
+/// Verifies credentials.
+struct Keys(Arc<State>);
 
 #[async_trait::async_trait]
-impl S3Access for Anyone {
-    async fn check(&self, _: &mut S3AccessContext<'_>) -> S3Result<()> {
-        Ok(())
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let credentials = self.0.credentials.lock().unwrap();
+        match credentials.get(access_key) {
+            Some(secret) => Ok(secret.as_str().into()),
+            None if credentials.is_empty() && access_key == ACCESS_KEY => Ok(SECRET_KEY.into()),
+            None => Err(s3_error!(InvalidAccessKeyId)),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Access for Keys {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let is_open = self.0.credentials.lock().unwrap().is_empty();
+        if is_open || context.credentials().is_some() { Ok(()) } else { Err(s3_error!(AccessDenied)) }
     }
 }
 

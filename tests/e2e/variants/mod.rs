@@ -1,6 +1,7 @@
 //! Variants: flights, freshness, faults, and several nodes on one bucket.
 
 mod flights;
+mod leases;
 mod freshness;
 mod lanes;
 mod revalidation;
