@@ -28,7 +28,7 @@ mod spool;
 mod timeout;
 
 pub use body::{Body, Object};
-pub use error::{StoreError, StoreOpenError};
+pub use error::{CredentialsError, StoreError, StoreOpenError};
 pub use object::{
     Attributes, ByteRange, DeleteOutcome, ListPage, ListedObject, Names, ObjectMeta, PAGE_OBJECTS_MAX, Precondition,
     PutOutcome, UnstorableKey,
@@ -60,12 +60,22 @@ enum Backend {
 }
 
 impl Store {
-    /// Opens the store at `address`; a folder is created if it is missing. `public_url` is the base URL under which
-    /// clients reach the same objects, including the store's prefix; empty if they cannot. Requests to S3 are counted
-    /// in `metrics`.
+    /// Creates the folder of a store, if its address is a folder that does not exist.
     ///
     /// # Errors
-    /// The public URL cannot be parsed, or the folder cannot be used.
+    /// The folder cannot be created.
+    pub fn create_folder(address: &StoreAddress) -> Result<(), StoreOpenError> {
+        match address {
+            StoreAddress::File { directory } => file::create_folder(directory),
+            StoreAddress::S3 { .. } => Ok(()),
+        }
+    }
+
+    /// Opens the store at `address`. `public_url` is the base URL under which clients reach the same objects, including
+    /// the store's prefix; empty if they cannot. Requests to S3 are counted in `metrics`.
+    ///
+    /// # Errors
+    /// The public URL cannot be parsed, or the folder does not exist or cannot be used.
     pub async fn open(
         address: &StoreAddress,
         public_url: &str,
@@ -73,7 +83,7 @@ impl Store {
         metrics: &metrics::S3Metrics,
     ) -> Result<Self, StoreOpenError> {
         let backend = match address {
-            StoreAddress::File { directory } => Backend::File(Arc::new(FileStore::open(directory.clone()).await?)),
+            StoreAddress::File { directory } => Backend::File(Arc::new(FileStore::open(directory.clone())?)),
             StoreAddress::S3 { bucket, prefix } => {
                 Backend::S3(Arc::new(S3Store::open(bucket, prefix, s3, metrics).await))
             }

@@ -14,7 +14,9 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Opens both stores. This sends no requests.
+    /// Opens both stores. This sends no requests. The folder of variants is created if it is missing. The folder of
+    /// originals is created only if uploads fill it: otherwise it is missing because its address is wrong, or because its
+    /// file system is not mounted.
     ///
     /// # Errors
     /// Names the key of a store that cannot be opened.
@@ -24,6 +26,10 @@ impl Stores {
             let store = Store::open(address, public_url, &config.s3, &metrics.s3).await;
             store.map_err(|source| BuildError::Store { key, source })
         };
+        if config.upload.enabled {
+            create("originals.store", &originals.store)?;
+        }
+        create("variants.store", &variants.store)?;
         Ok(Self {
             originals: open("originals.store", &originals.store, &originals.public_url).await?,
             variants: open("variants.store", &variants.store, &variants.public_url).await?,
@@ -36,6 +42,7 @@ impl Stores {
     /// The store cannot be opened.
     pub(super) async fn open_outbox(&self, config: &Config, metrics: &Metrics) -> Result<Store, BuildError> {
         let Some(address) = &config.notify.outbox else { return Ok(self.variants.clone()) };
+        create("notify.outbox", address)?;
         let store = Store::open(address, "", &config.s3, &metrics.s3).await;
         store.map_err(|source| BuildError::Store { key: "notify.outbox", source })
     }
@@ -52,7 +59,9 @@ impl Stores {
                         tracing::warn!(store, advice = advice.text, "store lacks a capability");
                     }
                 }
-                Err(error) => tracing::error!(store, error = chain(&error), "store could not be probed"),
+                Err(error) => {
+                    tracing::error!(store, error = chain(&error), advice = error.advice(), "store could not be probed");
+                }
             }
         }
     }
@@ -64,4 +73,8 @@ impl Stores {
         });
         metrics.register_gauge("s3_circuit_open", "1 while the circuit breaker of a store is open", open.into());
     }
+}
+
+fn create(key: &'static str, address: &StoreAddress) -> Result<(), BuildError> {
+    Store::create_folder(address).map_err(|source| BuildError::Store { key, source })
 }

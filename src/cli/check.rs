@@ -103,7 +103,8 @@ impl Report {
             Err(error) => {
                 self.line(Verdict::Failed, role, address);
                 Self::detail(&chain(error));
-                return Self::detail(&format!("fix: {}", suggested_fix(error)));
+                let fix = error.advice().unwrap_or_else(|| suggested_fix(error).to_owned());
+                return Self::detail(&format!("fix: {fix}"));
             }
         };
         let advice = findings.advice();
@@ -196,7 +197,7 @@ impl Report {
     }
 }
 
-/// The fix for a store that cannot be probed.
+/// The fix for a store that cannot be probed, if the error has no specific advice.
 fn suggested_fix(error: &StoreError) -> &'static str {
     match error {
         StoreError::Forbidden { .. } => {
@@ -204,6 +205,10 @@ fn suggested_fix(error: &StoreError) -> &'static str {
              of the machine), and apply the policy of docs/S3.md"
         }
         StoreError::ClockSkew { .. } => "synchronize the clock of this machine with NTP",
+        StoreError::NoCredentials { .. } => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of the machine"
+        }
+        StoreError::RootMissing { .. } => "mount the file system of the folder, or restore the folder",
         StoreError::Unavailable { .. } | StoreError::Timeout { .. } | StoreError::Busy => {
             "check s3.endpoint and s3.region, and that this machine can reach the endpoint"
         }

@@ -8,6 +8,7 @@ use crate::config::error::{InvalidSetting, refuse};
 use crate::config::secret::TOKEN_BYTES_MAX;
 use crate::config::sections::answers::Mode;
 use crate::config::settings::Config;
+use crate::support::https::has_user_info;
 
 const LEASE_TIME_MIN: Duration = Duration::from_millis(100);
 const REVALIDATE_TIMEOUT_MIN: Duration = Duration::from_millis(10);
@@ -64,6 +65,7 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
         );
     }
     MemoryPlan::new(config).map_err(|MemoryError { key, problem }| InvalidSetting { key, problem })?;
+    check_user_info(config)?;
     signing::check(&config.signing)?;
     traces::check(&config.traces)?;
     if config.upload.enabled {
@@ -89,6 +91,22 @@ fn check_uploads(config: &Config) -> Result<(), InvalidSetting> {
         return refuse("notify.secret", "is required by notify.url: set RESIZED_NOTIFY__SECRET, or notify.secret_file");
     }
     Ok(())
+}
+
+/// Refuses passwords in URLs, because URLs are displayed, logged and sent to clients.
+fn check_user_info(config: &Config) -> Result<(), InvalidSetting> {
+    let urls = [
+        ("s3.endpoint", &config.s3.endpoint),
+        ("upload.presigned_endpoint", &config.upload.presigned_endpoint),
+        ("originals.public_url", &config.originals.public_url),
+        ("variants.public_url", &config.variants.public_url),
+    ];
+    match urls.into_iter().find(|(_, url)| has_user_info(url)) {
+        Some((key, _)) => {
+            refuse(key, "must not contain a user name or password: credentials come from the AWS environment")
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses redirects that would lead back to this server.

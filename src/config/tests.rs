@@ -199,6 +199,20 @@ fn trace_headers_are_parsed_as_opentelemetry_specifies() {
 }
 
 #[test]
+fn passwords_in_urls_are_refused_and_not_displayed() {
+    for (text, key) in [
+        ("[s3]\nendpoint = \"http://user:hush@127.0.0.1:9000\"", "s3.endpoint"),
+        ("[upload]\npresigned_endpoint = \"https://user:hush@s3.example.com/\"", "upload.presigned_endpoint"),
+        ("[originals]\npublic_url = \"https://hush@cdn.example.com\"", "originals.public_url"),
+        ("[variants]\npublic_url = \"https://user:hush@cdn.example.com/v\"", "variants.public_url"),
+    ] {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.starts_with(key) && !error.contains("hush"), "{error}");
+    }
+    assert!(load("[variants]\npublic_url = \"https://cdn.example.com/v@2\"").is_ok());
+}
+
+#[test]
 fn redirects_into_this_server_are_refused() {
     let load_with = |variants: &str| {
         load(&format!(

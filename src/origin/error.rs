@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::s3::S3ErrorResponse;
+
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a store operation failed. A missing object is not an error.
@@ -23,6 +25,13 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    #[error("there are no valid credentials for the store")]
+    NoCredentials {
+        #[source]
+        source: CredentialsError,
+    },
+    #[error("the folder {} of the store has disappeared", root.display())]
+    RootMissing { root: PathBuf },
     #[error("the store is unreachable or failing")]
     Unavailable {
         #[source]
@@ -45,16 +54,59 @@ pub enum StoreError {
     },
 }
 
+/// Why no credentials could be loaded.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub struct CredentialsError {
+    pub(super) reason: String,
+    /// The cargo feature that the source of the credentials needs, if this program was built without it.
+    pub(super) missing_feature: Option<&'static str>,
+}
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreOpenError {
     #[error("{url:?} is not a base URL: write \"https://host/path\", without query or fragment")]
     PublicUrl { url: String },
+    #[error(
+        "the folder {directory} does not exist: create it, mount its file system, or correct the address (the folder of \
+         originals is created only if uploads are enabled)"
+    )]
+    MissingFolder { directory: PathBuf },
     #[error("the folder {directory} cannot be used")]
     Folder { directory: PathBuf, source: io::Error },
 }
 
 impl StoreError {
+    /// How to fix the cause of the error, if the store identified it.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Timeout { source }
+            | Self::Forbidden { source }
+            | Self::ClockSkew { source }
+            | Self::Unavailable { source }
+            | Self::Other { source } => source.downcast_ref::<S3ErrorResponse>()?.advice(),
+            Self::NoCredentials { source } => Some(match source.missing_feature {
+                Some(feature) => format!(
+                    "the AWS profile needs the cargo feature {feature}, which this build lacks: use a release binary, or build \
+                     with --features {feature}"
+                ),
+                None => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, configure a profile in ~/.aws, or give this machine a \
+                         role"
+                    .to_owned(),
+            }),
+            Self::RootMissing { .. } => Some(
+                "mount the file system of the folder again, or restore the folder; then it is used without a restart".to_owned(),
+            ),
+            Self::TooLarge { .. }
+            | Self::Truncated { .. }
+            | Self::Replaced
+            | Self::RangeNotSatisfiable { .. }
+            | Self::Busy => None,
+        }
+    }
+
     pub(super) fn other(error: impl Into<BoxError>) -> Self {
         Self::Other { source: error.into() }
     }
@@ -62,9 +114,10 @@ impl StoreError {
     /// A failure of a local disk: the disk of a file store, or the disk that spools uploads.
     pub(super) fn from_io(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded => {
-                Self::Unavailable { source: error.into() }
-            }
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::StaleNetworkFileHandle => Self::Unavailable { source: error.into() },
             _ => Self::other(error),
         }
     }

@@ -4,11 +4,11 @@
 //! attributes of objects. An object is written to `tmp`, synced, and then linked or renamed to its path, so readers see
 //! all of it or nothing. Its attributes are written first, to a file whose name contains the object's ETag, so they
 //! never apply to another version of the object. A file that was copied into the folder is an object without
-//! attributes.
+//! attributes. If the root folder disappears, the store is unavailable ([`root`]).
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
@@ -28,6 +28,7 @@ mod io_error;
 mod layout;
 mod list;
 mod names;
+mod root;
 mod sidecar;
 pub(super) mod slice;
 mod storable;
@@ -36,6 +37,7 @@ mod write;
 use io_error::{from_io, is_not_found};
 use layout::{Layout, RESERVED_FOLDER};
 use list::KeyFilter;
+use root::Root;
 use sidecar::Sidecar;
 use slice::{CHUNK_BYTES, FileSlice};
 
@@ -48,16 +50,20 @@ pub(super) struct FileStore {
 
 /// The asynchronous operations of a store.
 impl FileStore {
-    pub(super) async fn open(directory: PathBuf) -> Result<Self, StoreOpenError> {
-        let failed = |source| StoreOpenError::Folder { directory: directory.clone(), source };
-        let root = fs::create_dir_all(&directory).and_then(|()| fs::canonicalize(&directory)).map_err(failed)?;
+    /// # Errors
+    /// The folder does not exist, or cannot be used.
+    pub(super) fn open(directory: PathBuf) -> Result<Self, StoreOpenError> {
+        let root = Root::open(&directory).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreOpenError::MissingFolder { directory },
+            _ => StoreOpenError::Folder { directory, source },
+        })?;
         let layout = Layout { root };
         spool::remove_abandoned(&layout.temporary_folder());
         Ok(Self { layout, replacing: Mutex::new(()) })
     }
 
     pub(super) async fn head(self: &Arc<Self>, key: &ObjectKey) -> Result<Option<ObjectMeta>, StoreError> {
-        self.blocking(key, |store, key| Ok(store.find(key)?.map(|(meta, _)| meta))).await
+        self.with_key(key, |store, key| Ok(store.find(key)?.map(|(meta, _)| meta))).await
     }
 
     pub(super) async fn get(
@@ -65,7 +71,7 @@ impl FileStore {
         key: &ObjectKey,
         range: Option<ByteRange>,
     ) -> Result<Option<Object>, StoreError> {
-        let opened = self.blocking(key, move |store, key| {
+        let opened = self.with_key(key, move |store, key| {
             let Some((meta, file)) = store.find(key)? else { return Ok(None) };
             let range = match range {
                 None => 0..meta.bytes,
@@ -88,12 +94,11 @@ impl FileStore {
         precondition: Precondition,
     ) -> Result<PutOutcome, StoreError> {
         let sidecar = Sidecar::new(key, attributes);
-        self.blocking(key, move |store, key| store.write(key, &bytes, &sidecar, &precondition).map_err(from_io)).await
+        self.with_key(key, move |store, key| store.write(key, &bytes, &sidecar, &precondition).map_err(from_io)).await
     }
 
     pub(super) async fn spool(self: &Arc<Self>) -> Result<Spool, StoreError> {
-        let store = self.clone();
-        blocking(move || store.create_temporary().map(Spool::in_store).map_err(from_io)).await
+        self.blocking(|store| store.create_temporary().map(Spool::in_store).map_err(from_io)).await
     }
 
     pub(super) async fn put_spooled(
@@ -107,7 +112,7 @@ impl FileStore {
             return Err(StoreError::other("the spool was created by another store"));
         };
         let sidecar = Sidecar::new(key, attributes);
-        self.blocking(key, move |store, key| {
+        self.with_key(key, move |store, key| {
             let folder = store.create_folder_for(key).map_err(from_io)?;
             store.publish(key, &folder, file, &sidecar, &precondition).map_err(from_io)
         })
@@ -120,7 +125,7 @@ impl FileStore {
         if_match: Option<&str>,
     ) -> Result<DeleteOutcome, StoreError> {
         let if_match = if_match.map(Box::<str>::from);
-        self.blocking(key, move |store, key| store.remove(key, if_match.as_deref()).map_err(from_io)).await
+        self.with_key(key, move |store, key| store.remove(key, if_match.as_deref()).map_err(from_io)).await
     }
 
     pub(super) async fn list(
@@ -129,26 +134,42 @@ impl FileStore {
         after: Option<&str>,
         objects_max: usize,
     ) -> Result<ListPage, StoreError> {
-        let (store, prefix, after) = (self.clone(), prefix.to_owned(), after.map(str::to_owned));
-        blocking(move || store.page(&prefix, after.as_deref(), objects_max)).await
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.blocking(move |store| store.page(&prefix, after.as_deref(), objects_max)).await
     }
 
     pub(super) async fn list_names(self: &Arc<Self>, prefix: &str, names_max: usize) -> Result<Names, StoreError> {
-        let (store, prefix) = (self.clone(), prefix.to_owned());
-        blocking(move || store.layout.names(&prefix, names_max).map_err(from_io)).await
+        let prefix = prefix.to_owned();
+        self.blocking(move |store| store.layout.names(&prefix, names_max).map_err(from_io)).await
     }
 
     pub(super) async fn why_unstorable(self: &Arc<Self>, key: &ObjectKey) -> Result<Option<UnstorableKey>, StoreError> {
-        self.blocking(key, |store, key| store.layout.why_unstorable(key).map_err(from_io)).await
+        self.with_key(key, |store, key| store.layout.why_unstorable(key).map_err(from_io)).await
     }
 
-    async fn blocking<T: Send + 'static>(
+    async fn with_key<T: Send + 'static>(
         self: &Arc<Self>,
         key: &ObjectKey,
         work: impl FnOnce(&Self, &ObjectKey) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (store, key) = (self.clone(), key.clone());
-        blocking(move || work(&store, &key)).await
+        let key = key.clone();
+        self.blocking(move |store| work(store, &key)).await
+    }
+
+    /// Runs `work` while the root is there. The root is checked before, so that nothing is written in its place, and
+    /// after, because objects are not found if it disappears meanwhile.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        let checked = move || {
+            store.layout.root.check()?;
+            let result = work(&store);
+            store.layout.root.check()?;
+            result
+        };
+        priority::blocking(checked).await.unwrap_or_else(|panic| Err(StoreError::other(panic)))
     }
 }
 
@@ -157,7 +178,7 @@ impl FileStore {
     fn page(&self, prefix: &str, after: Option<&str>, objects_max: usize) -> Result<ListPage, StoreError> {
         // One key more than fits on the page shows that there is another page.
         let filter = KeyFilter { prefix, after, keys_max: objects_max + 1 };
-        let mut keys = list::keys(&self.layout.root, RESERVED_FOLDER, filter).map_err(from_io)?;
+        let mut keys = list::keys(self.layout.root.path(), RESERVED_FOLDER, filter).map_err(from_io)?;
         let is_last = keys.len() <= objects_max;
         keys.truncate(objects_max);
         let next = if is_last { None } else { keys.last().map(ToString::to_string) };
@@ -192,7 +213,7 @@ impl FileStore {
         }
         // A sidecar without an object is never read; it only takes space.
         let _ = fs::remove_file(self.layout.sidecar(key, &current));
-        File::open(path.parent().unwrap_or(&self.layout.root))?.sync_all()?;
+        File::open(path.parent().unwrap_or(self.layout.root.path()))?.sync_all()?;
         Ok(DeleteOutcome::Deleted)
     }
 
@@ -227,7 +248,7 @@ impl FileStore {
 
     fn open_file(&self, key: &ObjectKey) -> io::Result<Option<File>> {
         let path = self.layout.object(key);
-        if self.layout.is_reserved(&path) || !fs::canonicalize(&path)?.starts_with(&self.layout.root) {
+        if self.layout.is_reserved(&path) || !fs::canonicalize(&path)?.starts_with(self.layout.root.path()) {
             return Ok(None);
         }
         // Opening a named pipe would block.
@@ -238,10 +259,15 @@ impl FileStore {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    priority::blocking(work).await.unwrap_or_else(|panic| Err(StoreError::other(panic)))
+/// Creates the folder of a store if it does not exist.
+pub(super) fn create_folder(directory: &Path) -> Result<(), StoreOpenError> {
+    if directory.exists() {
+        return Ok(());
+    }
+    let failed = |source| StoreOpenError::Folder { directory: directory.to_owned(), source };
+    fs::create_dir_all(directory).map_err(failed)?;
+    tracing::warn!(directory = %directory.display(), "folder of a store created, because it did not exist");
+    Ok(())
 }
 
 /// A strong entity tag, which is the same after a restart. Two existing files have different inodes. A file that reuses

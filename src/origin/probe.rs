@@ -72,9 +72,14 @@ impl Store {
     /// # Errors
     /// The store is unreachable, or reading is denied altogether.
     pub async fn probe_reading(&self) -> Result<Capabilities, StoreError> {
-        let missing_object = match self.head(&probe_key("missing")).await {
+        let missing = probe_key("missing");
+        let missing_object = match self.head(&missing).await {
             Ok(_) => MissingObject::NotFound,
-            Err(StoreError::Forbidden { .. }) => MissingObject::Forbidden,
+            // The response to a GET names the cause, for example a wrong secret.
+            Err(StoreError::Forbidden { .. }) => match self.get(&missing, None).await {
+                Ok(_) | Err(StoreError::Forbidden { .. }) => MissingObject::Forbidden,
+                Err(error) => return Err(error),
+            },
             Err(error) => return Err(error),
         };
         let listing = permission(self.list("", None, 1).await)?;

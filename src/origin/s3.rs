@@ -26,9 +26,11 @@ use crate::support::circuit_breaker::{CircuitBreaker, HANG_TIME_MIN, RequestPerm
 use crate::variant::ObjectKey;
 
 mod body;
+mod cause;
 mod checksum;
 mod client;
 mod clock;
+mod credentials;
 mod endpoint;
 mod error;
 mod http_client;
@@ -44,6 +46,8 @@ mod upload_buffers;
 
 use client::client_config;
 use clock::BucketClock;
+use credentials::CredentialCache;
+pub(super) use error::S3ErrorResponse;
 use instrument::S3Instrumentation;
 use object::normalized_etag;
 use read::S3Reader;
@@ -73,10 +77,13 @@ impl S3Store {
     pub(super) async fn open(bucket: &str, prefix: &str, settings: &config::S3, metrics: &metrics::S3Metrics) -> Self {
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let instrumentation = S3Instrumentation::new(metrics.clone());
-        let client = Client::from_conf(client_config(settings, instrumentation.clone()).await);
+        let credentials = CredentialCache::new(settings);
+        let client = Client::from_conf(client_config(settings, instrumentation.clone(), &credentials).await);
+        let clock = instrumentation.clock();
+        let reader = S3Reader::new(&client, bucket, &prefix, settings, instrumentation, credentials).await;
         Self {
-            clock: instrumentation.clock(),
-            reader: S3Reader::new(&client, bucket, &prefix, settings, instrumentation).await.map(Arc::new),
+            clock,
+            reader: reader.map(Arc::new),
             client,
             bucket: bucket.to_owned(),
             prefix,
@@ -127,7 +134,9 @@ impl S3Store {
 
     fn record<T>(&self, permit: RequestPermit<'_>, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.log(match &result {
-            Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. }) => permit.record_failure(),
+            Err(StoreError::Timeout { .. } | StoreError::Unavailable { .. } | StoreError::NoCredentials { .. }) => {
+                permit.record_failure()
+            }
             // No request was sent.
             Err(StoreError::Busy) => None,
             Ok(_) | Err(_) => permit.record_success(),

@@ -86,6 +86,9 @@ impl RequestError {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Outcome::Overloaded)
             }
             Self::Variant(Error::StoreFailed) => (StatusCode::BAD_GATEWAY, "store-failed", Outcome::StoreFailed),
+            Self::Variant(Error::StoreUnavailable) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", Outcome::StoreFailed)
+            }
             Self::Variant(Error::StoreTimeout | Error::FlightTimeout) => {
                 (StatusCode::GATEWAY_TIMEOUT, "store-slow", Outcome::StoreSlow)
             }

@@ -162,6 +162,13 @@ pub fn parse_url(text: &str) -> Option<Uri> {
     matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri)
 }
 
+/// True if a URL contains a user name or a password.
+#[must_use]
+pub fn has_user_info(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
 /// The pause that a response asks for: seconds or a date (RFC 9110 section 10.2.3). The date is read by the clock of
 /// the server that sent it.
 #[must_use]

@@ -61,6 +61,8 @@ pub(super) enum UploadError {
     DiskFull,
     #[error("the storage of this server failed; retry later")]
     StoreFailed,
+    #[error("the storage of this server is unavailable; retry later")]
+    StoreUnavailable,
     #[error("the storage of this server is too slow; retry later")]
     StoreTimeout,
     #[error("internal error; the log of the server has details")]
@@ -88,14 +90,18 @@ impl UploadError {
         if matches!(error, StoreError::Busy) {
             return Self::Overloaded;
         }
-        tracing::error!(error = chain(error), "upload not stored");
+        tracing::error!(error = chain(error), advice = error.advice(), "upload not stored");
         if let StoreError::Unavailable { source } = error
             && let Some(error) = source.downcast_ref::<io::Error>()
             && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         {
             return Self::DiskFull;
         }
-        if matches!(error, StoreError::Timeout { .. }) { Self::StoreTimeout } else { Self::StoreFailed }
+        match error {
+            StoreError::Timeout { .. } => Self::StoreTimeout,
+            StoreError::RootMissing { .. } => Self::StoreUnavailable,
+            _ => Self::StoreFailed,
+        }
     }
 
     /// Converts an error of reading the image header.
@@ -133,6 +139,7 @@ impl UploadError {
             Self::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
             Self::Contended => (StatusCode::SERVICE_UNAVAILABLE, "contended"),
             Self::StoreFailed => (StatusCode::BAD_GATEWAY, "store-failed"),
+            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
             Self::StoreTimeout => (StatusCode::GATEWAY_TIMEOUT, "store-slow"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -167,6 +174,7 @@ impl UploadError {
             | Self::Contended
             | Self::DiskFull
             | Self::StoreFailed
+            | Self::StoreUnavailable
             | Self::StoreTimeout
             | Self::Internal => false,
         }
@@ -183,6 +191,7 @@ impl UploadError {
             Self::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Self::TooManyInvalidTokens => headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
             Self::Overloaded | Self::Contended => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            Self::StoreUnavailable => headers.insert(RETRY_AFTER, HeaderValue::from_static("10")),
             Self::MethodNotAllowed => headers.insert(ALLOW, HeaderValue::from_static("POST, PUT, OPTIONS")),
             _ => None,
         };

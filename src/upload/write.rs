@@ -165,9 +165,13 @@ fn timeout(elapsed: Elapsed) -> StoreError {
 pub(super) fn may_have_written(error: &StoreError) -> bool {
     match error {
         // A multipart upload that was completed already is unknown, which is among the other errors.
-        StoreError::Timeout { .. } | StoreError::Unavailable { .. } | StoreError::Other { .. } => true,
+        StoreError::Timeout { .. }
+        | StoreError::Unavailable { .. }
+        | StoreError::RootMissing { .. }
+        | StoreError::Other { .. } => true,
         StoreError::Forbidden { .. }
         | StoreError::ClockSkew { .. }
+        | StoreError::NoCredentials { .. }
         | StoreError::TooLarge { .. }
         | StoreError::Truncated { .. }
         | StoreError::Replaced

@@ -32,6 +32,9 @@ pub enum Error {
     /// An object store did not answer in time.
     #[error("the object store did not answer in time; try again later")]
     StoreTimeout,
+    /// The folder of a store has disappeared, for example because its file system was unmounted.
+    #[error("the object store is unavailable; try again later")]
+    StoreUnavailable,
     /// The variant was not ready within `work.flight_time`.
     #[error("the variant was not ready in time (work.flight_time); it may be ready later")]
     FlightTimeout,
@@ -50,14 +53,19 @@ impl Error {
                 tracing::error!(error = chain(error), "object store timed out");
                 Self::StoreTimeout
             }
+            StoreError::RootMissing { .. } => {
+                tracing::error!(error = chain(error), advice = error.advice(), "object store unavailable");
+                Self::StoreUnavailable
+            }
             StoreError::Forbidden { .. }
+            | StoreError::NoCredentials { .. }
             | StoreError::ClockSkew { .. }
             | StoreError::Unavailable { .. }
             | StoreError::Truncated { .. }
             | StoreError::Replaced
             | StoreError::RangeNotSatisfiable { .. }
             | StoreError::Other { .. } => {
-                tracing::error!(error = chain(error), "object store failed");
+                tracing::error!(error = chain(error), advice = error.advice(), "object store failed");
                 Self::StoreFailed
             }
         }
@@ -134,6 +142,7 @@ impl Error {
             | Self::LaneFull(_)
             | Self::StoreFailed
             | Self::StoreTimeout
+            | Self::StoreUnavailable
             | Self::FlightTimeout
             | Self::Internal => false,
         }

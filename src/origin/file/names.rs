@@ -14,9 +14,9 @@ impl Layout {
     pub(super) fn names(&self, prefix: &str, names_max: usize) -> io::Result<Names> {
         let (folder, start) = prefix.split_at(prefix.rfind('/').map_or(0, |slash| slash + 1));
         let mut names = Names { is_complete: true, ..Names::default() };
-        let path = self.root.join(folder);
+        let path = self.root.path().join(folder);
         match fs::canonicalize(&path) {
-            Ok(real) if real.starts_with(&self.root) && !self.is_reserved(&path) => {}
+            Ok(real) if real.starts_with(self.root.path()) && !self.is_reserved(&path) => {}
             Ok(_) => return Ok(names),
             Err(error) if is_not_found(&error) => return Ok(names),
             Err(error) => return Err(error),

@@ -20,9 +20,9 @@ impl Layout {
         if let Some(name) = key.as_str().split('/').find(|name| name.len() > NAME_BYTES_MAX) {
             return Ok(Some(UnstorableKey::NameTooLong { bytes: name.len(), max: NAME_BYTES_MAX }));
         }
-        let mut existing = self.root.clone();
+        let mut existing = self.root.path().to_owned();
         for (end, _) in key.as_str().match_indices('/') {
-            let folder = self.root.join(&key.as_str()[..end]);
+            let folder = self.root.path().join(&key.as_str()[..end]);
             match fs::metadata(&folder) {
                 Ok(stat) if !stat.is_dir() => {
                     return Ok(Some(UnstorableKey::ParentIsObject { parent: key.as_str()[..end].to_owned() }));
@@ -35,12 +35,12 @@ impl Layout {
                 Err(error) => return Err(error),
             }
         }
-        if !fs::canonicalize(&existing)?.starts_with(&self.root) {
+        if !fs::canonicalize(&existing)?.starts_with(self.root.path()) {
             return Ok(Some(UnstorableKey::LinkOutside));
         }
         match fs::metadata(&path) {
             Ok(stat) if stat.is_dir() => Ok(Some(UnstorableKey::IsFolder)),
-            Ok(_) if !fs::canonicalize(&path)?.starts_with(&self.root) => Ok(Some(UnstorableKey::LinkOutside)),
+            Ok(_) if !fs::canonicalize(&path)?.starts_with(self.root.path()) => Ok(Some(UnstorableKey::LinkOutside)),
             Err(_) if fs::symlink_metadata(&path).is_ok() => Ok(Some(UnstorableKey::LinkOutside)),
             Ok(_) | Err(_) => Ok(None),
         }

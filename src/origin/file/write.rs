@@ -30,7 +30,7 @@ impl FileStore {
     /// Creates the folder of an object. Fails if a symbolic link in the path leads out of the root.
     pub(super) fn create_folder_for(&self, key: &ObjectKey) -> io::Result<PathBuf> {
         let denied = |reason| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-        let (path, root) = (self.layout.object(key), &self.layout.root);
+        let (path, root) = (self.layout.object(key), self.layout.root.path());
         if self.layout.is_reserved(&path) {
             return denied("the folder is reserved for the store");
         }
@@ -39,7 +39,7 @@ impl FileStore {
         if !fs::canonicalize(existing)?.starts_with(root) {
             return denied("a link leads out of the store");
         }
-        fs::create_dir_all(folder)?;
+        self.layout.root.create_below(folder)?;
         Ok(folder.to_owned())
     }
 
@@ -99,7 +99,7 @@ impl FileStore {
 
     fn write_sidecar(&self, path: &Path, sidecar: &Sidecar) -> io::Result<()> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            self.layout.root.create_below(folder)?;
         }
         let mut file = self.create_temporary()?;
         serde_json::to_writer(&mut file, sidecar)?;
@@ -111,7 +111,7 @@ impl FileStore {
     /// Creates a temporary file on the same file system as the objects. Dropping the handle removes the file.
     pub(super) fn create_temporary(&self) -> io::Result<NamedTempFile> {
         let folder = self.layout.temporary_folder();
-        fs::create_dir_all(&folder)?;
+        self.layout.root.create_below(&folder)?;
         let file = tempfile::Builder::new().prefix(spool::PREFIX).tempfile_in(folder)?;
         // By default temporary files are private to their owner, but objects should be readable by others.
         #[cfg(unix)]

@@ -115,6 +115,7 @@ impl Intercept for EndpointProbe {
 #[cfg(test)]
 mod tests {
     use super::super::client::client_config;
+    use super::super::credentials::CredentialCache;
     use super::super::instrument::S3Instrumentation;
     use super::*;
     use crate::config;
@@ -123,8 +124,9 @@ mod tests {
     async fn endpoint_of(endpoint: &str, region: &str, path_style: bool, bucket: &str) -> Result<S3Endpoint, String> {
         let (endpoint, region) = (endpoint.to_owned(), region.to_owned());
         let settings = config::S3 { endpoint, region, path_style, ..Default::default() };
-        let client =
-            Client::from_conf(client_config(&settings, S3Instrumentation::new(metrics::S3Metrics::default())).await);
+        let (instrumentation, credentials) =
+            (S3Instrumentation::new(metrics::S3Metrics::default()), CredentialCache::new(&settings));
+        let client = Client::from_conf(client_config(&settings, instrumentation, &credentials).await);
         S3Endpoint::resolve(&client, bucket).await
     }
 

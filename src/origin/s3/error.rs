@@ -3,17 +3,19 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use http::Response;
 use http_body_util::{BodyExt, Limited};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use super::cause::Cause;
 use crate::origin::error::{BoxError, StoreError};
 use crate::support::https::Incoming;
 
 /// An error response from S3.
-#[derive(Debug)]
-pub(super) struct S3ErrorResponse {
+#[derive(Debug, Clone)]
+pub(in crate::origin) struct S3ErrorResponse {
     pub(super) status: u16,
     /// For example `NoSuchKey`; `None` if the response has no body, such as the response to a HEAD request.
     pub(super) code: Option<String>,
@@ -36,9 +38,28 @@ impl S3ErrorResponse {
     pub(super) async fn read(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         let text = Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes);
-        let (code, message) = code_and_message(&String::from_utf8_lossy(&text.unwrap_or_default()));
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-        Self { message, ..Self::new(head.status.as_u16(), code, header) }
+        Self::with_document(head.status.as_u16(), &text.unwrap_or_default(), header)
+    }
+
+    /// The error response that the SDK received; `None` if it is not an error. The SDK has read its body. `code` is the
+    /// code that the SDK found, for errors whose status is 200.
+    pub(super) fn of_sdk(response: &HttpResponse, code: Option<String>) -> Option<Self> {
+        let status = response.status().as_u16();
+        if status < 300 && code.is_none() {
+            return None;
+        }
+        let body = response.body().bytes().unwrap_or_default();
+        let header = |name| response.headers().get(name);
+        let response = Self::with_document(status, body.get(..BODY_BYTES_MAX).unwrap_or(body), header);
+        Some(Self { code: response.code.or(code), ..response })
+    }
+
+    fn with_document<'a>(status: u16, document: &[u8], header: impl Fn(&'static str) -> Option<&'a str>) -> Self {
+        let ErrorDocument { code, message, region } = ErrorDocument::parse(&String::from_utf8_lossy(document));
+        let response = Self::new(status, Some(code).filter(|code| !code.is_empty()), header);
+        let region = Some(region).filter(|region| !region.is_empty());
+        Self { message, bucket_region: response.bucket_region.or(region), ..response }
     }
 
     /// An error without a message.
@@ -76,15 +97,40 @@ impl S3ErrorResponse {
         Some(theirs).filter(|_| difference > SKEW_MAX)
     }
 
-    /// Converts the response into a store error; `source` is the response or the error that contains it.
-    pub(super) fn to_store_error(&self, source: BoxError) -> StoreError {
-        let is_skewed = self.code.as_deref() == Some("RequestTimeTooSkewed") || self.skewed_clock().is_some();
-        match self.status {
-            401 | 403 if is_skewed => StoreError::ClockSkew { source },
-            401 | 403 => StoreError::Forbidden { source },
-            412 => StoreError::Replaced,
-            416 => StoreError::RangeNotSatisfiable { bytes: self.object_bytes.unwrap_or_default() },
-            429 | 500.. => StoreError::Unavailable { source },
+    /// True if other credentials may be accepted. The response to a HEAD request has no code.
+    pub(super) fn rejects_credentials(&self) -> bool {
+        match self.cause() {
+            Some(Cause::ExpiredCredentials | Cause::UnknownAccessKey | Cause::WrongSecret) => true,
+            Some(_) => false,
+            None => self.code.is_none() && matches!(self.status, 400 | 401 | 403),
+        }
+    }
+
+    /// The cause that status and code identify.
+    fn cause(&self) -> Option<Cause> {
+        if self.skewed_clock().is_some() {
+            return Some(Cause::ClockSkew);
+        }
+        // The response to a HEAD request has no code.
+        let is_elsewhere = self.code.is_none() && self.status == 400 && self.bucket_region.is_some();
+        let elsewhere = is_elsewhere.then_some(Cause::WrongRegion);
+        Cause::of(self.status, self.code.as_deref(), &self.message).or(elsewhere)
+    }
+
+    /// How to fix the cause of the error, if it is known.
+    pub(in crate::origin) fn advice(&self) -> Option<String> {
+        self.cause().map(|cause| cause.advice(self.bucket_region.as_deref()))
+    }
+
+    pub(super) fn into_store_error(self) -> StoreError {
+        let (status, cause, bytes) = (self.status, self.cause(), self.object_bytes.unwrap_or_default());
+        let source: BoxError = Box::new(self);
+        match (status, cause) {
+            (_, Some(Cause::ClockSkew)) => StoreError::ClockSkew { source },
+            (429 | 500.., _) | (_, Some(Cause::Throttled)) => StoreError::Unavailable { source },
+            (401 | 403, None) => StoreError::Forbidden { source },
+            (412, _) => StoreError::Replaced,
+            (416, _) => StoreError::RangeNotSatisfiable { bytes },
             _ => StoreError::Other { source },
         }
     }
@@ -122,32 +168,46 @@ impl fmt::Display for S3ErrorResponse {
 
 impl std::error::Error for S3ErrorResponse {}
 
-/// Reads `<Error><Code>NoSuchKey</Code><Message>...</Message>...</Error>`.
-fn code_and_message(xml: &str) -> (Option<String>, String) {
-    let mut reader = Reader::from_str(xml);
-    let (mut code, mut message) = (String::new(), String::new());
-    let mut path = Vec::new();
-    // A truncated document is parsed up to its end.
-    while let Ok(event) = reader.read_event() {
-        let text = match path.as_slice() {
-            [error, name] if error == b"Error" && name == b"Code" => &mut code,
-            [error, name] if error == b"Error" && name == b"Message" => &mut message,
-            _ => &mut String::new(),
-        };
-        match event {
-            Event::Start(start) => path.push(start.local_name().as_ref().to_vec()),
-            Event::End(_) => drop(path.pop()),
-            Event::Text(part) => text.push_str(&part.decode().unwrap_or_default()),
-            Event::CData(part) => text.push_str(&part.decode().unwrap_or_default()),
-            Event::GeneralRef(entity) => {
-                let name = entity.decode().unwrap_or_default();
-                text.push_str(quick_xml::escape::resolve_predefined_entity(&name).unwrap_or_default());
+/// `<Error><Code>NoSuchKey</Code><Message>...</Message>...</Error>`
+#[derive(Debug, Default)]
+struct ErrorDocument {
+    code: String,
+    message: String,
+    /// The region of the bucket, if the request was signed for another one.
+    region: String,
+}
+
+impl ErrorDocument {
+    fn parse(xml: &str) -> Self {
+        let mut reader = Reader::from_str(xml);
+        let mut document = Self::default();
+        let mut path = Vec::<Vec<u8>>::new();
+        // A truncated document is parsed up to its end.
+        while let Ok(event) = reader.read_event() {
+            let text = match path.as_slice() {
+                [error, name] if error == b"Error" => match name.as_slice() {
+                    b"Code" => &mut document.code,
+                    b"Message" => &mut document.message,
+                    b"Region" => &mut document.region,
+                    _ => &mut String::new(),
+                },
+                _ => &mut String::new(),
+            };
+            match event {
+                Event::Start(start) => path.push(start.local_name().as_ref().to_vec()),
+                Event::End(_) => drop(path.pop()),
+                Event::Text(part) => text.push_str(&part.decode().unwrap_or_default()),
+                Event::CData(part) => text.push_str(&part.decode().unwrap_or_default()),
+                Event::GeneralRef(entity) => {
+                    let name = entity.decode().unwrap_or_default();
+                    text.push_str(quick_xml::escape::resolve_predefined_entity(&name).unwrap_or_default());
+                }
+                Event::Eof => break,
+                _ => {}
             }
-            Event::Eof => break,
-            _ => {}
         }
+        document
     }
-    (Some(code).filter(|code| !code.is_empty()), message)
 }
 
 #[cfg(test)]
@@ -170,8 +230,8 @@ mod tests {
             ("", None, ""),
         ];
         for (xml, code, message) in table {
-            let found = code_and_message(xml);
-            assert_eq!((found.0.as_deref(), found.1.as_str()), (code, message), "{xml}");
+            let found = ErrorDocument::parse(xml);
+            assert_eq!((found.code.as_str(), found.message.as_str()), (code.unwrap_or_default(), message), "{xml}");
         }
     }
 
@@ -205,11 +265,14 @@ mod tests {
             ),
             (response(429, None, &[]), "Unavailable"),
             (response(503, Some("SlowDown"), &long_ago), "Unavailable"),
+            (response(412, Some("PreconditionFailed"), &[]), "Replaced"),
             (response(301, Some("PermanentRedirect"), &[]), "Other"),
+            (response(403, Some("InvalidObjectState"), &[]), "Other"),
+            (response(403, Some("SignatureDoesNotMatch"), &[]), "Other"),
             (response(404, Some("NoSuchBucket"), &[]), "Other"),
         ];
         for (response, expected) in table {
-            let error = format!("{:?}", response.to_store_error("source".into()));
+            let error = format!("{:?}", response.clone().into_store_error());
             assert!(error.starts_with(expected), "{response:?}: {error}");
             assert!(!response.is_not_found(), "{response:?}");
         }

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full};
 
 use super::body::S3Body;
 use super::client::POOL_IDLE;
+use super::credentials::{CredentialCache, access_key};
 use super::endpoint::S3Endpoint;
 use super::error::S3ErrorResponse;
 use super::instrument::S3Instrumentation;
@@ -37,6 +38,7 @@ pub(super) struct S3Reader {
     /// URL of the bucket and prefix, to which keys are appended.
     base_url: String,
     signer: Signer,
+    credentials: CredentialCache,
     pub(super) retry_policy: RetryPolicy,
     instrumentation: S3Instrumentation,
     /// Limit from the start of an attempt to the headers of its response, and between two reads of the body.
@@ -64,6 +66,8 @@ struct AttemptError {
     /// True if the next attempt may succeed.
     is_transient: bool,
     retry_after: Option<Duration>,
+    /// True if the store rejected the credentials and others can be loaded.
+    is_other_identity: bool,
 }
 
 impl S3Reader {
@@ -77,8 +81,13 @@ impl S3Reader {
         prefix: &str,
         settings: &config::S3,
         instrumentation: S3Instrumentation,
+        cache: CredentialCache,
     ) -> Result<Self, String> {
         let S3Endpoint { url, region, service, credentials } = S3Endpoint::resolve(client, bucket).await?;
+        // Such a URL would show its password in logs and traces.
+        if https::has_user_info(&url) {
+            return Err("the URL of the S3 endpoint contains a user name or a password".to_owned());
+        }
         let credentials = credentials.filter(|_| !settings.anonymous);
         let protocols = if url.starts_with("http://") { Protocols::Plain } else { Protocols::Http1 };
         let http = https::Client::with_options(settings.connect_timeout, POOL_IDLE, protocols);
@@ -86,6 +95,7 @@ impl S3Reader {
             http: http.map_err(|error| format!("the system's root certificates cannot be read: {error}"))?,
             base_url: format!("{url}/{}", encode_path(prefix)),
             signer: Signer::new(region, service, credentials),
+            credentials: cache,
             retry_policy: RetryPolicy::new(settings.attempts.get()),
             instrumentation,
             attempt_timeout: settings.attempt_timeout(),
@@ -172,15 +182,20 @@ impl S3Reader {
     ) -> Result<Option<Response<Incoming>>, StoreError> {
         let url = self.url(request.key);
         let attempts = async {
-            let mut failures = 0;
+            let (mut failures, mut has_new_credentials) = (0, false);
             loop {
-                let AttemptError { error, is_transient, retry_after } = match self.attempt(request, &url).await {
+                let failure = match self.attempt(request, &url).await {
                     Ok(response) => {
                         self.retry_policy.record_success(failures);
                         return Ok(response);
                     }
-                    Err(error) => error,
+                    Err(failure) => failure,
                 };
+                let AttemptError { error, is_transient, retry_after, is_other_identity } = failure;
+                if is_other_identity && !has_new_credentials {
+                    has_new_credentials = true;
+                    continue;
+                }
                 failures += 1;
                 let pause = if is_transient { self.retry_policy.pause(failures, retry_after) } else { None };
                 let Some(pause) = pause else { return Err(error) };
@@ -193,7 +208,7 @@ impl S3Reader {
 
     async fn attempt(&self, read: ReadRequest<'_>, url: &str) -> Result<Option<Response<Incoming>>, AttemptError> {
         let mut request = read.to_http(url)?;
-        self.signer.sign(&mut request, url).await?;
+        let identity = self.signer.sign(&mut request, url).await?;
         let connection = https::ConnectionHandle::capture(&mut request);
         let attempt = self.instrumentation.start(read.method.as_str(), url);
         let response = self.send(request).await;
@@ -207,7 +222,7 @@ impl S3Reader {
             Ok(Ok(response)) => return Ok(Some(response)),
             Ok(Err(error_response)) if error_response.is_not_found() => return Ok(None),
             Ok(Err(error_response)) => error_response,
-            Err(error) => return Err(AttemptError { error, is_transient: true, retry_after: None }),
+            Err(error) => return Err(AttemptError { is_transient: true, ..error.into() }),
         };
         let is_transient = error_response.is_transient();
         if is_transient {
@@ -215,11 +230,12 @@ impl S3Reader {
             connection.retire();
         }
         let is_clock_corrected = error_response.skewed_clock().is_some_and(|theirs| self.signer.adjust_clock(theirs));
-        let error = error_response.to_store_error(error_response.to_string().into());
+        let access_key = identity.as_ref().and_then(access_key).filter(|_| error_response.rejects_credentials());
         Err(AttemptError {
-            error,
             is_transient: is_transient || is_clock_corrected,
             retry_after: error_response.retry_after,
+            is_other_identity: access_key.is_some_and(|access_key| self.credentials.reject(access_key)),
+            error: error_response.into_store_error(),
         })
     }
 
@@ -247,7 +263,7 @@ impl S3Reader {
 impl From<StoreError> for AttemptError {
     /// A permanent failure.
     fn from(error: StoreError) -> Self {
-        Self { error, is_transient: false, retry_after: None }
+        Self { error, is_transient: false, retry_after: None, is_other_identity: false }
     }
 }
 

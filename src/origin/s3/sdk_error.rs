@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use super::credentials::find_credentials_error;
 use super::error::S3ErrorResponse;
 use crate::origin::error::StoreError;
 
@@ -29,17 +30,19 @@ where
         _ => false,
     };
     let is_connection = matches!(error, SdkError::DispatchFailure(_) | SdkError::ResponseError(_));
-    let source = DisplayErrorContext(&error).to_string().into();
+    if let Some(source) = find_credentials_error(&error) {
+        return StoreError::NoCredentials { source };
+    }
+    let source = || DisplayErrorContext(&error).to_string().into();
     match error_response(&error) {
-        _ if is_timeout => StoreError::Timeout { source },
-        _ if is_connection => StoreError::Unavailable { source },
-        Some(response) => response.to_store_error(source),
-        None => StoreError::Other { source },
+        _ if is_timeout => StoreError::Timeout { source: source() },
+        _ if is_connection => StoreError::Unavailable { source: source() },
+        Some(response) => response.into_store_error(),
+        None => StoreError::Other { source: source() },
     }
 }
 
 fn error_response<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<S3ErrorResponse> {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned);
-    let response = error.raw_response()?;
-    Some(S3ErrorResponse::new(response.status().as_u16(), code, |name| response.headers().get(name)))
+    S3ErrorResponse::of_sdk(error.raw_response()?, code)
 }

@@ -8,8 +8,10 @@ use aws_sigv4::http_request::{
     sign,
 };
 use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
 use http::Request;
 
+use super::credentials::find_credentials_error;
 use super::endpoint::SdkCredentials;
 use crate::origin::error::{BoxError, StoreError};
 
@@ -33,13 +35,16 @@ impl Signer {
         Self { region, service, credentials, clock_offset: AtomicI64::new(0) }
     }
 
-    /// Adds a signature to `request`, whose URL is `url`.
+    /// Adds a signature to `request`, whose URL is `url`. Returns the credentials that signed it.
     ///
     /// # Errors
     /// There are no credentials.
-    pub(super) async fn sign<B>(&self, request: &mut Request<B>, url: &str) -> Result<(), StoreError> {
-        let Some(credentials) = &self.credentials else { return Ok(()) };
-        let identity = credentials.current().await.map_err(|source| StoreError::Unavailable { source })?;
+    pub(super) async fn sign<B>(&self, request: &mut Request<B>, url: &str) -> Result<Option<Identity>, StoreError> {
+        let Some(credentials) = &self.credentials else { return Ok(None) };
+        let identity = credentials.current().await.map_err(|error| match find_credentials_error(&*error) {
+            Some(source) => StoreError::NoCredentials { source },
+            None => StoreError::Unavailable { source: error },
+        })?;
         // S3 expects signed paths as they are sent: neither encoded twice nor normalized.
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -57,7 +62,7 @@ impl Signer {
         let signable = SignableRequest::new(request.method().as_str(), url, headers, body).map_err(other)?;
         let (signature, _) = sign(signable, &params).map_err(other)?.into_parts();
         signature.apply_to_request_http1x(request);
-        Ok(())
+        Ok(Some(identity))
     }
 
     /// The current time, corrected by the known offset of the store's clock.

@@ -17,6 +17,9 @@ use crate::variants::Error;
 /// Value of `Retry-After` after an overload.
 const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Value of `Retry-After` while the folder of a store is missing.
+const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(10);
+
 /// The response for `error`. Web pages may read it as they may read a picture.
 pub(in crate::proxy) fn error_response(error: &RequestError, policy: &ResponsePolicy) -> Response<Bytes> {
     let (ErrorClass { status, name, .. }, detail) = (error.class(), error.to_string());
@@ -35,6 +38,7 @@ pub(in crate::proxy) fn error_response(error: &RequestError, policy: &ResponsePo
         RequestError::TooManyBodies(_) | RequestError::Variant(Error::Overloaded | Error::LaneFull(_)) => {
             Some((RETRY_AFTER, OVERLOAD_RETRY_AFTER.as_secs().into()))
         }
+        RequestError::Variant(Error::StoreUnavailable) => Some((RETRY_AFTER, UNAVAILABLE_RETRY_AFTER.as_secs().into())),
         RequestError::BadPath(_)
         | RequestError::Refused(_)
         | RequestError::Forbidden(_)
@@ -73,7 +77,7 @@ mod tests {
         let policy = ResponsePolicy::new(&Config::default());
         let text = || Arc::from("");
         let kind = RateLimitKind::CpuPerClient;
-        let all: [RequestError; 17] = [
+        let all: [RequestError; 18] = [
             RequestError::BadPath(String::new()),
             Refusal::BadRequest("").into(),
             RequestError::Forbidden(String::new()),
@@ -89,6 +93,7 @@ mod tests {
             Error::Internal.into(),
             Error::StoreFailed.into(),
             Error::Overloaded.into(),
+            Error::StoreUnavailable.into(),
             Error::StoreTimeout.into(),
             Refusal::Version.into(),
         ];

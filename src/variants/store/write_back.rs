@@ -114,10 +114,10 @@ impl WriteBack {
         let mut pauses = RETRY_PAUSES.iter();
         loop {
             let Err(error) = self.write(write.clone()).await else { return };
-            let error = chain(&error);
+            let (error, advice) = (chain(&error), error.advice());
             let Some(pause) = pauses.next() else {
                 self.metrics.failed.inc();
-                tracing::error!(key = %write.key, error, "variant could not be stored");
+                tracing::error!(key = %write.key, error, advice, "variant could not be stored");
                 return;
             };
             tracing::warn!(key = %write.key, error, "variant could not be stored; retrying");
