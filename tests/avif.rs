@@ -147,10 +147,10 @@ fn a_variant_that_needs_more_memory_than_its_permit_is_refused() {
 #[test]
 fn the_avif_encoder_is_stopped_at_the_deadline() {
     let _lock = serialize();
-    let limits = Limits { render_time: Duration::from_millis(700), ..Limits::default() };
-    let original = noise_png(700, 600, false);
+    let limits = Limits { render_time: Duration::from_millis(100), ..Limits::default() };
+    let original = noise_png(1000, 700, false);
     let header = Header::read(&original, &limits).unwrap();
-    let output = OutputSpec { geometry: fit(700), encoding: Encoding::Avif(Quality::new(90).unwrap()) };
+    let output = OutputSpec { geometry: fit(1000), encoding: Encoding::Avif(Quality::new(40).unwrap()) };
     let (start, before) = (pixels::cpu_time(), children_cpu_time());
     let error = render(&original, &header, output, &options(&limits)).unwrap_err();
     assert!(matches!(error, Error::RenderTimeout { .. }), "{error}");

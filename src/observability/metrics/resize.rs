@@ -84,6 +84,11 @@ impl ResizeMetrics {
         // Exported as 0 from the start, so that rate() sees the first panic.
         failures.get_or_create(&FailureLabels { reason: "panic" }).inc_by(0);
         let (estimated, measured) = (CpuSeconds::default(), CpuSeconds::default());
+        // Exported as 0 from the start, like the failures.
+        for lane in ["fast", "slow"] {
+            estimated.get_or_create(&LaneLabels { lane }).inc_by(0.0);
+            measured.get_or_create(&LaneLabels { lane }).inc_by(0.0);
+        }
         let help = "Estimated CPU time of the resize jobs that ran";
         registry.register("resize_cpu_estimated_seconds", help, estimated.clone());
         let help = "CPU time of resize jobs, including sandboxed processes";
