@@ -18,6 +18,19 @@ pub fn map_large_blocks() {
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MEGABYTE) };
 }
 
+/// Returns free blocks of all arenas to the kernel (malloc_trim(3)). glibc itself returns only the free blocks at the end of an
+/// arena.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "there is no safe binding for malloc_trim")]
+pub fn return_freed_memory() {
+    // SAFETY: malloc_trim takes a number by value and may be called at any time by any thread.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Does nothing: other allocators return freed memory by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn return_freed_memory() {}
+
 /// Does nothing: other allocators have no such setting.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn map_large_blocks() {}

@@ -23,7 +23,7 @@ use crate::server::{self, ConnectionConfig, Server};
 use crate::support::error_chain::chain;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener::AcceptPauses;
-use crate::support::memory::MemoryAccount;
+use crate::support::memory::{MemoryAccount, MemoryPermit};
 use crate::support::open_bodies::OpenBodies;
 use crate::support::tasks::Tasks;
 
@@ -79,6 +79,8 @@ struct SharedParts {
     metrics: Arc<Metrics>,
     memory: MemoryAccount,
     open_bodies: Arc<OpenBodies>,
+    /// For the tables of fixed size.
+    _tables: Option<Arc<MemoryPermit>>,
 }
 
 /// The listening sockets of the server.

@@ -241,6 +241,12 @@ where
         self.memory.weighted_size()
     }
 
+    /// Frees values that were evicted or removed. One call may leave some of them, because other threads could still be
+    /// reading them.
+    pub fn free_evicted(&self) {
+        self.memory.run_pending_tasks();
+    }
+
     /// Number of values in memory.
     #[must_use]
     pub fn entries(&self) -> u64 {

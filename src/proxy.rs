@@ -199,7 +199,9 @@ impl Proxy {
                     Err(error) => Err(error),
                 };
             }
-            Err(Error::Overloaded | Error::LaneFull(_)) if self.overload == Overload::Original => {
+            Err(Error::Overloaded | Error::LaneFull(_) | Error::MemoryFull(_))
+                if self.overload == Overload::Original =>
+            {
                 return Ok((self.originals.redirect_to_original(&variant.original)?, Outcome::Overloaded));
             }
             Err(error) => return Err(error.into()),

@@ -22,6 +22,7 @@ use crate::variant::{ObjectKey, Variant};
 mod batch;
 mod error;
 mod make;
+mod memory;
 mod parts;
 mod rate_limit;
 mod rendition;
@@ -82,9 +83,10 @@ impl Variants {
     /// An empty cache in front of the two stores. Registers its gauges in `metrics`.
     #[must_use]
     pub fn new(parts: VariantsParts<'_>) -> Self {
-        let resources = SharedResources::new(&parts);
-        let VariantsParts { config, tuning, originals, variants, headers, tasks, metrics, cache_bytes, .. } = parts;
-        let cache = Cache::new(cache_bytes, tuning.flights_max, tasks, metrics.evictions.clone());
+        let flights_max = parts.tuning.flights_max;
+        let cache = Cache::new(parts.cache_bytes, flights_max, parts.tasks.clone(), parts.metrics.evictions.clone());
+        let resources = SharedResources::new(&parts, cache.clone());
+        let VariantsParts { config, originals, variants, headers, metrics, .. } = parts;
         register_gauges(&cache, metrics);
         let maker = Arc::new(maker(config, originals, variants.clone(), resources, headers));
         Self { cache, maker, store: variants, metrics: metrics.purges.clone() }
@@ -239,8 +241,14 @@ fn maker(
     let immutable = config.originals.immutable;
     let flight_timeout = config.work.flight_time;
     let revalidate_after = (!immutable).then_some(config.cache.revalidate_after);
+    let memory = resources.variant_memory.clone();
     VariantMaker {
-        stored: StoredVariants { originals: originals.clone(), variants: variants.clone(), immutable },
+        stored: StoredVariants {
+            originals: originals.clone(),
+            variants: variants.clone(),
+            immutable,
+            memory: memory.clone(),
+        },
         runner: Arc::new(BatchRunner {
             originals,
             resources,
@@ -257,6 +265,7 @@ fn maker(
                 failure_ttl: config.cache.failures,
             },
             store: variants,
+            memory,
         },
         mode: config.answers.mode,
         cache_control: config.answers.cache_control.to_str().unwrap_or_default().to_owned(),

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use super::descriptors;
 use super::memory_gauges;
 use super::{App, BuildError, ListenerPauses, Reloadable, SharedParts, Stores};
-use crate::config::{Config, MemoryPlan, Tuning};
+use crate::config::{Config, MemoryPlan, TABLES_BYTES, Tuning};
 use crate::observability::metrics::{Gauge, Metrics};
 use crate::observability::traces::Traces;
 use crate::outbox::Notifier;
@@ -38,6 +38,7 @@ impl App {
         let memory = open_account(&plan, &config, &tuning);
         let connections_max = descriptors::connections_max(&config, &plan, raise_limit())?;
         let open_bodies = Arc::new(OpenBodies::new(memory.budget(MemoryShare::Bodies).clone()));
+        let _tables = memory.budget(MemoryShare::Metadata).try_acquire(TABLES_BYTES).ok().map(Arc::new);
         let stores = Stores::open(&config, &metrics).await?;
         stores.register_gauges(&metrics);
         memory_gauges::register(&memory, &plan, &metrics);
@@ -55,7 +56,8 @@ impl App {
             cache_bytes: plan.cache,
         })?;
         let object_infos = ObjectInfoCache::new(&tuning, tasks.clone());
-        let shared = SharedParts { stores, object_infos, notifier, traces, tasks, metrics, memory, open_bodies };
+        let shared =
+            SharedParts { stores, object_infos, notifier, traces, tasks, metrics, memory, open_bodies, _tables };
         let buffers = shared.memory.budget(MemoryShare::Bodies).clone();
         let connections = ConnectionConfig::new(&config.server, connections_max, buffers, &tuning);
         let reloadable = Reloadable {

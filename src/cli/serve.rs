@@ -2,17 +2,21 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use resized::app::{App, ConfigSource, Listeners, Reloader};
 use resized::config::{Config, Tuning};
 use resized::observability::logs;
+use resized::observability::metrics::resident_bytes;
+use resized::support::memory::MemoryAccount;
 use resized::support::priority::{self, BLOCKING_THREADS_MAX};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
+use crate::allocator;
 
 pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let Settings { config, layers, overrides, file } = settings;
@@ -31,6 +35,7 @@ fn serve(config: Config, source: ConfigSource) -> anyhow::Result<ExitCode> {
     // Probe the stores in the background, so that a store that does not respond does not delay the start.
     let stores = app.stores().clone();
     runtime.spawn(async move { stores.log_capabilities().await });
+    runtime.spawn(return_freed_memory(app.memory().clone()));
     let listeners = Listeners::inherit_or_bind(&config)?;
     let shutdown = shutdown_on_signal(&runtime)?;
     if let Some(reloader) = app.reloader() {
@@ -39,6 +44,31 @@ fn serve(config: Config, source: ConfigSource) -> anyhow::Result<ExitCode> {
     app.run(listeners, &shutdown)?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Memory that the process may hold beyond its account before freed memory is returned to the kernel.
+const RETAINED_BYTES_MAX: u64 = 32 << 20;
+
+/// Growth of memory after which freed memory is returned again.
+const GROWTH_BYTES: u64 = 8 << 20;
+
+/// Period in which the memory of the process is compared with its account.
+const MEMORY_PERIOD: Duration = Duration::from_secs(1);
+
+/// Returns freed memory to the kernel whenever the process holds much more than its account explains.
+async fn return_freed_memory(account: MemoryAccount) {
+    let mut kept = 0;
+    loop {
+        tokio::time::sleep(MEMORY_PERIOD).await;
+        let Some(resident) = resident_bytes() else { return };
+        let is_retained = resident.saturating_sub(account.used_bytes()) > RETAINED_BYTES_MAX;
+        if is_retained && resident > kept + GROWTH_BYTES {
+            // A failure leaves the memory for the next period.
+            let _ = priority::blocking(allocator::return_freed_memory).await;
+            kept = resident_bytes().unwrap_or_default();
+        }
+        kept = kept.min(resident);
+    }
 }
 
 /// Returns a token that SIGTERM and SIGINT cancel.

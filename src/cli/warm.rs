@@ -163,7 +163,9 @@ async fn warm(variants: &Variants, target: Target, progress: &Progress) {
         match variants.ensure_stored(&variant).await {
             Ok(EnsureStored::Made) => return progress.made(&path),
             Ok(EnsureStored::AlreadyStored) => return progress.stored(&path),
-            Err(EnsureStoredError::Variant(Error::Overloaded | Error::LaneFull(_))) if !is_last => {
+            Err(EnsureStoredError::Variant(Error::Overloaded | Error::LaneFull(_) | Error::MemoryFull(_)))
+                if !is_last =>
+            {
                 tokio::time::sleep(ATTEMPT_PAUSE).await
             }
             Err(error) => return progress.failed(&path, &chain(&error)),

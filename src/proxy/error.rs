@@ -82,7 +82,7 @@ impl RequestError {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable-original", Outcome::Unprocessable)
             }
             Self::Variant(Error::RateLimited(_)) => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", Outcome::Limited),
-            Self::Variant(Error::Overloaded | Error::LaneFull(_)) => {
+            Self::Variant(Error::Overloaded | Error::LaneFull(_) | Error::MemoryFull(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Outcome::Overloaded)
             }
             Self::Variant(Error::StoreFailed) => (StatusCode::BAD_GATEWAY, "store-failed", Outcome::StoreFailed),

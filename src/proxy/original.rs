@@ -212,7 +212,11 @@ async fn probe(store: &Store, key: &ObjectKey) -> Result<(ObjectMeta, Bytes), Er
 
 impl CacheValue<ObjectKey> for ObjectInfo {
     fn weight(&self, key: &ObjectKey) -> usize {
-        512 + key.as_str().len()
+        let metadata = match self {
+            Self::Found { meta, .. } => meta.metadata.iter().map(|(name, value)| 64 + name.len() + value.len()).sum(),
+            Self::Failed { .. } => 0,
+        };
+        512 + key.as_str().len() + metadata
     }
 
     fn retention(&self) -> Retention {

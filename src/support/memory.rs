@@ -10,5 +10,5 @@ mod account;
 mod budget;
 
 pub use account::{MemoryAccount, MemoryShare, QueueLimits};
-pub use budget::{BudgetError, MemoryBudget, MemoryPermit};
+pub use budget::{BudgetError, MemoryBudget, MemoryPermit, UNIT_BYTES};
 pub use host::{HostMemory, HostMemorySource, host_memory};

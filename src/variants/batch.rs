@@ -18,6 +18,7 @@ pub(super) mod preview;
 pub(super) mod run;
 
 use super::error::Error;
+use super::memory::MadeMemory;
 use super::store::invalidation_log::{Epoch, InvalidationLog};
 use super::timings::Timings;
 use crate::observability::traces;
@@ -78,6 +79,7 @@ pub(super) struct ClaimedMember {
 #[derive(Debug)]
 pub(super) struct MadeVariant {
     pub(super) bytes: Bytes,
+    pub(super) memory: MadeMemory,
     pub(super) original_etag: Box<str>,
     /// End of the invalidation log before the original was read.
     pub(super) epoch: Epoch,

@@ -6,6 +6,7 @@ use super::rate_limit::RateLimitExceeded;
 use crate::origin::StoreError;
 use crate::resize::{Lane, PixelsError, RenderError};
 use crate::support::error_chain::chain;
+use crate::support::memory::MemoryShare;
 
 /// Why there is no variant. The messages are sent to clients: they say what to change or which dependency failed,
 /// without other internal details. The cause of a server error is logged where the error is created.
@@ -20,12 +21,15 @@ pub enum Error {
     /// A client, or all clients together, requested too many new variants.
     #[error(transparent)]
     RateLimited(#[from] RateLimitExceeded),
-    /// A queue or a memory budget is full.
+    /// A queue is full.
     #[error("too many variants are being made at the moment; try again after the time in Retry-After")]
     Overloaded,
     /// The queue of a lane of the resize threads is full.
     #[error("too many variants wait in the {} lane of the resize threads; try again after the time in Retry-After", .0.as_str())]
     LaneFull(Lane),
+    /// The memory of a share is in use, and the wait for it was too long.
+    #[error("the server's memory for {} is in use (share {} of the setting memory); try again after the time in Retry-After", .0.content(), .0.as_str())]
+    MemoryFull(MemoryShare),
     /// An object store returned an error.
     #[error("the object store failed; try again later")]
     StoreFailed,
@@ -140,6 +144,7 @@ impl Error {
             Self::RateLimited(_)
             | Self::Overloaded
             | Self::LaneFull(_)
+            | Self::MemoryFull(_)
             | Self::StoreFailed
             | Self::StoreTimeout
             | Self::StoreUnavailable

@@ -96,7 +96,7 @@ impl VariantMaker {
             Some(Revalidating { delivery, .. }) if error.allows_stale() => {
                 CachedVariant::Found(delivery.unconfirmed(freshness, timings))
             }
-            Some(_) | None => CachedVariant::Failed { error, ttl: freshness.error_ttl(started) },
+            Some(_) | None => self.failed(error, freshness.error_ttl(started)),
         }
     }
 
@@ -133,7 +133,7 @@ impl VariantMaker {
             Mode::Redirect => Fetch::Metadata,
         };
         for attempt in 0..ATTEMPTS {
-            let task = match self.find_or_claim(key, variant, fetch, timings).await {
+            let task = match self.find_or_claim(key, variant, fetch, timings).await? {
                 FoundOrClaimed::Found(stored) => return self.deliver_stored(key, variant, stored, timings),
                 FoundOrClaimed::Claimed(task) => task,
             };
@@ -179,12 +179,13 @@ impl VariantMaker {
     async fn find_or_store(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
         let (key, mut timings) = (variant.storage_key(), Timings::default());
         for _ in 0..ATTEMPTS {
-            let task = match self.find_or_claim(&key, variant, Fetch::Metadata, &mut timings).await {
+            let task = match self.find_or_claim(&key, variant, Fetch::Metadata, &mut timings).await? {
                 FoundOrClaimed::Found(_) => return Ok(EnsureStored::AlreadyStored),
                 FoundOrClaimed::Claimed(task) => task,
             };
             let made = self.runner.make(variant, BatchClient::Operator, &mut timings).await?;
-            let write = self.prepare_write(&key, variant, &made, &fingerprint(&made.bytes), task);
+            let mut write = self.prepare_write(&key, variant, &made, &fingerprint(&made.bytes), task);
+            write.bytes = self.resources().variant_memory.charge_made(made.bytes, made.memory).await?;
             match self.resources().write_back.write(write).await? {
                 WriteOutcome::Stored => return Ok(EnsureStored::Made),
                 WriteOutcome::LostRace => {}
@@ -217,13 +218,17 @@ impl VariantMaker {
             original_etag: made.original_etag,
             checked_at: made.checked_at,
         };
-        let write_back = &self.resources().write_back;
+        let SharedResources { write_back, variant_memory, .. } = self.resources();
+        let charged = variant_memory.charge_made(made.bytes, made.memory).await;
         if self.mode == Mode::Stream {
-            write_back.enqueue(write);
-            let bytes = VariantBytes { bytes: made.bytes, fingerprint, last_modified: SystemTime::now() };
+            // The queue has a share of its own, so the variant is stored even if there is no memory for its response.
+            write_back.enqueue(write, charged.as_ref().ok());
+            let bytes = VariantBytes { bytes: charged?, fingerprint, last_modified: SystemTime::now() };
             let rendition = self.delivery.rendition(variant, bytes, provenance)?;
             return Ok(Some(Delivery::Rendition(Arc::new(rendition))));
         }
+        let charged = charged?;
+        let write = VariantWrite { bytes: charged.clone(), ..write };
         let outcome = timings.time("store", write_back.write(write)).await;
         provenance.timings = timings.clone();
         match outcome {
@@ -239,7 +244,7 @@ impl VariantMaker {
                 tracing::error!(%key, error = chain(&error), "variant could not be stored; sending the bytes");
             }
         }
-        let bytes = VariantBytes { bytes: made.bytes, fingerprint, last_modified: SystemTime::now() };
+        let bytes = VariantBytes { bytes: charged, fingerprint, last_modified: SystemTime::now() };
         let rendition = self.delivery.rendition(variant, bytes, provenance)?.uncacheable();
         Ok(Some(Delivery::Rendition(Arc::new(rendition))))
     }
@@ -252,20 +257,20 @@ impl VariantMaker {
         variant: &Variant,
         fetch: Fetch,
         timings: &mut Timings,
-    ) -> FoundOrClaimed {
-        let precondition = match self.stored.lookup(key, variant, fetch, timings).await {
-            Lookup::Found(stored) => return FoundOrClaimed::Found(stored),
+    ) -> Result<FoundOrClaimed, Error> {
+        let precondition = match self.stored.lookup(key, variant, fetch, timings).await? {
+            Lookup::Found(stored) => return Ok(FoundOrClaimed::Found(stored)),
             Lookup::Missing(precondition) => precondition,
         };
         let waiter = self.resources().leases.as_ref().and_then(|leases| leases.waiter(key));
         let Some(mut waiter) = waiter else {
-            return FoundOrClaimed::Claimed(MakeTask { precondition, lease: None });
+            return Ok(FoundOrClaimed::Claimed(MakeTask { precondition, lease: None }));
         };
         loop {
             let claim = timings.time("lease", waiter.claim()).await;
             // Another node may have stored the variant during the attempt, even if this node holds the lease now.
-            let precondition = match self.stored.lookup(key, variant, fetch, timings).await {
-                Lookup::Found(stored) => return FoundOrClaimed::Found(stored),
+            let precondition = match self.stored.lookup(key, variant, fetch, timings).await? {
+                Lookup::Found(stored) => return Ok(FoundOrClaimed::Found(stored)),
                 Lookup::Missing(precondition) => precondition,
             };
             let lease = match claim {
@@ -273,7 +278,7 @@ impl VariantMaker {
                 Claim::Unavailable => None,
                 Claim::Taken => continue,
             };
-            return FoundOrClaimed::Claimed(MakeTask { precondition, lease });
+            return Ok(FoundOrClaimed::Claimed(MakeTask { precondition, lease }));
         }
     }
 
@@ -321,6 +326,12 @@ impl VariantMaker {
             epoch: made.epoch,
             lease,
         }
+    }
+
+    /// An error that is kept for `ttl`, if it is lasting and memory has room for it.
+    fn failed(&self, error: Error, ttl: Duration) -> CachedVariant {
+        let permit = if error.is_lasting() { self.resources().variant_memory.try_acquire(0) } else { None };
+        CachedVariant::Failed { error, ttl, permit: permit.map(Arc::new) }
     }
 
     pub(super) fn resources(&self) -> &SharedResources {

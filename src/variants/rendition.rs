@@ -14,6 +14,7 @@ pub(super) mod delivery;
 use super::error::Error;
 use super::timings::Timings;
 use crate::cache::{Retention, Schedule};
+use crate::support::memory::MemoryPermit;
 
 /// A variant in the form that responses deliver.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Redirect {
     pub headers: HeaderMap,
     /// Value of the `?v=` cache buster.
     pub(super) version: Box<str>,
+    /// For the entry in memory. Without it, the redirect is not kept.
+    pub(super) permit: Option<Arc<MemoryPermit>>,
     pub(super) provenance: Provenance,
     pub(super) retention: Retention,
 }
@@ -217,6 +220,7 @@ impl Delivery {
     pub(super) fn retention(&self) -> Retention {
         match self {
             Self::Rendition(rendition) => rendition.retention,
+            Self::Redirect(redirect) if redirect.permit.is_none() => Retention::Never,
             Self::Redirect(redirect) => redirect.retention,
         }
     }

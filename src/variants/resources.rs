@@ -3,18 +3,22 @@
 use std::sync::{Arc, Weak};
 
 use super::batch::Batches;
+use super::memory::VariantMemory;
 use super::parts::VariantsParts;
 use super::rate_limit::RateLimits;
+use super::rendition::cached::CachedVariant;
 use super::revalidation::patience::Patience;
 use super::slow_share::SlowShare;
 use super::store::invalidation_log::InvalidationLog;
 use super::store::lease::Leases;
 use super::store::write_back::{WriteBack, WriteBackParts};
+use crate::cache::Cache;
 use crate::config;
 use crate::observability::metrics::{Gauge, Metrics, ResizeMetrics};
 use crate::resize::{Lane, Resizer};
 use crate::support::memory::{MemoryAccount, MemoryBudget, MemoryShare};
 use crate::support::tasks::Tasks;
+use crate::variant::Variant;
 
 /// Threads, budgets and queues. Clones share them.
 #[derive(Debug, Clone)]
@@ -22,6 +26,7 @@ pub(super) struct SharedResources {
     pub(super) resizer: Arc<Resizer>,
     pub(super) memory: MemoryAccount,
     pub(super) slow_lane: Arc<SlowLane>,
+    pub(super) variant_memory: VariantMemory,
     pub(super) batches: Arc<Batches>,
     pub(super) leases: Option<Leases>,
     pub(super) write_back: WriteBack,
@@ -42,7 +47,7 @@ pub(super) struct SlowLane {
 }
 
 impl SharedResources {
-    pub(super) fn new(parts: &VariantsParts<'_>) -> Self {
+    pub(super) fn new(parts: &VariantsParts<'_>, cache: Cache<Variant, CachedVariant>) -> Self {
         let VariantsParts { config, tuning, metrics, memory, .. } = parts;
         let (store, tasks) = (parts.variants.clone(), parts.tasks.clone());
         let invalidations = Arc::<InvalidationLog>::default();
@@ -53,6 +58,7 @@ impl SharedResources {
                 downloads: SlowShare::new(memory.budget(MemoryShare::Downloads).bytes_max()),
                 pixels: SlowShare::new(memory.budget(MemoryShare::Pixels).bytes_max()),
             }),
+            variant_memory: VariantMemory::new(memory, cache),
             batches: Arc::default(),
             leases: Leases::new(&config.fleet, store.clone(), tasks.clone(), metrics.leases.clone()),
             write_back: WriteBack::new(WriteBackParts {

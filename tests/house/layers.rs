@@ -8,8 +8,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "server", "admin", "proxy", "variants", "upload", "outbox", "resize", "cache", "origin", "variant",
+            "app",
+            "server",
+            "admin",
+            "proxy",
+            "variants",
+            "upload",
+            "outbox",
+            "resize",
+            "cache",
+            "origin",
+            "variant",
             "config",
+            "allocator",
         ],
     ),
     (

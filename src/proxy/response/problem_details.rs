@@ -35,7 +35,8 @@ pub(in crate::proxy) fn error_response(error: &RequestError, policy: &ResponsePo
         RequestError::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static(ALLOWED_METHODS))),
         RequestError::RangeNotSatisfiable { bytes } => Some((CONTENT_RANGE, unsatisfied_range(*bytes))),
         RequestError::Variant(Error::RateLimited(limit)) => Some((RETRY_AFTER, limit.retry_after.as_secs().into())),
-        RequestError::TooManyBodies(_) | RequestError::Variant(Error::Overloaded | Error::LaneFull(_)) => {
+        RequestError::TooManyBodies(_)
+        | RequestError::Variant(Error::Overloaded | Error::LaneFull(_) | Error::MemoryFull(_)) => {
             Some((RETRY_AFTER, OVERLOAD_RETRY_AFTER.as_secs().into()))
         }
         RequestError::Variant(Error::StoreUnavailable) => Some((RETRY_AFTER, UNAVAILABLE_RETRY_AFTER.as_secs().into())),

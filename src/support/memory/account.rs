@@ -52,6 +52,21 @@ impl MemoryShare {
         Self::Metadata,
     ];
 
+    /// The content of the share, for messages.
+    #[must_use]
+    pub const fn content(self) -> &'static str {
+        match self {
+            Self::Variants => "variants",
+            Self::Downloads => "originals",
+            Self::Pixels => "pixels",
+            Self::WriteBack => "write-backs",
+            Self::Bodies => "response bodies",
+            Self::Uploads => "uploads",
+            Self::Connections => "connections",
+            Self::Metadata => "metadata",
+        }
+    }
+
     /// Label in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -54,6 +54,7 @@ impl BatchRunner {
         let (made, time) = receiver.await.map_err(|_| Error::Internal)?;
         timings.record("render", time);
         let bytes = made.map_err(|error| Error::from_render(&error))?;
-        Ok(Preview { bytes, timings })
+        let permit = self.resources.variant_memory.acquire(bytes.len() as u64).await?;
+        Ok(Preview { bytes: permit.attach(bytes), timings })
     }
 }

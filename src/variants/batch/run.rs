@@ -136,14 +136,19 @@ impl BatchRunner {
                 this.correct_charge(&batch, member, cpu_time);
                 let mut timings = timings.clone();
                 timings.record("render", queued_at.elapsed());
-                let made = bytes.map(|bytes| MadeVariant {
-                    bytes,
-                    original_etag: original.etag.clone(),
-                    epoch: batch.epoch,
-                    checked_at: batch.opened_at,
-                    timings,
+                let made = bytes.map_err(|error| Error::from_render(&error)).and_then(|bytes| {
+                    // The permit for pixels covers the bytes only until the next variant is encoded.
+                    let memory = this.resources.variant_memory.try_acquire_made(bytes.len() as u64);
+                    Ok(MadeVariant {
+                        memory: memory.ok_or(Error::MemoryFull(MemoryShare::Variants))?,
+                        bytes,
+                        original_etag: original.etag.clone(),
+                        epoch: batch.epoch,
+                        checked_at: batch.opened_at,
+                        timings,
+                    })
                 });
-                batch.reply(member.index, made.map_err(|error| Error::from_render(&error)));
+                batch.reply(member.index, made);
             }
         };
         let held = (permits.memory, original.clone());
@@ -158,7 +163,7 @@ impl BatchRunner {
         self.resources.resize_metrics.record_wait(WaitKind::Download, start.elapsed());
         permit.map_err(|error| match error {
             BudgetError::TooLarge { bytes_max } => Error::original_too_large(length, bytes_max),
-            BudgetError::Overloaded => Error::Overloaded,
+            BudgetError::Overloaded => Error::MemoryFull(MemoryShare::Downloads),
         })
     }
 
@@ -177,7 +182,7 @@ impl BatchRunner {
             BudgetError::TooLarge { bytes_max } => Error::Unprocessable(
                 format!("decoding the original needs more than {bytes_max} bytes of memory (work.pixel_memory)").into(),
             ),
-            BudgetError::Overloaded => Error::Overloaded,
+            BudgetError::Overloaded => Error::MemoryFull(MemoryShare::Pixels),
         })
     }
 

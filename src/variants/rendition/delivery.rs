@@ -9,6 +9,7 @@ use crate::origin::Store;
 use crate::support::hex;
 use crate::variant::{ObjectKey, Variant};
 use crate::variants::error::Error;
+use crate::variants::memory::VariantMemory;
 use crate::variants::rendition::{
     Freshness, PrebuildHeaders, Provenance, Redirect, Rendition, RenditionFacts, Validators,
 };
@@ -19,6 +20,7 @@ pub(in crate::variants) struct DeliveryBuilder {
     pub(in crate::variants) headers: Arc<dyn PrebuildHeaders>,
     pub(in crate::variants) freshness: Freshness,
     pub(in crate::variants) store: Store,
+    pub(in crate::variants) memory: VariantMemory,
 }
 
 /// The bytes of a variant with their [`fingerprint`].
@@ -67,6 +69,7 @@ impl DeliveryBuilder {
         Ok(Redirect {
             headers: self.headers.redirect(&format!("{base}?v={version}"))?,
             version: version.into(),
+            permit: self.memory.try_acquire(0).map(Arc::new),
             retention: self.freshness.since(provenance.checked_at),
             provenance,
         })

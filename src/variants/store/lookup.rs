@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::VARIANT_BYTES_MAX;
-use crate::origin::{ObjectMeta, Precondition, Store, StoreError};
+use crate::origin::{Object, ObjectMeta, Precondition, Store, StoreError};
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
 use crate::variant::{ObjectKey, Variant};
+use crate::variants::error::Error;
+use crate::variants::memory::VariantMemory;
 use crate::variants::rendition::Delivery;
 use crate::variants::rendition::delivery::{VariantBytes, fingerprint};
 use crate::variants::timings::Timings;
@@ -25,6 +28,7 @@ pub(in crate::variants) struct StoredVariants {
     pub(in crate::variants) variants: Store,
     /// True if originals never change under their keys (`originals.immutable`): then they are not checked.
     pub(in crate::variants) immutable: bool,
+    pub(in crate::variants) memory: VariantMemory,
 }
 
 /// How much of a stored variant a lookup reads.
@@ -58,8 +62,21 @@ pub(in crate::variants) struct StoredVariant {
 /// A stored object and the result of checking its original; `None` if originals are not checked.
 struct Response {
     meta: ObjectMeta,
-    bytes: Option<bytes::Bytes>,
+    bytes: Option<Bytes>,
     original: Option<Result<Option<ObjectMeta>, StoreError>>,
+}
+
+/// Why a request for a stored variant failed.
+enum RequestError {
+    Store(StoreError),
+    /// There is no memory for its bytes.
+    Memory(Error),
+}
+
+impl From<StoreError> for RequestError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl StoredVariants {
@@ -72,21 +89,22 @@ impl StoredVariants {
         variant: &Variant,
         fetch: Fetch,
         timings: &mut Timings,
-    ) -> Lookup {
+    ) -> Result<Lookup, Error> {
         let checked_at = Instant::now();
         let response = timings.time("lookup", self.request(key, variant, fetch)).await;
         let Response { meta, bytes, original } = match response {
             Ok(Some(response)) => response,
-            Ok(None) => return Lookup::Missing(Precondition::Absent),
-            Err(error) => {
+            Ok(None) => return Ok(Lookup::Missing(Precondition::Absent)),
+            Err(RequestError::Memory(error)) => return Err(error),
+            Err(RequestError::Store(error)) => {
                 tracing::warn!(%key, error = chain(&error), "lookup in the variants' store failed; making the variant");
-                return Lookup::Missing(Precondition::Absent);
+                return Ok(Lookup::Missing(Precondition::Absent));
             }
         };
         let original_etag = metadata(&meta, META_ORIGINAL_ETAG).unwrap_or_default();
         let is_confirmed = match original {
             Some(Ok(original)) if original.as_ref().is_none_or(|original| *original.etag != *original_etag) => {
-                return Lookup::Missing(Precondition::Matches(meta.etag));
+                return Ok(Lookup::Missing(Precondition::Matches(meta.etag)));
             }
             Some(Err(_)) => false,
             Some(Ok(_)) | None => true,
@@ -98,16 +116,21 @@ impl StoredVariants {
                 let is_intact = metadata(&meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint);
                 if !is_intact || sniff(&bytes) != Some(variant.encoding.format().media_type()) {
                     tracing::warn!(%key, "stored variant is corrupt; making it again");
-                    return Lookup::Missing(Precondition::Matches(meta.etag));
+                    return Ok(Lookup::Missing(Precondition::Matches(meta.etag)));
                 }
                 Some(VariantBytes { bytes, fingerprint, last_modified: meta.last_modified })
             }
         };
         let (version, original_etag) = (version(&meta), original_etag.into());
-        Lookup::Found(StoredVariant { bytes, version, original_etag, checked_at, is_confirmed })
+        Ok(Lookup::Found(StoredVariant { bytes, version, original_etag, checked_at, is_confirmed }))
     }
 
-    async fn request(&self, key: &ObjectKey, variant: &Variant, fetch: Fetch) -> Result<Option<Response>, StoreError> {
+    async fn request(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        fetch: Fetch,
+    ) -> Result<Option<Response>, RequestError> {
         let original = self.check_original(variant);
         match fetch {
             Fetch::Metadata => {
@@ -116,11 +139,23 @@ impl StoredVariants {
             }
             Fetch::Bytes => {
                 let Some(object) = self.variants.get(key, None).await? else { return Ok(None) };
-                let (bytes, original) = tokio::join!(object.collect(VARIANT_BYTES_MAX), original);
+                let (bytes, original) = tokio::join!(self.read(object), original);
                 let (meta, bytes) = bytes?;
                 Ok(Some(Response { meta, bytes: Some(bytes), original }))
             }
         }
+    }
+
+    /// Reads the body of a stored variant. Its memory is reserved before, and the bytes hold the permit.
+    async fn read(&self, object: Object) -> Result<(ObjectMeta, Bytes), RequestError> {
+        let Object { meta, body } = object;
+        if meta.bytes > VARIANT_BYTES_MAX {
+            let error = StoreError::TooLarge { bytes: meta.bytes, bytes_max: VARIANT_BYTES_MAX };
+            return Err(RequestError::Store(error));
+        }
+        let permit = self.memory.acquire(meta.bytes).await.map_err(RequestError::Memory)?;
+        let bytes = body.collect().await?;
+        Ok((meta, permit.attach(bytes)))
     }
 
     async fn check_original(&self, variant: &Variant) -> Option<Result<Option<ObjectMeta>, StoreError>> {

@@ -9,7 +9,7 @@ use crate::observability::metrics::WriteBackMetrics;
 use crate::observability::traces;
 use crate::origin::{Attributes, Precondition, PutOutcome, Store, StoreError};
 use crate::support::error_chain::chain;
-use crate::support::memory::MemoryBudget;
+use crate::support::memory::{BudgetError, MemoryBudget};
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
 use crate::variants::store::invalidation_log::{Epoch, InvalidationLog};
@@ -97,11 +97,19 @@ impl WriteBack {
 
     /// Writes on a background task that shutdown waits for. If the queue is full, the variant is not stored; it is made
     /// again when it is requested after its eviction from memory.
-    pub(in crate::variants) fn enqueue(&self, write: VariantWrite) {
-        let Ok(permit) = self.queue.try_acquire(write.bytes.len() as u64) else {
-            self.metrics.dropped.inc();
-            tracing::warn!(key = %write.key, "write-back queue is full; variant not stored");
-            return;
+    /// `charged` is the same variant with a permit of the share of variants. It is written if it exceeds the whole queue.
+    pub(in crate::variants) fn enqueue(&self, mut write: VariantWrite, charged: Option<&Bytes>) {
+        let permit = match (self.queue.try_acquire(write.bytes.len() as u64), charged) {
+            (Ok(permit), _) => Some(permit),
+            (Err(BudgetError::TooLarge { .. }), Some(charged)) => {
+                write.bytes = charged.clone();
+                None
+            }
+            (Err(BudgetError::TooLarge { .. } | BudgetError::Overloaded), _) => {
+                self.metrics.dropped.inc();
+                tracing::warn!(key = %write.key, "write-back queue is full; variant not stored");
+                return;
+            }
         };
         let this = self.clone();
         self.tasks.spawn(async move {

@@ -6,6 +6,7 @@ mod connections;
 mod wire;
 mod tls;
 mod limits;
+mod memory;
 mod negotiation;
 mod open_bodies;
 mod isolation;
