@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use resized::support::url_secrets::mask_text;
 
 mod args;
 mod check;
@@ -13,6 +14,7 @@ mod config;
 mod explain;
 mod health;
 mod outbox;
+mod print;
 mod purge;
 mod resize;
 mod serve;
@@ -69,15 +71,23 @@ enum Command {
 }
 
 impl Cli {
+    /// Runs the command and prints its error, without the secrets in URLs.
+    pub fn run_and_report(self) -> ExitCode {
+        self.run().unwrap_or_else(|error| {
+            print::error(mask_text(&format!("Error: {error:?}")));
+            ExitCode::FAILURE
+        })
+    }
+
     /// Runs the command.
     ///
     /// # Errors
     /// The command failed. The message is for the user.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self) -> anyhow::Result<ExitCode> {
         #[cfg(any(feature = "avif", feature = "avif-originals"))]
         resized::resize::sandbox::set_program(resized::resize::sandbox::current_program());
         let settings = || Settings::load(&self.flags);
-        match self.command.unwrap_or(Command::Serve) {
+        let exit_code = match self.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(settings()?),
             Command::Check(arguments) => check::run(&arguments, &settings()?),
             Command::Health(arguments) => health::run(&arguments, &settings()?),
@@ -91,6 +101,8 @@ impl Cli {
             // These commands load no settings, so that packaging scripts can run them.
             Command::Completions(arguments) => completions::complete(&arguments),
             Command::Man(arguments) => completions::man(&arguments),
-        }
+        }?;
+        print::finish()?;
+        Ok(exit_code)
     }
 }

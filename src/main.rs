@@ -8,12 +8,12 @@ use clap::Parser;
 mod allocator;
 mod cli;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     allocator::map_large_blocks();
     // Only the program itself starts the sandboxed process, so clap does not know its arguments.
     #[cfg(any(feature = "avif", feature = "avif-originals"))]
     if let Some(limits) = resized::resize::sandbox::SandboxLimits::from_arguments(std::env::args_os().skip(1)) {
-        return Ok(resized::resize::sandbox::run(limits));
+        return resized::resize::sandbox::run(limits);
     }
-    cli::Cli::parse().run()
+    cli::Cli::parse().run_and_report()
 }

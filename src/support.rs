@@ -22,3 +22,4 @@ pub mod tasks;
 pub mod threads;
 pub mod token_buckets;
 pub mod unix_time;
+pub mod url_secrets;

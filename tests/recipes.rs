@@ -174,3 +174,37 @@ for arguments in ["'v1.2/cat' '300x'", "'cat.jpg' '300x' format='webp'"]:
     ];
     check(&["python3", "page.py"], &files, &keys);
 }
+
+#[test]
+fn the_cloudfront_function_reduces_accept_only_where_that_is_exact() {
+    let page = r#"
+import { readFileSync } from "node:fs";
+const handler = new Function(readFileSync("accept.js", "utf8") + "; return handler;")();
+const reduced = (...lines) => {
+    const values = lines.map((value) => ({ value }));
+    const accept = values.length > 1 ? { ...values[0], multiValue: values } : values[0];
+    return handler({ request: { headers: accept ? { accept } : {} } }).headers.accept?.value ?? "-";
+};
+console.log(reduced("image/avif,image/webp,image/apng,image/*,*/*;q=0.8"));
+console.log(reduced("IMAGE/WebP , image/*"));
+console.log(reduced("image/webpx, */*"));
+console.log(reduced());
+console.log(reduced("text/html", "image/webp"));
+for (const exact of ["image/webp;q=0, */*", "image/avif ;q=1e-1, image/webp", 'text/html;a=",image/webp"']) console.log(reduced(exact));
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("accept.js"), include_str!("../deploy/terraform/accept.js")).unwrap();
+    std::fs::write(folder.path().join("page.mjs"), page).unwrap();
+    let Some(printed) = run(&["node", "page.mjs"], folder.path()) else { return };
+    let expected = [
+        "image/avif,image/webp",
+        "image/webp",
+        "-",
+        "-",
+        "image/webp",
+        "image/webp;q=0, */*",
+        "image/avif ;q=1e-1, image/webp",
+        r#"text/html;a=",image/webp""#,
+    ];
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
+}

@@ -7,6 +7,11 @@
 
 sub vcl_recv {
 #FASTLY recv
+  # Fastly would pass on what the client sent. The client is the address of the connection to the first Fastly server.
+  unset req.http.Forwarded;
+  if (fastly.ff.visits_this_service == 0 && req.restarts == 0) {
+    set req.http.X-Forwarded-For = client.ip;
+  }
   if (req.method != "HEAD" && req.method != "GET" && req.method != "FASTLYPURGE") {
     return(pass);
   }
@@ -14,12 +19,16 @@ sub vcl_recv {
   if (req.url.qs !~ "(^|&)signature=") {
     set req.url = req.url.path;
   }
-  # Reduce Accept to the formats of formats.negotiate, so that different spellings share one cached copy.
-  if (req.http.Accept ~ "image/avif" && req.http.Accept ~ "image/webp") {
+  # Reduce Accept to the formats of formats.negotiate, so that different spellings share one cached copy. Lists with weights of
+  # these formats, other parameters or quoted strings, which few clients send, are passed on unchanged: resized parses them exactly.
+  std.collect(req.http.Accept);
+  if (req.http.Accept ~ {"(?i)"|image/(avif|webp)[ \t]*;"}) {
+    # Nothing to change.
+  } elsif (req.http.Accept ~ "(?i)(^|,)[ \t]*image/avif[ \t]*(,|$)" && req.http.Accept ~ "(?i)(^|,)[ \t]*image/webp[ \t]*(,|$)") {
     set req.http.Accept = "image/avif,image/webp";
-  } elsif (req.http.Accept ~ "image/avif") {
+  } elsif (req.http.Accept ~ "(?i)(^|,)[ \t]*image/avif[ \t]*(,|$)") {
     set req.http.Accept = "image/avif";
-  } elsif (req.http.Accept ~ "image/webp") {
+  } elsif (req.http.Accept ~ "(?i)(^|,)[ \t]*image/webp[ \t]*(,|$)") {
     set req.http.Accept = "image/webp";
   } else {
     unset req.http.Accept;

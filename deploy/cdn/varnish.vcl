@@ -26,6 +26,8 @@ acl operators {
 }
 
 sub vcl_recv {
+    # Varnish appends the client to X-Forwarded-For, and would pass on what the client sent as Forwarded.
+    unset req.http.Forwarded;
     if (req.method == "PURGE") {
         if (client.ip !~ operators) {
             return (synth(405));
@@ -45,12 +47,16 @@ sub vcl_recv {
     if (req.url !~ "[?&]signature=") {
         set req.url = regsub(req.url, "\?.*$", "");
     }
-    # Reduce Accept to the formats of formats.negotiate, so that different spellings share one cached copy.
-    if (req.http.Accept ~ "image/avif" && req.http.Accept ~ "image/webp") {
+    # Reduce Accept to the formats of formats.negotiate, so that different spellings share one cached copy. Lists with weights of
+    # these formats, other parameters or quoted strings, which few clients send, are passed on unchanged: resized parses them exactly.
+    std.collect(req.http.Accept);
+    if (req.http.Accept ~ {"(?i)"|image/(avif|webp)[ \t]*;"}) {
+        # Nothing to change.
+    } elsif (req.http.Accept ~ "(?i)(^|,)[ \t]*image/avif[ \t]*(,|$)" && req.http.Accept ~ "(?i)(^|,)[ \t]*image/webp[ \t]*(,|$)") {
         set req.http.Accept = "image/avif,image/webp";
-    } elsif (req.http.Accept ~ "image/avif") {
+    } elsif (req.http.Accept ~ "(?i)(^|,)[ \t]*image/avif[ \t]*(,|$)") {
         set req.http.Accept = "image/avif";
-    } elsif (req.http.Accept ~ "image/webp") {
+    } elsif (req.http.Accept ~ "(?i)(^|,)[ \t]*image/webp[ \t]*(,|$)") {
         set req.http.Accept = "image/webp";
     } else {
         unset req.http.Accept;

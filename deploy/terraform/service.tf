@@ -18,6 +18,8 @@ locals {
   settings = merge({
     SERVER__LISTEN          = "0.0.0.0:${local.listen_port}"
     SERVER__TRUSTED_PROXIES = jsonencode([data.aws_vpc.here.cidr_block])
+    # CloudFront and the load balancer append to this header. They pass on no other that names the client.
+    SERVER__CLIENT_HEADER = "x-forwarded-for"
     # Must exceed the idle_timeout of the load balancer, so that it sends no request on a connection that the proxy is closing.
     SERVER__IDLE_TIMEOUT = "90s"
     # The admin listener. Health probes need no token; all other requests need it.
@@ -166,6 +168,7 @@ resource "aws_lb" "proxy" {
   security_groups            = [aws_security_group.balancer.id]
   subnets                    = var.private_subnet_ids
   drop_invalid_header_fields = true
+  xff_header_processing_mode = "append"
   # Must exceed work.flight_time.
   idle_timeout = 70
 }

@@ -8,9 +8,10 @@ use resized::config::Tuning;
 use resized::origin::probe::{Capabilities, Severity};
 use resized::origin::{Store, StoreError};
 use resized::support::error_chain::chain;
+use resized::support::url_secrets::mask_url;
 use tokio::runtime::Runtime;
 
-use super::Settings;
+use super::{Settings, print};
 
 /// Test the settings and the stores, and suggest fixes
 ///
@@ -53,10 +54,10 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
             if let Some(outbox) = &config.notify.outbox {
                 report.store("outbox", &outbox.to_string(), &notifier.probe_outbox().await);
             }
-            report.api(&config.notify.url, notifier.probe_api().await);
+            report.api(&mask_url(&config.notify.url), notifier.probe_api().await);
         }
         if let Some(reached) = app.traces().probe_collector().await {
-            report.collector(&config.traces.endpoint, reached);
+            report.collector(&mask_url(&config.traces.endpoint), reached);
         }
         anyhow::Ok(())
     })?;
@@ -88,13 +89,13 @@ impl Report {
             Verdict::Warning => "warn",
             Verdict::Failed => "FAILED",
         };
-        println!("{subject:<10} {word:<7} {text}");
+        print::line(format_args!("{subject:<10} {word:<7} {text}"));
         self.warnings += usize::from(verdict == Verdict::Warning);
         self.failures += usize::from(verdict == Verdict::Failed);
     }
 
     fn detail(text: &str) {
-        println!("{:<18} {text}", "");
+        print::line(format_args!("{:<18} {text}", ""));
     }
 
     fn store(&mut self, role: &str, address: &str, findings: &Result<Capabilities, StoreError>) {
@@ -186,10 +187,10 @@ impl Report {
 
     fn exit_code(self) -> ExitCode {
         match (self.failures, self.warnings) {
-            (0, 0) => println!("\nAll checks passed."),
-            (0, warnings) => println!("\nReady to serve, with {warnings} warnings."),
+            (0, 0) => print::line("\nAll checks passed."),
+            (0, warnings) => print::line(format_args!("\nReady to serve, with {warnings} warnings.")),
             (failures, _) => {
-                println!("\n{failures} checks failed.");
+                print::line(format_args!("\n{failures} checks failed."));
                 return ExitCode::FAILURE;
             }
         }

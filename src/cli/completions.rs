@@ -1,6 +1,5 @@
 //! `resized completions` and `resized man`: shell completions and man pages, generated from the command line definition.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, print};
 
 /// Print a shell completion script
 ///
@@ -34,25 +33,19 @@ pub(super) struct Man {
 pub(super) fn complete(arguments: &Completions) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "resized", &mut text);
-    print(&text)
+    print::text(String::from_utf8_lossy(&text));
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn man(arguments: &Man) -> anyhow::Result<ExitCode> {
     let Some(folder) = &arguments.folder else {
         let mut text = Vec::new();
         clap_mangen::Man::new(Cli::command()).render(&mut text)?;
-        return print(&text);
+        print::text(String::from_utf8_lossy(&text));
+        return Ok(ExitCode::SUCCESS);
     };
     let context = || format!("cannot write the man pages to {}", folder.display());
     std::fs::create_dir_all(folder).with_context(context)?;
     clap_mangen::generate_to(Cli::command(), folder).with_context(context)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints `text`. A closed pipe, for example of `head`, is not an error.
-fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    match std::io::stdout().write_all(text) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

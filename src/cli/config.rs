@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use resized::config::ValueSource;
+use resized::support::url_secrets::mask_url;
 use toml::{Table, Value};
 
-use super::Settings;
+use super::{Settings, print};
 
 mod reference;
 
@@ -30,7 +31,7 @@ pub(super) fn run(
     settings: impl FnOnce() -> anyhow::Result<Settings>,
 ) -> anyhow::Result<ExitCode> {
     if arguments.reference {
-        print!("{}", reference::markdown());
+        print::text(reference::markdown());
         return Ok(ExitCode::SUCCESS);
     }
     let settings = settings()?;
@@ -40,7 +41,7 @@ pub(super) fn run(
         let source = settings.layers.source(key);
         (!arguments.changed || source != ValueSource::Default).then(|| describe(&source))
     });
-    print!("{}", sections.trim_start());
+    print::text(sections.trim_start());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,7 +54,7 @@ fn print_section(text: &mut String, name: &str, table: &Table, source: &impl Fn(
     let mut lines = String::new();
     for (child, value) in table.iter().filter(|(_, value)| !value.is_table()) {
         let Some(source) = source(&key(child)) else { continue };
-        let line = format!("{} = {value}", quoted(child));
+        let line = format!("{} = {}", quoted(child), masked(value));
         lines.push_str(&format!("{line:<COLUMN$}  # {source}\n"));
     }
     if !lines.is_empty() {
@@ -64,6 +65,15 @@ fn print_section(text: &mut String, name: &str, table: &Table, source: &impl Fn(
         if let Value::Table(table) = value {
             print_section(text, &key(child), table, source);
         }
+    }
+}
+
+/// Masks the secrets in URLs.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.contains("://") => mask_url(text).as_ref().into(),
+        Value::Array(values) => values.iter().map(masked).collect::<Vec<_>>().into(),
+        other => other.clone(),
     }
 }
 

@@ -10,8 +10,8 @@ use resized::origin::ObjectMeta;
 use resized::proxy::{ExplainedVariant, Explainer, Explanation, ObjectStatus};
 use tokio::runtime::Runtime;
 
-use super::Settings;
 use super::args::sizes::url_path;
+use super::{Settings, print};
 
 /// Explain a path and look up its objects
 ///
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
         let mut exit_code = ExitCode::SUCCESS;
         for url in &arguments.urls {
             let path = url_path(url);
-            println!("{path}");
+            print::line(&path);
             let query = url.split('#').next().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
             let target = if query.is_empty() { path } else { format!("{path}?{query}") };
             let response = match explainer.explain(&target).await {
@@ -109,7 +109,7 @@ fn original_response(object: &ObjectStatus, refused: Option<String>) -> Result<S
 }
 
 fn line(subject: &str, text: &str) {
-    println!("  {subject:<10} {text}");
+    print::line(format_args!("  {subject:<10} {text}"));
 }
 
 fn describe(store: &StoreAddress, key: &str, seen: &ObjectStatus) -> String {

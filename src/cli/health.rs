@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::Settings;
+use super::{Settings, print};
 
 /// Check the health of the server on this host, for container health checks
 ///
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
     let response = request(address, path).with_context(|| format!("http://{address}{path}"))?;
     let status = response.split(' ').nth(1).unwrap_or_default();
     let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body.trim_end());
-    println!("{status} {body}");
+    print::line(format_args!("{status} {body}"));
     Ok(if status == "200" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -10,7 +10,7 @@ use resized::outbox::{Notifier, Redelivery};
 use resized::support::tasks::Tasks;
 use tokio::runtime::Runtime;
 
-use super::Settings;
+use super::{Settings, print};
 
 /// List dead letters, or redeliver them
 ///
@@ -57,10 +57,10 @@ pub(super) fn run(arguments: Arguments, settings: &Settings) -> anyhow::Result<E
 
 async fn list(notifier: &Notifier) -> anyhow::Result<ExitCode> {
     for id in notifier.dead_letters().await.context("cannot read the outbox")? {
-        println!("{id}");
+        print::line(id);
     }
     for key in notifier.unreadable().await.context("cannot read the outbox")? {
-        eprintln!("{key} cannot be read and is skipped: repair or delete this object");
+        print::error(format_args!("{key} cannot be read and is skipped: repair or delete this object"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,13 +72,13 @@ async fn redeliver(notifier: &Notifier, selection: Redeliver) -> anyhow::Result<
     for id in ids {
         let problem = match notifier.redeliver(&id).await.with_context(|| format!("cannot redeliver {id}"))? {
             Redelivery::Queued => {
-                println!("{id} will be redelivered");
+                print::line(format_args!("{id} will be redelivered"));
                 continue;
             }
             Redelivery::NotFound => "is not a dead letter",
             Redelivery::Unreadable => "cannot be read",
         };
-        println!("{id} {problem}");
+        print::line(format_args!("{id} {problem}"));
         exit_code = ExitCode::FAILURE;
     }
     Ok(exit_code)

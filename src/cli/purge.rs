@@ -12,7 +12,7 @@ use resized::variant::ObjectKey;
 use resized::variants::delete_stored;
 use tokio::runtime::Runtime;
 
-use super::Settings;
+use super::{Settings, print};
 use client::Client;
 
 mod client;
@@ -52,9 +52,9 @@ async fn purge_store(variants: &Store, keys: &[ObjectKey]) -> bool {
     let mut failed = false;
     for key in keys {
         match delete_stored(variants, key).await {
-            Ok(deleted) => println!("{key}: {deleted} variants deleted"),
+            Ok(deleted) => print::line(format_args!("{key}: {deleted} variants deleted")),
             Err(error) => {
-                eprintln!("{key}: {}", chain(&error));
+                print::error(format_args!("{key}: {}", chain(&error)));
                 failed = true;
             }
         }
@@ -70,13 +70,13 @@ async fn purge_nodes(client: &Client, arguments: &Arguments) -> bool {
             let url = format!("{}/purge{}", node.trim_end_matches('/'), key.url_path());
             let response = client.post(&url).await.with_context(|| format!("{node} does not respond"));
             match response {
-                Ok((status, body)) if status.is_success() => println!("{node}: {}", body.trim_end()),
+                Ok((status, body)) if status.is_success() => print::line(format_args!("{node}: {}", body.trim_end())),
                 Ok((status, body)) => {
-                    eprintln!("{node}: {key}: {status}: {}", body.trim_end());
+                    print::error(format_args!("{node}: {key}: {status}: {}", body.trim_end()));
                     failed = true;
                 }
                 Err(error) => {
-                    eprintln!("{key}: {error:#}");
+                    print::error(format_args!("{key}: {error:#}"));
                     failed = true;
                 }
             }

@@ -22,8 +22,8 @@ use resized::support::threads::count_or_cores;
 use resized::variant::{Encoding, Format, Geometry, Grammar};
 use tokio::runtime::Runtime;
 
-use super::Settings;
 use super::args::sizes::{parse_format, parse_size, size_in_name};
+use super::{Settings, print};
 
 /// Resize local files as the server would
 ///
@@ -83,7 +83,7 @@ pub(super) fn run(arguments: Arguments, settings: Settings) -> anyhow::Result<Ex
     );
     renderer.resizer.shutdown();
     if failures > 0 {
-        eprintln!("{failures} pictures could not be resized");
+        print::error(format_args!("{failures} pictures could not be resized"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -150,7 +150,7 @@ impl Renderer {
         let rendered = match self.render(picture).await {
             Ok(rendered) => rendered,
             Err(error) => {
-                eprintln!("{}: {error:#}", picture.path.display());
+                print::error(format_args!("{}: {error:#}", picture.path.display()));
                 return picture.targets.len();
             }
         };
@@ -160,10 +160,10 @@ impl Renderer {
             match bytes.map_err(anyhow::Error::from).and_then(|bytes| write(path, &bytes).map(|()| bytes.len())) {
                 Ok(bytes) => {
                     let (size, ms) = (ByteSize::b(bytes as u64), start.elapsed().as_millis());
-                    println!("{}  {size}  {ms} ms", path.display());
+                    print::line(format_args!("{}  {size}  {ms} ms", path.display()));
                 }
                 Err(error) => {
-                    eprintln!("{} as {}: {error:#}", picture.path.display(), path.display());
+                    print::error(format_args!("{} as {}: {error:#}", picture.path.display(), path.display()));
                     failures += 1;
                 }
             }

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use resized::variant::{Grammar, Signer, UrlToSign};
 
-use super::Settings;
+use super::{Settings, print};
 
 /// Sign URLs with the first of signing.keys
 ///
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
         let UrlToSign { key, prefix } = UrlToSign::parse(url).map_err(|problem| anyhow!("{url}: {problem}"))?;
         // Rejects URLs that cannot be served even with a signature.
         grammar.parse(&key.url_path()).with_context(|| url.clone())?;
-        println!("{prefix}{}", signer.query(&key, expires));
+        print::line(format_args!("{prefix}{}", signer.query(&key, expires)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::support::url_secrets::mask_url;
+
 /// The location of an object store: a folder or a prefix in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -59,7 +61,7 @@ impl FromStr for StoreAddress {
     type Err = StoreAddressError;
 
     fn from_str(address: &str) -> Result<Self, StoreAddressError> {
-        let error = || StoreAddressError { address: address.to_owned() };
+        let error = || StoreAddressError { address: mask_url(address).into_owned() };
         if let Some(directory) = address.strip_prefix("file:") {
             return if directory.is_empty() { Err(error()) } else { Ok(Self::File { directory: directory.into() }) };
         }

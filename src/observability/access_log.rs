@@ -156,6 +156,7 @@ impl AccessLogBuffer {
         }
         if lines.text.len() >= BUFFER_BYTES_MAX {
             lines.dropped += 1;
+            LOST_ACCESS_LINES.add(1);
             return;
         }
         let was_empty = lines.text.is_empty();
@@ -193,7 +194,7 @@ fn write_buffers(announced: &Receiver<Arc<Buffer>>, mut out: impl io::Write) {
                 std::mem::take(&mut lines.dropped)
             };
             // A closed or full log does not affect requests.
-            LOST_ACCESS_LINES.add(dropped + write_lines(&mut out, text.as_bytes()));
+            LOST_ACCESS_LINES.add(write_lines(&mut out, text.as_bytes()));
             text.clear();
             if dropped > 0 {
                 tracing::warn!(dropped, "access log lines dropped because the log is written too slowly");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use super::error::StoreOpenError;
+use crate::support::url_secrets::mask_url;
 use crate::variant::ObjectKey;
 
 /// Base URL of a store, without a slash at its end.
@@ -29,7 +30,7 @@ impl PublicUrl {
         let is_clean =
             url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains(['?', '#', '"', '<', '>', '\\']);
         if host.is_empty() || host.starts_with('/') || !is_clean {
-            return Err(StoreOpenError::PublicUrl { url: url.to_owned() });
+            return Err(StoreOpenError::PublicUrl { url: mask_url(url).into_owned() });
         }
         Ok(Some(Self(url.trim_end_matches('/').into())))
     }

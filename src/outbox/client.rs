@@ -13,6 +13,7 @@ use crate::observability::metrics::NotificationMetrics;
 use crate::observability::traces;
 use crate::support::error_chain::chain;
 use crate::support::https::{self, AGENT, retry_after};
+use crate::support::url_secrets::mask_url;
 
 /// Sends signed notifications to `notify.url`.
 #[derive(Debug)]
@@ -70,7 +71,8 @@ const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 impl WebhookClient {
     pub(super) fn new(settings: &config::Notify, metrics: NotificationMetrics) -> Result<Self, NotifierError> {
         let signer = WebhookSigner::new(settings)?;
-        let url = https::parse_url(&settings.url).ok_or_else(|| NotifierError::Url { url: settings.url.clone() })?;
+        let url = https::parse_url(&settings.url)
+            .ok_or_else(|| NotifierError::Url { url: mask_url(&settings.url).into_owned() })?;
         let http = https::Client::new(settings.timeout).map_err(NotifierError::Roots)?;
         Ok(Self { http, url, signer, timeout: settings.timeout, metrics })
     }

@@ -2,6 +2,21 @@
 
 use std::net::Ipv6Addr;
 
+/// True for the characters of a registered name that need no escape.
+static NAME_CHARACTERS: [bool; 256] = name_characters();
+
+const fn name_characters() -> [bool; 256] {
+    let (mut characters, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        characters[byte] = match byte as u8 {
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=' => true,
+            byte => byte.is_ascii_alphanumeric(),
+        };
+        byte += 1;
+    }
+    characters
+}
+
 /// True for `host` or `host:port`. User information is not allowed (RFC 9110 section 4.2.4).
 #[must_use]
 pub fn is_valid(authority: &[u8]) -> bool {
@@ -10,29 +25,34 @@ pub fn is_valid(authority: &[u8]) -> bool {
         let address = str::from_utf8(&rest[..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
         return address.is_some() && is_port(&rest[end + 1..]);
     }
-    let host_bytes = memchr::memchr(b':', authority).unwrap_or(authority.len());
-    let (host, port) = authority.split_at(host_bytes);
-    !host.is_empty() && is_name(host) && is_port(port)
+    let host_bytes = name_bytes(authority);
+    host_bytes > 0 && is_port(&authority[host_bytes..])
 }
 
-/// True for characters of a registered name. Each percent sign begins an escape.
-fn is_name(host: &[u8]) -> bool {
-    host.iter().enumerate().all(|(at, byte)| match byte {
-        b'%' => host.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte),
-    })
+/// The number of bytes of a registered name that `text` begins with. Each percent sign begins an escape.
+fn name_bytes(text: &[u8]) -> usize {
+    let mut bytes = 0;
+    while let Some(byte) = text.get(bytes) {
+        if NAME_CHARACTERS[usize::from(*byte)] {
+            bytes += 1;
+        } else if matches!(text[bytes..], [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+        {
+            bytes += 3;
+        } else {
+            break;
+        }
+    }
+    bytes
 }
 
 /// True for an absent port, an empty one, and a number.
 fn is_port(text: &[u8]) -> bool {
-    match text.split_first() {
-        None => true,
-        Some((b':', digits)) => {
-            let number = str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u16>().ok());
-            digits.is_empty() || (digits.iter().all(u8::is_ascii_digit) && number.is_some())
-        }
-        Some(_) => false,
-    }
+    let Some((colon, digits)) = text.split_first() else { return true };
+    let number = |number, digit: &u8| 10 * number + u32::from(digit - b'0');
+    *colon == b':'
+        && digits.len() <= 5
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits.iter().fold(0, number) <= u32::from(u16::MAX)
 }
 
 #[cfg(test)]

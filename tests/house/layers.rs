@@ -143,6 +143,16 @@ fn only_the_clients_of_configured_hosts_connect() {
     }
 }
 
+#[test]
+fn only_one_module_prints() {
+    // `println!` panics if standard output is closed.
+    for source in sources("src").iter().filter(|source| !source.is_in("cli::print")) {
+        for name in ["println!", "print!", "dbg!", "io::stderr().write", "io::stdout().write"] {
+            assert!(!source.code.contains(name), "{} names {name}", source.path.display());
+        }
+    }
+}
+
 /// The crates in `crates/`, each with the workspace crates on which it may depend.
 const CRATE_LAYERS: &[(&str, &[&str])] = &[
     ("pixels", &["av1-still", "jpeg-planes", "vp8-planes", "vp8l", "planes"]),

@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::print;
+
 pub(super) struct Progress {
     bar: ProgressBar,
     made: AtomicU64,
@@ -80,7 +82,7 @@ impl Progress {
     /// Counts and prints a failure.
     pub(super) fn failed(&self, subject: &str, reason: &str) {
         self.count(&self.failed);
-        self.bar.suspend(|| eprintln!("{subject}: {reason}"));
+        self.bar.suspend(|| print::error(format_args!("{subject}: {reason}")));
     }
 
     /// Prints the result. Returns true if all variants are stored.
@@ -88,15 +90,18 @@ impl Progress {
         self.bar.finish_and_clear();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (made, stored, failed) = (count(&self.made), count(&self.stored), count(&self.failed));
-        println!("{made} made, {stored} already stored, {failed} failed, in {:.1?}", self.bar.elapsed());
+        print::line(format_args!(
+            "{made} made, {stored} already stored, {failed} failed, in {:.1?}",
+            self.bar.elapsed()
+        ));
         let skipped = count(&self.skipped);
         if skipped > 0 {
-            println!("{skipped} skipped (--done)");
+            print::line(format_args!("{skipped} skipped (--done)"));
         }
         let total = self.bar.length().unwrap_or_default();
         let left = total.saturating_sub(made + stored + failed + skipped);
         if left > 0 {
-            println!("{left} left: repeat the command to continue");
+            print::line(format_args!("{left} left: repeat the command to continue"));
         }
         failed == 0 && left == 0
     }
@@ -115,7 +120,7 @@ impl Progress {
         let Some(file) = &self.done_file else { return };
         let result = writeln!(file.lock().unwrap_or_else(PoisonError::into_inner), "{path}");
         if let Err(error) = result {
-            self.bar.suspend(|| eprintln!("cannot record {path} as done: {error}"));
+            self.bar.suspend(|| print::error(format_args!("cannot record {path} as done: {error}")));
         }
     }
 }

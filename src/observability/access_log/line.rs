@@ -1,5 +1,6 @@
 //! Formats one access log line. This module does not know where lines are written.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +8,7 @@ use http::header::{CONTENT_LENGTH, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::config::AccessFormat;
+use crate::support::url_secrets::{mask_target, mask_text};
 
 /// Formats timestamps. It caches the text of the current second, because most lines differ only in the milliseconds.
 #[derive(Debug, Default)]
@@ -102,9 +104,12 @@ impl Line<'_> {
         out.push_str(self.status.as_str());
         out.push(' ');
         out.push_str(self.header(&CONTENT_LENGTH).unwrap_or("-"));
-        for name in [REFERER, USER_AGENT] {
+        let header = |name| self.request_headers.get(name).map_or(&b"-"[..], |value| value.as_bytes());
+        // The URL of the page may contain secrets too.
+        let referer = str::from_utf8(header(REFERER)).map_or(Cow::Borrowed("-"), mask_text);
+        for value in [referer.as_bytes(), header(USER_AGENT)] {
             out.push_str(" \"");
-            push_quotable(self.request_headers.get(name).map_or(b"-", |value| value.as_bytes()), out);
+            push_quotable(value, out);
             out.push('"');
         }
         out.push('\n');
@@ -115,7 +120,7 @@ impl Line<'_> {
         out.push_str(time);
         out.push(' ');
         push_address(self.client, out);
-        for part in [self.method.as_str(), self.target(), self.status.as_str()] {
+        for part in [self.method.as_str(), &self.target(), self.status.as_str()] {
             out.push(' ');
             out.push_str(part);
         }
@@ -137,7 +142,7 @@ impl Line<'_> {
         out.push_str(r#"","client":""#);
         push_address(self.client, out);
         out.push_str(r#"","uri":"#);
-        push_json(self.target(), out);
+        push_json(&self.target(), out);
         out.push_str(r#","status":"#);
         out.push_str(self.status.as_str());
         if let Some(bytes) = self.header(&CONTENT_LENGTH) {
@@ -154,8 +159,9 @@ impl Line<'_> {
         out.push_str("}\n");
     }
 
-    fn target(&self) -> &str {
-        self.uri.path_and_query().map_or("-", http::uri::PathAndQuery::as_str)
+    /// The path and query. Readers of the log cannot use the signatures in it.
+    fn target(&self) -> Cow<'_, str> {
+        mask_target(self.uri.path_and_query().map_or("-", http::uri::PathAndQuery::as_str))
     }
 
     fn push_ms(&self, out: &mut String) {
@@ -262,6 +268,27 @@ mod tests {
         let text = line_of(|line, text| line.text("1970-01-01T00:00:00.000Z", text));
         let expected = "1970-01-01T00:00:00.000Z 192.0.2.1 GET /a\"b_300x200.jpg?v=1 200 1234 1.500 \"resized; hit\"\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn signatures_and_other_secrets_in_urls_are_masked() {
+        let mut request_headers = HeaderMap::new();
+        request_headers.insert(REFERER, "https://me:hush@a.example/?token=hush".parse().unwrap());
+        let line = Line {
+            client: IpAddr::from([192, 0, 2, 1]),
+            method: &Method::GET,
+            uri: &Uri::from_static("/a?expires=9&signature=hush"),
+            status: StatusCode::OK,
+            version: http::Version::HTTP_11,
+            request_headers: &request_headers,
+            response_headers: &HeaderMap::new(),
+            elapsed: Duration::ZERO,
+        };
+        for format in [AccessFormat::Text, AccessFormat::Json, AccessFormat::Combined] {
+            let mut text = String::new();
+            line.push(format, &mut Clock::default(), &mut text);
+            assert!(text.contains("/a?expires=9&signature=***") && !text.contains("hush"), "{text}");
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::observability::metrics::LostLines;
+use crate::support::url_secrets::mask_text;
 
-/// Accepts log lines without blocking. Lines that do not fit are lost and counted. Clones share the queue.
+/// Accepts log lines without blocking, and masks the secrets of URLs in them. Lines that do not fit are lost and counted.
+/// Clones share the queue.
 #[derive(Debug, Clone)]
 pub struct LineQueue(Arc<Shared>);
 
@@ -70,11 +72,13 @@ impl LogFlush {
 /// One write is one line. It never fails, so that a log never affects the work.
 impl io::Write for LineQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let masked = str::from_utf8(line).map(mask_text);
+        let text = masked.as_ref().map_or(line, |masked| masked.as_bytes());
         let mut state = self.0.state();
-        if state.is_closed || state.lines.len() + line.len() > BYTES_MAX {
+        if state.is_closed || state.lines.len() + text.len() > BYTES_MAX {
             self.0.lost.add(1);
         } else {
-            state.lines.extend_from_slice(line);
+            state.lines.extend_from_slice(text);
             drop(state);
             self.0.changed.notify_one();
         }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::config;
 use crate::support::error_chain::chain;
 use crate::support::https::{self, AGENT, retry_after};
+use crate::support::url_secrets::mask_url;
 
 /// Sends batches of spans to a collector.
 pub(super) struct CollectorClient {
@@ -67,7 +68,7 @@ impl CollectorClient {
         ]);
         Ok(Self {
             http: https::Client::new(timeout).map_err(CollectorError::Roots)?,
-            url: url.ok_or_else(|| CollectorError::Url { url: settings.endpoint.clone() })?,
+            url: url.ok_or_else(|| CollectorError::Url { url: mask_url(&settings.endpoint).into_owned() })?,
             headers: settings.headers().unwrap_or_default(),
             timeout,
             resource: (&resource.build()).into(),

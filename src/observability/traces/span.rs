@@ -11,6 +11,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 use super::attributes::{method_name, truncate};
 use super::propagation;
+use crate::support::url_secrets::mask_text;
 
 /// Context value with the tracer that creates child spans. Only the contexts of recorded requests have it.
 struct ChildTracer(SdkTracer);
@@ -61,11 +62,11 @@ impl Span {
         }
     }
 
-    /// Records the URL of an outgoing request, without its query string.
+    /// Records the URL of an outgoing request, without its query string and user information.
     pub fn set_url(&self, url: &str) {
         if self.0.span().is_recording() {
             let without_query = url.split(['?', '#']).next().unwrap_or_default();
-            self.set("url.full", truncate(without_query));
+            self.set("url.full", truncate(&mask_text(without_query)));
         }
     }
 

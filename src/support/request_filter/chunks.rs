@@ -33,6 +33,8 @@ pub(super) struct InvalidChunk;
 /// Maximum length of the line with the size of a chunk.
 const SIZE_LINE_BYTES_MAX: usize = 256;
 
+const FORBIDDEN_TRAILERS: &[&[u8]] = &[b"content-length", b"transfer-encoding", b"host"];
+
 /// Maximum number of digits of a size: more than any body needs, and less than 64 bits.
 const SIZE_DIGITS_MAX: usize = 15;
 
@@ -86,7 +88,11 @@ impl ChunkScanner {
             State::DataEnd if text.is_empty() => State::Size,
             State::Trailers if text.is_empty() => return Ok(true),
             State::Trailers => {
-                split_field(text).map_err(|_| InvalidChunk)?;
+                let (name, _) = split_field(text).map_err(|_| InvalidChunk)?;
+                // Trailers must not determine the length or the recipient of the message (RFC 9110 section 6.5.1).
+                if FORBIDDEN_TRAILERS.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
+                    return Err(InvalidChunk);
+                }
                 self.trailer_bytes += line.len();
                 State::Trailers
             }
@@ -200,6 +206,8 @@ mod tests {
             "10000000000000005\r\n",
             "0\r\n folded\r\n\r\n",
             "0\r\nname : value\r\n\r\n",
+            "0\r\nContent-Length: 5\r\n\r\n",
+            "0\r\ntransfer-encoding: chunked\r\n\r\n",
             "0\r\nname\r\n\r\n",
             "0\r\nname: a\nb\r\n\r\n",
             "0\r\n\n",

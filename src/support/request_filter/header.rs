@@ -94,7 +94,7 @@ impl HeaderParser {
         if self.fields > FIELDS_MAX {
             return Err(Refusal::HeaderTooLarge);
         }
-        let (name, value) = split_field(line)?;
+        let (name, value) = split_name(line)?;
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if std::mem::replace(&mut self.has_host, true) {
@@ -103,6 +103,7 @@ impl HeaderParser {
                 if !authority::is_valid(value.trim_ascii()) {
                     return Err(Refusal::BadRequest("the Host header is not a host with an optional port"));
                 }
+                return Ok(());
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = content_length(value.trim_ascii());
@@ -119,7 +120,7 @@ impl HeaderParser {
             }
             _ => {}
         }
-        Ok(())
+        if syntax::has_control(value) { Err(CONTROL) } else { Ok(()) }
     }
 
     /// Returns the length of the body after a complete header.
@@ -147,18 +148,18 @@ impl HeaderParser {
 const BARE_LF: Refusal = Refusal::BadRequest("a line ends with LF instead of CR LF");
 const CONTROL: Refusal = Refusal::BadRequest("the header contains a control character");
 
+/// Splits a field line and checks the characters of its value.
+pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let (name, value) = split_name(line)?;
+    if syntax::has_control(value) { Err(CONTROL) } else { Ok((name, value)) }
+}
+
 /// Splits a field line. A space before the colon and a line that continues the previous one are invalid (RFC 9112
 /// sections 5.1 and 5.2).
-pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+fn split_name(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let (name, rest) = line.split_at(syntax::token_bytes(line));
     match rest.split_first() {
-        Some((b':', value)) if !name.is_empty() => {
-            if syntax::has_control(value) {
-                Err(CONTROL)
-            } else {
-                Ok((name, value))
-            }
-        }
+        Some((b':', value)) if !name.is_empty() => Ok((name, value)),
         _ => Err(Refusal::BadRequest("a header line does not begin with a name and a colon")),
     }
 }

@@ -25,6 +25,18 @@ const LINE: Refusal = Refusal::BadRequest("the request line is not a method, a t
 
 /// Returns the method, and true for HTTP/1.0 or false for HTTP/1.1.
 pub(super) fn parse(line: &[u8]) -> Result<(Method, bool), Refusal> {
+    // Most requests have this form. A valid target contains no space.
+    if let Some(target) = line.strip_prefix(b"GET ").and_then(|rest| rest.strip_suffix(b" HTTP/1.1"))
+        && target.len() <= TARGET_BYTES_MAX
+        && target.starts_with(b"/")
+        && syntax::is_path_and_query(target)
+    {
+        return Ok((Method::Get, false));
+    }
+    parse_any(line)
+}
+
+fn parse_any(line: &[u8]) -> Result<(Method, bool), Refusal> {
     let method = &line[..syntax::token_bytes(line)];
     let rest = line[method.len()..].strip_prefix(b" ").ok_or(METHOD)?;
     if method.is_empty() || method.len() > METHOD_BYTES_MAX {

@@ -158,6 +158,7 @@ fn ambiguous_and_invalid_requests_are_refused() {
         ("GET /a\0b HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),
         ("GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),
         ("GET /a<b HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),
+        ("GET /caf\u{e9} HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),
         ("GET a HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),
         ("GET * HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),
         ("GET x:80 HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),

@@ -4,6 +4,7 @@ mod admin;
 pub mod check;
 mod commands;
 mod first_day;
+mod logging;
 mod reload;
 mod restarts;
 mod descriptors;
