@@ -60,7 +60,8 @@ async fn metrics_count_requests_and_outcomes() {
     let share = resized::support::memory::MemoryShare::Pixels;
     assert_eq!(metrics[r#"resized_memory_limit_bytes{share="pixels"}"#], plan.bytes(share) as f64);
     assert!(metrics["resized_memory_unaccounted_bytes"] > 1e6);
-    assert_eq!(metrics[r#"resized_wait_seconds_count{for="pixels"}"#], 1.0);
+    // One for the header of the original, one for its pixels.
+    assert_eq!(metrics[r#"resized_wait_seconds_count{for="pixels"}"#], 2.0);
     // The two entries are the picture and the cached 404 of the missing dog.
     assert_eq!(metrics["resized_cache_entries"], 2.0);
     assert!(metrics["resized_cache_bytes"] > 2048.0);
