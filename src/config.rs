@@ -36,7 +36,10 @@ pub use sections::signing::{Require, Signing};
 pub use sections::sizes::{SizePolicy, Sizes, SizesBelow};
 pub use sections::stores::{Originals, S3, Serve, Variants};
 pub use sections::traces::Traces;
-pub use sections::upload::{Notify, Overwrite, Upload, UploadToken};
+pub use sections::upload::{
+    Notify, Overwrite, UPLOAD_PART_BYTES_MIN, UPLOAD_PIECE_BYTES, UPLOAD_SMALL_BYTES_MAX, Upload, UploadToken,
+    upload_part_bytes,
+};
 pub use sections::work::{Cache, Fleet, Incomplete, Limits, Overload, Work};
 pub use settings::Config;
 pub use store_address::{StoreAddress, StoreAddressError};

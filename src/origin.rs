@@ -26,6 +26,7 @@ mod public_url;
 mod s3;
 mod spool;
 mod timeout;
+mod upload_buffers;
 
 pub use body::{Body, Object};
 pub use error::{CredentialsError, StoreError, StoreOpenError};
@@ -35,6 +36,7 @@ pub use object::{
 };
 pub use s3::presign::Presigner;
 pub use spool::Spool;
+pub use upload_buffers::UploadBuffers;
 
 use file::FileStore;
 use public_url::PublicUrl;
@@ -274,7 +276,7 @@ impl Store {
     }
 
     /// Like [`Store::put`], for objects of any size that the store accepts. Only a bounded part of the object is in
-    /// memory at a time. All requests to S3 end by `deadline`, which each transferred part restarts. After a failure,
+    /// memory at a time, with a permit of `buffers`. All requests to S3 end by `deadline`, which each transferred part restarts. After a failure,
     /// no part of the object stays in the store. If the cleanup fails too, its failure is logged.
     ///
     /// # Errors
@@ -285,12 +287,13 @@ impl Store {
         spool: Spool,
         attributes: &Attributes,
         precondition: Precondition,
-        deadline: &Deadline,
+        (buffers, deadline): (&UploadBuffers, &Deadline),
     ) -> Result<PutOutcome, StoreError> {
         match &self.backend {
             Backend::File(store) => store.put_spooled(key, spool, attributes, precondition).await,
             Backend::S3(store) => {
-                store.guarded(store.put_spooled(key, &spool, attributes, precondition, deadline)).await
+                let put = store.put_spooled(key, &spool, attributes, precondition, (buffers, deadline));
+                store.guarded(put).await
             }
         }
     }

@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 use crate::config::{Config, Overwrite};
 use crate::observability::metrics::UploadMetrics;
 use crate::observability::traces;
-use crate::origin::Store;
+use crate::origin::{Store, UploadBuffers};
 use crate::outbox::Notifier;
+use crate::support::memory::MemoryBudget;
 use crate::support::tasks::Tasks;
 use crate::variant::Grammar;
 
@@ -70,6 +71,7 @@ pub struct Uploads(Arc<Inner>);
 pub struct UploadDependencies {
     pub grammar: Grammar,
     pub originals: Store,
+    pub memory: Arc<MemoryBudget>,
     /// Notifies the API, if `notify.url` is set.
     pub notifier: Option<Notifier>,
     pub metrics: UploadMetrics,
@@ -107,18 +109,19 @@ impl Uploads {
         if !upload.enabled {
             return Ok(None);
         }
-        let UploadDependencies { grammar, originals, notifier, metrics, tasks } = dependencies;
+        let UploadDependencies { grammar, originals, memory, notifier, metrics, tasks } = dependencies;
+        let buffers = Arc::new(UploadBuffers::new(memory, upload));
         let shared = SharedParts { metrics: metrics.clone(), tasks: tasks.clone() };
         let cache_control = config.answers.original_cache_control.to_str().unwrap_or_default().to_owned();
         let has_size_folders = config.urls.segment;
         let collisions = CollisionCheck { grammar, originals: originals.clone(), has_size_folders };
-        let writer = OriginalWriter::new(originals.clone(), cache_control);
+        let writer = OriginalWriter::new(originals.clone(), buffers.clone(), cache_control);
         Ok(Some(Self(Arc::new(Inner {
             tokens: Tokens::new(upload),
             cors: Cors::new(&upload.allow_origins),
             presigned: PresignedUploads::new(config, &originals, shared.clone()),
             ingestor: Ingestor::new(config, collisions, writer, notifier, shared)?,
-            receiver: Receiver { originals, read_timeout: upload.read_timeout, timeout: upload.total_timeout },
+            receiver: Receiver { originals, buffers, read_timeout: upload.read_timeout, timeout: upload.total_timeout },
             overwrite: upload.overwrite,
             fields: upload.fields.clone().into(),
             permits: Semaphore::new(upload.concurrency.get()),

@@ -83,6 +83,7 @@ impl SharedParts {
         let uploads = UploadDependencies {
             grammar: grammar.clone(),
             originals: self.stores.originals.clone(),
+            memory: self.memory.budget(MemoryShare::Uploads).clone(),
             notifier: self.notifier.clone(),
             metrics: self.metrics.uploads.clone(),
             tasks: self.tasks.clone(),

@@ -217,7 +217,8 @@ fn suggested_fix(error: &StoreError) -> &'static str {
         | StoreError::TooLarge { .. }
         | StoreError::Truncated { .. }
         | StoreError::Replaced
-        | StoreError::RangeNotSatisfiable { .. } => {
+        | StoreError::RangeNotSatisfiable { .. }
+        | StoreError::UploadMemoryFull => {
             "check that the bucket exists, and that s3.region and s3.path_style are correct"
         }
     }

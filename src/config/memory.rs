@@ -86,7 +86,7 @@ impl Part {
 
 /// The parts in the order of [`MemoryShare::ALL`]. The cache follows as a separate part.
 fn parts(config: &Config) -> [Part; MemoryShare::ALL.len() + 1] {
-    let Config { limits, cache, work, server, traces, .. } = config;
+    let Config { limits, cache, work, server, traces, upload, .. } = config;
     let spans = if traces.endpoint.is_empty() { 0 } else { SPANS_BYTES };
     let bytes = |size: ByteSize| size.as_u64();
     let part = |minimum, weight, set| Part { minimum, weight, set };
@@ -97,8 +97,8 @@ fn parts(config: &Config) -> [Part; MemoryShare::ALL.len() + 1] {
         part(64 * MIB, 46, work.pixel_memory.set().map(bytes)),
         part(8 * MIB, 3, work.write_back_memory.set().map(bytes)),
         part(16 * MIB, 4, None),
-        // One part of a multipart upload, and the buffers of some clients.
-        part(10 * MIB, 1, None),
+        // A reload may enable uploads, so the share is never empty.
+        part(if upload.enabled { upload.memory_min() } else { 10 * MIB }, 1, None),
         part(
             16 * MIB,
             5,

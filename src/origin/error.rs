@@ -47,6 +47,8 @@ pub enum StoreError {
     RangeNotSatisfiable { bytes: u64 },
     #[error("too many concurrent requests to the store (s3.concurrency)")]
     Busy,
+    #[error("the memory for uploads is in use (share uploads of the setting memory)")]
+    UploadMemoryFull,
     #[error("the store rejected the request")]
     Other {
         #[source]
@@ -103,7 +105,8 @@ impl StoreError {
             | Self::Truncated { .. }
             | Self::Replaced
             | Self::RangeNotSatisfiable { .. }
-            | Self::Busy => None,
+            | Self::Busy
+            | Self::UploadMemoryFull => None,
         }
     }
 

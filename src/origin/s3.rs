@@ -42,7 +42,6 @@ mod read;
 mod retry;
 mod sdk_error;
 mod sign;
-mod upload_buffers;
 
 use client::client_config;
 use clock::BucketClock;
@@ -52,7 +51,6 @@ use instrument::S3Instrumentation;
 use object::normalized_etag;
 use read::S3Reader;
 use sdk_error::{or_not_found, status, store_error};
-use upload_buffers::{UPLOAD_BYTES, UploadBuffers};
 
 #[derive(Debug)]
 pub(super) struct S3Store {
@@ -61,7 +59,6 @@ pub(super) struct S3Store {
     reader: Result<Arc<S3Reader>, String>,
     pub(super) bucket: String,
     prefix: String,
-    upload_buffers: UploadBuffers,
     clock: BucketClock,
     /// Permits for requests. Each is held until its response is read completely.
     requests: Arc<Semaphore>,
@@ -87,7 +84,6 @@ impl S3Store {
             client,
             bucket: bucket.to_owned(),
             prefix,
-            upload_buffers: UploadBuffers::new(UPLOAD_BYTES),
             requests: Arc::new(Semaphore::new(settings.concurrency.get())),
             circuit_breaker: CircuitBreaker::new(
                 settings.circuit_breaker_failures.get(),
@@ -138,7 +134,7 @@ impl S3Store {
                 permit.record_failure()
             }
             // No request was sent.
-            Err(StoreError::Busy) => None,
+            Err(StoreError::Busy | StoreError::UploadMemoryFull) => None,
             Ok(_) | Err(_) => permit.record_success(),
         });
         result

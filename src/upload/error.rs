@@ -55,6 +55,10 @@ pub(super) enum UploadError {
     Unprocessable(String),
     #[error("too many uploads are in progress; retry after the time in Retry-After")]
     Overloaded,
+    #[error(
+        "the server's memory for uploads is in use (share uploads of the setting memory); retry after the time in Retry-After"
+    )]
+    MemoryFull,
     #[error("another upload is writing this key at the same time; repeat the request")]
     Contended,
     #[error("the disk that receives uploads is full (originals.store, or TMPDIR with a bucket); retry later")]
@@ -87,8 +91,10 @@ pub(super) enum PresignUnavailable {
 impl UploadError {
     /// Converts a store error and logs it with its cause.
     pub(super) fn from_store(error: &StoreError) -> Self {
-        if matches!(error, StoreError::Busy) {
-            return Self::Overloaded;
+        match error {
+            StoreError::Busy => return Self::Overloaded,
+            StoreError::UploadMemoryFull => return Self::MemoryFull,
+            _ => {}
         }
         tracing::error!(error = chain(error), advice = error.advice(), "upload not stored");
         if let StoreError::Unavailable { source } = error
@@ -135,7 +141,7 @@ impl UploadError {
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
             Self::UnsupportedType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type"),
             Self::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable-upload"),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Overloaded | Self::MemoryFull => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
             Self::Contended => (StatusCode::SERVICE_UNAVAILABLE, "contended"),
             Self::StoreFailed => (StatusCode::BAD_GATEWAY, "store-failed"),
@@ -171,6 +177,7 @@ impl UploadError {
             | Self::MethodNotAllowed
             | Self::Timeout
             | Self::Overloaded
+            | Self::MemoryFull
             | Self::Contended
             | Self::DiskFull
             | Self::StoreFailed
@@ -190,7 +197,9 @@ impl UploadError {
         match self {
             Self::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Self::TooManyInvalidTokens => headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
-            Self::Overloaded | Self::Contended => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            Self::Overloaded | Self::MemoryFull | Self::Contended => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
             Self::StoreUnavailable => headers.insert(RETRY_AFTER, HeaderValue::from_static("10")),
             Self::MethodNotAllowed => headers.insert(ALLOW, HeaderValue::from_static("POST, PUT, OPTIONS")),
             _ => None,

@@ -1,5 +1,6 @@
 //! Receives a body into a spool file, with limits on size and time, and computes its digests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,12 +11,15 @@ use ring::digest;
 use super::body::UploadBody;
 use super::digests::ComputedDigests;
 use super::error::UploadError;
-use crate::origin::{Spool, Store};
+use crate::config::UPLOAD_PIECE_BYTES;
+use crate::origin::{Spool, Store, UploadBuffers};
+use crate::support::memory::MemoryPermit;
 use crate::support::priority;
 
 #[derive(Debug, Clone)]
 pub(super) struct Receiver {
     pub(super) originals: Store,
+    pub(super) buffers: Arc<UploadBuffers>,
     /// Longest time between two chunks.
     pub(super) read_timeout: Duration,
     /// Longest time for the whole body.
@@ -36,9 +40,6 @@ struct SpoolWriter {
     md5: Md5,
 }
 
-/// Size of the pieces that are written and hashed. It bounds the memory of an upload.
-const PIECE_BYTES: usize = 64 * 1024;
-
 /// Maximum length of a JSON body, enough for an escaped key of 1024 bytes.
 const JSON_BYTES_MAX: usize = 16 * 1024;
 
@@ -54,6 +55,7 @@ impl Receiver {
     }
 
     async fn receive_json_untimed(&self, mut body: UploadBody) -> Result<Vec<u8>, UploadError> {
+        let _memory = self.memory().await?;
         let mut json = Vec::new();
         while let Some(chunk) = self.next_chunk(&mut body).await? {
             json.extend_from_slice(&chunk);
@@ -65,24 +67,33 @@ impl Receiver {
     }
 
     async fn receive_untimed(&self, mut body: UploadBody, bytes_max: u64) -> Result<ReceivedUpload, UploadError> {
+        let _memory = self.memory().await?;
         let spool = self.originals.spool().await.map_err(|error| UploadError::from_store(&error))?;
         let mut writer = SpoolWriter { spool, sha256: digest::Context::new(&digest::SHA256), md5: Md5::new() };
-        let mut piece = BytesMut::new();
+        let mut piece = BytesMut::with_capacity(UPLOAD_PIECE_BYTES);
         let mut bytes = 0_u64;
-        while let Some(chunk) = self.next_chunk(&mut body).await? {
+        while let Some(mut chunk) = self.next_chunk(&mut body).await? {
             bytes += chunk.len() as u64;
             if bytes > bytes_max {
                 return Err(UploadError::TooLarge { bytes_max });
             }
-            piece.extend_from_slice(&chunk);
-            if piece.len() >= PIECE_BYTES {
-                writer = writer.write(piece.split().freeze()).await?;
+            // A piece never grows beyond its memory.
+            while piece.len() + chunk.len() >= UPLOAD_PIECE_BYTES {
+                piece.extend_from_slice(&chunk.split_to(UPLOAD_PIECE_BYTES - piece.len()));
+                writer = writer.write(piece.freeze()).await?;
+                piece = BytesMut::with_capacity(UPLOAD_PIECE_BYTES);
             }
+            piece.extend_from_slice(&chunk);
         }
         if bytes == 0 {
             return Err(UploadError::BadRequest("the upload is empty".into()));
         }
         writer.write(piece.freeze()).await?.finish()
+    }
+
+    /// Memory for one piece, or for a JSON body.
+    async fn memory(&self) -> Result<MemoryPermit, UploadError> {
+        self.buffers.receive().await.map_err(|_| UploadError::MemoryFull)
     }
 
     async fn next_chunk(&self, body: &mut UploadBody) -> Result<Option<Bytes>, UploadError> {

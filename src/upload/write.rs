@@ -4,6 +4,7 @@
 //! precondition fails, or that its multipart upload is gone. The id of the upload in the metadata tells if the object is
 //! its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::error::Elapsed;
@@ -14,13 +15,14 @@ use super::key_turns::{KeyTurn, KeyTurns};
 use super::metadata::{self, UploadMetadata};
 use super::request::UploadSource;
 use super::stored::{StoredOriginal, rfc3339};
-use crate::origin::{Attributes, ObjectMeta, Precondition, PutOutcome, Spool, Store, StoreError};
+use crate::origin::{Attributes, ObjectMeta, Precondition, PutOutcome, Spool, Store, StoreError, UploadBuffers};
 use crate::support::deadline::Deadline;
 use crate::variant::ObjectKey;
 
 #[derive(Debug)]
 pub(super) struct OriginalWriter {
     originals: Store,
+    buffers: Arc<UploadBuffers>,
     cache_control: String,
     turns: KeyTurns,
 }
@@ -52,8 +54,8 @@ pub(super) enum WriteOutcome {
 const RECOGNITION_WAIT: Duration = Duration::from_secs(1);
 
 impl OriginalWriter {
-    pub(super) fn new(originals: Store, cache_control: String) -> Self {
-        Self { originals, cache_control, turns: KeyTurns::default() }
+    pub(super) fn new(originals: Store, buffers: Arc<UploadBuffers>, cache_control: String) -> Self {
+        Self { originals, buffers, cache_control, turns: KeyTurns::default() }
     }
 
     /// # Errors
@@ -115,7 +117,8 @@ impl OriginalWriter {
             metadata: metadata::of_upload(original, &write.id.simple().to_string()),
         };
         let precondition = write.precondition.clone();
-        match self.originals.put_spooled(write.key, spool, &attributes, precondition, deadline).await {
+        let limits = (&*self.buffers, deadline);
+        match self.originals.put_spooled(write.key, spool, &attributes, precondition, limits).await {
             Ok(PutOutcome::Stored(etag)) => {
                 original.etag = etag.into();
                 Ok(WriteOutcome::Written)
@@ -176,6 +179,7 @@ pub(super) fn may_have_written(error: &StoreError) -> bool {
         | StoreError::Truncated { .. }
         | StoreError::Replaced
         | StoreError::RangeNotSatisfiable { .. }
-        | StoreError::Busy => false,
+        | StoreError::Busy
+        | StoreError::UploadMemoryFull => false,
     }
 }

@@ -52,7 +52,7 @@ impl Error {
     pub(crate) fn from_store(error: &StoreError) -> Self {
         match error {
             StoreError::TooLarge { bytes, bytes_max } => Self::original_too_large(*bytes, *bytes_max),
-            StoreError::Busy => Self::Overloaded,
+            StoreError::Busy | StoreError::UploadMemoryFull => Self::Overloaded,
             StoreError::Timeout { .. } => {
                 tracing::error!(error = chain(error), "object store timed out");
                 Self::StoreTimeout

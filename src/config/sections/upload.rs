@@ -85,6 +85,45 @@ impl Default for Upload {
     }
 }
 
+/// Size of the pieces in which a body is received. Each upload holds one of them.
+pub const UPLOAD_PIECE_BYTES: usize = 64 << 10;
+
+/// Bodies up to this size do not wait for the memory of larger ones.
+pub const UPLOAD_SMALL_BYTES_MAX: u64 = 1 << 20;
+
+/// Objects up to this size are written with one PUT. S3 requires that every part except the last has at least 5 MiB.
+pub const UPLOAD_PART_BYTES_MIN: u64 = 5 << 20;
+
+/// Maximum number of parts, a limit of S3 (Amazon S3 User Guide, "Amazon S3 multipart upload limits").
+const PARTS_PER_UPLOAD_MAX: u64 = 10_000;
+
+/// Size of the parts of an object of `bytes`, in whole KiB.
+#[must_use]
+pub fn upload_part_bytes(bytes: u64) -> u64 {
+    UPLOAD_PART_BYTES_MIN.max(bytes.div_ceil(PARTS_PER_UPLOAD_MAX).next_multiple_of(1024))
+}
+
+impl Upload {
+    /// Memory of all bodies that are being received.
+    #[must_use]
+    pub fn receiving_bytes(&self) -> u64 {
+        (self.concurrency.get() as u64).saturating_mul(UPLOAD_PIECE_BYTES as u64)
+    }
+
+    /// Size of the largest part of an upload.
+    #[must_use]
+    pub fn part_bytes(&self) -> u64 {
+        let of_tokens = self.tokens.iter().filter_map(|token| token.bytes);
+        upload_part_bytes(of_tokens.fold(self.bytes, ByteSize::max).as_u64())
+    }
+
+    /// Memory with which all uploads can be received, while a small body and a part of a large one are sent to the bucket.
+    #[must_use]
+    pub fn memory_min(&self) -> u64 {
+        self.receiving_bytes().saturating_add(UPLOAD_SMALL_BYTES_MAX).saturating_add(self.part_bytes())
+    }
+}
+
 /// A token, by its hash, and its permissions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

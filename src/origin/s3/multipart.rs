@@ -1,4 +1,4 @@
-//! Writes spooled uploads: small ones with one PUT, others with S3's multipart upload.
+//! Writes spooled uploads: those of at most one part with one PUT, others with S3's multipart upload.
 //!
 //! All waits of one upload share a deadline, which only the transfer of a part restarts.
 //!
@@ -17,20 +17,16 @@ use bytes::Bytes;
 
 use super::sdk_error::{status, store_error};
 use super::{CONFLICT_PAUSES_MS, S3Store, stored_etag};
+use crate::config::{UPLOAD_PART_BYTES_MIN, upload_part_bytes};
 use crate::origin::error::StoreError;
 use crate::origin::object::{Attributes, Precondition, PutOutcome};
 use crate::origin::spool::Spool;
 use crate::origin::timeout::with_timeout;
+use crate::origin::upload_buffers::UploadBuffers;
 use crate::support::backoff::jitter;
 use crate::support::deadline::Deadline;
 use crate::support::priority;
 use crate::variant::ObjectKey;
-
-/// Objects up to this size are written with one PUT. S3 requires that every part except the last has at least 5 MiB.
-pub(super) const PART_BYTES_MIN: u64 = 5 << 20;
-
-/// Maximum number of parts, a limit of S3 (Amazon S3 User Guide, "Amazon S3 multipart upload limits").
-const PARTS_PER_UPLOAD_MAX: u64 = 10_000;
 
 /// How long a failed upload waits until its parts are deleted. The deletion goes on afterwards.
 const ABORT_WAIT: Duration = Duration::from_millis(500);
@@ -42,17 +38,17 @@ impl S3Store {
         spool: &Spool,
         attributes: &Attributes,
         precondition: Precondition,
-        deadline: &Deadline,
+        (buffers, deadline): (&UploadBuffers, &Deadline),
     ) -> Result<PutOutcome, StoreError> {
         let bytes = spool.bytes();
         let file = spool.reader()?;
-        if bytes <= PART_BYTES_MIN {
-            let _memory = self.upload_buffers.acquire(bytes, deadline).await?;
+        if bytes <= UPLOAD_PART_BYTES_MIN {
+            let _memory = buffers.send(bytes, deadline).await?;
             let whole = read(file, 0, bytes).await?;
             return within(deadline, self.put(key, whole, attributes, precondition)).await;
         }
         let upload = within(deadline, self.begin(key, attributes)).await?;
-        let outcome = match self.send_parts(key, &upload, file, bytes, deadline).await {
+        let outcome = match self.send_parts(key, &upload, (file, bytes), (buffers, deadline)).await {
             Ok(parts) => within(deadline, self.complete(key, &upload, parts, &precondition)).await,
             Err(error) => Err(error),
         };
@@ -77,15 +73,14 @@ impl S3Store {
         &self,
         key: &ObjectKey,
         upload: &str,
-        file: File,
-        bytes: u64,
-        deadline: &Deadline,
+        (file, bytes): (File, u64),
+        (buffers, deadline): (&UploadBuffers, &Deadline),
     ) -> Result<Vec<CompletedPart>, StoreError> {
-        let part_bytes = PART_BYTES_MIN.max(bytes.div_ceil(PARTS_PER_UPLOAD_MAX));
+        let part_bytes = upload_part_bytes(bytes);
         let mut parts = Vec::new();
         for (number, first) in (1_i32..).zip((0..bytes).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX))) {
             let part_bytes = part_bytes.min(bytes - first);
-            let _memory = self.upload_buffers.acquire(part_bytes, deadline).await?;
+            let _memory = buffers.send(part_bytes, deadline).await?;
             let file = file.try_clone().map_err(StoreError::from_io)?;
             let part = read(file, first, part_bytes).await?;
             parts.push(within(deadline, self.send_part(key, upload, number, part)).await?);

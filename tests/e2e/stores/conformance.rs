@@ -3,6 +3,7 @@
 //! If `TEST_S3_ENDPOINT` and `TEST_S3_BUCKET` are set, the suite also runs against that server, with the credentials of the AWS
 //! environment.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use futures_util::future::join_all;
 use resized::config;
 use resized::observability::metrics;
 use resized::origin::probe::ConditionalWrites;
-use resized::origin::{Attributes, ByteRange, DeleteOutcome, Precondition, PutOutcome, Spool, Store, StoreError};
+use resized::origin::{
+    Attributes, ByteRange, DeleteOutcome, Precondition, PutOutcome, Spool, Store, StoreError, UploadBuffers,
+};
 use resized::support::deadline::Deadline;
+use resized::support::memory::MemoryBudget;
 use resized::variant::ObjectKey;
 use tempfile::TempDir;
 
@@ -127,8 +131,10 @@ async fn put_spooled(
     spool: Spool,
     precondition: Precondition,
 ) -> Result<PutOutcome, StoreError> {
-    let deadline = Deadline::new(PATIENCE);
-    store.put_spooled(&key(name), spool, &attributes(), precondition, &deadline).await
+    let memory = Arc::new(MemoryBudget::new(64 << 20, 0, Duration::ZERO));
+    let buffers = UploadBuffers::new(memory, &config::Upload::default());
+    let limits = (&buffers, &Deadline::new(PATIENCE));
+    store.put_spooled(&key(name), spool, &attributes(), precondition, limits).await
 }
 
 async fn whole(store: &Store, name: &str) -> Option<Bytes> {

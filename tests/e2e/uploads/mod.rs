@@ -6,6 +6,7 @@ mod http_semantics;
 mod keys;
 mod killed;
 mod lost_responses;
+mod memory;
 mod notifications;
 mod outbox;
 mod presigned;
