@@ -29,6 +29,7 @@ use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variant
 
 mod error;
 mod explain;
+mod object_stream;
 mod original;
 mod purge;
 mod request;
@@ -44,6 +45,7 @@ pub use response::headers::ResponsePolicy;
 pub use s3_events::{EventError, EventOutcome};
 
 use error::RequestError;
+use object_stream::ObjectStreams;
 use original::Originals;
 use request::negotiate::negotiate;
 use request::path_cache::PathCache;
@@ -54,6 +56,9 @@ use response::cache_status::{self, server_timing};
 use response::headers::SERVER_TIMING;
 use response::{cors, empty, full, problem_details, respond, slice, with_headers};
 use response_limits::ResponseLimits;
+
+/// Maximum number of lookups of a stored variant that is replaced or deleted before it can be streamed.
+const DELIVERIES_MAX: usize = 2;
 
 /// Responds to requests.
 #[derive(Debug)]
@@ -69,6 +74,7 @@ pub struct Proxy {
     metrics: Arc<Metrics>,
     traces: Traces,
     limits: ResponseLimits,
+    stored: ObjectStreams,
 }
 
 /// Parts of a [`Proxy`]. A reload makes a new proxy from new settings and the parts of the running one.
@@ -81,7 +87,7 @@ pub struct ProxyParts<'a> {
     pub originals: Store,
     pub object_infos: ObjectInfoCache,
     pub uploads: Option<Uploads>,
-    /// Streams of originals are opened on these tasks.
+    /// Streams from stores are opened on these tasks.
     pub tasks: Tasks,
     pub metrics: Arc<Metrics>,
     pub traces: Traces,
@@ -101,6 +107,7 @@ impl Proxy {
     #[must_use]
     pub fn new(parts: ProxyParts<'_>) -> Self {
         let ProxyParts { config, policy, .. } = parts;
+        let stored = ObjectStreams::new(parts.variants.store().clone(), parts.tasks.clone());
         let limits = ResponseLimits::new(parts.open_bodies, &config.server.trusted_proxies);
         Self {
             paths: PathCache::new(parts.grammar),
@@ -114,6 +121,7 @@ impl Proxy {
             metrics: parts.metrics,
             traces: parts.traces,
             limits,
+            stored,
         }
     }
 
@@ -190,23 +198,29 @@ impl Proxy {
         addressed: &AddressedVariant,
     ) -> Result<(Response<Body>, Outcome), RequestError> {
         let variant = self.negotiated(addressed, request);
-        let found = match self.variants.get(&variant, client).await {
-            Ok(found) => found,
-            Err(missing @ Error::NotFound(_)) => {
-                return match self.original(client, method, &addressed.literal_key, request).await {
-                    Ok(response) => Ok((response, Outcome::Original)),
-                    Err(RequestError::Variant(Error::NotFound(_))) => Err(missing.into()),
-                    Err(error) => Err(error),
-                };
+        for _ in 0..DELIVERIES_MAX {
+            let found = match self.variants.get(&variant, client).await {
+                Ok(found) => found,
+                Err(missing @ Error::NotFound(_)) => {
+                    return match self.original(client, method, &addressed.literal_key, request).await {
+                        Ok(response) => Ok((response, Outcome::Original)),
+                        Err(RequestError::Variant(Error::NotFound(_))) => Err(missing.into()),
+                        Err(error) => Err(error),
+                    };
+                }
+                Err(Error::Overloaded | Error::LaneFull(_) | Error::MemoryFull(_))
+                    if self.overload == Overload::Original =>
+                {
+                    return Ok((self.originals.redirect_to_original(&variant.original)?, Outcome::Overloaded));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(response) = self.deliver(&found, client, method, request).await? {
+                return Ok((response, cache_status::outcome(&found)));
             }
-            Err(Error::Overloaded | Error::LaneFull(_) | Error::MemoryFull(_))
-                if self.overload == Overload::Original =>
-            {
-                return Ok((self.originals.redirect_to_original(&variant.original)?, Outcome::Overloaded));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok((self.deliver(&found, method, request)?, cache_status::outcome(&found)))
+            self.variants.forget_variant(&variant);
+        }
+        Err(Error::StoreFailed.into())
     }
 
     /// Responds with the object `key` of the originals' store.
@@ -217,7 +231,7 @@ impl Proxy {
         key: &ObjectKey,
         request: &HeaderMap,
     ) -> Result<Response<Body>, RequestError> {
-        let permit = |bytes| self.limits.open_original(client, bytes);
+        let permit = |bytes| self.limits.open_object(client, bytes);
         self.originals.respond(method, key, request, permit).await
     }
 
@@ -233,20 +247,30 @@ impl Proxy {
         })
     }
 
-    fn deliver(
+    /// `None` if the variant has to be looked up again.
+    async fn deliver(
         &self,
         found: &FoundVariant,
+        client: IpAddr,
         method: &Method,
         request: &HeaderMap,
-    ) -> Result<Response<Body>, RequestError> {
+    ) -> Result<Option<Response<Body>>, RequestError> {
         let mut response = match &found.delivery {
             Delivery::Rendition(rendition) => send(rendition, method, request)?,
             Delivery::Redirect(redirect) => {
                 with_headers(self.policy.redirect_status, redirect.headers.clone(), empty())
             }
+            Delivery::Stored(stored) => {
+                let permit = |bytes| self.limits.open_object(client, bytes);
+                // The future is large, so it is boxed. Other variants do not need it.
+                match Box::pin(self.stored.respond(stored, method, request, permit)).await? {
+                    Some(response) => response,
+                    None => return Ok(None),
+                }
+            }
         };
         cache_status::describe(found, &self.policy, response.headers_mut());
-        Ok(response)
+        Ok(Some(response))
     }
 
     /// The variant in the format that `Accept` prefers, if the URL leaves the format open.

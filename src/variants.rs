@@ -37,7 +37,9 @@ pub use error::Error;
 pub use make::{EnsureStored, EnsureStoredError};
 pub use parts::VariantsParts;
 pub use rate_limit::{RateLimitExceeded, RateLimitKind};
-pub use rendition::{Acquisition, Delivery, PrebuildHeaders, Redirect, Rendition, RenditionFacts, Validators};
+pub use rendition::{
+    Acquisition, Delivery, PrebuildHeaders, Redirect, Rendition, RenditionFacts, StoredRendition, Validators,
+};
 pub use store::lookup::is_made_from;
 pub use store::purge::{PurgeError, delete_stored};
 pub use timings::Timings;
@@ -204,6 +206,11 @@ impl Variants {
     /// Removes the variants of `original` from memory, cached errors included.
     pub fn forget(&self, original: &ObjectKey) {
         self.cache.invalidate_matching(|variant| variant.original == *original);
+    }
+
+    /// Removes one variant from memory.
+    pub fn forget_variant(&self, variant: &Variant) {
+        self.cache.invalidate(variant);
     }
 
     /// Removes all variants from memory. A variant that is being made is sent to its waiters, but not cached.

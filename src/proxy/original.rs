@@ -13,13 +13,14 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::error::RequestError;
+use super::object_stream::ObjectStreams;
 use super::request::preconditions::{BodySelection, evaluate};
 use super::response::headers::{CACHE_STATUS, ResponsePolicy};
 use super::response::{Body, empty, respond, streamed, with_headers};
 use crate::cache::{Cache, CacheValue, Retention};
 use crate::config::{self, Config, Mode, Require, Serve, Tuning};
 use crate::observability::metrics::Counter;
-use crate::origin::{ByteRange, Object, ObjectMeta, Store, StoreError};
+use crate::origin::{ByteRange, ObjectMeta, Store, StoreError};
 use crate::resize::sniff;
 use crate::support::open_bodies::{BodyPermit, TooManyBodies};
 use crate::support::tasks::Tasks;
@@ -36,7 +37,7 @@ pub(super) struct Originals {
     mode: Mode,
     require: Require,
     info_ttl: Duration,
-    tasks: Tasks,
+    streams: ObjectStreams,
 }
 
 /// Cached metadata and media types of originals. Clones share the cache.
@@ -76,6 +77,7 @@ impl Originals {
         tasks: Tasks,
     ) -> Self {
         Self {
+            streams: ObjectStreams::new(store.clone(), tasks),
             store,
             infos,
             policy,
@@ -83,7 +85,6 @@ impl Originals {
             mode: config.answers.mode,
             require: config.signing.require,
             info_ttl: info_ttl(config),
-            tasks,
         }
     }
 
@@ -118,7 +119,7 @@ impl Originals {
                 return Ok(respond(headers, &selection, meta.bytes, empty));
             }
             let permit = permit(selection.bytes(meta.bytes))?;
-            if let Some(object) = self.open_stream(key, &selection, permit.clone()).await?
+            if let Some(object) = self.streams.open(key, &selection, permit.clone()).await?
                 && object.meta.etag == meta.etag
             {
                 return Ok(respond(headers, &selection, meta.bytes, || streamed(object, permit)));
@@ -152,25 +153,6 @@ impl Originals {
             ObjectInfo::Found { meta, media_type, .. } => Ok((meta, media_type)),
             ObjectInfo::Failed { error, .. } => Err(error),
         }
-    }
-
-    /// Opens the stream on the runtime of the tasks, because the connections of the store belong to that runtime.
-    async fn open_stream(
-        &self,
-        key: &ObjectKey,
-        selection: &BodySelection,
-        permit: BodyPermit,
-    ) -> Result<Option<Object>, RequestError> {
-        let range = match selection {
-            BodySelection::Range(range) => Some(ByteRange::FromTo { first: *range.start(), last: *range.end() }),
-            BodySelection::Full | BodySelection::NotModified => None,
-        };
-        let (store, key) = (self.store.clone(), key.clone());
-        let opened = self.tasks.spawn(async move { store.stream(&key, range, permit).await }).await;
-        opened.map_err(|_| Error::Internal)?.map_err(|error| match error {
-            StoreError::RangeNotSatisfiable { bytes } => RequestError::RangeNotSatisfiable { bytes },
-            error => Error::from_store(&error).into(),
-        })
     }
 }
 

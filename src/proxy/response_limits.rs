@@ -30,8 +30,8 @@ impl ResponseLimits {
         Self { bodies, trusted_proxies: trusted_proxies.to_vec() }
     }
 
-    /// A permit to stream `bytes` of an original.
-    pub(super) fn open_original(&self, client: IpAddr, bytes: u64) -> Result<BodyPermit, TooManyBodies> {
+    /// A permit to stream `bytes` of an object.
+    pub(super) fn open_object(&self, client: IpAddr, bytes: u64) -> Result<BodyPermit, TooManyBodies> {
         let bytes = STREAMED_BODY_BYTES.min(BODY_BYTES_MIN.saturating_add(bytes.saturating_mul(2)));
         self.bodies.try_stream(self.limited(client), bytes)
     }

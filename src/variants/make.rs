@@ -16,7 +16,7 @@ use super::resources::SharedResources;
 use super::revalidation::Revalidating;
 use super::store::lease::{Claim, Lease};
 use super::store::lookup::{
-    Fetch, Lookup, META_FINGERPRINT, META_ORIGINAL_ETAG, META_PIPELINE, StoredVariant, StoredVariants,
+    Fetch, Lookup, META_FINGERPRINT, META_ORIGINAL_ETAG, META_PIPELINE, StoredBody, StoredVariant, StoredVariants,
 };
 use super::store::write_back::{VariantWrite, WriteOutcome};
 use super::timings::Timings;
@@ -289,12 +289,17 @@ impl VariantMaker {
         stored: StoredVariant,
         timings: &Timings,
     ) -> Result<Delivery, Error> {
-        let StoredVariant { bytes, version, original_etag, checked_at, is_confirmed } = stored;
+        let StoredVariant { body, version, original_etag, checked_at, is_confirmed } = stored;
         let timings = timings.clone();
         let provenance = Provenance { acquisition: Acquisition::Stored, timings, original_etag, checked_at };
-        let delivery = match bytes {
-            None => Delivery::Redirect(Arc::new(self.delivery.redirect(key, &version, provenance)?)),
-            Some(bytes) => Delivery::Rendition(Arc::new(self.delivery.rendition(variant, bytes, provenance)?)),
+        let delivery = match body {
+            StoredBody::NotRead => Delivery::Redirect(Arc::new(self.delivery.redirect(key, &version, provenance)?)),
+            StoredBody::Read(bytes) => {
+                Delivery::Rendition(Arc::new(self.delivery.rendition(variant, bytes, provenance)?))
+            }
+            StoredBody::Large(object) => {
+                Delivery::Stored(Arc::new(self.delivery.stored(key, variant, object, provenance)?))
+            }
         };
         if is_confirmed {
             return Ok(delivery);

@@ -42,6 +42,10 @@ const RECLAIM_PERIOD: Duration = Duration::from_millis(50);
 /// Calls that free all variants evicted before, unless other threads use the cache at the same time.
 const RECLAIM_CALLS: usize = 4;
 
+/// A stored variant is read into memory if it takes at most the share divided by this number. Thus a few slow readers of
+/// large variants cannot fill the share.
+const READ_PART: u64 = 32;
+
 /// Memory of a variant with a body of `bytes`, rounded up to the unit of permits, so that the cache counts as much as its
 /// permits.
 pub(super) fn charged_bytes(bytes: u64) -> u64 {
@@ -52,6 +56,11 @@ impl VariantMemory {
     pub(super) fn new(account: &MemoryAccount, cache: Cache<Variant, CachedVariant>) -> Self {
         let budget = |share| account.budget(share).clone();
         Self { variants: budget(MemoryShare::Variants), pixels: budget(MemoryShare::Pixels), cache }
+    }
+
+    /// True if a stored variant of `bytes` is too large to be read into memory.
+    pub(super) fn is_large(&self, bytes: u64) -> bool {
+        bytes > self.variants.bytes_max() / READ_PART
     }
 
     /// A permit for a variant with a body of `bytes`, immediately or after a wait of at most `work.queue_time`.

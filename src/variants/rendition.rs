@@ -15,6 +15,7 @@ use super::error::Error;
 use super::timings::Timings;
 use crate::cache::{Retention, Schedule};
 use crate::support::memory::MemoryPermit;
+use crate::variant::ObjectKey;
 
 /// A variant in the form that responses deliver.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub enum Delivery {
     Rendition(Arc<Rendition>),
     /// The variant's URL in its store (`answers.mode = "redirect"`).
     Redirect(Arc<Redirect>),
+    /// A stored variant that is too large for memory. Each response streams it from the store.
+    Stored(Arc<StoredRendition>),
 }
 
 /// The bytes of a variant with the response headers of a cache hit.
@@ -42,6 +45,21 @@ pub struct Redirect {
     /// Value of the `?v=` cache buster.
     pub(super) version: Box<str>,
     /// For the entry in memory. Without it, the redirect is not kept.
+    pub(super) permit: Option<Arc<MemoryPermit>>,
+    pub(super) provenance: Provenance,
+    pub(super) retention: Retention,
+}
+
+/// A variant in its store with the response headers of a stream.
+#[derive(Debug, Clone)]
+pub struct StoredRendition {
+    pub headers: HeaderMap,
+    pub key: ObjectKey,
+    pub bytes: u64,
+    /// ETag of the object. If the store has another object, the variant was replaced.
+    pub store_etag: Box<str>,
+    pub validators: Validators,
+    /// For the entry in memory. Without it, the headers are not kept.
     pub(super) permit: Option<Arc<MemoryPermit>>,
     pub(super) provenance: Provenance,
     pub(super) retention: Retention,
@@ -82,7 +100,9 @@ pub enum Acquisition {
 #[derive(Debug)]
 pub struct RenditionFacts<'a> {
     pub media_type: &'static str,
-    pub bytes: usize,
+    pub bytes: u64,
+    /// True if the bytes are not in memory.
+    pub is_streamed: bool,
     pub etag: &'a str,
     pub last_modified: SystemTime,
 }
@@ -188,6 +208,10 @@ impl Delivery {
                 let Redirect { provenance, retention, .. } = Arc::make_mut(redirect);
                 (provenance, retention)
             }
+            Self::Stored(stored) => {
+                let StoredRendition { provenance, retention, .. } = Arc::make_mut(stored);
+                (provenance, retention)
+            }
         };
         *kept = retention;
         (provenance.acquisition, provenance.timings) = (acquisition, timings);
@@ -222,6 +246,8 @@ impl Delivery {
             Self::Rendition(rendition) => rendition.retention,
             Self::Redirect(redirect) if redirect.permit.is_none() => Retention::Never,
             Self::Redirect(redirect) => redirect.retention,
+            Self::Stored(stored) if stored.permit.is_none() => Retention::Never,
+            Self::Stored(stored) => stored.retention,
         }
     }
 
@@ -229,6 +255,7 @@ impl Delivery {
         match self {
             Self::Rendition(rendition) => &rendition.provenance,
             Self::Redirect(redirect) => &redirect.provenance,
+            Self::Stored(stored) => &stored.provenance,
         }
     }
 }

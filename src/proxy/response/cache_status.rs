@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::cache::ServedFrom;
 use crate::observability::metrics::Outcome;
-use crate::proxy::response::headers::{CACHE_STATUS, HIT, ResponsePolicy, SERVER_TIMING};
-use crate::variants::{Acquisition, FoundVariant, Timings};
+use crate::proxy::response::headers::{CACHE_STATUS, HIT, ResponsePolicy, SERVER_TIMING, STORED};
+use crate::variants::{Acquisition, Delivery, FoundVariant, Timings};
 
 /// Sets the headers that differ from the prebuilt headers of a cache hit.
 pub(in crate::proxy) fn describe(found: &FoundVariant, policy: &ResponsePolicy, headers: &mut HeaderMap) {
@@ -31,6 +31,7 @@ pub(in crate::proxy) fn describe(found: &FoundVariant, policy: &ResponsePolicy, 
 /// The outcome that the metrics count for a response with a variant.
 pub(in crate::proxy) fn outcome(found: &FoundVariant) -> Outcome {
     match (found.served_from, found.delivery.acquisition()) {
+        (ServedFrom::Memory, _) if matches!(found.delivery, Delivery::Stored(_)) => Outcome::Stored,
         (ServedFrom::Memory, _) => Outcome::Hit,
         (ServedFrom::StaleMemory, _) | (_, Acquisition::Stale) => Outcome::Stale,
         (ServedFrom::JoinedFlight, _) => Outcome::Joined,
@@ -50,7 +51,7 @@ const fn cache_status(served_from: ServedFrom, acquisition: Acquisition) -> &'st
             "resized; fwd=miss; collapsed; detail=joined"
         }
         (ServedFrom::OwnFlight, Acquisition::Made) => "resized; fwd=miss; detail=made",
-        (ServedFrom::OwnFlight, Acquisition::Stored) => "resized; fwd=miss; detail=stored",
+        (ServedFrom::OwnFlight, Acquisition::Stored) => STORED,
         (ServedFrom::OwnFlight, Acquisition::Revalidated) => "resized; fwd=stale; fwd-status=304; detail=revalidated",
     }
 }

@@ -16,6 +16,8 @@ pub(in crate::proxy) const CACHE_STATUS: HeaderName = HeaderName::from_static("c
 pub(in crate::proxy) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// `Cache-Status` of a cache hit.
 pub(in crate::proxy) const HIT: &str = "resized; hit";
+/// `Cache-Status` of a variant whose bytes are not in memory.
+pub(in crate::proxy) const STORED: &str = "resized; fwd=miss; detail=stored";
 
 /// The headers that `[answers]` configures.
 #[derive(Debug)]
@@ -75,7 +77,7 @@ impl PrebuildHeaders for ResponsePolicy {
         headers.insert(CACHE_CONTROL, self.cache_control.clone());
         headers.insert(CONTENT_LENGTH, HeaderValue::from(facts.bytes));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(CACHE_STATUS, HeaderValue::from_static(HIT));
+        headers.insert(CACHE_STATUS, HeaderValue::from_static(if facts.is_streamed { STORED } else { HIT }));
         Ok(headers)
     }
 

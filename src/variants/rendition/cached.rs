@@ -27,7 +27,7 @@ impl CacheValue<Variant> for CachedVariant {
     fn weight(&self, _: &Variant) -> usize {
         let bytes = match self {
             Self::Found(Delivery::Rendition(rendition)) => rendition.bytes.len(),
-            Self::Found(Delivery::Redirect(_)) | Self::Failed { .. } => 0,
+            Self::Found(Delivery::Redirect(_) | Delivery::Stored(_)) | Self::Failed { .. } => 0,
         };
         usize::try_from(charged_bytes(bytes as u64)).unwrap_or(usize::MAX)
     }

@@ -11,7 +11,7 @@ use crate::variant::{ObjectKey, Variant};
 use crate::variants::error::Error;
 use crate::variants::memory::VariantMemory;
 use crate::variants::rendition::{
-    Freshness, PrebuildHeaders, Provenance, Redirect, Rendition, RenditionFacts, Validators,
+    Freshness, PrebuildHeaders, Provenance, Redirect, Rendition, RenditionFacts, StoredRendition, Validators,
 };
 
 /// Prebuilds headers and sets the initial freshness.
@@ -27,6 +27,14 @@ pub(in crate::variants) struct DeliveryBuilder {
 pub(in crate::variants) struct VariantBytes {
     pub(in crate::variants) bytes: Bytes,
     pub(in crate::variants) fingerprint: String,
+    pub(in crate::variants) last_modified: SystemTime,
+}
+
+/// A stored variant that is too large for memory.
+pub(in crate::variants) struct LargeVariant {
+    pub(in crate::variants) bytes: u64,
+    pub(in crate::variants) fingerprint: String,
+    pub(in crate::variants) store_etag: Box<str>,
     pub(in crate::variants) last_modified: SystemTime,
 }
 
@@ -47,11 +55,37 @@ impl DeliveryBuilder {
         let quoted = format!("\"{fingerprint}\"");
         let etag = quoted.parse::<headers::ETag>().map_err(|_| Error::Internal)?;
         let media_type = variant.encoding.format().media_type();
-        let facts = RenditionFacts { media_type, bytes: bytes.len(), etag: &quoted, last_modified };
+        let facts =
+            RenditionFacts { media_type, bytes: bytes.len() as u64, is_streamed: false, etag: &quoted, last_modified };
         Ok(Rendition {
             headers: self.headers.rendition(&facts)?,
             bytes,
             validators: Validators { etag, last_modified },
+            retention: self.freshness.since(provenance.checked_at),
+            provenance,
+        })
+    }
+
+    /// A rendition of `variant` that is streamed from the object `key`. Its validators are those of the same rendition in
+    /// memory.
+    pub(in crate::variants) fn stored(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        LargeVariant { bytes, fingerprint, store_etag, last_modified }: LargeVariant,
+        provenance: Provenance,
+    ) -> Result<StoredRendition, Error> {
+        let quoted = format!("\"{fingerprint}\"");
+        let etag = quoted.parse::<headers::ETag>().map_err(|_| Error::Internal)?;
+        let media_type = variant.encoding.format().media_type();
+        let facts = RenditionFacts { media_type, bytes, is_streamed: true, etag: &quoted, last_modified };
+        Ok(StoredRendition {
+            headers: self.headers.rendition(&facts)?,
+            key: key.clone(),
+            bytes,
+            store_etag,
+            validators: Validators { etag, last_modified },
+            permit: self.memory.try_acquire(0).map(Arc::new),
             retention: self.freshness.since(provenance.checked_at),
             provenance,
         })

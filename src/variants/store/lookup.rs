@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::config::VARIANT_BYTES_MAX;
@@ -13,13 +14,16 @@ use crate::variant::{ObjectKey, Variant};
 use crate::variants::error::Error;
 use crate::variants::memory::VariantMemory;
 use crate::variants::rendition::Delivery;
-use crate::variants::rendition::delivery::{VariantBytes, fingerprint};
+use crate::variants::rendition::delivery::{LargeVariant, VariantBytes, fingerprint};
 use crate::variants::timings::Timings;
 
 /// Metadata of a stored variant: ETag of its original, pipeline version, and fingerprint of its bytes.
 pub(in crate::variants) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
 pub(in crate::variants) const META_PIPELINE: &str = "resized-pipeline";
 pub(in crate::variants) const META_FINGERPRINT: &str = "resized-fingerprint";
+
+/// Number of bytes at the start of a large variant that are read to detect its media type.
+const SNIFF_BYTES: usize = 64;
 
 /// The variants' store, and the originals' store, which shows if a stored variant is current.
 #[derive(Debug)]
@@ -47,8 +51,7 @@ pub(in crate::variants) enum Lookup {
 
 /// A variant in its store.
 pub(in crate::variants) struct StoredVariant {
-    /// `None` after [`Fetch::Metadata`].
-    pub(in crate::variants) bytes: Option<VariantBytes>,
+    pub(in crate::variants) body: StoredBody,
     /// Value of the `?v=` cache buster.
     pub(in crate::variants) version: String,
     /// ETag of the original that it was made from; empty if it is not known.
@@ -59,10 +62,26 @@ pub(in crate::variants) struct StoredVariant {
     pub(in crate::variants) is_confirmed: bool,
 }
 
+/// The body of a stored variant.
+pub(in crate::variants) enum StoredBody {
+    /// After [`Fetch::Metadata`].
+    NotRead,
+    Read(VariantBytes),
+    /// Too large for memory.
+    Large(LargeVariant),
+}
+
+/// The bytes of a stored variant that were read.
+enum ReadBytes {
+    Whole(Bytes),
+    /// The first bytes of a body that is too large for memory.
+    Start(Bytes),
+}
+
 /// A stored object and the result of checking its original; `None` if originals are not checked.
 struct Response {
     meta: ObjectMeta,
-    bytes: Option<Bytes>,
+    bytes: Option<ReadBytes>,
     original: Option<Result<Option<ObjectMeta>, StoreError>>,
 }
 
@@ -109,20 +128,18 @@ impl StoredVariants {
             Some(Err(_)) => false,
             Some(Ok(_)) | None => true,
         };
-        let bytes = match bytes {
-            None => None,
-            Some(bytes) => {
-                let fingerprint = fingerprint(&bytes);
-                let is_intact = metadata(&meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint);
-                if !is_intact || sniff(&bytes) != Some(variant.encoding.format().media_type()) {
+        let body = match bytes {
+            None => StoredBody::NotRead,
+            Some(bytes) => match checked(bytes, &meta, variant) {
+                Some(body) => body,
+                None => {
                     tracing::warn!(%key, "stored variant is corrupt; making it again");
                     return Ok(Lookup::Missing(Precondition::Matches(meta.etag)));
                 }
-                Some(VariantBytes { bytes, fingerprint, last_modified: meta.last_modified })
-            }
+            },
         };
         let (version, original_etag) = (version(&meta), original_etag.into());
-        Ok(Lookup::Found(StoredVariant { bytes, version, original_etag, checked_at, is_confirmed }))
+        Ok(Lookup::Found(StoredVariant { body, version, original_etag, checked_at, is_confirmed }))
     }
 
     async fn request(
@@ -146,16 +163,28 @@ impl StoredVariants {
         }
     }
 
-    /// Reads the body of a stored variant. Its memory is reserved before, and the bytes hold the permit.
-    async fn read(&self, object: Object) -> Result<(ObjectMeta, Bytes), RequestError> {
-        let Object { meta, body } = object;
+    /// Reads the body of a stored variant, or the start of a large one. Its memory is reserved before, and the bytes hold
+    /// the permit.
+    async fn read(&self, object: Object) -> Result<(ObjectMeta, ReadBytes), RequestError> {
+        let Object { meta, mut body } = object;
         if meta.bytes > VARIANT_BYTES_MAX {
             let error = StoreError::TooLarge { bytes: meta.bytes, bytes_max: VARIANT_BYTES_MAX };
             return Err(RequestError::Store(error));
         }
+        // Without its fingerprint, the ETag of a variant is known only from its bytes.
+        if self.memory.is_large(meta.bytes) && recorded_fingerprint(&meta).is_some() {
+            let mut start = Vec::new();
+            while start.len() < SNIFF_BYTES
+                && let Some(chunk) = body.next().await
+            {
+                let chunk = chunk?;
+                start.extend_from_slice(&chunk[..chunk.len().min(SNIFF_BYTES)]);
+            }
+            return Ok((meta, ReadBytes::Start(start.into())));
+        }
         let permit = self.memory.acquire(meta.bytes).await.map_err(RequestError::Memory)?;
         let bytes = body.collect().await?;
-        Ok((meta, permit.attach(bytes)))
+        Ok((meta, ReadBytes::Whole(permit.attach(bytes))))
     }
 
     async fn check_original(&self, variant: &Variant) -> Option<Result<Option<ObjectMeta>, StoreError>> {
@@ -185,7 +214,8 @@ impl StoredVariants {
                     let meta = self.variants.head_expecting(key, timeout).await?;
                     Ok(meta.is_some_and(|meta| version(&meta) == *redirect.version))
                 }
-                Delivery::Rendition(_) => Ok(true),
+                // A stream finds out itself.
+                Delivery::Rendition(_) | Delivery::Stored(_) => Ok(true),
             }
         };
         let (original, is_stored) = tokio::try_join!(original, stored)?;
@@ -201,6 +231,33 @@ pub fn is_made_from(stored: &ObjectMeta, original: &ObjectMeta) -> bool {
 
 fn metadata<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
     meta.metadata.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+/// The bytes, if they are the variant that was stored. Of a large variant only the media type can be checked before it is
+/// sent.
+fn checked(bytes: ReadBytes, meta: &ObjectMeta, variant: &Variant) -> Option<StoredBody> {
+    let (ReadBytes::Whole(start) | ReadBytes::Start(start)) = &bytes;
+    sniff(start).filter(|media_type| *media_type == variant.encoding.format().media_type())?;
+    let last_modified = meta.last_modified;
+    match bytes {
+        ReadBytes::Whole(bytes) => {
+            let fingerprint = fingerprint(&bytes);
+            let is_intact = metadata(meta, META_FINGERPRINT).is_none_or(|stored| *stored == fingerprint);
+            is_intact.then_some(StoredBody::Read(VariantBytes { bytes, fingerprint, last_modified }))
+        }
+        ReadBytes::Start(_) => Some(StoredBody::Large(LargeVariant {
+            bytes: meta.bytes,
+            fingerprint: recorded_fingerprint(meta)?.to_owned(),
+            store_etag: meta.etag.clone(),
+            last_modified,
+        })),
+    }
+}
+
+/// The fingerprint in the metadata of a stored variant.
+fn recorded_fingerprint(meta: &ObjectMeta) -> Option<&str> {
+    let is_valid = |text: &&str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    metadata(meta, META_FINGERPRINT).filter(is_valid)
 }
 
 /// Value of the `?v=` cache buster: the fingerprint, or else the letters and digits of the ETag.

@@ -38,18 +38,18 @@ async fn stage(count: usize, cache: ByteSize, change: impl FnOnce(&mut Config)) 
 }
 
 /// Bytes in use by variants.
-fn used(stage: &Stage) -> u64 {
+pub fn used(stage: &Stage) -> u64 {
     let text = stage.metrics.encode();
     let line = text.lines().find_map(|line| line.strip_prefix(r#"resized_memory_bytes{share="variants"} "#));
     line.unwrap().parse::<f64>().unwrap() as u64
 }
 
-fn path(n: usize) -> String {
+pub fn path(n: usize) -> String {
     format!("/{n}_16x16.jpg")
 }
 
 /// Requests a variant and reads nothing.
-async fn stalled_reader(stage: &Stage, n: usize) -> TcpStream {
+pub async fn stalled_reader(stage: &Stage, n: usize) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(stage.address).await.unwrap();

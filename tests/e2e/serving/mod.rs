@@ -14,4 +14,5 @@ mod rates;
 mod refusals;
 mod sizes;
 mod slow_readers;
+mod streamed_variants;
 mod traces;

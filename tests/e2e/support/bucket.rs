@@ -157,7 +157,13 @@ impl Bucket {
 
     /// Stores an object without a request, so it is not counted and no fault applies.
     pub fn put_object(&self, key: &str, bytes: Vec<u8>, content_type: &str) {
-        let stored = Stored::new(bytes.into(), Some(content_type.to_owned()), None, HashMap::new());
+        self.put_object_with(key, bytes, content_type, &[]);
+    }
+
+    /// Like [`Self::put_object`], with metadata.
+    pub fn put_object_with(&self, key: &str, bytes: Vec<u8>, content_type: &str, metadata: &[(&str, &str)]) {
+        let metadata = metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let stored = Stored::new(bytes.into(), Some(content_type.to_owned()), None, metadata);
         self.state.objects.lock().unwrap().insert(key.to_owned(), stored);
     }
 
