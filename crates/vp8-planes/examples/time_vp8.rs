@@ -1,5 +1,5 @@
 //! Compares the decoding time with libwebp and image-webp, and prints the median CPU time of alternating rounds:
-//! `cargo run --release -p vp8-planes --example time FILE.webp...`
+//! `cargo run --release -p vp8-planes --example time_vp8 FILE.webp...`
 //!
 //! The environment variable ROUNDS sets the number of rounds (default 9), and ONLY a substring of the decoders to run.
 
