@@ -41,7 +41,7 @@ use crate::config::Secret;
 use crate::support::hot_swap::HotSwap;
 use crate::support::listener::{self, AcceptPauses, Acceptor};
 use crate::support::pace::PacedStream;
-use crate::support::request_filter::{HEADER_BYTES_MAX, Protocol, Refusal, RequestFilter};
+use crate::support::request_filter::{HEADER_BYTES_MAX, Refusal, RequestFilter};
 
 mod access_control;
 mod health;
@@ -119,7 +119,7 @@ impl AdminServer {
             let this = self.clone();
             async move { Ok::<_, Infallible>(this.respond(client, request).await) }
         });
-        let stream = RequestFilter::new(PacedStream::new(stream, REQUEST_TIMEOUT), Protocol::Http1, refuse);
+        let stream = RequestFilter::new(PacedStream::new(stream, REQUEST_TIMEOUT), refuse);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_TIMEOUT)

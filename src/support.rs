@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod backoff;
+pub mod characters;
 pub mod circuit_breaker;
 pub mod deadline;
 pub mod descriptors;

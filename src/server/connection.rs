@@ -32,7 +32,7 @@ use crate::proxy::{Body, Proxy};
 use crate::support::hot_swap::HotSwap;
 use crate::support::pace::{BlockedTime, PacedStream};
 use crate::support::per_client::ClientPermit;
-use crate::support::request_filter::{self, RequestFilter};
+use crate::support::request_filter::{HEADER_BYTES_MAX, RequestFilter};
 
 /// One accepted connection.
 pub(super) struct Connection {
@@ -158,11 +158,11 @@ impl Connection {
             response
         };
         let stream = RecordedStream::new(stream, activity.clone());
-        let stream = RequestFilter::new(stream, request_filter::Protocol::Http1, refuse);
+        let stream = RequestFilter::new(stream, refuse);
         // The `IdleReaper` enforces the header timeout. A client that has closed its direction of the connection gets its
         // response.
         let mut builder = http1::Builder::new();
-        builder.header_read_timeout(None).half_close(true).max_buf_size(config.header_bytes_max);
+        builder.header_read_timeout(None).half_close(true).max_buf_size(HEADER_BYTES_MAX);
         Ok(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await?)
     }
 
@@ -173,7 +173,6 @@ impl Connection {
         let Self { config, activity, .. } = self;
         let http2 = Http2 {
             activity: activity.clone(),
-            header_bytes_max: config.header_bytes_max,
             requests_max: config.requests_max,
             write_timeout: config.write_timeout,
             blocked,

@@ -12,7 +12,6 @@ use super::tls::{self, TlsError};
 use crate::config::{self, Tuning};
 use crate::support::memory::MemoryBudget;
 use crate::support::per_client::PerClient;
-use crate::support::request_filter::HEADER_BYTES_MAX;
 
 /// The configuration of new connections. Open connections keep the configuration that they started with.
 pub struct ConnectionConfig {
@@ -27,8 +26,7 @@ pub struct ConnectionConfig {
     pub(super) idle_timeout: Duration,
     pub(super) write_timeout: Duration,
     pub(super) drain_timeout: Duration,
-    pub(super) header_bytes_max: usize,
-    /// Maximum number of requests per HTTP/1.1 connection; 0 means no limit.
+    /// Number of requests after which a connection is closed; 0 means no limit.
     pub(super) requests_max: usize,
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) tls: Option<TlsAcceptor>,
@@ -79,7 +77,6 @@ impl ConnectionConfig {
             idle_timeout: config.idle_timeout,
             write_timeout: config.write_timeout,
             drain_timeout: config.drain_timeout,
-            header_bytes_max: HEADER_BYTES_MAX,
             requests_max,
             trusted_proxies: TrustedProxies::new(config),
             tls: if config.tls.is_on() { Some(tls::acceptor(&config.tls)?) } else { None },

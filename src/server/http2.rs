@@ -21,6 +21,7 @@ use super::idle_timeout::Activity;
 use crate::proxy::Body;
 use crate::support::open_bodies::BodyPermit;
 use crate::support::pace::{BlockedTime, Pace};
+use crate::support::request_filter::{FIELDS_MAX, HEADER_BYTES_MAX};
 
 mod date;
 mod request_body;
@@ -32,7 +33,6 @@ use response_body::ResponseStream;
 /// The settings and the shared state of one HTTP/2 connection.
 pub(super) struct Http2 {
     pub(super) activity: Arc<Activity>,
-    pub(super) header_bytes_max: usize,
     /// Number of requests after which the connection is closed; 0 means no limit.
     pub(super) requests_max: usize,
     /// Maximum time without progress of one response.
@@ -52,9 +52,6 @@ pub(super) enum StreamResponse {
 
 /// Maximum number of concurrent streams on a connection (RFC 9113 section 6.5.2 recommends at least 100).
 pub(super) const STREAMS_MAX: u32 = 100;
-
-/// Maximum number of header fields of a request, as in HTTP/1.
-const FIELDS_MAX: usize = 100;
 
 /// Bytes of a body that `h2` may hold for a stream until the socket takes them.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
@@ -109,7 +106,7 @@ impl Http2 {
         let mut builder = server::Builder::new();
         builder
             .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(u32::try_from(self.header_bytes_max).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .initial_window_size(window)
             .initial_connection_window_size(window);

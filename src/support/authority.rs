@@ -2,20 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-/// True for the characters of a registered name that need no escape.
-static NAME_CHARACTERS: [bool; 256] = name_characters();
-
-const fn name_characters() -> [bool; 256] {
-    let (mut characters, mut byte) = ([false; 256], 0);
-    while byte < 256 {
-        characters[byte] = match byte as u8 {
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=' => true,
-            byte => byte.is_ascii_alphanumeric(),
-        };
-        byte += 1;
-    }
-    characters
-}
+use super::characters::{HOST, leading};
 
 /// True for `host` or `host:port`. User information is not allowed (RFC 9110 section 4.2.4).
 #[must_use]
@@ -32,27 +19,20 @@ pub fn is_valid(authority: &[u8]) -> bool {
 /// The number of bytes of a registered name that `text` begins with. Each percent sign begins an escape.
 fn name_bytes(text: &[u8]) -> usize {
     let mut bytes = 0;
-    while let Some(byte) = text.get(bytes) {
-        if NAME_CHARACTERS[usize::from(*byte)] {
-            bytes += 1;
-        } else if matches!(text[bytes..], [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-        {
-            bytes += 3;
-        } else {
-            break;
+    loop {
+        bytes += leading(&text[bytes..], HOST);
+        match text[bytes..] {
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => bytes += 3,
+            _ => return bytes,
         }
     }
-    bytes
 }
 
 /// True for an absent port, an empty one, and a number.
 fn is_port(text: &[u8]) -> bool {
     let Some((colon, digits)) = text.split_first() else { return true };
-    let number = |number, digit: &u8| 10 * number + u32::from(digit - b'0');
-    *colon == b':'
-        && digits.len() <= 5
-        && digits.iter().all(u8::is_ascii_digit)
-        && digits.iter().fold(0, number) <= u32::from(u16::MAX)
+    let is_in_range = digits.len() < 5 || digits.len() == 5 && digits <= b"65535".as_slice();
+    *colon == b':' && is_in_range && digits.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -72,6 +52,7 @@ mod tests {
             "a b",
             "a.example:x",
             "a.example:65536",
+            "a.example:000080",
             "a.example:+80",
             "a:1:2",
             "u@a.example",

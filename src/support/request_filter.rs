@@ -27,15 +27,12 @@ use chunks::ChunkScanner;
 use header::{BodyLength, HeaderParser, Progress};
 pub use refusal::Refusal;
 
-/// Maximum size of a request line and header together.
+/// Maximum size of a request line and header together, and of a header list in HTTP/2.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// Maximum length of a request target.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
-/// Maximum number of header fields.
+/// Maximum number of header fields, in HTTP/2 too.
 pub const FIELDS_MAX: usize = 100;
-
-/// The first bytes of an HTTP/2 connection (RFC 9113 section 3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes read at once while a header is incomplete.
 const READ_BYTES: usize = 4096;
@@ -44,16 +41,7 @@ const READ_BYTES: usize = 4096;
 /// resets the connection, and the client may lose the response (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The protocol of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    Http1,
-    Http2,
-    /// HTTP/2 if the connection begins with its preface, otherwise HTTP/1.
-    ByPreface,
-}
-
-/// A stream that filters the requests that are read from it. `F` makes the response to a refused request.
+/// A stream that filters the HTTP/1 requests that are read from it. `F` makes the response to a refused request.
 pub struct RequestFilter<S, F> {
     stream: S,
     respond: F,
@@ -70,15 +58,9 @@ pub struct RequestFilter<S, F> {
 
 #[derive(Debug)]
 enum State {
-    /// Before the first byte of a connection of any protocol.
-    Preface,
     Header,
-    Body {
-        bytes_left: u64,
-    },
+    Body { bytes_left: u64 },
     Chunked(ChunkScanner),
-    /// HTTP/2, which frames its requests.
-    Http2,
 }
 
 /// The end of the valid input.
@@ -112,13 +94,8 @@ where
     F: Fn(Refusal) -> Response<B>,
     B: AsRef<[u8]>,
 {
-    pub fn new(stream: S, protocol: Protocol, respond: F) -> Self {
-        let state = match protocol {
-            Protocol::Http1 => State::Header,
-            Protocol::Http2 => State::Http2,
-            Protocol::ByPreface => State::Preface,
-        };
-        let (parser, shutdown) = (HeaderParser::default(), Shutdown::NotStarted);
+    pub fn new(stream: S, respond: F) -> Self {
+        let (state, parser, shutdown) = (State::Header, HeaderParser::default(), Shutdown::NotStarted);
         Self { stream, respond, state, parser, held: Vec::new(), released: 0, end: None, shutdown, linger: None }
     }
 }
@@ -131,27 +108,15 @@ impl<S, F> RequestFilter<S, F> {
         while passed < bytes.len() && self.end.is_none() {
             let rest = &bytes[passed..];
             match &mut self.state {
-                State::Http2 => return bytes.len(),
-                State::Preface => {
-                    let length = rest.len().min(HTTP2_PREFACE.len());
-                    if rest[..length] != HTTP2_PREFACE[..length] {
-                        self.state = State::Header;
-                    } else if length == HTTP2_PREFACE.len() {
-                        self.state = State::Http2;
-                    } else {
-                        return passed;
-                    }
-                }
                 State::Header => match self.parser.parse(rest) {
                     Ok(Progress::Incomplete) => return passed,
                     Ok(Progress::Complete { header_bytes, body }) => {
                         passed += header_bytes;
-                        self.parser = HeaderParser::default();
-                        self.state = match body {
-                            BodyLength::Bytes(0) => State::Header,
-                            BodyLength::Bytes(bytes_left) => State::Body { bytes_left },
-                            BodyLength::Chunked => State::Chunked(ChunkScanner::default()),
-                        };
+                        match body {
+                            BodyLength::Bytes(0) => {}
+                            BodyLength::Bytes(bytes_left) => self.state = State::Body { bytes_left },
+                            BodyLength::Chunked => self.state = State::Chunked(ChunkScanner::default()),
+                        }
                     }
                     Err(refusal) => self.end = Some(End::Refused { refusal, is_head: self.parser.is_head() }),
                 },

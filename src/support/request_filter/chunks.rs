@@ -1,8 +1,8 @@
 //! Finds the end of a chunked body (RFC 9112 section 7.1) and checks its syntax.
 
 use super::HEADER_BYTES_MAX;
-use super::header::split_field;
 use super::syntax;
+use crate::support::characters::{TOKEN, leading};
 
 /// The state of scanning one body.
 #[derive(Debug, Default)]
@@ -88,7 +88,10 @@ impl ChunkScanner {
             State::DataEnd if text.is_empty() => State::Size,
             State::Trailers if text.is_empty() => return Ok(true),
             State::Trailers => {
-                let (name, _) = split_field(text).map_err(|_| InvalidChunk)?;
+                let (name, rest) = text.split_at(leading(text, TOKEN));
+                if name.is_empty() || !rest.starts_with(b":") || syntax::find_control(rest).is_some() {
+                    return Err(InvalidChunk);
+                }
                 // Trailers must not determine the length or the recipient of the message (RFC 9110 section 6.5.1).
                 if FORBIDDEN_TRAILERS.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
                     return Err(InvalidChunk);
@@ -116,7 +119,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, InvalidChunk> {
 /// Checks `;name=value;name="value"`.
 fn check_extensions(mut rest: &[u8]) -> Result<(), InvalidChunk> {
     while let Some(extension) = rest.strip_prefix(b";") {
-        let name_bytes = syntax::token_bytes(extension);
+        let name_bytes = leading(extension, TOKEN);
         if name_bytes == 0 {
             return Err(InvalidChunk);
         }
@@ -124,7 +127,7 @@ fn check_extensions(mut rest: &[u8]) -> Result<(), InvalidChunk> {
         let Some(value) = rest.strip_prefix(b"=") else { continue };
         let value_bytes = match value.strip_prefix(b"\"") {
             Some(quoted) => 1 + quoted_bytes(quoted).ok_or(InvalidChunk)?,
-            None => syntax::token_bytes(value),
+            None => leading(value, TOKEN),
         };
         if value_bytes == 0 {
             return Err(InvalidChunk);
@@ -142,7 +145,7 @@ fn quoted_bytes(text: &[u8]) -> Option<usize> {
         is_escaped = *byte == b'\\' && !is_escaped;
         is_end
     })?;
-    (!syntax::has_control(&text[..end])).then_some(end + 1)
+    (syntax::find_control(&text[..end]).is_none()).then_some(end + 1)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use http::Uri;
 use super::refusal::Refusal;
 use super::{TARGET_BYTES_MAX, syntax};
 use crate::support::authority;
+use crate::support::characters::{TARGET, TOKEN, leading};
 
 /// The methods with different rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,25 +20,21 @@ pub(super) enum Method {
 /// Maximum length of a method: longer than any registered one.
 const METHOD_BYTES_MAX: usize = 32;
 
-const METHOD: Refusal = Refusal::BadRequest("the request line does not begin with a method");
-const TARGET: Refusal = Refusal::BadRequest("the request target is invalid");
+pub(super) const METHOD: Refusal = Refusal::BadRequest("the request line does not begin with a method");
+const INVALID_TARGET: Refusal = Refusal::BadRequest("the request target is invalid");
 const LINE: Refusal = Refusal::BadRequest("the request line is not a method, a target and a version");
+
+/// The length of the line that `bytes` begins with if it has the form of most requests: `GET`, a path and HTTP/1.1.
+pub(super) fn usual_line_bytes(bytes: &[u8]) -> Option<usize> {
+    let target = bytes.strip_prefix(b"GET ").filter(|target| target.starts_with(b"/"))?;
+    let target_bytes = leading(target, TARGET);
+    let is_usual = target_bytes <= TARGET_BYTES_MAX && target[target_bytes..].starts_with(b" HTTP/1.1\r\n");
+    is_usual.then_some(4 + target_bytes + 11)
+}
 
 /// Returns the method, and true for HTTP/1.0 or false for HTTP/1.1.
 pub(super) fn parse(line: &[u8]) -> Result<(Method, bool), Refusal> {
-    // Most requests have this form. A valid target contains no space.
-    if let Some(target) = line.strip_prefix(b"GET ").and_then(|rest| rest.strip_suffix(b" HTTP/1.1"))
-        && target.len() <= TARGET_BYTES_MAX
-        && target.starts_with(b"/")
-        && syntax::is_path_and_query(target)
-    {
-        return Ok((Method::Get, false));
-    }
-    parse_any(line)
-}
-
-fn parse_any(line: &[u8]) -> Result<(Method, bool), Refusal> {
-    let method = &line[..syntax::token_bytes(line)];
+    let method = &line[..leading(line, TOKEN)];
     let rest = line[method.len()..].strip_prefix(b" ").ok_or(METHOD)?;
     if method.is_empty() || method.len() > METHOD_BYTES_MAX {
         return Err(METHOD);
@@ -60,12 +57,12 @@ fn parse_any(line: &[u8]) -> Result<(Method, bool), Refusal> {
         b"OPTIONS" => Method::Options,
         _ => Method::Other,
     };
-    if is_target(method, target) { Ok((method, is_http_10)) } else { Err(TARGET) }
+    if is_target(method, target) { Ok((method, is_http_10)) } else { Err(INVALID_TARGET) }
 }
 
 /// Refuses a line that is invalid whatever follows.
 pub(super) fn check_incomplete(line: &[u8]) -> Result<(), Refusal> {
-    let method_bytes = syntax::token_bytes(line);
+    let method_bytes = leading(line, TOKEN);
     if method_bytes > METHOD_BYTES_MAX {
         return Err(METHOD);
     }
@@ -78,7 +75,7 @@ pub(super) fn check_incomplete(line: &[u8]) -> Result<(), Refusal> {
                 return Err(Refusal::TargetTooLong);
             }
             let complete = rest.split_last().map_or(rest, |(_, complete)| complete);
-            if complete.contains(&b'\t') || syntax::has_control(complete) { Err(LINE) } else { Ok(()) }
+            if complete.contains(&b'\t') || syntax::find_control(complete).is_some() { Err(LINE) } else { Ok(()) }
         }
         Some(_) => Err(METHOD),
     }

@@ -40,8 +40,8 @@ impl AsyncWrite for Pieces<'_> {
 }
 
 /// The bytes that hyper sees, and the end of the valid input.
-fn filter(input: &[u8], protocol: Protocol, read_bytes: usize, buffer_bytes: usize) -> (Vec<u8>, Option<End>) {
-    let mut filter = RequestFilter::new(Pieces::new(input, read_bytes), protocol, |_| Response::new(""));
+fn filter(input: &[u8], read_bytes: usize, buffer_bytes: usize) -> (Vec<u8>, Option<End>) {
+    let mut filter = RequestFilter::new(Pieces::new(input, read_bytes), |_| Response::new(""));
     let mut seen = Vec::new();
     loop {
         let mut buffer = vec![0; buffer_bytes];
@@ -56,10 +56,10 @@ fn filter(input: &[u8], protocol: Protocol, read_bytes: usize, buffer_bytes: usi
 
 /// Checks the bytes that hyper sees of `input`, and the end, for reads of every size.
 #[track_caller]
-fn check(input: &[u8], protocol: Protocol, seen: &[u8], end: End) {
+fn check(input: &[u8], seen: &[u8], end: End) {
     for read_bytes in (1..input.len().min(300)).chain([READ_BYTES]) {
         for buffer_bytes in [24, 1 << 16] {
-            let (bytes, found) = filter(input, protocol, read_bytes, buffer_bytes);
+            let (bytes, found) = filter(input, read_bytes, buffer_bytes);
             // Of an invalid body, hyper sees a part that depends on the reads.
             let is_prefix = end == End::InvalidBody && seen.starts_with(&bytes);
             assert!(bytes == seen || is_prefix, "reads of {read_bytes}: {}", bytes.escape_ascii());
@@ -92,9 +92,8 @@ const VALID: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 #[track_caller]
 fn check_refused(input: &str, status: u16) {
     for valid in ["", VALID] {
-        check(&[valid, input].concat().into_bytes(), Protocol::Http1, valid.as_bytes(), refused(status));
+        check(&[valid, input].concat().into_bytes(), valid.as_bytes(), refused(status));
     }
-    check(input.as_bytes(), Protocol::ByPreface, b"", refused(status));
 }
 
 #[test]
@@ -114,8 +113,7 @@ fn valid_requests_are_passed_on_unchanged() {
         format!("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n{VALID}"),
     ];
     for request in requests {
-        check(request.as_bytes(), Protocol::Http1, request.as_bytes(), End::Closed);
-        check(request.as_bytes(), Protocol::ByPreface, request.as_bytes(), End::Closed);
+        check(request.as_bytes(), request.as_bytes(), End::Closed);
     }
 }
 
@@ -223,14 +221,47 @@ fn ambiguous_and_invalid_requests_are_refused() {
 }
 
 #[test]
+fn repeated_fields_are_valid_only_for_the_same_kind_of_request() {
+    let fields = "Host: x\r\nContent-Length: 0\r\n\r\n";
+    let get = format!("GET /a HTTP/1.1\r\n{fields}");
+    let others = [
+        format!("GET /b?c HTTP/1.1\r\n{fields}"),
+        format!("GET /b HTTP/1.0\r\n{fields}"),
+        format!("POST /b HTTP/1.1\r\n{fields}"),
+        format!("HEAD /b HTTP/1.1\r\nA: b\r\n{fields}"),
+        "GET /b HTTP/1.1\r\nHost: y\r\n\r\n".into(),
+    ];
+    for other in others {
+        let requests = [get.as_str(), &get, &other, &get, &other].concat();
+        check(requests.as_bytes(), requests.as_bytes(), End::Closed);
+    }
+    for (last, status) in
+        [("GET / HTTP/1.2\r\n", 505), ("GET /<a> HTTP/1.1\r\n", 400), ("GET / HTTP/1.1\r\nHost: y\r\n", 400)]
+    {
+        check(
+            [get.as_str(), &get, last, fields].concat().as_bytes(),
+            [get.as_str(), &get].concat().as_bytes(),
+            refused(status),
+        );
+    }
+    // A POST with a body never makes fields valid for a GET.
+    let post = "Host: x\r\nContent-Length: 1\r\n\r\n";
+    let first = format!("POST / HTTP/1.1\r\n{post}a");
+    check(format!("{first}GET / HTTP/1.1\r\n{post}a").as_bytes(), first.as_bytes(), refused(400));
+    // HTTP/1.0 needs no host.
+    let old = "GET / HTTP/1.0\r\nA: b\r\n\r\n";
+    check(format!("{old}GET / HTTP/1.1\r\nA: b\r\n\r\n").as_bytes(), old.as_bytes(), refused(400));
+}
+
+#[test]
 fn bytes_after_a_body_are_a_request_whatever_the_method() {
     for method in ["GETS", "HELLO", "POST", "DELETE"] {
         let first = format!("{method} / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
-        check(format!("{first}GET /\n").as_bytes(), Protocol::Http1, first.as_bytes(), refused(400));
+        check(format!("{first}GET /\n").as_bytes(), first.as_bytes(), refused(400));
         let chunked = format!("{method} / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
-        check(format!("{chunked}GET /\n").as_bytes(), Protocol::Http1, chunked.as_bytes(), refused(400));
+        check(format!("{chunked}GET /\n").as_bytes(), chunked.as_bytes(), refused(400));
         let invalid = chunked.replace("\r\n0\r\n\r\n", "\r\n5\nhello\r\n0\r\n\r\n");
-        check(invalid.as_bytes(), Protocol::Http1, invalid.as_bytes(), End::InvalidBody);
+        check(invalid.as_bytes(), invalid.as_bytes(), End::InvalidBody);
     }
 }
 
@@ -238,13 +269,13 @@ fn bytes_after_a_body_are_a_request_whatever_the_method() {
 fn long_targets_and_large_headers_are_refused() {
     let line = |bytes: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(bytes - 1));
     let longest = format!("{}Host: x\r\n\r\n", line(TARGET_BYTES_MAX));
-    assert_eq!(filter(longest.as_bytes(), Protocol::Http1, 1000, 1 << 16), (longest.clone().into(), Some(End::Closed)));
+    assert_eq!(filter(longest.as_bytes(), 1000, 1 << 16), (longest.clone().into(), Some(End::Closed)));
     let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
     let most = fields(FIELDS_MAX);
-    assert_eq!(filter(most.as_bytes(), Protocol::Http1, 7, 1 << 16), (most.clone().into(), Some(End::Closed)));
+    assert_eq!(filter(most.as_bytes(), 7, 1 << 16), (most.clone().into(), Some(End::Closed)));
     let large = |bytes: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(bytes));
     let (largest, too_large) = (large(HEADER_BYTES_MAX - 40), large(HEADER_BYTES_MAX));
-    assert_eq!(filter(largest.as_bytes(), Protocol::Http1, 9000, 1 << 16), (largest.clone().into(), Some(End::Closed)));
+    assert_eq!(filter(largest.as_bytes(), 9000, 1 << 16), (largest.clone().into(), Some(End::Closed)));
     let table = [
         (line(TARGET_BYTES_MAX + 1), 414),
         (line(100_000), 414),
@@ -257,7 +288,7 @@ fn long_targets_and_large_headers_are_refused() {
     ];
     for (input, status) in table {
         for read_bytes in [1, 1000, 1 << 17] {
-            let (seen, end) = filter(input.as_bytes(), Protocol::Http1, read_bytes, 1 << 17);
+            let (seen, end) = filter(input.as_bytes(), read_bytes, 1 << 17);
             let Some(End::Refused { refusal, .. }) = end else { panic!("{status}: {end:?}") };
             assert_eq!((seen.len(), refusal.status().as_u16()), (0, status), "reads of {read_bytes}: {input:.40}");
         }
@@ -265,15 +296,12 @@ fn long_targets_and_large_headers_are_refused() {
 }
 
 #[test]
-fn http_2_begins_with_the_first_bytes_or_not_at_all() {
-    let frames = [HTTP2_PREFACE, b"\0\n\0\nGET /\n"].concat();
-    check(&frames, Protocol::ByPreface, &frames, End::Closed);
-    check(&frames, Protocol::Http2, &frames, End::Closed);
-    check(&frames, Protocol::Http1, b"", refused(505));
-    let later = [VALID.as_bytes(), &frames].concat();
-    check(&later, Protocol::ByPreface, VALID.as_bytes(), refused(505));
-    check(b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n", Protocol::ByPreface, b"", refused(505));
-    check(b"PROPFIND / HTTP/1.1\r\nHost: x\n", Protocol::ByPreface, b"", refused(400));
+fn the_preface_of_http_2_is_refused() {
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    check_refused(preface, 505);
+    check_refused(&format!("{preface}\0\n\0\nGET /\n"), 505);
+    check_refused("PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n", 505);
+    check_refused("PROPFIND / HTTP/1.1\r\nHost: x\n", 400);
 }
 
 /// The bytes that are written when hyper shuts the stream down after it has read everything.
@@ -283,7 +311,7 @@ fn response_to(input: &str) -> String {
         *response.status_mut() = refusal.status();
         response
     };
-    let mut filter = RequestFilter::new(Pieces::new(input.as_bytes(), 1000), Protocol::Http1, respond);
+    let mut filter = RequestFilter::new(Pieces::new(input.as_bytes(), 1000), respond);
     let mut context = Context::from_waker(Waker::noop());
     let mut buffer = vec![0; 1 << 16];
     while {
@@ -307,7 +335,7 @@ async fn the_response_is_sent_when_the_stream_is_shut_down() {
 #[tokio::test]
 async fn the_end_that_hyper_did_not_read_gets_no_response() {
     let stream = Pieces::new(b"GET / HTTP/1.1\n", 1000);
-    let mut filter = RequestFilter::new(stream, Protocol::Http1, |_| Response::new("refused"));
+    let mut filter = RequestFilter::new(stream, |_| Response::new("refused"));
     let mut context = Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut filter).poll_shutdown(&mut context).is_ready());
     assert!(filter.stream.written.is_empty());
