@@ -7,6 +7,7 @@ pub mod circuit_breaker;
 pub mod deadline;
 pub mod descriptors;
 pub mod error_chain;
+pub mod field_value;
 pub mod hex;
 pub mod hot_swap;
 pub mod https;

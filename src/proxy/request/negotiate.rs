@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 
+use crate::support::field_value::{is_token, split_unquoted};
 use crate::variant::Format;
 
 /// The format of `offers` with the highest weight in `Accept`; the first of several with equal weights. `None` if
@@ -128,30 +129,13 @@ fn weight(text: &str) -> Option<u16> {
 
 /// Removes and returns the text before the first `separator` outside quoted strings, and removes the separator.
 fn split_off<'a>(text: &mut &'a str, separator: u8) -> &'a str {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            _ if byte == separator && !is_quoted => {
-                let (before, after) = (&text[..at], &text[at + 1..]);
-                *text = after;
-                return before;
-            }
-            _ => {}
-        }
-    }
-    std::mem::take(text)
+    let (before, after) = split_unquoted(text, separator);
+    *text = after.unwrap_or_default();
+    before
 }
 
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
-}
-
-fn is_token(text: &str) -> bool {
-    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_valid)
 }
 
 /// True for one complete quoted string. [`split_off`] has paired the quotes.

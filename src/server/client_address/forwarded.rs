@@ -2,13 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::support::field_value::{is_token, split_unquoted};
+
 /// Returns the address in the `for` parameter of each element, from left to right. `None` stands for an element without
 /// a valid address, such as `for=unknown` or `for=_hidden`.
 pub(super) fn nodes(line: &str) -> Vec<Option<IpAddr>> {
     let mut nodes = Vec::new();
     let mut rest = line;
     loop {
-        let (element, after) = split_unquoted(rest, ',');
+        let (element, after) = split_unquoted(rest, b',');
         nodes.push(node(element));
         match after {
             Some(after) => rest = after,
@@ -17,27 +19,12 @@ pub(super) fn nodes(line: &str) -> Vec<Option<IpAddr>> {
     }
 }
 
-/// Splits `text` at the first `separator` outside quoted strings.
-fn split_unquoted(text: &str, separator: char) -> (&str, Option<&str>) {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (at, character) in text.char_indices() {
-        match character {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ if character == separator && !is_quoted => return (&text[..at], Some(&text[at + 1..])),
-            _ => {}
-        }
-    }
-    (text, None)
-}
-
 /// Returns the address in the only `for` parameter of an element.
 fn node(element: &str) -> Option<IpAddr> {
     let mut found = None;
     let mut rest = Some(element);
     while let Some(text) = rest {
-        let (pair, after) = split_unquoted(text, ';');
+        let (pair, after) = split_unquoted(text, b';');
         rest = after;
         let (name, value) = pair.trim().split_once('=')?;
         if name.eq_ignore_ascii_case("for") && found.replace(value).is_some() {
@@ -51,8 +38,7 @@ fn node(element: &str) -> Option<IpAddr> {
 fn unquoted(value: &str) -> Option<String> {
     let Some(quoted) = value.strip_prefix('"') else {
         // Brackets and colons need quotes.
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        return value.bytes().all(is_token).then(|| value.to_owned());
+        return is_token(value).then(|| value.to_owned());
     };
     let mut text = String::new();
     let mut characters = quoted.chars();
