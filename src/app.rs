@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -218,13 +219,25 @@ impl App {
 
         let Reloadable { proxy, connections, .. } = self.reloadable;
         let accept_pauses = self.accept_pauses.public.clone();
+        let shutdown_at = self.runtime.spawn({
+            let shutdown = shutdown.clone();
+            async move {
+                shutdown.cancelled().await;
+                Instant::now()
+            }
+        });
         Server { connections, proxy: proxy.clone(), access_log, accept_pauses }.run(public, shutdown)?;
-        let is_drained = self.runtime.block_on(self.shared.tasks.drain(config.server.drain_timeout));
-        if !is_drained {
+        // Connections and background tasks share the time.
+        let drain_start = self.runtime.block_on(shutdown_at).map_err(io::Error::other)?;
+        let remaining = config.server.drain_timeout.saturating_sub(drain_start.elapsed());
+        let is_drained = self.runtime.block_on(self.shared.tasks.drain(remaining));
+        self.runtime.block_on(self.shared.traces.shutdown());
+        if is_drained {
+            proxy.get().variants().shutdown();
+        } else {
+            // Jobs that still run end with the process, because a wait for them would have no limit.
             tracing::warn!("variants still being made or stored after server.drain_timeout");
         }
-        proxy.get().variants().shutdown();
-        self.runtime.block_on(self.shared.traces.shutdown());
         Ok(is_drained)
     }
 

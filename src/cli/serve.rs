@@ -42,6 +42,8 @@ fn serve(config: Config, source: ConfigSource) -> anyhow::Result<ExitCode> {
         reload_on_signal(&runtime, reloader)?;
     }
     app.run(listeners, &shutdown)?;
+    // An access to a file that hangs does not delay the exit.
+    runtime.shutdown_background();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
