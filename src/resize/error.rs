@@ -27,6 +27,7 @@ impl RenderError {
             Self::Pixels(PixelsError::Damaged { .. }) => "damaged",
             Self::Pixels(
                 PixelsError::TooManyPixels { .. }
+                | PixelsError::SideTooLong { .. }
                 | PixelsError::AnimationTooLarge { .. }
                 | PixelsError::OutputTooLarge { .. }
                 | PixelsError::EncoderMemory,

@@ -96,6 +96,7 @@ impl Error {
             | PixelsError::NotAnImage
             | PixelsError::Damaged { .. }
             | PixelsError::TooManyPixels { .. }
+            | PixelsError::SideTooLong { .. }
             | PixelsError::AnimationTooLarge { .. }
             | PixelsError::RenderTimeout { .. }
             | PixelsError::TooExpensive { .. }

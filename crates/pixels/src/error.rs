@@ -16,6 +16,8 @@ pub enum Error {
     Damaged { reason: String },
     #[error("the original has {width}x{height} pixels, more than {pixels_max} in total (limits.input_pixels)")]
     TooManyPixels { width: u32, height: u32, pixels_max: u64 },
+    #[error("the original has {width}x{height} pixels; a side may have at most {side_max}")]
+    SideTooLong { width: u32, height: u32, side_max: u32 },
     #[error("the original is an animation of {frames} frames of {width}x{height} pixels, more than {limit}")]
     AnimationTooLarge { frames: u32, width: u32, height: u32, limit: AnimationLimit },
     #[error("this size takes longer than {} to make (limits.render_time)", humantime::format_duration(*limit))]

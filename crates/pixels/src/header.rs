@@ -167,7 +167,9 @@ impl Header {
             Encoding::Png if self.encode.png_colors.is_some() => palette::bytes(pixels, has_alpha),
             Encoding::Png => 0,
             // The history and the symbols of lossless encoding. Alpha is always lossless, and so are some frames.
-            Encoding::WebP(quality) if quality.is_lossless() || has_alpha || self.info.frames > 1 => 24 * pixels,
+            Encoding::WebP(quality) if quality.is_lossless() || has_alpha || self.info.frames > 1 => {
+                lossless_webp_bytes(pixels) + 24 * pixels
+            }
             Encoding::WebP(_) => 8 * pixels,
             Encoding::Gif => 8 * pixels + palette::bytes(pixels, false),
             // Without the feature `avif` there is no encoder.
@@ -196,6 +198,13 @@ impl Header {
 /// Upper bound, in bytes, on the memory that [`Header::read`] and [`probe`](crate::probe) allocate, whatever the file
 /// states.
 pub const HEADER_BYTES_MAX: u64 = 8 << 20;
+
+/// Memory of the histograms of libwebp's lossless encoder. At its default method it takes two histograms for each block of
+/// 8 x 8 pixels, and larger blocks if there are more than 2600 (`GetHistoBits` and `MAX_HUFF_IMAGE_SIZE` in libwebp).
+fn lossless_webp_bytes(pixels: u64) -> u64 {
+    const HISTOGRAM_BYTES: u64 = 9 << 10;
+    2 * HISTOGRAM_BYTES * pixels.div_ceil(64).min(2600)
+}
 
 /// Memory for tables and names, which does not depend on the size of the image. The encoders of WebP and AVIF take most.
 const BASE_BYTES: u64 = 2 << 20;

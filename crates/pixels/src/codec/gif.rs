@@ -16,11 +16,11 @@ use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::pixels::Pixels;
 
-/// Memory limit of the decoder for an extension or a table. The frame buffer is not included, because this module
-/// allocates it.
+/// Memory limit of the decoder for an extension or a table. The pixels are not included, because this module allocates
+/// them.
 const BLOCK_BYTES_MAX: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 
-/// Memory of the decoder in addition to the canvas and the indices of a frame: XMP data and an ICC profile, which are not
+/// Memory of the decoder in addition to the canvas: the indices of a row, XMP data and an ICC profile, which are not
 /// used, in buffers that double when they grow, the tables of the decompressor, and a frame beyond its canvas.
 const DECODER_BYTES: u64 = 4 * BLOCK_BYTES_MAX.get() + BEYOND_CANVAS_MAX + (1 << 18);
 
@@ -39,16 +39,7 @@ pub(crate) fn read_info(original: &[u8], deadline: Deadline) -> Result<ImageInfo
             deadline.check()?;
         }
     }
-    Ok(ImageInfo {
-        width,
-        height,
-        pixel_bytes: 4,
-        // Memory for the indices of a frame.
-        codec_bytes: 1,
-        extra_bytes: DECODER_BYTES,
-        frames,
-        ..ImageInfo::default()
-    })
+    Ok(ImageInfo { width, height, pixel_bytes: 4, extra_bytes: DECODER_BYTES, frames, ..ImageInfo::default() })
 }
 
 /// Number of frame headers that are read between two checks of the deadline.
@@ -108,6 +99,7 @@ pub(crate) struct GifFrames<'a> {
     canvas: Canvas,
     /// The disposal of the current frame, applied before the next one is drawn.
     disposal: Disposal,
+    /// The palette indices of one row.
     indices: Vec<u8>,
     loop_count: LoopCount,
     pixels_max: u64,
@@ -158,6 +150,7 @@ impl<'a> GifFrames<'a> {
             height: frame.height.into(),
         };
         let (delay, transparent, dispose) = (frame.delay, frame.transparent, frame.dispose);
+        let is_interlaced = frame.interlaced;
         // Browsers show nothing of a frame without a color table.
         let has_table = self.has_table || frame.palette.is_some();
         if rect.pixels() > self.pixels_max {
@@ -181,22 +174,28 @@ impl<'a> GifFrames<'a> {
             DisposalMethod::Background => Disposal::Clear(rect),
             DisposalMethod::Previous => Disposal::Restore(rect, self.canvas.copy(&rect)),
         };
-        self.indices.clear();
-        self.indices.resize(self.decoder.buffer_size(), transparent.unwrap_or(0));
-        let read = self.decoder.read_into_buffer(&mut self.indices);
-        context.deadline.check()?;
-        if let Err(error) = read
-            && !(self.drawn == 0 && context.keeps_incomplete())
-        {
-            return Err(damaged(error.to_string()));
-        }
         let palette = self.decoder.palette().map_err(|error| damaged(error.to_string()))?.to_vec();
         let (colors, _) = palette.as_chunks::<3>();
-        self.canvas.draw(&rect, &self.indices, |&index| {
+        let color = |&index: &u8| {
             let is_clear = Some(index) == transparent || !has_table;
             let color = if is_clear { None } else { colors.get(usize::from(index)) };
             color.map(|&[red, green, blue]| [red, green, blue, 255])
-        });
+        };
+        let mut is_damaged = false;
+        for y in stored_rows(rect.height, is_interlaced) {
+            self.indices.clear();
+            self.indices.resize(rect.width as usize, transparent.unwrap_or(0));
+            if !is_damaged {
+                let read = self.decoder.fill_buffer(&mut self.indices).map_err(|error| damaged(error.to_string()));
+                context.deadline.check()?;
+                match read.and_then(|is_full| if is_full { Ok(()) } else { Err(damaged("image truncated")) }) {
+                    Err(_) if self.drawn == 0 && context.keeps_incomplete() => is_damaged = true,
+                    read => read?,
+                }
+            }
+            let row = FrameRect { y: rect.y.saturating_add(y), height: 1, ..rect };
+            self.canvas.draw(&row, &self.indices, color);
+        }
         let delay = Duration::from_millis(10 * u64::from(delay));
         Ok(normalize_delay(delay))
     }
@@ -235,6 +234,13 @@ impl AnimationFrames for GifFrames<'_> {
     fn loop_count(&self) -> LoopCount {
         self.loop_count
     }
+}
+
+/// The rows of a frame in the order in which they are stored (GIF89a, appendix E).
+fn stored_rows(height: u32, is_interlaced: bool) -> impl Iterator<Item = u32> {
+    const PASSES: [(u32, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
+    let passes = if is_interlaced { &PASSES[..] } else { &[(0, 1)] };
+    passes.iter().flat_map(move |&(first, step)| (first..height).step_by(step))
 }
 
 fn open(original: &[u8], skip: bool) -> Result<Decoder<Input<'_>>, Error> {

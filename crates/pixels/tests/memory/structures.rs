@@ -100,8 +100,8 @@ pub fn files() -> Vec<Named> {
     let text = [&b"Comment\0\0"[..], &zeros].concat();
     let large_exif = vec![0x55; 3 << 20];
     let mut files = vec![
-        ("wide PNG with a profile", make::png_with_stream(33_000_000, 1, &zeros[..1000], &[(b"iCCP", &profile)])),
-        ("complete wide PNG with a profile", make::png(10_000_000, 1, &[(b"iCCP", &profile)])),
+        ("wide PNG with a profile", make::png_with_stream(1_000_000, 33, &zeros[..1000], &[(b"iCCP", &profile)])),
+        ("complete wide PNG with a profile", make::png(1_000_000, 10, &[(b"iCCP", &profile)])),
         ("PNG with a profile", make::png(64, 64, &[(b"iCCP", &profile)])),
         ("PNG with text", make::png(64, 64, &[(b"zTXt", &text), (b"iTXt", &text), (b"eXIf", &text)])),
         ("PNG with EXIF data", make::png(64, 64, &[(b"eXIf", &large_exif), (b"eXIf", &large_exif)])),
