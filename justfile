@@ -59,6 +59,11 @@ soak seconds="3600":
     cargo build --release --locked
     SOAK_SECONDS={{seconds}} tests/soak.py --check-growth
 
+# Attack a server and check its limits on memory, descriptors, CPU time and waits; prints a table
+bounds *arguments:
+    cargo build --release --locked
+    tests/with-seaweedfs tests/bounds/run {{arguments}}
+
 # Run `resized check` and the store tests on Ceph RGW (Debian's packages)
 ceph:
     tests/with-ceph tests/check-server

@@ -1,0 +1,165 @@
+"""Pictures that ask a decoder for far more memory than their size suggests, and large valid ones."""
+
+import os
+import struct
+import zlib
+
+
+def png(width: int, height: int, color_type: int, chunks: list[tuple[bytes, bytes]]) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
+    chunk = lambda name, data: struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*c) for c in [(b"IHDR", header), *chunks, (b"IEND", b"")])
+
+
+def noise_png(side: int) -> bytes:
+    """A square RGB picture of noise, which no variant can compress."""
+    rows = b"".join(b"\0" + os.urandom(3 * side) for _ in range(side))
+    return png(side, side, 2, [(b"IDAT", zlib.compress(rows, 0))])
+
+
+def wide_profile_png() -> bytes:
+    """A PNG of 100,000,000 x 1 pixels whose ICC profile inflates to 790 MB."""
+    compressor = zlib.compressobj(9)
+    block = bytes(1 << 20)
+    parts = [compressor.compress(block) for _ in range(753)] + [compressor.flush()]
+    return png(100_000_000, 1, 0, [(b"iCCP", b"icc\0\0" + b"".join(parts)), (b"IDAT", zlib.compress(b""))])
+
+
+def previous_gif(side: int = 10_000) -> bytes:
+    """A GIF of one frame with the disposal method "restore to previous"."""
+    screen = struct.pack("<HHBBB", side, side, 0x91, 0, 0) + bytes(range(12))
+    control = b"\x21\xf9\x04" + bytes([3 << 2, 0, 0, 0]) + b"\0"
+    descriptor = b"\x2c" + struct.pack("<HHHHB", 0, 0, side, side, 0)
+    data = lzw_zeros(side * side)
+    blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
+    return b"GIF89a" + screen + control + descriptor + b"\x02" + blocks + b"\0\x3b"
+
+
+def lzw_zeros(count: int) -> bytes:
+    """`count` zero pixels in the LZW code of GIF, minimum code size 2."""
+    clear, end, bits, length, out = 4, 5, 0, 0, bytearray()
+
+    def emit(code: int, size: int):
+        nonlocal bits, length
+        bits |= code << length
+        length += size
+        while length >= 8:
+            out.append(bits & 255)
+            bits >>= 8
+            length -= 8
+
+    left, size = count, 3
+    while left:
+        emit(clear, size)
+        run, following, size = 1, 6, 3
+        while left >= run and following < 4096:
+            # The code of a run of n zeros is defined by the code of the run before it.
+            emit(0 if run == 1 else 4 + run, size)
+            left -= run
+            if run > 1:
+                following += 1
+                if following == 1 << size and size < 12:
+                    size += 1
+            run += 1
+        if left < run:
+            while left and following < 4096:
+                run = min(left, run - 1)
+                emit(0 if run == 1 else 4 + run, size)
+                left -= run
+                following += 1
+                if following == 1 << size and size < 12:
+                    size += 1
+    emit(end, size)
+    emit(0, 7)
+    return bytes(out)
+
+
+class Bits:
+    """Bits in the order of VP8L, least significant first (RFC 9649, section 3.2)."""
+
+    def __init__(self):
+        self.value, self.length = 0, 0
+
+    def put(self, value: int, length: int) -> "Bits":
+        self.value |= value << self.length
+        self.length += length
+        return self
+
+    def put_copies(self, other: "Bits", count: int):
+        eight = sum(other.value << (other.length * i) for i in range(8)).to_bytes(other.length, "little")
+        self.put(int.from_bytes(eight * (count // 8), "little"), other.length * count)
+
+    def bytes(self) -> bytes:
+        return self.value.to_bytes(self.length // 8 + 1, "little")
+
+
+def huffman_groups(bits: Bits) -> bytes:
+    """The image data of a VP8L picture of at most 4 x 4 pixels with 65,536 Huffman groups, of which one is used."""
+    bits.put(0, 1).put(0, 1)  # no transform, no color cache
+    bits.put(1, 1).put(0, 3)  # several groups, in blocks of 4 x 4 pixels
+    bits.put(0, 1)  # the entropy image has no color cache
+    for symbol in (255, 255, 0, 0, 0):  # green and red form the number of the group: 65,535
+        bits.put(1, 1).put(0, 1).put(1, 1).put(symbol, 8)
+    bits.put_copies(deepest_group(), 65_536)
+    return bits.put(0, 512).bytes()
+
+
+def deepest_group() -> Bits:
+    """Five codes, each of the lengths 1, 2, ... 14, 15, 15."""
+    order = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    lengths = {symbol: 4 for symbol in range(1, 15)} | {15: 3}
+    code = Bits().put(0, 1).put(15, 4)
+    for symbol in order:
+        code.put(lengths.get(symbol, 0), 3)
+    code.put(1, 1).put(1, 3).put(14, 4)  # 16 lengths follow
+    # Canonical codes: 15 has the only code of 3 bits, 000; the others follow from 0010, with their first bit first.
+    canonical = {15: (0, 3)} | {symbol: (int(f"{symbol + 1:04b}"[::-1], 2), 4) for symbol in range(1, 15)}
+    for symbol in [*range(1, 16), 15]:
+        code.put(*canonical[symbol])
+    group = Bits()
+    for _ in range(5):
+        group.put(code.value, code.length)
+    return group
+
+
+def riff(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    body = b"".join(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def vp8l(side: int) -> bytes:
+    return b"\x2f" + huffman_groups(Bits().put(side - 1, 14).put(side - 1, 14).put(0, 1).put(0, 3))
+
+
+def extended(flags: int, side: int) -> tuple[bytes, bytes]:
+    return b"VP8X", bytes([flags, 0, 0, 0]) + (side - 1).to_bytes(3, "little") * 2
+
+
+# A gray pixel as a VP8 key frame.
+VP8_PIXEL = bytes.fromhex("300100" "9d012a" "01000100" "0ec0fe25a400037000" "000000")
+
+
+def huffman_still() -> bytes:
+    return riff([(b"VP8L", vp8l(4))])
+
+
+def huffman_alpha() -> bytes:
+    """The same image data as the alpha channel of a lossy picture."""
+    return riff([extended(0x10, 1), (b"ALPH", b"\x01" + huffman_groups(Bits())), (b"VP8 ", VP8_PIXEL)])
+
+
+def huffman_animation() -> bytes:
+    frame = bytes(6) + (3).to_bytes(3, "little") * 2 + (100).to_bytes(3, "little") + b"\0"
+    data = vp8l(4)
+    inner = b"VP8L" + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+    return riff([extended(0x12, 4), (b"ANIM", bytes(6)), (b"ANMF", frame + inner)])
+
+
+def hostile() -> dict[str, bytes]:
+    return {
+        "profile.png": wide_profile_png(),
+        "groups.webp": huffman_still(),
+        "alpha.webp": huffman_alpha(),
+        "frames.webp": huffman_animation(),
+        "previous.gif": previous_gif(),
+    }
