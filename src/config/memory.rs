@@ -165,7 +165,7 @@ impl MemoryPlan {
         self.shares[share as usize]
     }
 
-    /// Checks that the host grants this memory and [`OVERHEAD_BYTES`].
+    /// Checks that the host grants this memory and its overhead.
     ///
     /// # Errors
     /// The host grants less. The message names the largest value that works.

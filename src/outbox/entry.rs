@@ -71,7 +71,7 @@ pub(super) enum Claim {
     Unreadable,
 }
 
-/// Result of [`Outbox::redeliver`].
+/// Result of a redelivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redelivery {
     /// The dead letter is pending again.

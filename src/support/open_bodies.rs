@@ -52,7 +52,7 @@ const CLIENT_PART: u64 = 4;
 const RESERVED_PART: u64 = 8;
 
 impl OpenBodies {
-    /// Limits all responses to the memory of `memory`, and those of one client to its [`CLIENT_PART`].
+    /// Limits all responses to the memory of `memory`, and those of one client to a part of it.
     #[must_use]
     pub fn new(memory: Arc<MemoryBudget>) -> Self {
         let client_bytes_max = memory.bytes_max() / CLIENT_PART;
