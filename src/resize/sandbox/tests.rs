@@ -89,10 +89,14 @@ fn fake_decoder(folder: &Path, reply: &[u8], more: &str) -> PathBuf {
     program
 }
 
-/// Encodes with a fake process that sends these replies.
-fn encode_with(replies: &[&[u8]]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+/// The shell command of a fake process that waits for its request. Without it, the process may end before the request is
+/// sent, which is an error.
+const READ_REQUEST: &str = "/bin/cat >/dev/null";
+
+/// Encodes with a fake process that sends these replies and then runs the shell command `more`.
+fn encode_with(replies: &[&[u8]], more: &str) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
     let folder = tempfile::tempdir().unwrap();
-    let program = fake_decoder(folder.path(), &replies.concat(), "");
+    let program = fake_decoder(folder.path(), &replies.concat(), more);
     let time = Duration::from_secs(20);
     let mut process = SandboxProcess::start(&program, SandboxTask::Encode, 0, time, Duration::ZERO)?;
     process.encode(&Av1Frame { width: 4, height: 2, planes: vec![vec![0; 8]], quantizer: 0 })
@@ -101,7 +105,7 @@ fn encode_with(replies: &[&[u8]]) -> Result<SandboxOutput<Vec<u8>>, SandboxError
 #[test]
 fn a_process_that_is_not_confined_encodes_but_does_not_decode() {
     let unconfined = Reply::Unconfined("no seccomp".into()).to_bytes();
-    let made = encode_with(&[&unconfined, &encoded(3).to_bytes(), b"AV1"]).unwrap();
+    let made = encode_with(&[&unconfined, &encoded(3).to_bytes(), b"AV1"], READ_REQUEST).unwrap();
     assert_eq!(made.value, b"AV1");
     let error = decode_with(&[&unconfined], "", Duration::from_secs(20)).unwrap_err();
     assert!(matches!(error, SandboxError::Unconfined { .. }), "{error}");
@@ -111,7 +115,7 @@ fn a_process_that_is_not_confined_encodes_but_does_not_decode() {
 fn impossible_replies_to_an_encode_request_are_errors() {
     let ready = Reply::Ready.to_bytes();
     for reply in [encoded(1 << 30).to_bytes(), encoded(4).to_bytes(), ready.clone(), picture().to_bytes()] {
-        let error = encode_with(&[&ready, &reply, b"AV1"]).unwrap_err();
+        let error = encode_with(&[&ready, &reply, b"AV1"], "").unwrap_err();
         assert!(matches!(error, SandboxError::Failed { .. }), "{error}");
     }
 }
@@ -133,7 +137,7 @@ fn invalid_replies_are_errors() {
         let shape = YuvShape { width, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
         Reply::Picture { shape, cicp: Cicp::UNSPECIFIED, cpu_time: Duration::ZERO }.to_bytes()
     };
-    let made = decode_with(&[&ready, &with_width(4), b"12345678"], "", time).unwrap();
+    let made = decode_with(&[&ready, &with_width(4), b"12345678"], READ_REQUEST, time).unwrap();
     assert_eq!(made.value.planes, [YuvSamples::U8(b"12345678".to_vec())]);
     for absent in [&b""[..], &[9; 28], &with_width(4)] {
         let error = decode_with(&[absent], "", time).unwrap_err();
