@@ -18,9 +18,9 @@ const SLOW: &str = "/noise_500x_q100.png.webp";
 const SLOW_STORED: &str = "variants/noise.png/500x_q100.webp";
 const FAST: &str = "/cat_40x40.jpg";
 
-fn noise() -> Vec<u8> {
+fn noise(side: u32) -> Vec<u8> {
     let mut state = 0x9E37_79B9_u32;
-    let picture = RgbImage::from_fn(SIDE, SIDE, |_, _| {
+    let picture = RgbImage::from_fn(side, side, |_, _| {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
@@ -29,13 +29,13 @@ fn noise() -> Vec<u8> {
     });
     let mut png = Vec::new();
     let encoder = image::codecs::png::PngEncoder::new(&mut png);
-    encoder.write_image(&picture, SIDE, SIDE, ExtendedColorType::Rgb8).unwrap();
+    encoder.write_image(&picture, side, side, ExtendedColorType::Rgb8).unwrap();
     png
 }
 
 async fn bucket() -> Bucket {
     let bucket = Bucket::start().await;
-    bucket.put_object("originals/noise.png", noise(), "image/png");
+    bucket.put_object("originals/noise.png", noise(SIDE), "image/png");
     bucket.put_object("originals/cat.jpg", jpeg(160, 120), "image/jpeg");
     bucket
 }
@@ -43,6 +43,8 @@ async fn bucket() -> Bucket {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_variant_is_made_while_the_slow_lane_is_full() {
     let bucket = bucket().await;
+    // Its variants take seconds, so the lane is busy until the last assertion.
+    bucket.put_object("originals/large.png", noise(1100), "image/png");
     let mut config = settings(&bucket);
     config.work.threads = 1;
     config.work.slow_after = Duration::from_millis(50);
@@ -53,18 +55,18 @@ async fn a_small_variant_is_made_while_the_slow_lane_is_full() {
         tokio::spawn(async move { stage.get(path).await.status() })
     };
     let metric = |line: &str| stage.metrics.encode().contains(line);
-    let first = get(SLOW);
+    let first = get("/large_1100x_q100.png.webp");
     until("the slow lane is busy", || metric("resized_resize_running{lane=\"slow\"} 1")).await;
-    let second = get("/noise_490x_q100.png.webp");
+    let second = get("/large_1090x_q100.png.webp");
     until("a job waits for it", || metric("resized_waiting{for=\"slow_lane\"} 1")).await;
-    let refused = stage.get("/noise_480x_q100.png.webp").await;
+    let refused = stage.get("/large_1080x_q100.png.webp").await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&refused, "retry-after"), "1");
     let text = refused.text().await.unwrap();
     assert!(text.contains("slow lane"), "{text}");
     assert_eq!(stage.get(FAST).await.status(), StatusCode::OK);
     // The small size of the same original does not wait either.
-    assert_eq!(stage.get("/noise_40x.png.jpg").await.status(), StatusCode::OK);
+    assert_eq!(stage.get("/large_40x.png.jpg").await.status(), StatusCode::OK);
     assert!(!second.is_finished(), "the slow lane was busy all the time");
     assert_eq!((first.await.unwrap(), second.await.unwrap()), (StatusCode::OK, StatusCode::OK));
 }
