@@ -30,7 +30,7 @@ start() { # CORES [VARIABLE=VALUE...]
     local cores=$1; shift
     rm -rf "$work/variants" "$work/events.log"
     # One picture is requested in more sizes per minute than the default rate limit allows.
-    env RESIZED_SERVER__LISTEN=127.0.0.1:0 RESIZED_ORIGINALS__STORE="file:$photos" RESIZED_RATES__VARIANTS_PER_ORIGINAL=0 \
+    env RESIZED_SERVER__LISTEN=127.0.0.1:0 RESIZED_ORIGINALS__STORE="file:$photos" RESIZED_RATES__CPU_PER_ORIGINAL=0s \
         RESIZED_VARIANTS__STORE="file:$work/variants" RESIZED_LOG__FORMAT=json RESIZED_ADMIN__LISTEN= "$@" \
         taskset -c "$cores" target/release/resized >"$work/access.log" 2>"$work/events.log" &
     server=$!

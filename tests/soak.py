@@ -64,7 +64,7 @@ def start(folder: Path) -> tuple[subprocess.Popen, str, str]:
         "VARIANTS__STORE": f"file:{folder}/variants",
         # Small enough to be full after a few seconds, as it is after a few days in production.
         "CACHE__MEMORY": "8MiB",
-        "RATES__VARIANTS_PER_ORIGINAL": "0",
+        "RATES__CPU_PER_ORIGINAL": "0s",
         "UPLOAD__ENABLED": "true",
         "UPLOAD__TOKEN": TOKEN,
         "UPLOAD__OVERWRITE": "always",

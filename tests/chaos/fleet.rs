@@ -148,7 +148,7 @@ fn settings(node: usize, endpoint: &str) -> Settings {
         ("RESIZED_WORK__QUEUE_TIME", "3s".into()),
         ("RESIZED_SERVER__DRAIN_TIMEOUT", "10s".into()),
         // This test purges and requests the same originals far more often than real clients do.
-        ("RESIZED_RATES__VARIANTS_PER_ORIGINAL", "0".into()),
+        ("RESIZED_RATES__CPU_PER_ORIGINAL", "0s".into()),
         ("RESIZED_FLEET__LEASE", "true".into()),
         ("RESIZED_FLEET__LEASE_TIME", "1s".into()),
         ("RESIZED_UPLOAD__ENABLED", "true".into()),
