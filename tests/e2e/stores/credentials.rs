@@ -22,9 +22,12 @@ async fn bucket_with_a_cat() -> Bucket {
 /// Settings without keys in the environment: credentials come from the files in `folder`.
 fn settings(bucket: &Bucket, folder: &TempDir) -> Settings {
     let mut settings = on_bucket(bucket);
+    // A blank variable hides one of the environment in which the tests run.
     settings.retain(|(name, _)| !name.starts_with("AWS_"));
     let file = |name: &str| folder.path().join(name).display().to_string();
     settings.extend([
+        ("AWS_ACCESS_KEY_ID", String::new()),
+        ("AWS_SECRET_ACCESS_KEY", String::new()),
         ("AWS_CONFIG_FILE", file("config")),
         ("AWS_SHARED_CREDENTIALS_FILE", file("credentials")),
         ("AWS_EC2_METADATA_DISABLED", "true".into()),
