@@ -30,6 +30,8 @@ TOKEN = "0123456789abcdef" * 2
 PAUSE_S = 0.5
 HIT = "/cat_300x200.jpg"
 SETTINGS = {"UPLOAD__ENABLED": "true", "UPLOAD__TOKEN": TOKEN, "UPLOAD__BASE_URL": "http://images.test"}
+# The default memory has room for fewer connections.
+SETTINGS |= {"MEMORY": "2GiB", "SERVER__CONNECTIONS": "8000"}
 
 
 class BackgroundConnections(threading.Thread):

@@ -46,10 +46,14 @@ def ours(name, settings, tls=False, cores=SERVER_CORE):
     port, threads = free_port(), len(cores.split(","))
     folder = work / name
     folder.mkdir()
+    # Room for the idle connections, which all come from one address.
     text = f"""
+memory = "4GiB"
 [server]
 listen = "127.0.0.1:{port}"
 threads = {threads}
+connections = 12000
+connections_per_client = 0
 [originals]
 store = "file:{ROOT}/samples"
 [work]

@@ -83,6 +83,8 @@ def resized(folder, settings, cores=None):
     program = Path(os.environ.get("RESIZED", ROOT / "target" / "release" / "resized")).resolve()
     settings = {
         "SERVER__LISTEN": "127.0.0.1:0",
+        # All clients have one address.
+        "SERVER__CONNECTIONS_PER_CLIENT": "0",
         "ADMIN__LISTEN": "",
         "LOG__FORMAT": "json",
         "ORIGINALS__STORE": f"file:{folder}/originals",
