@@ -172,7 +172,7 @@ impl<S, F> RequestFilter<S, F> {
         }
     }
 
-    /// True if the client may still be sending a request that nobody reads.
+    /// True if the client may still be sending a request that is not read.
     fn has_unread_input(&self) -> bool {
         let is_refused = matches!(self.end, Some(End::Refused { .. } | End::InvalidBody));
         let is_body = matches!(self.state, State::Body { .. } | State::Chunked(_)) && self.end != Some(End::Closed);

@@ -16,8 +16,8 @@ pub type OnWrite = Box<dyn Fn(ObjectKey, WriteKind) -> BoxFuture<'static, ()> + 
 /// How a write may have changed the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteKind {
-    /// The upload replaced no original, or it failed but may have changed the store. What is cached about the key may be
-    /// wrong.
+    /// The upload replaced no original, or it failed but may have changed the store. Cached data of the key may
+    /// be wrong.
     Created,
     /// The write may have replaced an original, which may have variants.
     MayReplace,

@@ -221,7 +221,7 @@ impl VariantMaker {
         let SharedResources { write_back, variant_memory, .. } = self.resources();
         let charged = variant_memory.charge_made(made.bytes, made.memory).await;
         if self.mode == Mode::Stream {
-            // The queue has a share of its own, so the variant is stored even if there is no memory for its response.
+            // The queue has a separate share of memory, so the variant is stored even if there is no memory for its response.
             write_back.enqueue(write, charged.as_ref().ok());
             let bytes = VariantBytes { bytes: charged?, fingerprint, last_modified: SystemTime::now() };
             let rendition = self.delivery.rendition(variant, bytes, provenance)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Total time for which the socket was blocked. The streams of an HTTP/2 connection do not count this time as their
-/// own, because the connection has a pace of its own.
+/// Total time for which the socket was blocked. The pace of an HTTP/2 stream excludes this time, because the
+/// pace of the connection includes it.
 #[derive(Debug)]
 pub struct BlockedTime {
     start: Instant,

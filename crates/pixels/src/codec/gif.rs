@@ -88,7 +88,7 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<Pixels,
     }
 }
 
-/// A reader of a file that may begin with a header of its own.
+/// A reader of a file whose first bytes may be replaced.
 type Input<'a> = Chain<Cursor<Vec<u8>>, &'a [u8]>;
 
 /// The frames of a GIF.

@@ -32,7 +32,7 @@ impl Predictor {
 fn predict(mode: u8, pixels: &mut [Pixel], start: usize, count: usize, width: usize) {
     let (done, rest) = pixels.split_at_mut(start);
     let row = &mut rest[..count];
-    // The pixel at the top right of the last one is the first of its own row.
+    // The top right neighbor of the last pixel in a row is the first pixel of that row (RFC 9649, section 4.1).
     let above = |from: usize| &done[from..from + count];
     let [top_left, top, top_right] = [start - width - 1, start - width, start - width + 1].map(above);
     let left = done[start - 1];
