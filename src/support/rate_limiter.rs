@@ -5,41 +5,28 @@
 //! minute. A limiter with an entry per key, such as `governor`, grows with the number of addresses in an attack until it is
 //! cleaned up. All counts restart at the minute boundary, so a burst around it can use two quotas.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use foldhash::quality::RandomState;
+use super::key_slots::KeySlots;
 
 /// Allows each key a fixed number of requests per minute.
 #[derive(Debug)]
 pub struct RateLimiter {
-    rows: [Row; 2],
+    /// The minute in the upper 32 bits, the count within that minute in the lower.
+    counts: KeySlots,
     start: Instant,
     per_minute: u32,
 }
-
-#[derive(Debug)]
-struct Row {
-    hasher: RandomState,
-    /// The minute in the upper 32 bits, the count within that minute in the lower.
-    slots: Box<[AtomicU64]>,
-}
-
-/// Slots in each row, of eight bytes each.
-const SLOTS: usize = 1 << 15;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl RateLimiter {
     #[must_use]
     pub fn new(per_minute: u32) -> Self {
-        let row = || Row {
-            hasher: RandomState::default(),
-            slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
-        };
-        Self { rows: [row(), row()], start: Instant::now(), per_minute }
+        Self { counts: KeySlots::new(), start: Instant::now(), per_minute }
     }
 
     /// Like [`RateLimiter::new`], but a rate of zero means no limit.
@@ -61,22 +48,19 @@ impl RateLimiter {
     fn check_in(&self, minute: u64, key: &impl Hash) -> Result<(), ()> {
         // Minute zero marks unused slots.
         let minute = u32::try_from(minute + 1).unwrap_or(u32::MAX);
-        let count = self.rows.iter().map(|row| row.count(minute, key)).min();
+        let count = self.counts.of(key).map(|slot| count(slot, minute)).into_iter().min();
         if count.is_some_and(|count| count > self.per_minute) { Err(()) } else { Ok(()) }
     }
 }
 
-impl Row {
-    fn count(&self, minute: u32, key: &impl Hash) -> u32 {
-        // The cast is lossless: the remainder is below `SLOTS`.
-        let slot = &self.slots[(self.hasher.hash_one(key) % SLOTS as u64) as usize];
-        let next = |old: u64| {
-            let (old_minute, count) = ((old >> 32) as u32, (old & u64::from(u32::MAX)) as u32);
-            if old_minute == minute { count.saturating_add(1) } else { 1 }
-        };
-        let packed = |old| Some(u64::from(minute) << 32 | u64::from(next(old)));
-        next(slot.fetch_update(Relaxed, Relaxed, packed).unwrap_or_default())
-    }
+/// Counts one request in a slot, and returns the count of this minute.
+fn count(slot: &AtomicU64, minute: u32) -> u32 {
+    let next = |old: u64| {
+        let (old_minute, count) = ((old >> 32) as u32, (old & u64::from(u32::MAX)) as u32);
+        if old_minute == minute { count.saturating_add(1) } else { 1 }
+    };
+    let packed = |old| Some(u64::from(minute) << 32 | u64::from(next(old)));
+    next(slot.fetch_update(Relaxed, Relaxed, packed).unwrap_or_default())
 }
 
 /// The address under which a client is limited. An IPv6 subscriber has a whole /64 (RFC 6177) and counts as one client.

@@ -2,32 +2,22 @@
 //!
 //! A bucket holds a minute's worth of tokens and fills continuously. Work may start while its bucket holds any token,
 //! and is charged in full, so a bucket can go into debt; the next work waits until the debt is refilled. As in
-//! [`RateLimiter`](super::rate_limiter::RateLimiter), a key has one slot in each of two rows of fixed size, and the
-//! fuller one counts. Keys that collide in both rows share a bucket.
+//! [`RateLimiter`](super::rate_limiter::RateLimiter), each key has two slots, and the fuller bucket counts. Keys that collide in both rows share a bucket.
 
-use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::hash::Hash;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use foldhash::quality::RandomState;
+use super::key_slots::KeySlots;
 
 /// Lets each key spend `per_minute` of time a minute.
 #[derive(Debug)]
 pub struct TokenBuckets {
-    rows: [Row; 2],
+    /// When each bucket will be full, in microseconds since the start.
+    full_at: KeySlots,
     start: Instant,
     per_minute: Duration,
 }
-
-#[derive(Debug)]
-struct Row {
-    hasher: RandomState,
-    /// When the bucket will be full, in microseconds since the start.
-    slots: Box<[AtomicU64]>,
-}
-
-/// Slots in each row, of eight bytes each.
-const SLOTS: usize = 1 << 15;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -35,11 +25,7 @@ impl TokenBuckets {
     /// Full buckets; `None` if `per_minute` is zero, which means no limit.
     #[must_use]
     pub fn unless_zero(per_minute: Duration) -> Option<Self> {
-        let row = || Row {
-            hasher: RandomState::default(),
-            slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
-        };
-        (!per_minute.is_zero()).then(|| Self { rows: [row(), row()], start: Instant::now(), per_minute })
+        (!per_minute.is_zero()).then(|| Self { full_at: KeySlots::new(), start: Instant::now(), per_minute })
     }
 
     /// # Errors
@@ -62,7 +48,7 @@ impl TokenBuckets {
     }
 
     fn check_at(&self, now: u64, key: &impl Hash) -> Result<(), Duration> {
-        let full_at = self.rows.iter().map(|row| row.slot(key).load(Relaxed)).min().unwrap_or(0);
+        let full_at = self.full_at.of(key).map(|slot| slot.load(Relaxed)).into_iter().min().unwrap_or(0);
         let empty_until = full_at.saturating_sub(micros(MINUTE)).saturating_add(1);
         if full_at.saturating_sub(now) < micros(MINUTE) {
             Ok(())
@@ -79,9 +65,9 @@ impl TokenBuckets {
 
     fn add(&self, now: u64, key: &impl Hash, more: Duration, less: Duration) {
         let (more, less) = (self.refill_time(more), self.refill_time(less));
-        for row in &self.rows {
+        for slot in self.full_at.of(key) {
             let next = |full_at: u64| Some(full_at.max(now).saturating_add(more).saturating_sub(less));
-            let _ = row.slot(key).fetch_update(Relaxed, Relaxed, next);
+            let _ = slot.fetch_update(Relaxed, Relaxed, next);
         }
     }
 
@@ -93,13 +79,6 @@ impl TokenBuckets {
 
     fn now(&self) -> u64 {
         micros(self.start.elapsed())
-    }
-}
-
-impl Row {
-    fn slot(&self, key: &impl Hash) -> &AtomicU64 {
-        // The cast is lossless: the remainder is below `SLOTS`.
-        &self.slots[(self.hasher.hash_one(key) % SLOTS as u64) as usize]
     }
 }
 
