@@ -11,6 +11,7 @@ pub mod field_value;
 pub mod hex;
 pub mod hot_swap;
 pub mod https;
+mod key_slots;
 pub mod listener;
 pub mod memory;
 pub mod open_bodies;

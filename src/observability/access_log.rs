@@ -207,20 +207,7 @@ fn write_buffers(announced: &Receiver<Arc<Buffer>>, mut out: impl io::Write) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A writer that blocks until its channel closes, then passes on the bytes it receives.
-    struct BlockedWriter(Receiver<()>, std::sync::mpsc::Sender<Vec<u8>>);
-
-    impl io::Write for BlockedWriter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            let _ = self.1.send(bytes.to_vec());
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::observability::blocked_writer::BlockedWriter;
 
     #[test]
     fn a_full_buffer_drops_lines_without_blocking_and_writes_the_others_once() {

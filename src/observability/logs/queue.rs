@@ -130,23 +130,10 @@ pub(in crate::observability) fn write_lines(out: &mut impl io::Write, mut lines:
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::sync::mpsc::{Sender, channel};
+    use std::sync::mpsc::channel;
 
     use super::*;
-
-    /// A writer that blocks until its channel closes, then passes on the bytes it receives.
-    struct BlockedWriter(Receiver<()>, Sender<Vec<u8>>);
-
-    impl io::Write for BlockedWriter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            let _ = self.1.send(bytes.to_vec());
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::observability::blocked_writer::BlockedWriter;
 
     #[test]
     fn a_blocked_writer_loses_lines_but_blocks_no_caller() {
