@@ -4,6 +4,7 @@ import atexit
 import functools
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,18 @@ def hostile() -> dict[str, bytes]:
     return pictures.hostile()
 
 
-@functools.cache
 def stored(short: bool) -> tuple[Path, list[str]]:
     """A folder with 59 stored variants of 8 or 27 MiB, and their paths."""
+    with STORING:
+        return store(short)
+
+
+# Several attacks at once need the same variants, which are made once.
+STORING = threading.Lock()
+
+
+@functools.cache
+def store(short: bool) -> tuple[Path, list[str]]:
     folder = Path(tempfile.mkdtemp(prefix="bounds-stored-"))
     atexit.register(shutil.rmtree, folder)
     return folder, memory.store_variants(folder, 1700 if short else 3080, 59)

@@ -14,6 +14,8 @@ from server import MIB, SLACK_MIB, Server, wait_until
 
 # An original that is served as it is: it only has to begin like a picture.
 PLAIN_START = pictures.png(8, 8, 0, [])
+# On a busy machine, debug builds take long for a variant. No attack on memory may fail by that.
+PATIENT = {"WORK__FLIGHT_TIME": "10m", "WORK__QUEUE_TIME": "10m"}
 # Without a "too large" in it, a refusal was not for memory.
 PERMIT_REFUSED = b"memory"
 
@@ -62,7 +64,7 @@ def store_variants(folder: Path, side: int, count: int) -> list[str]:
     prepare(folder)
     (folder / "originals" / "noise.png").write_bytes(pictures.noise_png(side))
     paths = [f"/noise_{side - 1 - n}x.png" for n in range(count)]
-    with Server(folder, MEMORY="2GiB") as server:
+    with Server(folder, MEMORY="2GiB", **PATIENT) as server:
         for path in paths:
             status, body = server.get(path)
             assert status == 200 and len(body) > 2 * side * side, (path, status, len(body))
@@ -210,7 +212,7 @@ def hostile_pictures(folder: Path, account: Account, files: dict[str, bytes], at
     """Each picture `at_once` times at once, as different sizes of different originals."""
     prepare(folder)
     faults, seen = [], []
-    with Server(folder, **account.settings) as server:
+    with Server(folder, **account.settings, **PATIENT) as server:
         for name, data in files.items():
             stem, extension = name.split(".")
             for n in range(at_once):
