@@ -104,17 +104,19 @@ impl Header {
     /// Encoding of a still variant.
     fn encode_nanos(&self, output: OutputSpec, options: &EncodeOptions) -> f64 {
         let pixels = output_pixels(&CropWindow::new(self.oriented_size(), output.geometry));
+        let indexed = cost::PALETTE + pixels * cost::INDEXED_ENCODED * self.variety();
         let per_pixel = match output.encoding {
             Encoding::Jpeg(_) if options.jpeg_progressive => cost::PROGRESSIVE_ENCODED,
             Encoding::Jpeg(_) => cost::JPEG_ENCODED,
-            Encoding::WebP(quality) if quality.is_lossless() => cost::WEBP_LOSSLESS * self.detail(pixels, 0.4),
+            Encoding::WebP(quality) if quality.is_lossless() => {
+                cost::WEBP_LOSSLESS * (1e6 / pixels).powf(0.22) * self.variety()
+            }
             Encoding::WebP(quality) => {
                 cost::WEBP_ENCODED * (0.85 + f64::from(quality.get()) / 400.0) * self.detail(pixels, 0.1)
             }
-            Encoding::Png if options.png_colors.is_some() => cost::INDEXED_ENCODED * self.detail(pixels, 0.26),
-            Encoding::Png if self.is_photograph() => cost::PNG_PHOTOGRAPH * self.detail(pixels, 0.1),
-            Encoding::Png => cost::PNG_DRAWING * self.detail(pixels, 0.2),
-            Encoding::Gif => cost::INDEXED_ENCODED * self.detail(pixels, 0.26),
+            Encoding::Png if options.png_colors.is_some() => return indexed,
+            Encoding::Png => return cost::PNG + pixels * cost::PNG_ENCODED * self.detail(pixels, 0.1),
+            Encoding::Gif => return indexed,
             Encoding::Avif(quality) => return cost::PROCESS + pixels * avif_nanos(quality) * self.detail(pixels, 0.18),
         };
         pixels * per_pixel
@@ -137,9 +139,18 @@ impl Header {
         (8.0 * self.bytes() / pixels).clamp(0.05, 32.0).powf(exponent)
     }
 
-    /// True if the format of the original is made for photographs.
-    fn is_photograph(&self) -> bool {
-        !matches!(self.codec, Codec::Png | Codec::Gif) && self.info.pixel_bytes != 4
+    /// A factor for the variety of colors, from 1 for a photograph in color. Lossless files of drawings have few bits per
+    /// pixel.
+    fn variety(&self) -> f64 {
+        let is_gray = match &self.planar {
+            Some(PlanarHeader::Jpeg(jpeg)) => jpeg.component_count() == 1,
+            Some(PlanarHeader::Vp8(_)) | None => self.info.pixel_bytes <= 2,
+        };
+        let colors = if is_gray { cost::GRAY } else { 1.0 };
+        match self.codec {
+            Codec::Png | Codec::Gif => colors * (self.bytes() / self.pixels()).clamp(0.1, 1.0),
+            _ => colors,
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -208,10 +219,15 @@ mod cost {
     pub(super) const JPEG_ENCODED: f64 = 6.0;
     pub(super) const PROGRESSIVE_ENCODED: f64 = 25.0;
     pub(super) const WEBP_ENCODED: f64 = 70.0;
-    pub(super) const WEBP_LOSSLESS: f64 = 260.0;
-    pub(super) const PNG_PHOTOGRAPH: f64 = 115.0;
-    pub(super) const PNG_DRAWING: f64 = 150.0;
-    pub(super) const INDEXED_ENCODED: f64 = 56.0;
+    /// For a megapixel. A smaller variant shows more detail per pixel, and its code tables cost more per pixel.
+    pub(super) const WEBP_LOSSLESS: f64 = 600.0;
+    pub(super) const PNG: f64 = 0.3e6;
+    pub(super) const PNG_ENCODED: f64 = 30.0;
+    /// Choosing a palette.
+    pub(super) const PALETTE: f64 = 1.2e6;
+    pub(super) const INDEXED_ENCODED: f64 = 110.0;
+    /// A picture without colors, compared to one with colors.
+    pub(super) const GRAY: f64 = 0.35;
     pub(super) const WEBP_FRAME: f64 = 35.0;
     pub(super) const WEBP_LOSSLESS_FRAME: f64 = 150.0;
     pub(super) const GIF_FRAME: f64 = 55.0;
