@@ -19,7 +19,7 @@ pub(crate) mod encode;
 pub(crate) mod scale;
 
 /// Version of the pipeline, stored with each variant. It changes whenever the same input gives different bytes.
-pub const PIPELINE: &str = "9";
+pub const PIPELINE: &str = "10";
 
 /// Settings of a render call.
 #[derive(Clone, Copy)]

@@ -28,6 +28,7 @@ async fn each_url_form_gives_the_expected_size_format_and_pixels() {
         ("/photos/cat_100x100_crop.jpg", 100, 100, ImageFormat::Jpeg, [RED, GREEN, BLUE, YELLOW]),
         ("/photos/cat_100x300_crop_left.jpg", 100, 300, ImageFormat::Jpeg, [RED, RED, BLUE, BLUE]),
         ("/photos/cat_400x100_crop_bottom_q95.jpg", 400, 100, ImageFormat::Jpeg, [BLUE, YELLOW, BLUE, YELLOW]),
+        ("/photos/cat_800x800_crop.jpg", 300, 300, ImageFormat::Jpeg, [RED, GREEN, BLUE, YELLOW]),
         ("/photos/cat_4000x4000.jpg", 400, 300, ImageFormat::Jpeg, [RED, GREEN, BLUE, YELLOW]),
         ("/photos/cat_200x200.jpg.webp", 200, 150, ImageFormat::WebP, [RED, GREEN, BLUE, YELLOW]),
         ("/logo_200x200.png", 200, 150, ImageFormat::Png, [RED, GREEN, BLUE, YELLOW]),

@@ -21,22 +21,30 @@ pub(crate) struct CropWindow {
 /// A variant is never larger than the original in either dimension, and has at least one pixel.
 /// - Fit: the more constrained side has exactly the length of the box; the other side keeps the aspect ratio, rounded
 ///   half up.
-/// - Crop: each side has the length of the box, or that of the original if it is shorter.
+/// - Crop: the box. If it is larger than the original in either dimension, it is scaled down until it fits into the
+///   original; one side then has exactly the length of the original, and the other one is rounded half up.
 #[must_use]
 pub fn output_size(width: NonZeroU32, height: NonZeroU32, geometry: Geometry) -> (NonZeroU32, NonZeroU32) {
     match geometry {
         Geometry::Fit { width: box_width, height: box_height } => {
-            let (box_width, box_height) =
-                (box_width.unwrap_or(width).min(width), box_height.unwrap_or(height).min(height));
-            // Compares box_width / width with box_height / height, without division.
-            let by_width = wide(box_width) * wide(height) <= wide(box_height) * wide(width);
-            if by_width {
-                (box_width, scaled(height, box_width, width))
-            } else {
-                (scaled(width, box_height, height), box_height)
-            }
+            fitted((width, height), (box_width.unwrap_or(width), box_height.unwrap_or(height)))
         }
-        Geometry::Crop { width: box_width, height: box_height, .. } => (box_width.min(width), box_height.min(height)),
+        Geometry::Crop { width: box_width, height: box_height, .. } => fitted((box_width, box_height), (width, height)),
+    }
+}
+
+/// The largest size that fits inside the box, is not larger than `width` x `height` and has the same aspect ratio.
+fn fitted(
+    (width, height): (NonZeroU32, NonZeroU32),
+    (box_width, box_height): (NonZeroU32, NonZeroU32),
+) -> (NonZeroU32, NonZeroU32) {
+    let (box_width, box_height) = (box_width.min(width), box_height.min(height));
+    // Compares box_width / width with box_height / height, without division.
+    let by_width = wide(box_width) * wide(height) <= wide(box_height) * wide(width);
+    if by_width {
+        (box_width, scaled(height, box_width, width))
+    } else {
+        (scaled(width, box_height, height), box_height)
     }
 }
 
@@ -167,8 +175,13 @@ mod tests {
             ((1000, 1), fit(10, 10), (10, 1)),
             ((3, 2), fit(2, 2), (2, 1)),
             ((4000, 3000), crop(300, 200), (300, 200)),
-            ((200, 400), crop(300, 300), (200, 300)),
+            ((200, 400), crop(300, 300), (200, 200)),
+            ((400, 200), crop(300, 300), (200, 200)),
             ((100, 100), crop(300, 300), (100, 100)),
+            ((100, 100), crop(300, 200), (100, 67)),
+            ((200, 100), crop(300, 200), (150, 100)),
+            ((1000, 1), crop(300, 300), (1, 1)),
+            ((100, 100), crop(4000, 10), (100, 1)),
         ];
         for ((width, height), geometry, expected) in table {
             assert_eq!(size(width, height, geometry), expected, "{width}x{height} {geometry:?}");
@@ -186,6 +199,20 @@ mod tests {
             let exact = f64::from(width) / f64::from(height);
             let (least, most) = ((f64::from(w) - 0.51) / (f64::from(h) + 0.51), (f64::from(w) + 0.51) / (f64::from(h) - 0.51));
             prop_assert!((least <= exact && exact <= most) || w == 1 || h == 1);
+        }
+
+        #[test]
+        fn crop_keeps_the_aspect_ratio_of_the_box_and_fits_into_the_box_and_the_original(
+            width in 1..70_000_u32, height in 1..70_000_u32, box_width in 1..5000_u32, box_height in 1..5000_u32,
+        ) {
+            let (w, h) = size(width, height, crop(box_width, box_height));
+            prop_assert!(w >= 1 && h >= 1 && w <= box_width.min(width) && h <= box_height.min(height));
+            prop_assert!((w, h) == (box_width, box_height) || w == width || h == height);
+            let (exact_width, exact_height) = (
+                f64::from(h) * f64::from(box_width) / f64::from(box_height),
+                f64::from(w) * f64::from(box_height) / f64::from(box_width),
+            );
+            prop_assert!((f64::from(w) - exact_width).abs() <= 1.0 || (f64::from(h) - exact_height).abs() <= 1.0);
         }
 
         #[test]
