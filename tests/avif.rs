@@ -240,7 +240,7 @@ fn an_original_with_too_many_pixels_is_refused_from_its_header() {
 fn avif_originals_are_unsupported_if_disabled() {
     let limits = Limits { avif_originals: false, ..Limits::default() };
     let error = Header::read(&file("ten-420"), &limits).unwrap_err();
-    assert!(matches!(error, Error::UnsupportedFormat { format: UnsupportedFormat::Avif }), "{error}");
+    assert!(matches!(error, Error::UnsupportedFormat { format: UnsupportedFormat::Avif, .. }), "{error}");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn mutated_originals_leak_no_process_and_no_descriptor() {
         match render_fit(&bytes, 40, Encoding::Png, &limits) {
             Ok(made) => assert!(image::load_from_memory(&made).is_ok()),
             Err(Error::Damaged { reason }) => crashes += usize::from(reason.contains("its process ended")),
-            Err(Error::NotAnImage | Error::UnsupportedFormat { .. } | Error::TooManyPixels { .. }) => {}
+            Err(Error::NotAnImage { .. } | Error::UnsupportedFormat { .. } | Error::TooManyPixels { .. }) => {}
             Err(error) => unreachable!("{n}: {error}"),
         }
     }

@@ -22,7 +22,10 @@ impl RenderError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Pixels(
-                PixelsError::UnsupportedFormat { .. } | PixelsError::NotAnImage | PixelsError::SandboxUnconfined { .. },
+                PixelsError::UnsupportedFormat { .. }
+                | PixelsError::NotAnImage { .. }
+                | PixelsError::Empty
+                | PixelsError::SandboxUnconfined { .. },
             ) => "format",
             Self::Pixels(PixelsError::Damaged { .. }) => "damaged",
             Self::Pixels(

@@ -114,7 +114,9 @@ impl UploadError {
     pub(super) fn from_image(error: &PixelsError) -> Self {
         let detail = error.to_string().replace("the original", "the upload");
         match error {
-            PixelsError::NotAnImage | PixelsError::UnsupportedFormat { .. } => Self::UnsupportedType(detail),
+            PixelsError::NotAnImage { .. } | PixelsError::Empty | PixelsError::UnsupportedFormat { .. } => {
+                Self::UnsupportedType(detail)
+            }
             _ => Self::Unprocessable(detail),
         }
     }

@@ -93,7 +93,8 @@ impl Error {
     pub(super) fn from_pixels(error: &PixelsError) -> Self {
         match error {
             PixelsError::UnsupportedFormat { .. }
-            | PixelsError::NotAnImage
+            | PixelsError::NotAnImage { .. }
+            | PixelsError::Empty
             | PixelsError::Damaged { .. }
             | PixelsError::TooManyPixels { .. }
             | PixelsError::SideTooLong { .. }
@@ -102,7 +103,7 @@ impl Error {
             | PixelsError::TooExpensive { .. }
             | PixelsError::EncoderMemory
             | PixelsError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
-            PixelsError::SandboxUnconfined { reason } => {
+            PixelsError::SandboxUnconfined { reason, .. } => {
                 tracing::error!(error = reason, "sandbox process cannot be confined; AVIF originals are refused");
                 Self::Unprocessable(error.to_string().into())
             }

@@ -3,15 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::accepted::AcceptedFormats;
+
 /// The reason why an image could not be read or a variant could not be rendered.
 ///
 /// The messages about the original contain no internal detail, so they may be sent to clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("the original is {format}, which is not supported; upload JPEG, PNG, WebP or GIF")]
-    UnsupportedFormat { format: UnsupportedFormat },
-    #[error("the original is not an image")]
-    NotAnImage,
+    #[error("the original is {format}, which is not accepted; accepted are {accepted}")]
+    UnsupportedFormat { format: UnsupportedFormat, accepted: AcceptedFormats },
+    #[error("the original is not an image; accepted are {accepted}")]
+    NotAnImage { accepted: AcceptedFormats },
+    #[error("the original is empty")]
+    Empty,
     #[error("the original is damaged or uses an unsupported feature: {reason}")]
     Damaged { reason: String },
     #[error("the original has {width}x{height} pixels, more than {pixels_max} in total (limits.input_pixels)")]
@@ -36,8 +40,8 @@ pub enum Error {
     Encode { reason: String },
     #[error("the sandboxed process could not be started: {reason}")]
     SandboxUnavailable { reason: String },
-    #[error("the original is AVIF, which this server cannot decode in isolation; upload JPEG, PNG, WebP or GIF")]
-    SandboxUnconfined { reason: String },
+    #[error("the original is AVIF, which this server cannot decode in isolation; accepted are {accepted}")]
+    SandboxUnconfined { reason: String, accepted: AcceptedFormats },
 }
 
 /// A known format that is not decoded.
@@ -52,6 +56,7 @@ pub enum UnsupportedFormat {
     Tiff,
     Bmp,
     Ico,
+    Svg,
 }
 
 impl fmt::Display for UnsupportedFormat {
@@ -64,6 +69,7 @@ impl fmt::Display for UnsupportedFormat {
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Ico => "ICO",
+            Self::Svg => "SVG",
         })
     }
 }

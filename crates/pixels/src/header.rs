@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use jpeg_planes::Header as JpegHeader;
 use vp8_planes::Header as Vp8Header;
 
+use crate::accepted::AcceptedFormats;
 #[cfg(any(feature = "avif", feature = "avif-originals"))]
 use crate::codec::avif;
 use crate::codec::{gif, jpeg, palette, png, webp};
@@ -15,7 +16,7 @@ use crate::info::ImageInfo;
 use crate::limits::{EncodeOptions, Limits};
 use crate::output::OutputSpec;
 use crate::size_limits::check_pixels;
-use crate::sniff::sniff;
+use crate::sniff::{is_svg, sniff};
 use crate::transform::color;
 use crate::transform::convolve;
 use crate::transform::crop::output_size;
@@ -209,9 +210,8 @@ fn lossless_webp_bytes(pixels: u64) -> u64 {
 /// Memory for tables and names, which does not depend on the size of the image. The encoders of WebP and AVIF take most.
 const BASE_BYTES: u64 = 2 << 20;
 
-#[cfg_attr(not(feature = "avif-originals"), expect(unused_variables, reason = "AVIF is not decoded"))]
 fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
-    let unsupported = |format| Err(Error::UnsupportedFormat { format });
+    let unsupported = |format| Err(Error::UnsupportedFormat { format, accepted: AcceptedFormats::new(limits) });
     match sniff(original) {
         Some("image/jpeg") => Ok(Codec::Jpeg),
         Some("image/png") => Ok(Codec::Png),
@@ -225,6 +225,18 @@ fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
         Some("image/tiff") => unsupported(UnsupportedFormat::Tiff),
         Some("image/bmp") => unsupported(UnsupportedFormat::Bmp),
         Some("image/x-icon") => unsupported(UnsupportedFormat::Ico),
-        Some(_) | None => Err(Error::NotAnImage),
+        Some(_) | None => Err(unknown(original, limits)),
+    }
+}
+
+/// The error for a file of which [`sniff`] does not know the type.
+pub(crate) fn unknown(head: &[u8], limits: &Limits) -> Error {
+    let accepted = AcceptedFormats::new(limits);
+    if head.is_empty() {
+        Error::Empty
+    } else if is_svg(head) {
+        Error::UnsupportedFormat { format: UnsupportedFormat::Svg, accepted }
+    } else {
+        Error::NotAnImage { accepted }
     }
 }

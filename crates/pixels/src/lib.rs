@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-mod error;
 mod limits;
+mod accepted;
+mod error;
 mod info;
 mod pixels;
 mod encoding;
@@ -24,6 +25,7 @@ mod estimate;
 #[cfg(test)]
 mod tests;
 
+pub use accepted::AcceptedFormats;
 #[cfg(feature = "avif-originals")]
 pub use codec::avif::av1;
 #[cfg(feature = "avif")]

@@ -12,6 +12,7 @@ use crate::codec::avif::heif;
 use crate::codec::webp::container;
 use crate::codec::{gif, png};
 use crate::error::{Error, damaged};
+use crate::header::unknown;
 use crate::info::{ImageInfo, oriented_size};
 use crate::limits::Limits;
 use crate::size_limits::check_pixels;
@@ -29,6 +30,9 @@ pub struct Probe {
 /// damaged. The orientation of a PNG, and the size of an AVIF, are unknown if they come later.
 const HEAD_BYTES_MAX: u64 = 2 << 20;
 
+/// Length of the part of a file from which its type is detected.
+const SNIFFED_BYTES: u64 = 4 << 10;
+
 /// Maximum length of EXIF data that is read. Longer data are ignored.
 const EXIF_BYTES_MAX: u32 = 1 << 20;
 
@@ -38,10 +42,10 @@ const EXIF_BYTES_MAX: u32 = 1 << 20;
 /// # Errors
 /// The file is not an image, its header is damaged, or it has too many pixels.
 pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, Error> {
-    let mut head = Vec::with_capacity(64);
+    let mut head = Vec::new();
     file.rewind().map_err(|error| unreadable(&error))?;
-    (&mut file).take(64).read_to_end(&mut head).map_err(|error| unreadable(&error))?;
-    let media_type = sniff(&head).ok_or(Error::NotAnImage)?;
+    (&mut file).take(SNIFFED_BYTES).read_to_end(&mut head).map_err(|error| unreadable(&error))?;
+    let media_type = sniff(&head).ok_or_else(|| unknown(&head, limits))?;
     file.rewind().map_err(|error| unreadable(&error))?;
     let size = size(media_type, file, limits)?;
     size.map_or(Ok(()), |size| check_pixels(size, limits))?;

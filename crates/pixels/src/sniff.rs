@@ -38,6 +38,34 @@ pub fn sniff(head: &[u8]) -> Option<&'static str> {
     None
 }
 
+/// True if a file that begins with `head` is SVG: its root element is `svg`, after an optional byte order mark, XML
+/// declaration, comments and document type. Looks at the first 4 KiB.
+pub(crate) fn is_svg(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(SVG_HEAD_BYTES)];
+    let mut rest = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
+    loop {
+        let end: &[u8] = match rest {
+            [b'<', b'?', ..] => b"?>",
+            [b'<', b'!', b'-', b'-', ..] => b"-->",
+            // An internal subset contains `>` and ends with `]`.
+            [b'<', b'!', after @ ..] => {
+                let is_subset = after.iter().find(|byte| matches!(byte, b'[' | b'>')) == Some(&b'[');
+                if is_subset { b"]>" } else { b">" }
+            }
+            _ => break,
+        };
+        let Some(at) = rest.windows(end.len()).position(|window| window == end) else { return false };
+        rest = rest[at + end.len()..].trim_ascii_start();
+    }
+    let Some(tag) = rest.strip_prefix(b"<") else { return false };
+    let length = tag.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/'));
+    let name = &tag[..length.unwrap_or(tag.len())];
+    name == b"svg" || name.ends_with(b":svg")
+}
+
+/// Number of bytes in which the root element of an SVG must begin.
+const SVG_HEAD_BYTES: usize = 4 << 10;
+
 /// Media type of an ISO base media file, from the major brand and the compatible brands in `head`.
 fn iso_brand(head: &[u8]) -> Option<&'static str> {
     let length = head.get(..4).and_then(|length| length.try_into().ok()).map_or(0, u32::from_be_bytes);
@@ -75,6 +103,24 @@ mod tests {
         ];
         for (head, expected) in table {
             assert_eq!(sniff(head), expected, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn svg_is_recognized_by_its_root_element() {
+        let subset = "<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'x' [ <!ENTITY a 'b'> ]> <svg/>";
+        for text in [
+            "<svg xmlns='http://www.w3.org/2000/svg'>",
+            "<svg>",
+            "<svg/>",
+            "\u{FEFF}<?xml version='1.0'?>\n<!-- <html> -->\n<!DOCTYPE svg>\n <svg\twidth='1'>",
+            "<s:svg xmlns:s='http://www.w3.org/2000/svg'>",
+            subset,
+        ] {
+            assert!(is_svg(text.as_bytes()), "{text}");
+        }
+        for text in ["", "svg", "<", "<html><svg>", "<svgs>", "<?xml version='1.0'?>", "<!-- <svg>", "<!DOCTYPE svg"] {
+            assert!(!is_svg(text.as_bytes()), "{text}");
         }
     }
 }

@@ -109,6 +109,8 @@ async fn preconditions_and_ranges_work_for_variants_and_originals() {
 async fn problems_tell_what_to_fix_and_only_lasting_ones_are_cached() {
     let (bucket, stage) = stage_with_a_cat().await;
     bucket.put_object("originals/notes.txt", b"not a picture".to_vec(), "image/jpeg");
+    bucket.put_object("originals/empty.jpg", Vec::new(), "image/jpeg");
+    bucket.put_object("originals/logo.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(), "image/svg+xml");
     let brief = "public, max-age=10";
     let table = [
         ("GET", "/photos/%zz.jpg", 400, "bad-path", "%25", "no-store"),
@@ -117,7 +119,9 @@ async fn problems_tell_what_to_fix_and_only_lasting_ones_are_cached() {
         ("GET", "/photos/dog_200x200.jpg", 404, "not-found", "photos/dog.jpg", brief),
         ("GET", "/photos/cat_9999x200.jpg", 404, "not-found", "4096", brief),
         ("GET", "/notes.txt", 404, "not-found", "", brief),
-        ("GET", "/notes_200x200.txt", 422, "unprocessable-original", "", brief),
+        ("GET", "/notes_200x200.txt", 422, "unprocessable-original", "accepted are JPEG, PNG, WebP, GIF", brief),
+        ("GET", "/empty_200x200.jpg", 422, "unprocessable-original", "the original is empty", brief),
+        ("GET", "/logo_200x200.svg", 422, "unprocessable-original", "the original is SVG", brief),
         ("POST", "/photos/cat_200x200.jpg", 405, "method-not-allowed", "GET", "no-store"),
         ("DELETE", "/photos/cat.jpg", 405, "method-not-allowed", "HEAD", "no-store"),
     ];

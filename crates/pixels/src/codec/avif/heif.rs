@@ -11,10 +11,12 @@
 
 use image::metadata::Orientation;
 
+use crate::accepted::AcceptedFormats;
 use crate::error::{Error, UnsupportedFormat, damaged};
 use crate::info::ImageInfo;
 #[cfg(feature = "avif-originals")]
 use crate::info::oriented_size;
+use crate::limits::Limits;
 use crate::transform::color::PROFILE_BYTES_MAX;
 use crate::yuv_image::{ChromaSubsampling, Cicp};
 
@@ -176,7 +178,10 @@ fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, Error> {
 
 fn no_picture(is_sequence: bool) -> Error {
     if is_sequence {
-        return Error::UnsupportedFormat { format: UnsupportedFormat::AvifSequence };
+        return Error::UnsupportedFormat {
+            format: UnsupportedFormat::AvifSequence,
+            accepted: AcceptedFormats::new(&Limits::default()),
+        };
     }
     damaged("no primary item (pitm)")
 }

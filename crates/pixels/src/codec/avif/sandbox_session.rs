@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::accepted::AcceptedFormats;
 use crate::context::RenderContext;
 use crate::deadline::{self, Deadline};
 use crate::error::Error;
@@ -70,7 +71,9 @@ impl SandboxSession {
 fn to_error(error: SandboxError, deadline: Deadline, failed: fn(SandboxError) -> Error) -> Error {
     match error {
         SandboxError::Unavailable { reason } => Error::SandboxUnavailable { reason },
-        SandboxError::Unconfined { reason } => Error::SandboxUnconfined { reason },
+        SandboxError::Unconfined { reason } => {
+            Error::SandboxUnconfined { reason, accepted: AcceptedFormats::without_sandbox() }
+        }
         SandboxError::TimedOut => deadline.error(),
         SandboxError::OutOfMemory | SandboxError::Failed { .. } => failed(error),
     }
