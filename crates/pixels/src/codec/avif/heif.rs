@@ -28,6 +28,7 @@ mod layer;
 mod meta;
 mod property;
 mod orientation;
+mod sequence;
 
 #[cfg(test)]
 mod tests;
@@ -196,8 +197,8 @@ fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), Er
     }
     let layer = match meta.item(id)?.kind {
         Some(kind) if kind == *b"av01" => {
-            let Av1 { depth, sampling } = properties.av1_config(id)?;
             let tiles = vec![meta.bytes(id)?];
+            let Av1 { depth, sampling } = properties.format(id, &tiles[0])?;
             Layer { size, tile_size: size, columns: 1, tiles, depth, sampling, cicp: properties.cicp }
         }
         Some(kind) if kind == *b"grid" => {

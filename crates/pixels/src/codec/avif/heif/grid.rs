@@ -53,7 +53,8 @@ impl Grid {
             return Err(damaged(format!("the grid of {columns}x{rows} has {count} tiles (dimg)")));
         };
         let properties = tile_properties(meta, first)?;
-        let (size, av1) = (properties.size, properties.av1_config(first)?);
+        let size = properties.size;
+        let av1 = properties.format(first, &meta.bytes(first)?)?;
         let (width, height) = size.ok_or_else(|| damaged(format!("item {first} has no size (ispe)")))?;
         let fits = |tile: u32, count: u32, total: u32, is_subsampled: bool| {
             let (tile, count, total) = (u64::from(tile), u64::from(count), u64::from(total));
@@ -71,11 +72,12 @@ impl Grid {
         }
         for &tile in tiles.iter().skip(1) {
             let other = tile_properties(meta, tile)?;
-            if (other.size, other.av1) != (size, Some(av1)) {
+            if (other.size, other.format(tile, &meta.bytes(tile)?)?) != (size, av1) {
                 return Err(damaged("the tiles differ in size or format (ispe, av1C)"));
             }
         }
-        if grid.bits.is_some_and(|(_, bits)| bits != av1.depth) {
+        let config_depth = properties.av1.map(|config| config.depth);
+        if grid.bits.is_some_and(|(_, bits)| bits != av1.depth && Some(bits) != config_depth) {
             return Err(damaged("the grid differs in bit depth from its tiles (pixi, av1C)"));
         }
         Ok(Layer {

@@ -44,6 +44,11 @@ impl<'a> Tile<'a> {
         }
     }
 
+    /// The first bytes of the codestream, at most `length`.
+    pub(super) fn head(&self, length: usize) -> Vec<u8> {
+        self.extents.iter().flat_map(|extent| *extent).take(length).copied().collect()
+    }
+
     /// Length of the codestream in bytes.
     pub(crate) fn len(&self) -> usize {
         self.extents.iter().map(|extent| extent.len()).sum()

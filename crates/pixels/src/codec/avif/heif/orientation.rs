@@ -71,26 +71,29 @@ impl CleanAperture {
         Ok(Self { width: fraction(false)?, height: fraction(false)?, across: fraction(true)?, down: fraction(true)? })
     }
 
-    /// The visible pixels of an image of `size`. The aperture must cover whole pixels within the image (MIAF, ISO/IEC
-    /// 23000-22, section 7.3.6.7).
+    /// The visible pixels of an image of `size`. A length in fractions of pixels is rounded half up and a position is
+    /// rounded down, as in libheif. Files should state whole pixels (MIAF, ISO/IEC 23000-22, section 7.3.6.7); for other
+    /// ones, libavif refuses the property, and Chromium then shows the whole image. A crop may hide something, so it is
+    /// applied here.
     pub(super) fn crop(&self, size: (u32, u32)) -> Result<CropRect, Error> {
         let side = |length: Fraction, offset: Fraction, whole: u32| {
-            let pixels = whole_number(length).filter(|pixels| *pixels > 0)?;
+            let pixels = floor((2 * length.0 + length.1, 2 * length.1)).filter(|pixels| *pixels > 0)?;
             // Half of the cropped length, plus the offset of the center.
-            let start =
-                whole_number((2 * offset.0 + (i128::from(whole) - i128::from(pixels)) * offset.1, 2 * offset.1))?;
+            let cropped = i128::from(whole) * length.1 - length.0;
+            let start = floor((2 * offset.0 * length.1 + cropped * offset.1, 2 * offset.1 * length.1))?;
             (start.checked_add(pixels)? <= whole).then_some((start, pixels))
         };
         let (across, down) = (side(self.width, self.across, size.0), side(self.height, self.down, size.1));
         match (across, down) {
             (Some((x, width)), Some((y, height))) => Ok(CropRect { x, y, width, height }),
-            _ => Err(damaged("the clean aperture (clap) is not a rectangle of whole pixels within the image")),
+            _ => Err(damaged("the clean aperture (clap) is empty or not within the image")),
         }
     }
 }
 
-fn whole_number((numerator, denominator): Fraction) -> Option<u32> {
-    (numerator % denominator == 0).then(|| u32::try_from(numerator / denominator).ok())?
+/// The largest integer that is not greater. `None` if it is negative or too large. The denominator must be positive.
+fn floor((numerator, denominator): Fraction) -> Option<u32> {
+    u32::try_from(numerator.div_euclid(denominator)).ok()
 }
 
 #[cfg(test)]
@@ -158,18 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn an_aperture_covers_whole_pixels_within_the_image() {
+    fn an_aperture_is_rounded_to_whole_pixels_within_the_image() {
         let at = |x, width| Some(CropRect { x, y: 0, width, height: 10 });
         assert_eq!(crop((20, 1), (0, 1)), at(0, 20));
         assert_eq!(crop((12, 1), (0, 1)), at(4, 12));
         assert_eq!(crop((24, 2), (-8, 2)), at(0, 12));
         assert_eq!(crop((7, 1), (1, 2)), at(7, 7), "a center between two pixels");
+        assert_eq!(crop((7, 1), (0, 1)), at(6, 7), "a position of 6.5");
+        assert_eq!(crop((7, 2), (0, 1)), at(8, 4), "3.5 pixels at 8.25");
+        assert_eq!(crop((25, 2), (15, 4)), at(7, 13), "the last 12.5 pixels");
+        assert_eq!(crop((39, 2), (-1, 4)), at(0, 20), "the first 19.5 pixels");
         for (width, across) in
-            [((7, 1), (0, 1)), ((7, 2), (0, 1)), ((0, 1), (0, 1)), ((12, 1), (5, 1)), ((21, 1), (1, 2))]
+            [((1, 3), (0, 1)), ((0, 1), (0, 1)), ((12, 1), (5, 1)), ((21, 1), (1, 2)), ((12, 1), (-9, 2))]
         {
             assert_eq!(crop(width, across), None, "{width:?} {across:?}");
         }
         let last = (i128::from(u32::MAX), i128::from(u32::MAX));
-        assert_eq!(crop(last, last), None);
+        assert_eq!(crop(last, last), at(10, 1), "a position of 10.5");
     }
 }

@@ -1,8 +1,10 @@
 //! Item properties (ISO/IEC 23008-12, section 6.5; AV1 Image File Format, sections 2.2 and 4).
 
 use super::boxes::{Fields, IsoBox};
+use super::layer::Tile;
 use super::meta::Meta;
 use super::orientation::{CleanAperture, ItemTransform};
+use super::sequence;
 use crate::error::{Error, damaged};
 use crate::yuv_image::{ChromaSubsampling, Cicp};
 
@@ -51,10 +53,12 @@ impl<'a> Properties<'a> {
         Ok(properties)
     }
 
-    /// The AV1 configuration of item `id`, which is mandatory.
-    pub(super) fn av1_config(&self, id: u32) -> Result<Av1, Error> {
-        let av1 = self.av1.ok_or_else(|| damaged(format!("item {id} has no AV1 configuration (av1C)")))?;
-        if self.bits.is_some_and(|(_, bits)| bits != av1.depth) {
+    /// The sample format of item `id` with the codestream `tile`: that of the sequence header, or else that of the AV1
+    /// configuration, which is mandatory.
+    pub(super) fn format(&self, id: u32, tile: &Tile<'_>) -> Result<Av1, Error> {
+        let config = self.av1.ok_or_else(|| damaged(format!("item {id} has no AV1 configuration (av1C)")))?;
+        let av1 = sequence::av1_format(&tile.head(sequence::HEAD_BYTES)).unwrap_or(config);
+        if self.bits.is_some_and(|(_, bits)| bits != config.depth && bits != av1.depth) {
             return Err(damaged(format!("item {id} has conflicting bit depths (pixi, av1C)")));
         }
         Ok(av1)

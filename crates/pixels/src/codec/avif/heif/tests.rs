@@ -65,6 +65,25 @@ fn size_depth_and_subsampling_are_read() {
 }
 
 #[test]
+fn the_sequence_header_is_believed_if_the_configuration_disagrees() {
+    for (name, depth) in [("full-420", 8), ("ten-420", 10), ("twelve-444-limited", 12), ("grid", 8)] {
+        let expected = file(name);
+        let expected = AvifImage::read(&expected).unwrap();
+        // Monochrome with 8 bits.
+        let mut bytes = file(name);
+        let mut at = 0;
+        while let Some(found) = bytes[at..].windows(4).position(|word| word == b"av1C") {
+            at += found + 4;
+            bytes[at + 2] = 0x1C;
+        }
+        let image = AvifImage::read(&bytes).unwrap();
+        let format = |image: &AvifImage<'_>| (image.color.depth, image.color.sampling);
+        assert_eq!((format(&image), image.color.depth), (format(&expected), depth), "{name}");
+        assert_eq!(image.info().unwrap(), expected.info().unwrap(), "{name}");
+    }
+}
+
+#[test]
 fn color_descriptions_are_read() {
     let table = [
         ("full-420", [1, 13, 6], true),

@@ -38,8 +38,8 @@ fn errors_in_the_primary_item_are_reported() {
             m.property(b"clap", &[0; 32], true);
         }),
         ("zero denominator", |m| m.property(b"clap", &[0; 32], true)),
-        ("whole pixels", |m| m.property(b"clap", &file_builder::clap([(7, 2), (8, 1), (0, 1), (0, 1)]), true)),
-        ("whole pixels", |m| m.property(b"clap", &file_builder::clap([(8, 1), (8, 1), (1, 1), (0, 1)]), true)),
+        ("not within the image", |m| m.property(b"clap", &file_builder::clap([(1, 3), (8, 1), (0, 1), (0, 1)]), true)),
+        ("not within the image", |m| m.property(b"clap", &file_builder::clap([(8, 1), (8, 1), (1, 1), (0, 1)]), true)),
         ("visible part is too small", |m| {
             m.set(b"ispe", &[[0; 4], 64_u32.to_be_bytes(), 64_u32.to_be_bytes()].concat());
             m.property(b"clap", &file_builder::clap([(1, 1), (1, 1), (1, 2), (1, 2)]), true);
