@@ -121,6 +121,26 @@ impl Yuv420 {
         Self { range, ..self }
     }
 
+    /// True if [`into_range`](Self::into_range) would change colors, because it clamps luma of limited range: some luma
+    /// lies outside of 16 to 235 by more than two levels, in a color that is not gray.
+    pub(crate) fn clamps_colors(&self) -> bool {
+        let [luma, blue, red] = self.planes.as_slice() else { return false };
+        let (width, half_width) = (luma.width as usize, blue.width as usize);
+        let is_outside = |luma: &u8| !(14..=237).contains(luma);
+        let is_colored = |chroma: &u8| chroma.abs_diff(128) > 2;
+        let chroma_rows = blue.data.chunks(half_width).zip(red.data.chunks(half_width));
+        self.range == Range::Limited
+            && luma.data.chunks(2 * width).zip(chroma_rows).any(|(rows, (blue, red))| {
+                rows.iter().any(is_outside)
+                    && rows.chunks(width).any(|row| {
+                        let chroma = blue.iter().zip(red);
+                        row.chunks(2).zip(chroma).any(|(luma, (blue, red))| {
+                            luma.iter().any(is_outside) && (is_colored(blue) || is_colored(red))
+                        })
+                    })
+            })
+    }
+
     /// Converts gray or RGB pixels to full-range planes. Each chroma sample is the mean of its pixels.
     pub(crate) fn from_pixels(pixels: &Pixels) -> Self {
         let (width, height) = (pixels.width as usize, pixels.height as usize);
@@ -187,22 +207,39 @@ fn chroma_of_sums([red, green, blue]: [i32; 3]) -> [u8; 2] {
 }
 
 /// Converts planes of equal size to gray or RGB.
-fn rgb(range: Range, mut planes: Vec<Pixels>) -> Pixels {
-    if range == Range::Limited {
-        planes = Yuv420 { range, planes }.into_range(Range::Full).planes;
-    }
+fn rgb(range: Range, planes: Vec<Pixels>) -> Pixels {
     let [luma, blue, red] = planes.as_slice() else {
-        return planes.swap_remove(0);
+        return Yuv420 { range, planes }.into_range(Range::Full).planes.swap_remove(0);
     };
     let mut data = vec![0; 3 * luma.data.len()];
     let samples = luma.data.iter().zip(&blue.data).zip(&red.data);
-    for (pixel, ((&luma, &blue), &red)) in data.as_chunks_mut::<3>().0.iter_mut().zip(samples) {
-        let (luma, blue, red) = (f32::from(luma), f32::from(blue) - 128.0, f32::from(red) - 128.0);
-        // The inverse matrix of JFIF (ITU-T T.871, section 7).
-        *pixel =
-            [level(luma + 1.402 * red), level(luma - 0.344_136 * blue - 0.714_136 * red), level(luma + 1.772 * blue)];
+    let pixels = data.as_chunks_mut::<3>().0.iter_mut().zip(samples);
+    match range {
+        Range::Full => pixels.for_each(|(pixel, ((&luma, &blue), &red))| *pixel = full_to_rgb(luma, blue, red)),
+        Range::Limited => pixels.for_each(|(pixel, ((&luma, &blue), &red))| *pixel = limited_to_rgb(luma, blue, red)),
     }
     Pixels { width: luma.width, height: luma.height, channels: 3, data }
+}
+
+/// The inverse matrix of JFIF (ITU-T T.871, section 7).
+#[inline(always)]
+fn full_to_rgb(luma: u8, blue: u8, red: u8) -> [u8; 3] {
+    let (luma, blue, red) = (f32::from(luma), f32::from(blue) - 128.0, f32::from(red) - 128.0);
+    [level(luma + 1.402 * red), level(luma - 0.344_136 * blue - 0.714_136 * red), level(luma + 1.772 * blue)]
+}
+
+/// The matrix of ITU-R BT.601 for limited range as libwebp applies it, with coefficients of 14 fractional bits. Luma
+/// below 16 is darker than black, and chroma may make it visible, so only the result is clamped.
+#[inline(always)]
+pub(crate) fn limited_to_rgb(luma: u8, blue: u8, red: u8) -> [u8; 3] {
+    let part = |sample: u8, coefficient: i32| (i32::from(sample) * coefficient) >> 8;
+    let clip = |sum: i32| u8::try_from((sum >> 6).clamp(0, 255)).unwrap_or(0);
+    let luma = part(luma, 19_077);
+    [
+        clip(luma + part(red, 26_149) - 14_234),
+        clip(luma - part(blue, 6_419) - part(red, 13_320) + 8_708),
+        clip(luma + part(blue, 33_050) - 17_685),
+    ]
 }
 
 /// Rounds and clamps to 0..=255. Adding 2^23 to a small positive number leaves its rounded value in the lowest bits.
@@ -211,4 +248,24 @@ pub(crate) fn level(value: f32) -> u8 {
     let low = if value > 0.0 { value } else { 0.0 };
     let clamped = if low < 255.0 { low } else { 255.0 };
     (clamped + 8_388_608.0).to_bits().to_le_bytes()[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limited_range_is_converted_by_the_matrix_without_clamping_luma() {
+        for (luma, blue, red) in (0..=255_u8).flat_map(|y| [0, 90, 128, 200, 255].map(|n| (y, n, 255 - n / 2))) {
+            let (y, b, r) = (f64::from(luma) - 16.0, f64::from(blue) - 128.0, f64::from(red) - 128.0);
+            let y = y * 255.0 / 219.0;
+            let (b, r) = (b * 255.0 / 224.0, r * 255.0 / 224.0);
+            let expected = [y + 1.402 * r, y - 0.344_136 * b - 0.714_136 * r, y + 1.772 * b];
+            let plane = |sample| Pixels { width: 1, height: 1, channels: 1, data: vec![sample] };
+            let made = rgb(Range::Limited, vec![plane(luma), plane(blue), plane(red)]);
+            for (made, expected) in made.data.into_iter().zip(expected) {
+                assert!((f64::from(made) - expected.clamp(0.0, 255.0)).abs() <= 1.0, "{luma} {blue} {red}");
+            }
+        }
+    }
 }

@@ -47,7 +47,12 @@ pub(crate) fn scale_decoded<'a>(
         Decoded::Planes(DecodedPlanes { planes, conversion })
             if conversion.is_none() && encodes_from_planes(output.encoding, size, options) =>
         {
-            Scaled::Planes(planes.scale_to_yuv420(&window, size)?)
+            let scaled = planes.scale_to_yuv420(&window, size)?;
+            if matches!(output.encoding, Encoding::Jpeg(_)) && scaled.clamps_colors() {
+                Scaled::Pixels(planes.scale_to_pixels(&window, size, LANCZOS)?, conversion)
+            } else {
+                Scaled::Planes(scaled)
+            }
         }
         Decoded::Planes(DecodedPlanes { planes, conversion }) => {
             Scaled::Pixels(planes.scale_to_pixels(&window, size, LANCZOS)?, conversion)

@@ -4,6 +4,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::*;
 use crate::codec::decoded::Decoded;
+use crate::codec::planes::{Range, Yuv420, limited_to_rgb};
 use crate::codec::webp;
 use crate::deadline::Deadline;
 use crate::pixels::Pixels;
@@ -185,4 +186,36 @@ fn failed_variant_does_not_affect_the_other_variants() {
     let mut outcomes = Vec::new();
     render_each(cut, &header, &variants, &limits(), |n, made| outcomes.push((n, made.is_ok())));
     assert_eq!(outcomes, [(0, false), (1, true)]);
+}
+
+/// A lossy WebP of one color, given as samples of limited range.
+fn webp_of_one_color(samples: [u8; 3]) -> Vec<u8> {
+    let plane = |side: u32, sample| Pixels {
+        width: side,
+        height: side,
+        channels: 1,
+        data: vec![sample; (side * side) as usize],
+    };
+    let planes = vec![plane(500, samples[0]), plane(250, samples[1]), plane(250, samples[2])];
+    let planes = Yuv420 { range: Range::Limited, planes };
+    crate::codec::webp::encode::encode_planes(planes, Quality::new(95).unwrap(), Deadline::after(LIMITS.render_time))
+        .unwrap()
+}
+
+#[test]
+fn colors_with_luma_below_black_are_those_of_libwebp() {
+    for (luma, blue, red) in [(0, 90, 240), (4, 60, 230), (8, 240, 110), (15, 128, 200), (250, 180, 60), (3, 128, 128)]
+    {
+        let original = webp_of_one_color([luma, blue, red]);
+        let expected = limited_to_rgb(luma, blue, red);
+        // Small variants are encoded from pixels, large ones from planes.
+        for side in [100, 450, 500] {
+            for encoding in [Encoding::Png, jpeg_q90(), webp_q90()] {
+                let made = make(&original, fit(side, side), encoding).unwrap().to_rgb8();
+                let center = made.get_pixel(side / 2, side / 2).0;
+                let off = center.iter().zip(expected).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+                assert!(off <= 6, "{luma} {blue} {red} {side} {encoding:?}: {center:?}, not {expected:?}");
+            }
+        }
+    }
 }

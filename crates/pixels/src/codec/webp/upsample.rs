@@ -1,6 +1,8 @@
 //! Converts the planes of lossy WebP to pixels as libwebp does: chroma is interpolated, and the matrix of ITU-R BT.601 is
 //! applied in fixed point.
 
+use crate::codec::planes::limited_to_rgb;
+
 /// Fills the pixels from Y, U and V.
 pub(super) fn fill_rgb(planes: [&[u8]; 3], width: usize, pixels: &mut [[u8; 3]]) {
     fill(planes, width, pixels, |pixel, color| *pixel = color);
@@ -23,7 +25,7 @@ fn fill<T>([luma, u, v]: [&[u8]; 3], width: usize, pixels: &mut [T], put: impl F
             interpolate(near, far.and_then(line).unwrap_or(near), row);
         }
         for ((pixel, luma), (u, v)) in pixels.iter_mut().zip(luma).zip(row_u.iter().zip(&row_v)) {
-            put(pixel, to_rgb(*luma, *u, *v));
+            put(pixel, limited_to_rgb(*luma, *u, *v));
         }
     }
 }
@@ -49,19 +51,6 @@ fn interpolate(near: &[u8], far: &[u8], row: &mut [u8]) {
     if let [last] = last {
         edge(last, near.last(), far.last());
     }
-}
-
-/// The matrix of libwebp, whose coefficients have 14 fractional bits.
-#[inline(always)]
-fn to_rgb(luma: u8, u: u8, v: u8) -> [u8; 3] {
-    let part = |sample: u8, coefficient: i32| (i32::from(sample) * coefficient) >> 8;
-    let clip = |sum: i32| u8::try_from((sum >> 6).clamp(0, 255)).unwrap_or(0);
-    let luma = part(luma, 19_077);
-    [
-        clip(luma + part(v, 26_149) - 14_234),
-        clip(luma - part(u, 6_419) - part(v, 13_320) + 8_708),
-        clip(luma + part(u, 33_050) - 17_685),
-    ]
 }
 
 #[cfg(test)]
