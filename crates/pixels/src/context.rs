@@ -14,6 +14,8 @@ pub(crate) struct RenderContext<'a> {
     pub(crate) pixels_max: u64,
     pub(crate) scans_max: u32,
     pub(crate) encode: EncodeOptions,
+    /// Number of bytes that a still GIF should have: those of the original, if that is a GIF.
+    pub(crate) gif_bytes_max: Option<usize>,
     /// Without it, AVIF originals are not decoded, and an AVIF variant is encoded in this process.
     #[cfg_attr(not(any(feature = "avif", feature = "avif-originals")), expect(dead_code, reason = "no AV1"))]
     pub(crate) sandbox: Option<&'a dyn Sandbox>,
@@ -28,6 +30,7 @@ impl<'a> RenderContext<'a> {
             pixels_max: limits.input_pixels,
             scans_max: limits.scans,
             encode: limits.encode,
+            gif_bytes_max: None,
             sandbox: None,
         }
     }

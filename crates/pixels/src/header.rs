@@ -10,7 +10,7 @@ use crate::accepted::AcceptedFormats;
 use crate::codec::avif;
 use crate::codec::{gif, jpeg, palette, png, webp};
 use crate::deadline::Deadline;
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, Format};
 use crate::error::{Error, UnsupportedFormat};
 use crate::info::ImageInfo;
 use crate::limits::{EncodeOptions, Limits};
@@ -43,6 +43,18 @@ impl Codec {
             Self::Gif => "gif",
             #[cfg(feature = "avif-originals")]
             Self::Avif => "avif",
+        }
+    }
+
+    /// The same format as an output format.
+    pub(crate) const fn format(self) -> Format {
+        match self {
+            Self::Jpeg => Format::Jpeg,
+            Self::Png => Format::Png,
+            Self::WebP => Format::WebP,
+            Self::Gif => Format::Gif,
+            #[cfg(feature = "avif-originals")]
+            Self::Avif => Format::Avif,
         }
     }
 }

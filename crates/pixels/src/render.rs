@@ -6,7 +6,7 @@ use crate::codec::decoded::Decoded;
 use crate::context::RenderContext;
 use crate::deadline::cpu_time;
 use crate::error::Error;
-use crate::header::Header;
+use crate::header::{Codec, Header};
 use crate::limits::Limits;
 use crate::observer::{NoObserver, Observer, Stage};
 use crate::output::OutputSpec;
@@ -17,6 +17,7 @@ pub(crate) mod animation;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod scale;
+pub(crate) mod unchanged;
 
 /// Version of the pipeline, stored with each variant. It changes whenever the same input gives different bytes.
 pub const PIPELINE: &str = "10";
@@ -127,7 +128,7 @@ fn render_still(
             for variant in pending {
                 // Decoding counts for every variant, but the other variants do not.
                 let context = context.extended_since(decoded_at);
-                done(variant.index, scale_and_encode(&decoded, header, variant, options.observer, &context));
+                done(variant.index, render_decoded(&decoded, original, header, variant, options, &context));
             }
         }
         // Damage may affect only the largest variant. The sandbox always decodes the whole image, so a second attempt
@@ -139,6 +140,25 @@ fn render_still(
         }
         Err(error) => pending.iter().for_each(|variant| done(variant.index, Err(error.clone()))),
     }
+}
+
+/// Renders a variant, which is the original without metadata if it has the same pixels and encoding it saves nothing.
+fn render_decoded(
+    decoded: &Decoded,
+    original: &[u8],
+    header: &Header,
+    variant: &Pending,
+    options: &RenderOptions<'_>,
+    context: &RenderContext,
+) -> Result<Vec<u8>, Error> {
+    let Pending { output, crop_window, .. } = variant;
+    let keeps_pixels = unchanged::keeps_pixels(header, *output, crop_window, decoded.conversion(), options.limits);
+    let is_gif = header.codec == Codec::Gif && header.info.frames == 1;
+    // If all pixels are kept, the original limits the size below.
+    let gif_bytes_max = (is_gif && !keeps_pixels).then_some(original.len());
+    let context = RenderContext { gif_bytes_max, ..*context };
+    let encoded = scale_and_encode(decoded, header, variant, options.observer, &context)?;
+    Ok(if keeps_pixels { unchanged::smaller(encoded, original, header, false) } else { encoded })
 }
 
 fn scale_and_encode(

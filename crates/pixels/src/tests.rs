@@ -19,6 +19,7 @@ mod color;
 mod options;
 mod planar;
 mod stopping;
+mod unchanged;
 mod untrusted;
 
 const LIMITS: Limits = Limits {

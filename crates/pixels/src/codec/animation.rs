@@ -11,13 +11,30 @@ pub(crate) fn normalize_delay(delay: Duration) -> Duration {
     if delay <= Duration::from_millis(10) { Duration::from_millis(100) } else { delay }
 }
 
-/// Number of times an animation plays. 0 is infinite.
+/// Number of times an animation plays. 0 is infinite. A format that cannot store a number plays its largest one.
+///
+/// A GIF without the extension plays once, and the extension states the number of repetitions, which is one less; WebP
+/// (`ANIM`) and APNG (`num_plays`) state the number of plays. 0 is infinite in all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LoopCount(pub(crate) u16);
+pub(crate) struct LoopCount(pub(crate) u32);
 
 impl LoopCount {
     pub(crate) const ONCE: Self = Self(1);
     pub(crate) const INFINITE: Self = Self(0);
+
+    /// The field of `ANIM` in a WebP.
+    pub(crate) fn to_webp(self) -> u16 {
+        u16::try_from(self.0).unwrap_or(u16::MAX)
+    }
+
+    /// The field of the extension of a GIF. `None` if the file needs no extension.
+    pub(crate) fn to_gif(self) -> Option<u16> {
+        match self.0 {
+            0 => Some(0),
+            1 => None,
+            plays => Some(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
+        }
+    }
 }
 
 /// Decodes the frames of an animation onto a canvas.
@@ -30,6 +47,9 @@ pub(crate) trait AnimationFrames {
 
     /// The loop count. Known after the first frame.
     fn loop_count(&self) -> LoopCount;
+
+    /// Bytes of the file without metadata up to the last drawn frame, if the file is a GIF.
+    fn gif_bytes(&self) -> Option<usize>;
 }
 
 /// A rectangle on the canvas. It may extend beyond the canvas.
@@ -140,4 +160,24 @@ fn over(above: [u8; 4], below: [u8; 4]) -> [u8; 4] {
     let mean = |n: usize| (u32::from(above[n]) * above_weight + u32::from(below[n]) * below_weight + sum / 2) / sum;
     let byte = |n: u32| u8::try_from(n).unwrap_or(u8::MAX);
     [byte(mean(0)), byte(mean(1)), byte(mean(2)), byte((sum + 127) / 255)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loop_counts_are_converted_and_never_wrap() {
+        let table = [
+            (0, 0, Some(0)),
+            (1, 1, None),
+            (2, 2, Some(1)),
+            (65_535, 65_535, Some(65_534)),
+            (65_536, 65_535, Some(65_535)),
+            (u32::MAX, 65_535, Some(65_535)),
+        ];
+        for (plays, webp, gif) in table {
+            assert_eq!((LoopCount(plays).to_webp(), LoopCount(plays).to_gif()), (webp, gif), "{plays}");
+        }
+    }
 }

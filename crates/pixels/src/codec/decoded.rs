@@ -10,6 +10,16 @@ pub(crate) enum Decoded {
     Planes(DecodedPlanes),
 }
 
+impl Decoded {
+    /// The conversion of the samples to sRGB.
+    pub(crate) fn conversion(&self) -> &Conversion {
+        match self {
+            Self::Pixels(decoded) => &decoded.conversion,
+            Self::Planes(decoded) => &decoded.conversion,
+        }
+    }
+}
+
 /// Pixels of the whole image in the stored orientation, and their conversion to sRGB.
 pub(crate) struct DecodedPixels {
     pub(crate) pixels: Pixels,

@@ -1,14 +1,17 @@
 //! Decodes GIF (GIF89a, CompuServe 1990).
 
+mod blocks;
 pub(crate) mod encode;
+pub(crate) mod strip;
 
 use std::fs::File;
-use std::io::{Chain, Cursor, Read};
+use std::io::Read;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use gif::{DecodeOptions, Decoder, DisposalMethod, MemoryLimit, Repeat};
 
+use self::blocks::{BlockKind, Blocks, FrameBlocks, has_table};
 use crate::codec::animation::{AnimationFrames, Canvas, FrameRect, LoopCount, normalize_delay};
 use crate::context::RenderContext;
 use crate::deadline::Deadline;
@@ -16,21 +19,22 @@ use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::pixels::Pixels;
 
-/// Memory limit of the decoder for an extension or a table. The pixels are not included, because this module allocates
-/// them.
-const BLOCK_BYTES_MAX: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
+/// Memory limit of the decoder for a table. The pixels are not included, because this module allocates them.
+const TABLE_BYTES_MAX: NonZeroU64 = NonZeroU64::new(1 << 16).unwrap();
 
-/// Memory of the decoder in addition to the canvas: the indices of a row, XMP data and an ICC profile, which are not
-/// used, in buffers that double when they grow, the tables of the decompressor, and a frame beyond its canvas.
-const DECODER_BYTES: u64 = 4 * BLOCK_BYTES_MAX.get() + BEYOND_CANVAS_MAX + (1 << 18);
+/// Memory of the decoder in addition to the canvas: the indices of a row, the tables of the decompressor, and a frame
+/// beyond its canvas.
+const DECODER_BYTES: u64 = BEYOND_CANVAS_MAX + (1 << 18);
 
-/// Reads the block structure without decoding pixels.
+/// Reads the block structure without decoding pixels. Extensions that do not affect frames, such as XMP, are skipped and
+/// may have any size.
 ///
 /// # Errors
 /// The header is damaged, or reading takes too long.
 pub(crate) fn read_info(original: &[u8], deadline: Deadline) -> Result<ImageInfo, Error> {
-    let mut decoder = open(original, true)?;
+    let mut decoder = open(original, true, deadline)?;
     let FirstFrame { canvas: (width, height), is_read } = FirstFrame::read(&mut decoder);
+    deadline.check()?;
     let mut frames = u32::from(is_read == Ok(true));
     // If the file is truncated or damaged after the first frame, only the frames before that count.
     while frames > 0 && matches!(decoder.next_frame_info(), Ok(Some(_))) {
@@ -39,6 +43,7 @@ pub(crate) fn read_info(original: &[u8], deadline: Deadline) -> Result<ImageInfo
             deadline.check()?;
         }
     }
+    deadline.check()?;
     Ok(ImageInfo { width, height, pixel_bytes: 4, extra_bytes: DECODER_BYTES, frames, ..ImageInfo::default() })
 }
 
@@ -73,10 +78,7 @@ impl FirstFrame {
 /// # Errors
 /// The header is damaged.
 pub(crate) fn canvas_size(file: File) -> Result<(u32, u32), Error> {
-    let mut options = DecodeOptions::new();
-    options.set_memory_limit(MemoryLimit::Bytes(BLOCK_BYTES_MAX));
-    let mut decoder = options.read_info(file).map_err(|error| damaged(error.to_string()))?;
-    Ok(FirstFrame::read(&mut decoder).canvas)
+    blocks::canvas_size(file).map_err(|error| damaged(error.to_string()))
 }
 
 /// Decodes the first frame.
@@ -88,12 +90,9 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<Pixels,
     }
 }
 
-/// A reader of a file whose first bytes may be replaced.
-type Input<'a> = Chain<Cursor<Vec<u8>>, &'a [u8]>;
-
 /// The frames of a GIF.
 pub(crate) struct GifFrames<'a> {
-    decoder: Decoder<Input<'a>>,
+    decoder: Decoder<FrameBlocks<'a>>,
     /// True if the file has a color table for all frames.
     has_table: bool,
     canvas: Canvas,
@@ -109,6 +108,10 @@ pub(crate) struct GifFrames<'a> {
     frames: u32,
     /// Number of frames drawn so far.
     drawn: u32,
+    /// The blocks after the last drawn frame.
+    blocks: Blocks<'a>,
+    /// Bytes of the blocks before, without metadata.
+    bytes: usize,
 }
 
 /// The changes that the disposal method of a frame makes to the canvas.
@@ -124,7 +127,7 @@ const BEYOND_CANVAS_MAX: u64 = 1 << 20;
 impl<'a> GifFrames<'a> {
     /// Opens a file of which `frames` frames are drawn. Reads the header of the first one.
     pub(crate) fn open(original: &'a [u8], frames: u32, context: &RenderContext) -> Result<Self, Error> {
-        let mut decoder = open(original, false)?;
+        let mut decoder = open(original, false, context.deadline)?;
         let FirstFrame { canvas: (width, height), is_read } = FirstFrame::read(&mut decoder);
         Ok(Self {
             decoder,
@@ -137,7 +140,21 @@ impl<'a> GifFrames<'a> {
             first: Some(is_read),
             frames,
             drawn: 0,
+            blocks: Blocks::new(original),
+            bytes: 0,
         })
+    }
+
+    /// Counts the bytes up to the end of the frame that was just drawn.
+    fn count_bytes(&mut self) {
+        for block in self.blocks.by_ref() {
+            if block.kind != BlockKind::Other {
+                self.bytes += block.bytes.len();
+            }
+            if block.kind == BlockKind::Image {
+                return;
+            }
+        }
     }
 
     /// Draws the frame whose header was just read.
@@ -207,6 +224,7 @@ impl AnimationFrames for GifFrames<'_> {
             let frame = self.decoder.next_frame_info().map_err(|error| damaged(error.to_string()))?;
             Ok(frame.is_some())
         });
+        context.deadline.check()?;
         match is_read {
             Ok(true) => {}
             Ok(false) => return Ok(None),
@@ -219,10 +237,11 @@ impl AnimationFrames for GifFrames<'_> {
             delay => delay?,
         };
         self.drawn += 1;
+        self.count_bytes();
         // The loop extension may follow the header of the first frame.
         self.loop_count = match self.decoder.repeat() {
             Repeat::Infinite => LoopCount::INFINITE,
-            Repeat::Finite(repeats) => LoopCount(repeats.saturating_add(1)),
+            Repeat::Finite(repeats) => LoopCount(u32::from(repeats) + 1),
         };
         Ok(Some(delay))
     }
@@ -234,6 +253,10 @@ impl AnimationFrames for GifFrames<'_> {
     fn loop_count(&self) -> LoopCount {
         self.loop_count
     }
+
+    fn gif_bytes(&self) -> Option<usize> {
+        Some(self.bytes)
+    }
 }
 
 /// The rows of a frame in the order in which they are stored (GIF89a, appendix E).
@@ -243,31 +266,11 @@ fn stored_rows(height: u32, is_interlaced: bool) -> impl Iterator<Item = u32> {
     passes.iter().flat_map(move |&(first, step)| (first..height).step_by(step))
 }
 
-fn open(original: &[u8], skip: bool) -> Result<Decoder<Input<'_>>, Error> {
+fn open(original: &[u8], skip: bool, deadline: Deadline) -> Result<Decoder<FrameBlocks<'_>>, Error> {
     let mut options = DecodeOptions::new();
-    options.set_memory_limit(MemoryLimit::Bytes(BLOCK_BYTES_MAX));
+    options.set_memory_limit(MemoryLimit::Bytes(TABLE_BYTES_MAX));
     options.skip_frame_decoding(skip);
-    options.read_info(input(original)).map_err(|error| damaged(error.to_string()))
+    options
+        .read_info(FrameBlocks::new(original, deadline))
+        .map_err(|error| if deadline.is_ahead() { damaged(error.to_string()) } else { deadline.error() })
 }
-
-/// True if the file has a color table for all frames.
-fn has_table(original: &[u8]) -> bool {
-    original.get(FLAGS_AT).is_some_and(|flags| flags & TABLE_FLAG != 0)
-}
-
-/// The file. A table of two colors is inserted if it has none, because the decoder refuses frames without a table.
-fn input(original: &[u8]) -> Input<'_> {
-    let Some((header, rest)) = original.split_at_checked(HEADER_BYTES).filter(|_| !has_table(original)) else {
-        return Cursor::new(Vec::new()).chain(original);
-    };
-    let mut header = header.to_vec();
-    header[FLAGS_AT] = TABLE_FLAG;
-    header.extend([0; 6]);
-    Cursor::new(header).chain(rest)
-}
-
-/// Length of the signature and the logical screen descriptor, and position of the flags in it (GIF89a, section 18).
-const HEADER_BYTES: usize = 13;
-const FLAGS_AT: usize = 10;
-/// The flag of a color table for all frames. The other flags are its size, of which 0 means two colors, and hints.
-const TABLE_FLAG: u8 = 0x80;

@@ -3,6 +3,7 @@
 pub(crate) mod cmyk;
 pub(crate) mod encode;
 pub(crate) mod planar;
+pub(crate) mod strip;
 
 use image::metadata::Orientation;
 use zune_jpeg::JpegDecoder;

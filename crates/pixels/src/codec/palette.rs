@@ -19,23 +19,32 @@ const CHECKED_PIXELS: usize = 1 << 16;
 /// # Errors
 /// The deadline passed.
 pub(crate) fn indexed(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<IndexedImage, Error> {
-    match exact(pixels, colors, deadline)? {
-        Some(image) => Ok(image),
-        None => nearest(pixels, colors, deadline),
+    if let Some(image) = exact(pixels, colors, deadline)? {
+        return Ok(image);
     }
+    let palette = Histogram::of(pixels, deadline)?.palette(colors, 0.0, deadline)?;
+    let mut matcher = PaletteMatcher::new(palette);
+    let (indices, _) = matcher.indices(pixels, deadline)?;
+    Ok(IndexedImage { palette: matcher.palette, indices })
 }
 
-/// Upper bound, in bytes, on the memory of [`indexed`] for this number of pixels.
+/// Upper bound, in bytes, on the memory of [`indexed`] for this number of pixels, and of a [`PaletteMatcher`] that was used
+/// for as many.
 pub(crate) fn bytes(pixels: u64, has_alpha: bool) -> u64 {
     // The number of bins of similar colors, and the memory for each.
     let bins = if has_alpha { 1 << 24 } else { 1 << 18 };
     pixels + BIN_BYTES * pixels.min(bins)
 }
 
-/// Bytes for a bin of similar colors: its sums, and two copies of its mean while a box of colors is split.
-const BIN_BYTES: u64 = 120;
+/// Bytes for a bin of similar colors: its sums, two copies of its mean while a box of colors is split, and its palette
+/// indices in two matchers.
+const BIN_BYTES: u64 = 140;
 
-fn exact(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<Option<IndexedImage>, Error> {
+/// The pixels as indices of their colors, if there are at most `colors`.
+///
+/// # Errors
+/// The deadline passed.
+pub(crate) fn exact(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<Option<IndexedImage>, Error> {
     let mut palette = Vec::new();
     let mut index_by_color: HashMap<[u8; 4], u8> = HashMap::new();
     let mut indices = Vec::with_capacity(pixels.len());
@@ -57,48 +66,102 @@ fn exact(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<Option
     Ok(Some(IndexedImage { palette, indices }))
 }
 
-/// Median cut: repeatedly splits the color box with the largest variance at its mean (P. Heckbert, "Color image
-/// quantization for frame buffer display", 1982, with the variance criterion of X. Wu, 1991).
-fn nearest(pixels: &[[u8; 4]], colors: usize, deadline: Deadline) -> Result<IndexedImage, Error> {
-    let mut bins: BTreeMap<[u8; 4], ([u64; 4], u64)> = BTreeMap::new();
-    for pixels in pixels.chunks(CHECKED_PIXELS) {
-        deadline.check()?;
-        for pixel in pixels {
-            let (sums, count) = bins.entry(bin(*pixel)).or_default();
-            sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u64::from(*sample));
-            *count += 1;
-        }
-    }
-    #[expect(clippy::cast_precision_loss, reason = "sums of 8-bit samples")]
-    let weighted = |(sums, count): &([u64; 4], u64)| WeightedColor {
-        color: sums.map(|sum| sum as f64 / *count as f64),
-        count: *count as f64,
-    };
-    let mut boxes = vec![ColorBox::new(bins.values().map(weighted).collect())];
-    while boxes.len() < colors {
-        deadline.check()?;
-        let most = boxes.iter().enumerate().max_by(|(_, a), (_, b)| a.spread.total_cmp(&b.spread));
-        let Some((n, _)) = most.filter(|(_, most)| most.spread > 0.0) else { break };
-        let (low, high) = boxes.swap_remove(n).split();
-        boxes.extend([low, high]);
-    }
-    let palette: Vec<[u8; 4]> = boxes.iter().map(ColorBox::color).collect();
-    let distance =
-        |a: &[u8; 4], b: &[u8; 4]| -> u32 { a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum() };
-    let nearest_index = |color: &[u8; 4]| {
-        let nearest = palette.iter().enumerate().min_by_key(|(_, other)| distance(color, other));
-        nearest.and_then(|(n, _)| u8::try_from(n).ok()).unwrap_or(0)
-    };
-    let mut known: HashMap<[u8; 4], u8> = HashMap::new();
-    let mut indices = Vec::with_capacity(pixels.len());
-    for pixels in pixels.chunks(CHECKED_PIXELS) {
-        deadline.check()?;
-        indices.extend(pixels.iter().map(|pixel| *known.entry(bin(*pixel)).or_insert_with(|| nearest_index(pixel))));
-    }
-    Ok(IndexedImage { palette, indices })
+/// The colors of an image and the number of their pixels, in bins of similar colors, because a photograph has too many
+/// distinct ones to process each.
+pub(crate) struct Histogram {
+    /// The sums of the samples, and the number of pixels.
+    bins: BTreeMap<[u8; 4], ([u64; 4], u64)>,
+    pixels: usize,
 }
 
-/// Groups similar colors, because a photograph has too many distinct ones to process each.
+impl Histogram {
+    /// # Errors
+    /// The deadline passed.
+    pub(crate) fn of(pixels: &[[u8; 4]], deadline: Deadline) -> Result<Self, Error> {
+        let mut bins: BTreeMap<[u8; 4], ([u64; 4], u64)> = BTreeMap::new();
+        for pixels in pixels.chunks(CHECKED_PIXELS) {
+            deadline.check()?;
+            for pixel in pixels {
+                let (sums, count) = bins.entry(bin(*pixel)).or_default();
+                sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u64::from(*sample));
+                *count += 1;
+            }
+        }
+        Ok(Self { bins, pixels: pixels.len() })
+    }
+
+    /// A palette by median cut: repeatedly splits the color box with the largest variance at its mean (P. Heckbert, "Color
+    /// image quantization for frame buffer display", 1982, with the variance criterion of X. Wu, 1991). Stops at `colors`
+    /// colors, or when the mean squared error of a pixel, summed over its channels, is at most `error_max`.
+    ///
+    /// # Errors
+    /// The deadline passed.
+    pub(crate) fn palette(&self, colors: usize, error_max: f64, deadline: Deadline) -> Result<Vec<[u8; 4]>, Error> {
+        #[expect(clippy::cast_precision_loss, reason = "sums of 8-bit samples")]
+        let weighted = |(sums, count): &([u64; 4], u64)| WeightedColor {
+            color: sums.map(|sum| sum as f64 / *count as f64),
+            count: *count as f64,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a number of pixels")]
+        let error_max = error_max * self.pixels as f64;
+        let mut boxes = vec![ColorBox::new(self.bins.values().map(weighted).collect())];
+        while boxes.len() < colors {
+            deadline.check()?;
+            if boxes.iter().map(|one| one.error).sum::<f64>() <= error_max {
+                break;
+            }
+            let most = boxes.iter().enumerate().max_by(|(_, a), (_, b)| a.spread.total_cmp(&b.spread));
+            let Some((n, _)) = most.filter(|(_, most)| most.spread > 0.0) else { break };
+            let (low, high) = boxes.swap_remove(n).split();
+            boxes.extend([low, high]);
+        }
+        Ok(boxes.iter().map(ColorBox::color).collect())
+    }
+}
+
+/// Finds the nearest colors of a palette, and remembers them for each bin of similar colors.
+pub(crate) struct PaletteMatcher {
+    pub(crate) palette: Vec<[u8; 4]>,
+    known: HashMap<[u8; 4], u8>,
+}
+
+impl PaletteMatcher {
+    pub(crate) fn new(palette: Vec<[u8; 4]>) -> Self {
+        Self { palette, known: HashMap::new() }
+    }
+
+    /// The indices of the nearest colors, and the mean squared error of a pixel, summed over its channels.
+    ///
+    /// # Errors
+    /// The deadline passed.
+    pub(crate) fn indices(&mut self, pixels: &[[u8; 4]], deadline: Deadline) -> Result<(Vec<u8>, f64), Error> {
+        let palette = &self.palette;
+        let nearest = |color: &[u8; 4]| {
+            let nearest = palette.iter().enumerate().min_by_key(|(_, other)| distance(color, other));
+            nearest.and_then(|(n, _)| u8::try_from(n).ok()).unwrap_or(0)
+        };
+        let mut indices = Vec::with_capacity(pixels.len());
+        let mut error = 0;
+        for pixels in pixels.chunks(CHECKED_PIXELS) {
+            deadline.check()?;
+            for pixel in pixels {
+                let index = *self.known.entry(bin(*pixel)).or_insert_with(|| nearest(pixel));
+                error += palette.get(usize::from(index)).map_or(0, |color| u64::from(distance(pixel, color)));
+                indices.push(index);
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a mean of squares of 8-bit samples")]
+        let mean = error as f64 / pixels.len().max(1) as f64;
+        Ok((indices, mean))
+    }
+}
+
+/// Sum of the squared differences of the channels.
+fn distance(a: &[u8; 4], b: &[u8; 4]) -> u32 {
+    a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum()
+}
+
+/// Groups similar colors.
 fn bin(color: [u8; 4]) -> [u8; 4] {
     color.map(|sample| sample & 0xFC)
 }
@@ -116,6 +179,8 @@ struct ColorBox {
     /// The channel with the largest spread.
     axis: usize,
     spread: f64,
+    /// The sum of the spreads of all channels.
+    error: f64,
 }
 
 impl ColorBox {
@@ -123,12 +188,9 @@ impl ColorBox {
         let count: f64 = colors.iter().map(|one| one.count).sum();
         let mean = [0, 1, 2, 3].map(|n| colors.iter().map(|one| one.color[n] * one.count).sum::<f64>() / count);
         let spread = |n: usize| -> f64 { colors.iter().map(|one| (one.color[n] - mean[n]).powi(2) * one.count).sum() };
-        let (axis, spread) = [0, 1, 2, 3]
-            .map(|n| (n, spread(n)))
-            .into_iter()
-            .max_by(|(_, a), (_, b)| a.total_cmp(b))
-            .unwrap_or_default();
-        Self { colors, mean, axis, spread }
+        let spreads = [0, 1, 2, 3].map(|n| (n, spread(n)));
+        let (axis, spread) = spreads.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b)).unwrap_or_default();
+        Self { colors, mean, axis, spread, error: spreads.iter().map(|(_, spread)| spread).sum() }
     }
 
     /// Splits the box at the mean of its widest channel. Neither half is empty, because the channel has values on both
@@ -171,5 +233,32 @@ mod tests {
             let sum: u64 = indices.iter().zip(&pixels).map(|(index, pixel)| off(index, pixel)).sum();
             assert!(sum / (pixels.len() as u64) < 30, "{sum}");
         }
+    }
+
+    #[test]
+    fn no_more_colors_are_used_than_the_error_demands() {
+        // Text: mostly white, with gray edges.
+        let pixels: Vec<_> =
+            (0..10_000_u32)
+                .map(|n| {
+                    if n % 10 > 0 {
+                        [255; 4]
+                    } else {
+                        [n.to_le_bytes()[0], n.to_le_bytes()[0], n.to_le_bytes()[0], 255]
+                    }
+                })
+                .collect();
+        let histogram = Histogram::of(&pixels, UNLIMITED).unwrap();
+        let mut last = 257;
+        for error_max in [0.0, 1.0, 10.0, 100.0, 1000.0] {
+            let palette = histogram.palette(256, error_max, UNLIMITED).unwrap();
+            let mut matcher = PaletteMatcher::new(palette);
+            let (_, error) = matcher.indices(&pixels, UNLIMITED).unwrap();
+            // The palette is rounded, and the colors of a bin share an index.
+            assert!(error <= error_max + 2.0, "{error_max}: {error}");
+            assert!(matcher.palette.len() < last, "{error_max}: {} colors", matcher.palette.len());
+            last = matcher.palette.len();
+        }
+        assert!(last <= 4);
     }
 }

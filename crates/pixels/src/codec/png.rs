@@ -2,13 +2,14 @@
 
 pub(crate) mod chunks;
 pub(crate) mod encode;
+pub(crate) mod strip;
 
 use std::io::Cursor;
 
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, Decoder, InterlaceInfo, Reader, Transformations};
 
-use crate::codec::png::chunks::PngHeader;
+use crate::codec::png::chunks::{PngHeader, lacks_only_its_end};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
@@ -79,6 +80,7 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
             Ok(Some(interlace)) => interlace,
             Ok(None) => break,
             Err(_) if context.incomplete == Incomplete::Keep && next > 0 => break,
+            Err(_) if next as u64 == header.stored_rows() && lacks_only_its_end(original) => break,
             Err(error) => return Err(damaged(error.to_string())),
         };
         if is_copied {

@@ -6,4 +6,5 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod planar;
 pub(crate) mod still;
+pub(crate) mod strip;
 mod upsample;

@@ -16,6 +16,7 @@ use crate::header::{Codec, Header};
 use crate::limits::Limits;
 use crate::output::OutputSpec;
 use crate::pixels::Pixels;
+use crate::render::unchanged;
 use crate::transform::channels::to_rgba;
 use crate::transform::color::Conversion;
 use crate::transform::crop::CropWindow;
@@ -49,6 +50,7 @@ pub(crate) fn render(
     };
     let conversion = Conversion::from_icc(profile, frames.canvas().channels);
     let size = (crop_window.size().0.get(), crop_window.size().1.get());
+    let keeps_pixels = unchanged::keeps_pixels(header, output, &crop_window, &conversion, limits);
     let mut encoder: Option<AnimationEncoder> = None;
     while let Some(delay) = frames.next(context)? {
         context.deadline.check()?;
@@ -65,9 +67,15 @@ pub(crate) fn render(
             Some(encoder) => encoder,
             none => none.insert(AnimationEncoder::new(output.encoding, size, frames.loop_count(), context.deadline)?),
         };
-        encoder.add(&to_rgba(upright), delay)?;
+        // If all pixels are kept, the original limits the size below.
+        let gif_bytes_max = frames.gif_bytes().filter(|_| !keeps_pixels);
+        encoder.add(&to_rgba(upright), delay, gif_bytes_max)?;
     }
-    encoder.ok_or_else(|| damaged("it has no frame"))?.finish()
+    let encoded = encoder.ok_or_else(|| damaged("it has no frame"))?.finish()?;
+    if keeps_pixels {
+        return Ok(unchanged::smaller(encoded, original, header, true));
+    }
+    Ok(encoded)
 }
 
 fn check_limits(header: &Header, limits: &Limits) -> Result<(), Error> {
@@ -96,10 +104,11 @@ impl AnimationEncoder {
         })
     }
 
-    fn add(&mut self, pixels: &Pixels, delay: Duration) -> Result<(), Error> {
+    /// `gif_bytes_max` is the number of bytes that a GIF should have up to this frame.
+    fn add(&mut self, pixels: &Pixels, delay: Duration, gif_bytes_max: Option<usize>) -> Result<(), Error> {
         match self {
             Self::WebP(encoder) => encoder.add(pixels, delay),
-            Self::Gif(encoder) => encoder.add(pixels, delay),
+            Self::Gif(encoder) => encoder.add(pixels, delay, gif_bytes_max),
         }
     }
 

@@ -79,7 +79,7 @@ pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &Render
         Encoding::Avif(_) => Err(Error::Encode { reason: "built without the feature avif".to_owned() }),
         Encoding::Gif => {
             let mut encoder = gif::encode::GifEncoder::new((pixels.width, pixels.height), LoopCount::ONCE, deadline)?;
-            encoder.add(&to_rgba(pixels), Duration::ZERO)?;
+            encoder.add(&to_rgba(pixels), Duration::ZERO, context.gif_bytes_max)?;
             encoder.finish()
         }
     }

@@ -72,7 +72,7 @@ fn frames_of_webp(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
         frames.push(RgbaImage::from_raw(canvas.width, canvas.height, canvas.data).unwrap());
         times.push(shown);
     }
-    (frames, times, webp.loop_count().0.into())
+    (frames, times, webp.loop_count().0)
 }
 
 /// The largest difference of visible pixels in all frames.
@@ -190,4 +190,66 @@ fn gif_without_a_color_table_is_transparent() {
     let made = make(&red_gif((40, 30), false), fit(100, 100), Encoding::Png).unwrap().to_rgba8();
     assert_eq!(made.dimensions(), (40, 30));
     assert!(made.pixels().all(|pixel| pixel.0[3] == 0));
+}
+
+/// An infinite GIF of 3x1 pixels, whose two frames of 1x1 are in the middle. Extensions follow its header.
+fn uncovered_gif(extensions: &[u8]) -> Vec<u8> {
+    let frame = b"\x21\xF9\x04\x04\x0A\0\0\0\x2C\x01\0\0\0\x01\0\x01\0\0\x02\x02";
+    let header = b"GIF89a\x03\0\x01\0\x80\0\0\xFF\0\0\0\0\xFF";
+    let (red, blue) = (b"\x44\x01\0", b"\x4C\x01\0");
+    [header.as_slice(), extensions, frame, red, frame, blue, b";"].concat()
+}
+
+#[test]
+fn animations_that_never_paint_a_part_of_the_canvas_are_marked_as_transparent() {
+    let original = uncovered_gif(&[]);
+    for encoding in [lossless(), webp_q90()] {
+        let made = render_animation(&original, fit(3, 1), encoding);
+        assert_eq!(made[12..16], *b"VP8X");
+        assert_eq!(made[20] & 0x12, 0x12, "alpha and animation");
+    }
+    // A GIF of the same size would be the original.
+    let made = render_animation(&render_animation(&original, fit(3, 1), lossless()), fit(3, 1), Encoding::Gif);
+    let mut decoder = gif::Decoder::new(&*made).unwrap();
+    let first = decoder.next_frame_info().unwrap().unwrap();
+    assert_eq!((first.width, first.transparent.is_some()), (3, true));
+    for made in [render_animation(&original, fit(3, 1), lossless()), made] {
+        let (frames, ..) = frames(&made);
+        let alphas = frames.iter().map(|frame| frame.pixels().map(|pixel| pixel.0[3]).collect::<Vec<_>>());
+        assert_eq!(alphas.collect::<Vec<_>>(), [[0, 255, 0], [0, 255, 0]]);
+    }
+}
+
+#[test]
+fn metadata_of_any_size_before_the_first_frame_of_a_gif_is_skipped() {
+    let xmp = [b"\x21\xFF\x0BXMP DataXMP".as_slice(), &vec![255; 256 * 9000], &[0]].concat();
+    let profile = [b"\x21\xFF\x0BICCRGBG1012".as_slice(), &vec![255; 256 * 9000], &[0]].concat();
+    let original = uncovered_gif(&[xmp, profile].concat());
+    assert!(original.len() > 4 << 20);
+    let header = Header::read(&original, &LIMITS).unwrap();
+    assert_eq!((header.info.width, header.info.frames), (3, 2));
+    let expected = render_animation(&uncovered_gif(&[]), fit(3, 1), lossless());
+    assert_eq!(render_animation(&original, fit(3, 1), lossless()), expected);
+}
+
+#[test]
+fn animated_gif_whose_only_fault_is_a_missing_trailer_is_rendered() {
+    let whole = uncovered_gif(&[]);
+    let expected = render_animation(&whole, fit(3, 1), lossless());
+    assert_eq!(render_animation(&whole[..whole.len() - 1], fit(3, 1), lossless()), expected);
+    for end in 40..whole.len() - 1 {
+        let header = Header::read(&whole[..end], &LIMITS).unwrap();
+        let made = render(&whole[..end], &header, fit(3, 1), lossless(), &LIMITS);
+        // A file of one frame ends after that frame.
+        assert!(header.info.frames == 1 || made.is_err(), "{end}");
+    }
+}
+
+#[test]
+fn the_largest_loop_count_of_a_gif_does_not_become_infinite() {
+    let original = uncovered_gif(b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\xFF\xFF\0");
+    assert_eq!(frames(&render_animation(&original, fit(3, 1), lossless())).2, 65_535);
+    let made = render_animation(&original, fit(3, 1), Encoding::Gif);
+    let netscape = made.windows(5).position(|window| window == b"2.0\x03\x01").unwrap();
+    assert_eq!(made[netscape + 5..netscape + 7], [0xFF, 0xFF]);
 }

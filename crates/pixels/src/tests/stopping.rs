@@ -83,7 +83,7 @@ fn animation_encoders_stop_within_a_frame() {
     }
     assert_stopped("gif", EncodeOptions::default(), |context| {
         let mut encoder = GifEncoder::new(size, LoopCount::ONCE, context.deadline)?;
-        encoder.add(&pixels, Duration::from_millis(100))?;
+        encoder.add(&pixels, Duration::from_millis(100), Some(0))?;
         encoder.finish()
     });
 }

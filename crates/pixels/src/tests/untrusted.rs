@@ -108,3 +108,35 @@ fn png_that_does_not_begin_with_its_header_is_refused_by_name() {
     let error = Header::read(&moved, &LIMITS).unwrap_err().to_string();
     assert!(error.contains("IHDR is not the first chunk"), "{error}");
 }
+
+/// A gray PNG of 11x5 pixels, interlaced or not.
+fn gray_png(is_interlaced: bool) -> Vec<u8> {
+    let chunk = |name: &[u8; 4], data: &[u8]| {
+        let named = [name, data].concat();
+        [&u32::try_from(data.len()).unwrap().to_be_bytes()[..], &named, &crc32(&named).to_be_bytes()].concat()
+    };
+    // Columns and rows of the passes.
+    let passes: &[(usize, usize)] =
+        if is_interlaced { &[(2, 1), (1, 1), (3, 1), (3, 2), (6, 1), (5, 3), (11, 2)] } else { &[(11, 5)] };
+    let rows: Vec<u8> =
+        passes.iter().flat_map(|&(width, height)| [&[0][..], &vec![77; width]].concat().repeat(height)).collect();
+    let mut pixels = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut pixels, &rows).unwrap();
+    let header = [0, 0, 0, 11, 0, 0, 0, 5, 8, 0, 0, 0, u8::from(is_interlaced)];
+    let chunks = [chunk(b"IHDR", &header), chunk(b"IDAT", &pixels.finish().unwrap()), chunk(b"IEND", &[])];
+    [b"\x89PNG\r\n\x1A\n".to_vec(), chunks.concat()].concat()
+}
+
+#[test]
+fn png_whose_only_fault_is_a_missing_end_is_whole() {
+    for is_interlaced in [false, true] {
+        let whole = gray_png(is_interlaced);
+        for end in 0..whole.len() {
+            // The last twelve bytes are the chunk IEND.
+            let is_whole = end >= whole.len() - 12;
+            let made = make(&whole[..end], fit(11, 5), Encoding::Png);
+            assert_eq!(made.is_ok(), is_whole, "{is_interlaced} {end} {:?}", made.err());
+            assert!(made.is_err() || made.unwrap().to_luma8().iter().all(|sample| *sample == 77));
+        }
+    }
+}

@@ -93,10 +93,31 @@ impl<'a> PngHeader<'a> {
         1 + (u64::from(self.width) * u64::from(self.stored_channels) * u64::from(self.depth)).div_ceil(8)
     }
 
+    /// Number of rows as stored: those of all passes if the image is interlaced (section 8.1).
+    pub(crate) fn stored_rows(&self) -> u64 {
+        /// First column and row, and distance of columns and rows, of each pass.
+        const PASSES: [[u32; 4]; 7] =
+            [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
+        if !self.is_interlaced {
+            return self.height.into();
+        }
+        let rows = |[x, y, _, down]: [u32; 4]| {
+            if x < self.width { u64::from(self.height.saturating_sub(y).div_ceil(down)) } else { 0 }
+        };
+        PASSES.into_iter().map(rows).sum()
+    }
+
     /// Bytes of a row with all channels, of which each sample has 8 or 16 bits.
     pub(crate) fn row_bytes(&self) -> u64 {
         u64::from(self.width) * u64::from(self.channels) * if self.depth > 8 { 2 } else { 1 }
     }
+}
+
+/// True if a file ends after a whole chunk that follows pixel data, so that only IEND is missing.
+pub(crate) fn lacks_only_its_end(original: &[u8]) -> bool {
+    let chunks = Chunks(original.get(SIGNATURE_BYTES..).unwrap_or_default());
+    let last = chunks.skip_while(|chunk| chunk.name != b"IDAT").last();
+    last.is_some_and(|chunk| chunk.name != b"IEND" && chunk.is_whole())
 }
 
 /// Decompresses a zlib stream. `Ok(None)` if the result has more than `bytes_max`.
@@ -116,14 +137,16 @@ fn inflate(compressed: &[u8], bytes_max: usize) -> Result<Option<Vec<u8>>, fdefl
     Ok(Some(output))
 }
 
-const SIGNATURE_BYTES: usize = 8;
+pub(crate) const SIGNATURE_BYTES: usize = 8;
 
 /// A chunk. Its data is shorter than declared if the file is truncated.
-struct Chunk<'a> {
-    name: &'a [u8; 4],
+pub(crate) struct Chunk<'a> {
+    pub(crate) name: &'a [u8; 4],
     data: &'a [u8],
-    /// The checksum after the data.
-    checksum: Option<u32>,
+    /// The checksum after the data. `None` if the file is truncated.
+    pub(crate) checksum: Option<u32>,
+    /// Length, name, data and checksum.
+    pub(crate) whole: &'a [u8],
 }
 
 impl Chunk<'_> {
@@ -137,7 +160,14 @@ impl Chunk<'_> {
 }
 
 /// Iterates over consecutive chunks.
-struct Chunks<'a>(&'a [u8]);
+pub(crate) struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Chunks<'a> {
+    /// The chunks after the signature.
+    pub(crate) fn new(after_signature: &'a [u8]) -> Self {
+        Self(after_signature)
+    }
+}
 
 impl<'a> Iterator for Chunks<'a> {
     type Item = Chunk<'a>;
@@ -148,7 +178,9 @@ impl<'a> Iterator for Chunks<'a> {
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (data, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         let checksum = rest.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
-        self.0 = rest.get(4..).unwrap_or_default();
-        Some(Chunk { name, data, checksum })
+        let rest = rest.get(4..).unwrap_or_default();
+        let whole = self.0.get(..self.0.len() - rest.len()).unwrap_or_default();
+        self.0 = rest;
+        Some(Chunk { name, data, checksum, whole })
     }
 }

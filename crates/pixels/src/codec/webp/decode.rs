@@ -41,7 +41,7 @@ impl<'a> WebPFrames<'a> {
         let size = header.and_then(|chunk| canvas_size(chunk.data)).ok_or_else(|| damaged("truncated header"))?;
         let animation = Chunks::from_file(original).find(|chunk| chunk.name == b"ANIM");
         let loop_count = animation.and_then(|chunk| Some(u16::from_le_bytes(*chunk.data.get(4..)?.first_chunk()?)));
-        let loop_count = loop_count.map_or(LoopCount::ONCE, LoopCount);
+        let loop_count = loop_count.map_or(LoopCount::ONCE, |plays| LoopCount(plays.into()));
         Ok(Self { chunks, canvas: Canvas::clear(size.0, size.1), clear: None, loop_count })
     }
 
@@ -80,5 +80,9 @@ impl AnimationFrames for WebPFrames<'_> {
 
     fn loop_count(&self) -> LoopCount {
         self.loop_count
+    }
+
+    fn gif_bytes(&self) -> Option<usize> {
+        None
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct WebPAnimationEncoder {
     side: (c_int, c_int),
     /// Start time of the next frame.
     at_ms: c_int,
+    /// True if a pixel of a frame is not opaque.
+    has_alpha: bool,
     /// Boxed, because the encoder keeps its address in the copy of a frame.
     deadline: Box<Deadline>,
 }
@@ -64,13 +66,13 @@ impl WebPAnimationEncoder {
         }
         // SAFETY: the function succeeded, so the value is initialized.
         let mut options = unsafe { options.assume_init() };
-        options.anim_params.loop_count = c_int::from(loop_count.0);
+        options.anim_params.loop_count = c_int::from(loop_count.to_webp());
         // SAFETY: the options are initialized, and the function copies them. It returns a new encoder or null.
         let encoder = unsafe { WebPAnimEncoderNewInternal(side.0, side.1, &raw const options, mux_abi) };
         if encoder.is_null() {
             return Err(failed());
         }
-        Ok(Self { encoder, config, side, at_ms: 0, deadline: Box::new(deadline) })
+        Ok(Self { encoder, config, side, at_ms: 0, has_alpha: false, deadline: Box::new(deadline) })
     }
 
     /// Adds a frame of RGBA pixels with its duration.
@@ -81,6 +83,7 @@ impl WebPAnimationEncoder {
             return Err(failed());
         }
         let stride = self.side.0.checked_mul(4).ok_or_else(failed)?;
+        self.has_alpha |= pixels.data.as_chunks::<4>().0.iter().any(|pixel| pixel[3] < 255);
         let mut picture = Picture::new(self.side)?;
         // SAFETY: the function reads `height` rows of `stride` bytes, which is the length of `data` as checked above.
         // It allocates memory for the picture.
@@ -118,7 +121,23 @@ impl WebPAnimationEncoder {
         };
         // SAFETY: `file` is empty or an allocation of libwebp, and is not used afterwards.
         unsafe { WebPDataClear(&mut file) };
-        bytes
+        let mut bytes = bytes?;
+        if self.has_alpha {
+            set_alpha_flag(&mut bytes);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Sets the alpha flag of an extended file (RFC 9649, section 2.7). libwebp sets it only if a frame has alpha, but frames
+/// are cropped, so the canvas may be transparent where they never paint it.
+fn set_alpha_flag(file: &mut [u8]) {
+    const FLAGS_AT: usize = 20;
+    const ALPHA_FLAG: u8 = 0x10;
+    if file.get(12..16) == Some(b"VP8X")
+        && let Some(flags) = file.get_mut(FLAGS_AT)
+    {
+        *flags |= ALPHA_FLAG;
     }
 }
 
