@@ -75,9 +75,9 @@ impl<'a> Blocks<'a> {
             }
             EXTENSION => {
                 let data = rest.get(2..)?;
-                let kind = match rest.get(1)? {
-                    &CONTROL => BlockKind::Control,
-                    &APPLICATION if LOOP_NAMES.iter().any(|name| data.starts_with(name)) => BlockKind::Loop,
+                let kind = match *rest.get(1)? {
+                    CONTROL => BlockKind::Control,
+                    APPLICATION if LOOP_NAMES.iter().any(|name| data.starts_with(name)) => BlockKind::Loop,
                     _ => BlockKind::Other,
                 };
                 Some((kind, 2 + sub_blocks_bytes(data)?))

@@ -224,11 +224,14 @@ mod tests {
         obu(1, &packed(&[&start, color, &[(0, 8)]].concat()))
     }
 
+    /// Values and their numbers of bits.
+    type Fields = [(u64, u32)];
+
     #[test]
     fn formats_of_all_profiles_are_read() {
         use ChromaSubsampling::{Cs400, Cs420, Cs422, Cs444};
         let srgb = [(1, 1), (1, 8), (13, 8), (0, 8)];
-        let table: [(u64, &[(u64, u32)], u8, ChromaSubsampling); 10] = [
+        let table: [(u64, &Fields, u8, ChromaSubsampling); 10] = [
             (0, &[(0, 1), (0, 1), (0, 1), (1, 1)], 8, Cs420),
             (0, &[(0, 1), (1, 1), (0, 1), (1, 1)], 8, Cs400),
             (0, &[(1, 1), (0, 1), (0, 1), (1, 1)], 10, Cs420),
