@@ -137,7 +137,7 @@ pub fn planes(bytes: &[u8]) {
     let limits = Limits { pixels: 1 << 18, scans: 32, segments: 256 };
     let Ok(header) = Header::read(bytes, &limits) else { return };
     let scale = |n: u8| Scale::ALL[usize::from(choice >> n & 3)];
-    let scales = [scale(0), scale(2), scale(4)].map(Scales::from);
+    let scales = [scale(0), scale(2), scale(4), scale(0)].map(Scales::from);
     let incomplete = if choice & 64 == 0 { Incomplete::Keep } else { Incomplete::Refuse };
     let tolerance = if choice & 128 == 0 { 0.0 } else { 4.0 };
     let options = Options { scales, incomplete, limits, tolerance, should_continue: &|| true };

@@ -8,7 +8,9 @@ use component::Component;
 use frame::Frame;
 use tables::Tables;
 
+mod arithmetic;
 mod bit_reader;
+mod block_values;
 mod component;
 mod frame;
 mod huffman;
@@ -18,6 +20,7 @@ mod restart;
 mod scan;
 mod scan_script;
 mod sequential;
+mod standard_tables;
 mod tables;
 
 /// Decodes one plane for each scale of each component, ordered by component and then by ascending scale. See

@@ -17,6 +17,11 @@ pub enum ColorModel {
     YCbCr,
     /// Red, green and blue: the file has an Adobe marker with transform 0, or its components are named R, G and B.
     Rgb,
+    /// Cyan, magenta, yellow and black. See [`Header::has_adobe_marker`] for the sample that means full ink.
+    Cmyk,
+    /// The inverse of cyan, magenta and yellow as luma and color differences, and black (Adobe Technical Note 5116,
+    /// section 18).
+    Ycck,
 }
 
 /// Sampling factors of a component (ITU-T T.81, section A.1.1).
@@ -46,8 +51,13 @@ pub struct Header {
     pub height: u32,
     /// True if the frame is progressive rather than sequential.
     pub progressive: bool,
+    /// True if the entropy coding is arithmetic rather than Huffman coding.
+    pub arithmetic: bool,
     /// The meaning of the components.
     pub color_model: ColorModel,
+    /// True if the file has an Adobe APP14 segment. Adobe programs write such CMYK files with inverted samples: 0 is
+    /// full ink.
+    pub has_adobe_marker: bool,
     /// Position in the file of the TIFF structure in the first EXIF segment.
     pub exif: Option<Range<usize>>,
     /// Positions in the file of the parts of the ICC profile, in the order of concatenation (ICC.1, annex B.4). Empty
@@ -68,11 +78,11 @@ impl Header {
         loop {
             let segment = segments.next()?;
             match segment.marker {
-                marker::SOF0 | marker::SOF1 | marker::SOF2 if frame.is_none() => {
+                marker::SOF0 | marker::SOF1 | marker::SOF2 | marker::SOF9 | marker::SOF10 if frame.is_none() => {
                     frame = Some(FrameHeader::read(&segment, limits)?);
                 }
-                0xC0..=0xC2 => return Err(Error::Damaged("more than one frame header")),
-                0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                0xC0..=0xC2 | marker::SOF9 | marker::SOF10 => return Err(Error::Damaged("more than one frame header")),
+                0xC3 | 0xC5..=0xC7 | 0xCB | 0xCD..=0xCF | marker::SOF55 => {
                     return Err(Error::Unsupported(unsupported_process(segment.marker)));
                 }
                 marker::SOS => break,
@@ -80,14 +90,15 @@ impl Header {
                 _ => metadata.read(&segment),
             }
         }
-        let FrameHeader { width, height, progressive, components } =
+        let FrameHeader { width, height, progressive, arithmetic, components } =
             frame.ok_or(Error::Damaged("a scan before the frame header"))?;
         let color_model = metadata.color_model(&components);
-        let icc = complete_profile(metadata.icc);
-        Ok(Self { width, height, progressive, color_model, exif: metadata.exif, icc, components })
+        let has_adobe_marker = metadata.adobe_transform.is_some();
+        let (exif, icc) = (metadata.exif, complete_profile(metadata.icc));
+        Ok(Self { width, height, progressive, arithmetic, color_model, has_adobe_marker, exif, icc, components })
     }
 
-    /// Number of components: 1 or 3.
+    /// Number of components: 1, 3 or 4.
     #[must_use]
     pub fn component_count(&self) -> usize {
         self.components.len()
@@ -125,7 +136,7 @@ impl Header {
 
     /// Upper bound, in bytes, on the memory that [`decode`](crate::decode()) allocates for these scales.
     #[must_use]
-    pub fn working_bytes(&self, scales: [Scales; 3]) -> u64 {
+    pub fn working_bytes(&self, scales: [Scales; 4]) -> u64 {
         // Huffman tables of two classes with four destinations each.
         let mut bytes = 8 * 16 * 1024;
         for (n, scales) in (0..self.components.len()).zip(scales) {
@@ -151,6 +162,7 @@ struct FrameHeader {
     width: u32,
     height: u32,
     progressive: bool,
+    arithmetic: bool,
     components: Vec<FrameComponent>,
 }
 
@@ -160,8 +172,10 @@ impl FrameHeader {
             return Err(Error::Damaged("frame header too short"));
         };
         let (height, width) = (u16::from_be_bytes([*h1, *h0]), u16::from_be_bytes([*w1, *w0]));
-        if *precision != 8 {
-            return Err(Error::Unsupported("a sample precision other than 8 bits"));
+        match precision {
+            8 => {}
+            12 => return Err(Error::Unsupported("12 bits per sample")),
+            _ => return Err(Error::Unsupported("a sample precision other than 8 bits")),
         }
         if height == 0 {
             return Err(Error::Unsupported("a height given after the first scan (DNL)"));
@@ -170,8 +184,7 @@ impl FrameHeader {
             return Err(Error::Damaged("zero width"));
         }
         match count {
-            1 | 3 => {}
-            4 => return Err(Error::Unsupported("four components (CMYK or YCCK)")),
+            1 | 3 | 4 => {}
             _ => return Err(Error::Unsupported("a component count other than 1, 3 or 4")),
         }
         let (width, height) = (u32::from(width), u32::from(height));
@@ -188,12 +201,15 @@ impl FrameHeader {
             if !(1..=4).contains(&horizontal) || !(1..=4).contains(&vertical) || quantizer > 3 {
                 return Err(Error::Damaged("invalid component parameters"));
             }
-            if components.iter().any(|other: &FrameComponent| other.id == id) {
-                return Err(Error::Damaged("duplicate component id"));
-            }
             components.push(FrameComponent { id, sampling: Sampling { horizontal, vertical }, quantizer });
         }
-        Ok(Self { width, height, progressive: segment.marker == marker::SOF2, components })
+        let progressive = matches!(segment.marker, marker::SOF2 | marker::SOF10);
+        let arithmetic = matches!(segment.marker, marker::SOF9 | marker::SOF10);
+        // Some encoders give all components the same id. Scans with all components are unambiguous even then.
+        if progressive && components.iter().enumerate().any(|(n, one)| components[..n].iter().any(|o| o.id == one.id)) {
+            return Err(Error::Damaged("duplicate component id in a progressive frame"));
+        }
+        Ok(Self { width, height, progressive, arithmetic, components })
     }
 }
 
@@ -202,7 +218,7 @@ fn unsupported_process(marker: u8) -> &'static str {
     match marker {
         0xC3 => "lossless coding",
         0xC5..=0xC7 => "hierarchical coding",
-        0xC9 | 0xCA => "arithmetic coding",
+        marker::SOF55 => "JPEG-LS coding",
         0xCB => "lossless arithmetic coding",
         _ => "hierarchical arithmetic coding",
     }
@@ -248,12 +264,15 @@ impl AppSegments {
         }
     }
 
-    /// Follows libjpeg: JFIF implies YCbCr, an Adobe segment names the transform, and otherwise the component ids
-    /// decide.
+    /// Follows `default_decompress_parms` of libjpeg-turbo. Of three components, JFIF implies YCbCr, an Adobe segment
+    /// names the transform, and otherwise the component ids decide. Four components are CMYK, unless an Adobe segment
+    /// names a transform.
     fn color_model(&self, components: &[FrameComponent]) -> ColorModel {
         let named_rgb = components.iter().map(|component| component.id).eq(*b"RGB");
         match (components.len(), self.has_jfif, self.adobe_transform) {
             (1, ..) => ColorModel::Gray,
+            (4, _, None | Some(0)) => ColorModel::Cmyk,
+            (4, ..) => ColorModel::Ycck,
             (_, true, _) => ColorModel::YCbCr,
             (_, false, Some(0)) => ColorModel::Rgb,
             (_, false, None) if named_rgb => ColorModel::Rgb,

@@ -4,6 +4,9 @@ pub(crate) const SOF0: u8 = 0xC0;
 pub(crate) const SOF1: u8 = 0xC1;
 pub(crate) const SOF2: u8 = 0xC2;
 pub(crate) const DHT: u8 = 0xC4;
+pub(crate) const SOF9: u8 = 0xC9;
+pub(crate) const SOF10: u8 = 0xCA;
+pub(crate) const DAC: u8 = 0xCC;
 pub(crate) const RST0: u8 = 0xD0;
 pub(crate) const RST7: u8 = 0xD7;
 pub(crate) const SOI: u8 = 0xD8;
@@ -15,6 +18,8 @@ pub(crate) const APP0: u8 = 0xE0;
 pub(crate) const APP1: u8 = 0xE1;
 pub(crate) const APP2: u8 = 0xE2;
 pub(crate) const APP14: u8 = 0xEE;
+/// The frame header of JPEG-LS (ITU-T T.87, annex C).
+pub(crate) const SOF55: u8 = 0xF7;
 
 /// Position of the first marker at or after `from`: 0xFF followed by a byte that is neither stuffing nor fill.
 pub(crate) fn find_marker(data: &[u8], from: usize) -> Option<usize> {

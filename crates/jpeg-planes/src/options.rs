@@ -56,6 +56,9 @@ impl From<Scale> for Scales {
 }
 
 impl Scales {
+    /// Only full scale.
+    pub const FULL: Self = Self(1 << Scale::Full as u8);
+
     /// The scales that are in `self`, in `other` or in both.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
@@ -72,7 +75,7 @@ impl Scales {
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// Scales of each component. A plane's samples do not depend on the other scales in the set.
-    pub scales: [Scales; 3],
+    pub scales: [Scales; 4],
     /// Treatment of truncated files.
     pub incomplete: Incomplete,
     /// Upper bounds on the file.
@@ -90,7 +93,7 @@ impl Default for Options<'_> {
     /// Full scale, zero tolerance, truncated files refused.
     fn default() -> Self {
         Self {
-            scales: [Scales(1 << Scale::Full as u8); 3],
+            scales: [Scales::FULL; 4],
             incomplete: Incomplete::default(),
             limits: Limits::default(),
             tolerance: 0.0,

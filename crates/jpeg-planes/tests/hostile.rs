@@ -8,8 +8,19 @@ use jpeg_planes::{Header, Incomplete, Limits, Options, Scale, decode};
 const LIMITS: Limits = Limits { pixels: 1 << 16, scans: 32, segments: 256 };
 
 fn files() -> Vec<Vec<u8>> {
-    let data: Vec<u8> = (0..48 * 40 * 3_u32).map(|n| (n.wrapping_mul(n) >> 3) as u8).collect();
-    let mut files = Vec::new();
+    let data: Vec<u8> = (0..48 * 40 * 4_u32).map(|n| (n.wrapping_mul(n) >> 3) as u8).collect();
+    let mut files = vec![
+        include_bytes!("files/arithmetic.jpg").to_vec(),
+        include_bytes!("files/arithmetic-restart.jpg").to_vec(),
+        include_bytes!("files/arithmetic-progressive.jpg").to_vec(),
+    ];
+    for progressive in [false, true] {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 70);
+        encoder.set_progressive(progressive);
+        encoder.encode(&data, 48, 40, ColorType::CmykAsYcck).unwrap();
+        files.push(bytes);
+    }
     for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2, SamplingFactor::F_2_1] {
         for progressive in [false, true] {
             for restart in [0, 2] {
@@ -18,7 +29,7 @@ fn files() -> Vec<Vec<u8>> {
                 encoder.set_sampling_factor(sampling);
                 encoder.set_progressive(progressive);
                 encoder.set_restart_interval(restart);
-                encoder.encode(&data, 48, 40, ColorType::Rgb).unwrap();
+                encoder.encode(&data[..48 * 40 * 3], 48, 40, ColorType::Rgb).unwrap();
                 files.push(bytes);
             }
         }
@@ -41,7 +52,7 @@ fn check(bytes: &[u8]) {
     for scale in Scale::ALL {
         for (incomplete, tolerance) in [(Incomplete::Refuse, 4.0), (Incomplete::Keep, 0.0)] {
             let options =
-                Options { scales: [scale.into(); 3], incomplete, limits: LIMITS, tolerance, should_continue: &|| true };
+                Options { scales: [scale.into(); 4], incomplete, limits: LIMITS, tolerance, should_continue: &|| true };
             let Ok(planes) = decode(bytes, &header, &options) else { continue };
             for (n, plane) in planes.iter().enumerate() {
                 assert_eq!(Some((plane.width, plane.height)), header.plane_size(n, scale));

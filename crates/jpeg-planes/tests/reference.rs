@@ -60,7 +60,7 @@ fn all_settings() -> Vec<EncoderSettings> {
 
 fn decode_at(bytes: &[u8], scale: Scale) -> Vec<Plane> {
     let header = Header::read(bytes, &Limits::default()).unwrap();
-    decode(bytes, &header, &Options { scales: [scale.into(); 3], ..Options::default() }).unwrap()
+    decode(bytes, &header, &Options { scales: [scale.into(); 4], ..Options::default() }).unwrap()
 }
 
 /// Luma as decoded by the `image` crate.
@@ -215,11 +215,12 @@ fn unsupported_features_are_named() {
         bytes[frame + at] = to;
         Header::read(&bytes, &Limits::default()).unwrap_err().to_string()
     };
-    for (marker, word) in [(0xC3, "lossless"), (0xC9, "arithmetic"), (0xC5, "hierarchical"), (0xCB, "lossless arith")] {
+    for (marker, word) in [(0xC3, "lossless"), (0xC5, "hierarchical"), (0xCB, "lossless arith"), (0xF7, "JPEG-LS")] {
         assert!(changed(1, marker).contains(word), "{}", changed(1, marker));
     }
-    assert!(changed(4, 12).contains("8 bits"));
-    assert!(changed(9, 4).contains("CMYK"));
+    assert!(changed(4, 12).contains("12 bits"));
+    assert!(changed(4, 16).contains("8 bits"));
+    assert!(changed(9, 2).contains("component count"));
     let mut bytes = bytes;
     bytes[frame + 5..frame + 7].fill(0);
     assert!(Header::read(&bytes, &Limits::default()).unwrap_err().to_string().contains("height"));
@@ -233,12 +234,12 @@ fn a_plane_does_not_depend_on_the_other_scales() {
         let header = Header::read(&bytes, &Limits::default()).unwrap();
         let all = Scale::ALL.map(Scales::from).into_iter().reduce(Scales::union).unwrap();
         for tolerance in [0.0, 2.0, 20.0] {
-            let at = |scales: [Scales; 3]| {
+            let at = |scales: [Scales; 4]| {
                 decode(&bytes, &header, &Options { scales, tolerance, ..Options::default() }).unwrap()
             };
-            let together = at([all; 3]);
+            let together = at([all; 4]);
             let alone = (0..header.component_count())
-                .flat_map(|n| Scale::ALL.map(|scale| at([scale.into(); 3]).swap_remove(n)));
+                .flat_map(|n| Scale::ALL.map(|scale| at([scale.into(); 4]).swap_remove(n)));
             assert!(together.iter().eq(alone.collect::<Vec<_>>().iter()), "{settings:?}, {tolerance}");
         }
     }
@@ -254,7 +255,7 @@ fn omitted_bits_change_no_block_by_more_than_the_tolerance() {
     let mut changed = 0;
     for scale in [Scale::Quarter, Scale::Half, Scale::Full] {
         let at = |tolerance| {
-            let options = Options { scales: [scale.into(); 3], tolerance, ..Options::default() };
+            let options = Options { scales: [scale.into(); 4], tolerance, ..Options::default() };
             decode(REFINED, &header, &options).unwrap()
         };
         for tolerance in [1.0, 3.0, 9.0, 30.0] {

@@ -57,11 +57,13 @@ pub enum UnsupportedFormat {
     Bmp,
     Ico,
     Svg,
+    /// A JPEG that uses this feature, such as lossless coding.
+    JpegWith(&'static str),
 }
 
 impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let name = match self {
             Self::Avif => "AVIF",
             Self::AvifSequence => "an AVIF sequence without a still image",
             Self::Heic => "HEIC",
@@ -70,7 +72,9 @@ impl fmt::Display for UnsupportedFormat {
             Self::Bmp => "BMP",
             Self::Ico => "ICO",
             Self::Svg => "SVG",
-        })
+            Self::JpegWith(feature) => return write!(f, "a JPEG with {feature}"),
+        };
+        f.write_str(name)
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jpeg_planes::{ColorModel, Header as JpegHeader};
+
 use crate::codec::jpeg;
 use crate::encoding::{Encoding, Quality};
 use crate::header::{Codec, Header, PlanarHeader};
@@ -35,7 +37,7 @@ impl Header {
     pub fn cpu_estimate(&self, outputs: &[OutputSpec], options: &EncodeOptions) -> CpuEstimate {
         let (animated, still): (Vec<_>, Vec<_>) =
             outputs.iter().copied().partition(|output| is_animated(self, output.encoding));
-        let decode = if still.is_empty() { 0.0 } else { self.decode_nanos(&still) };
+        let decode = if still.is_empty() { 0.0 } else { self.decode_nanos(&still, options) };
         let frames = f64::from(self.info.frames);
         let of_still = |output: &OutputSpec| self.scale_nanos(*output, options) + self.encode_nanos(*output, options);
         let of_animation = |output: &OutputSpec| {
@@ -47,32 +49,39 @@ impl Header {
     }
 
     /// Decoding for still variants.
-    fn decode_nanos(&self, outputs: &[OutputSpec]) -> f64 {
+    fn decode_nanos(&self, outputs: &[OutputSpec], options: &EncodeOptions) -> f64 {
         let (pixels, bytes) = (self.pixels(), self.bytes());
         cost::DECODE
             + match &self.planar {
-                Some(PlanarHeader::Jpeg(jpeg)) => {
-                    let points = jpeg::planar::points(&self.info, jpeg, outputs);
-                    // A progressive scan with the coefficients of chroma is not skipped even if luma needs none of them.
-                    let (costs, points) = match jpeg.progressive {
-                        true => (&cost::PROGRESSIVE_JPEG, points.into_iter().max().unwrap_or(8)),
-                        false => (&cost::JPEG, points[0]),
-                    };
-                    let at = costs.iter().find(|(at, ..)| *at >= points);
-                    let (_, per_pixel, per_byte) = at.copied().unwrap_or_default();
-                    pixels * per_pixel + bytes * per_byte
-                }
+                Some(PlanarHeader::Jpeg(jpeg)) => self.decode_jpeg_nanos(jpeg, outputs, options),
                 Some(PlanarHeader::Vp8(_)) => pixels * cost::VP8_PIXEL + bytes * cost::VP8_BYTE,
                 None => self.decode_pixels_nanos(),
             }
+    }
+
+    /// Decoding a JPEG.
+    fn decode_jpeg_nanos(&self, jpeg: &JpegHeader, outputs: &[OutputSpec], options: &EncodeOptions) -> f64 {
+        let scales_planes = self.scales_planes(options);
+        let points = if scales_planes { jpeg::planar::points(&self.info, jpeg, outputs) } else { [8; 4] };
+        // A progressive scan with the coefficients of chroma is not skipped even if luma needs none of them.
+        let (costs, points) = match jpeg.progressive {
+            true => (&cost::PROGRESSIVE_JPEG, points.into_iter().max().unwrap_or(8)),
+            false => (&cost::JPEG, points[0]),
+        };
+        let at = costs.iter().find(|(at, ..)| *at >= points);
+        let (_, per_pixel, per_byte) = at.copied().unwrap_or_default();
+        let per_byte = if jpeg.arithmetic { cost::ARITHMETIC_BYTE } else { per_byte };
+        let profile = if jpeg::planar::is_cmyk(jpeg) { cost::CMYK_PROFILE } else { 0.0 };
+        let interpolated = if scales_planes { 0.0 } else { cost::INTERPOLATED_PIXEL };
+        self.pixels() * (per_pixel * samples(jpeg) + interpolated) + self.bytes() * per_byte + profile
     }
 
     /// Decoding to pixels.
     fn decode_pixels_nanos(&self) -> f64 {
         let (pixels, bytes) = (self.pixels(), self.bytes());
         match self.codec {
-            Codec::Jpeg if self.is_cmyk => pixels * cost::CMYK_PIXEL + bytes * cost::ZUNE_BYTE + cost::CMYK_PROFILE,
-            Codec::Jpeg => pixels * cost::ZUNE_PIXEL + bytes * cost::ZUNE_BYTE,
+            // Its header is always planar.
+            Codec::Jpeg => 0.0,
             Codec::Png => pixels * f64::from(self.info.pixel_bytes) * cost::PNG_SAMPLE + bytes * cost::PNG_BYTE,
             Codec::WebP => pixels * cost::WEBP_PIXEL + bytes * cost::WEBP_BYTE,
             // Only the first frame is decoded.
@@ -86,16 +95,20 @@ impl Header {
     fn scale_nanos(&self, output: OutputSpec, options: &EncodeOptions) -> f64 {
         let window = CropWindow::new(self.oriented_size(), output.geometry);
         let (source, _) = window.stored(self.info.orientation);
-        let density = match &self.planar {
-            Some(PlanarHeader::Jpeg(jpeg)) => f64::from(jpeg::planar::points(&self.info, jpeg, &[output])[0]) / 8.0,
-            Some(PlanarHeader::Vp8(_)) | None => 1.0,
+        let scales_planes = self.scales_planes(options);
+        let (density, plane_pixel) = match &self.planar {
+            Some(PlanarHeader::Jpeg(jpeg)) if scales_planes => {
+                let points = jpeg::planar::points(&self.info, jpeg, &[output])[0];
+                (f64::from(points) / 8.0, cost::PLANE_PIXEL * samples(jpeg))
+            }
+            Some(_) | None => (1.0, cost::PLANE_PIXEL),
         };
         let source_pixels = source.width * source.height * density * density;
-        let has_alpha = matches!(self.info.pixel_bytes, 2 | 4) && !self.is_cmyk;
-        let per_source = match (options.linear_light, has_alpha, self.planar.is_some()) {
-            (true, ..) => cost::LINEAR_PIXEL,
-            (false, true, _) => cost::ALPHA_PIXEL,
-            (false, false, true) => cost::PLANE_PIXEL,
+        let has_alpha = matches!(self.info.pixel_bytes, 2 | 4);
+        let per_source = match (scales_planes, options.linear_light, has_alpha) {
+            (true, ..) => plane_pixel,
+            (false, true, _) => cost::LINEAR_PIXEL,
+            (false, false, true) => cost::ALPHA_PIXEL,
             (false, false, false) => cost::RGB_PIXEL,
         };
         source_pixels * per_source + output_pixels(&window) * cost::SCALED_PIXEL
@@ -163,6 +176,15 @@ impl Header {
     }
 }
 
+/// Samples per pixel relative to 4:2:0, for which the costs were measured. Other chroma subsampling counts as 4:2:0.
+fn samples(jpeg: &JpegHeader) -> f64 {
+    match jpeg.color_model {
+        ColorModel::Gray | ColorModel::YCbCr => 1.0,
+        ColorModel::Rgb => 2.0,
+        ColorModel::Cmyk | ColorModel::Ycck => 2.7,
+    }
+}
+
 fn output_pixels(window: &CropWindow) -> f64 {
     f64::from(window.size().0.get()) * f64::from(window.size().1.get())
 }
@@ -190,10 +212,10 @@ mod cost {
         [(1, 0.5, 0.5), (2, 1.0, 6.0), (4, 2.0, 10.0), (8, 9.0, 14.0)];
     pub(super) const VP8_PIXEL: f64 = 6.0;
     pub(super) const VP8_BYTE: f64 = 35.0;
-    pub(super) const ZUNE_PIXEL: f64 = 5.0;
-    pub(super) const ZUNE_BYTE: f64 = 6.0;
+    pub(super) const ARITHMETIC_BYTE: f64 = 120.0;
+    /// Conversion of planes to pixels, for linear light.
+    pub(super) const INTERPOLATED_PIXEL: f64 = 4.0;
     pub(super) const CMYK_PROFILE: f64 = 12e6;
-    pub(super) const CMYK_PIXEL: f64 = 8.0;
     pub(super) const PNG_SAMPLE: f64 = 1.1;
     pub(super) const PNG_BYTE: f64 = 3.0;
     pub(super) const WEBP_PIXEL: f64 = 12.0;

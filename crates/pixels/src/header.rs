@@ -72,8 +72,6 @@ pub(crate) enum PlanarHeader {
 pub struct Header {
     pub codec: Codec,
     pub info: ImageInfo,
-    /// True if the image is a JPEG in CMYK or YCCK.
-    pub(crate) is_cmyk: bool,
     /// `None` if the image is decoded to pixels.
     pub(crate) planar: Option<PlanarHeader>,
     /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
@@ -96,21 +94,18 @@ impl Header {
         let mut header = Self {
             codec,
             info: ImageInfo::default(),
-            is_cmyk: false,
             planar: None,
             sandbox_bytes: 0,
             original_bytes: original.len() as u64,
             encode: limits.encode,
         };
-        if codec == Codec::Jpeg
-            && let Some(jpeg) = jpeg::planar::read_header(original, limits)
-        {
-            header.info = jpeg::planar::info(original, &jpeg);
-            header.planar = Some(PlanarHeader::Jpeg(jpeg));
-            return Ok(header);
-        }
         header.info = match codec {
-            Codec::Jpeg => jpeg::read_info(original)?,
+            Codec::Jpeg => {
+                let jpeg = jpeg::planar::read_header(original, limits)?;
+                let info = jpeg::planar::info(original, &jpeg);
+                header.planar = Some(PlanarHeader::Jpeg(jpeg));
+                info
+            }
             Codec::Png => png::read_info(original, limits)?,
             Codec::WebP => webp::container::read_info(original)?,
             Codec::Gif => gif::read_info(original, deadline)?,
@@ -122,7 +117,6 @@ impl Header {
             }
         };
         check_pixels((header.info.width, header.info.height), limits)?;
-        header.is_cmyk = codec == Codec::Jpeg && jpeg::is_cmyk(&header.info);
         if codec == Codec::WebP {
             let vp8 = webp::planar::read_header(original, (header.info.width, header.info.height), limits);
             header.planar = vp8.map(PlanarHeader::Vp8);
@@ -142,12 +136,25 @@ impl Header {
         // Variants are rendered one after the other, so only the largest counts.
         let output_bytes = outputs.iter().map(|output| self.output_bytes(*output)).max().unwrap_or(0);
         let decoded_bytes = match &self.planar {
+            Some(PlanarHeader::Jpeg(jpeg)) if !self.scales_planes(&self.encode) => {
+                jpeg::planar::pixels_working_bytes(jpeg) + output_bytes
+            }
             Some(PlanarHeader::Jpeg(jpeg)) => jpeg::planar::working_bytes(&self.info, jpeg, outputs) + output_bytes,
             Some(PlanarHeader::Vp8(vp8)) => webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes,
             // The sandboxed decoder has ended before its planes are converted to pixels.
             None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes),
         };
         decoded_bytes + color::profile_bytes(self.info.profile_bytes) + BASE_BYTES
+    }
+
+    /// True if variants are scaled from planes. Planes are gamma-encoded, so they cannot be scaled in linear light.
+    /// Inks are always scaled as they are.
+    pub(crate) fn scales_planes(&self, encode: &EncodeOptions) -> bool {
+        match &self.planar {
+            Some(PlanarHeader::Jpeg(jpeg)) => !encode.linear_light || jpeg::planar::is_cmyk(jpeg),
+            Some(PlanarHeader::Vp8(_)) => !encode.linear_light,
+            None => false,
+        }
     }
 
     /// Memory for scaling and encoding one variant.
@@ -157,7 +164,7 @@ impl Header {
         let (width, height) = output_size(nonzero(upright_width), nonzero(upright_height), output.geometry);
         let pixels = u64::from(width.get()) * u64::from(height.get());
         // The scaler reduces one dimension first, so it holds an image with one reduced and one full side.
-        let channels = if self.planar.is_some() { 1 } else { 4 };
+        let channels = if self.scales_planes(&self.encode) { 1 } else { 4 };
         let (longest, side) = (u64::from(self.info.width.max(self.info.height)), u64::from(width.max(height).get()));
         let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
         // Canvases and frames of the encoder of an animation.

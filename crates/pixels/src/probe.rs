@@ -1,16 +1,14 @@
 //! Type and size of an uploaded file, read from its header.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
-use image::{ImageDecoder, ImageResult};
 
 #[cfg(feature = "avif-originals")]
 use crate::codec::avif::heif;
 use crate::codec::webp::container;
-use crate::codec::{gif, png};
+use crate::codec::{gif, jpeg, png};
 use crate::error::{Error, damaged};
 use crate::header::unknown;
 use crate::info::{ImageInfo, oriented_size};
@@ -64,8 +62,12 @@ fn size(media_type: &str, file: File, limits: &Limits) -> Result<Option<(u32, u3
     };
     match media_type {
         "image/jpeg" => {
-            let decoder = JpegDecoder::new(Cursor::new(head(file)?));
-            decoder.and_then(oriented).map(Some).map_err(|error| damaged(error.to_string()))
+            let head = head(file)?;
+            match jpeg::planar::read_header(&head, limits) {
+                Ok(jpeg) => Ok(Some(jpeg::planar::info(&head, &jpeg).oriented_size())),
+                Err(Error::UnsupportedFormat { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
         }
         "image/png" => Ok(Some(png::read_info(&head(file)?, limits)?.oriented_size())),
         "image/webp" => webp(BufReader::new(file)).map(Some),
@@ -102,8 +104,3 @@ fn webp(mut file: BufReader<File>) -> Result<(u32, u32), Error> {
 
 /// Length of the RIFF header and the part of the first chunk that contains the size.
 const WEBP_HEAD_BYTES: u64 = 30;
-
-fn oriented(mut decoder: impl ImageDecoder) -> ImageResult<(u32, u32)> {
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(oriented_size(decoder.dimensions(), orientation))
-}

@@ -16,6 +16,7 @@ use crate::context::RenderContext;
 mod alpha;
 mod animations;
 mod color;
+mod jpeg;
 mod options;
 mod planar;
 mod stopping;

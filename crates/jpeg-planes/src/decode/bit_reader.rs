@@ -3,7 +3,8 @@
 
 use planes::Error;
 
-use crate::marker::{self, find_marker};
+use crate::decode::restart::{EntropyReader, after_restart_marker};
+use crate::marker::find_marker;
 
 /// A reservoir of up to 63 bits of the entropy-coded data.
 ///
@@ -22,6 +23,13 @@ pub(super) struct BitReader<'a> {
 
 /// Minimum number of available bits after [`BitReader::refill`].
 pub(super) const REFILLED: u32 = 56;
+
+/// Maximum number of extra bytes after the last block of an interval: an eighth of its length, within these bounds.
+const EXTRA_BYTES_MIN: usize = 32;
+const EXTRA_BYTES_MAX: usize = 4096;
+
+/// Data after the last block of a scan or of a restart interval.
+const LEFT_OVER: Error = Error::Damaged("coded data after the last block");
 
 impl<'a> BitReader<'a> {
     pub(super) fn new(data: &'a [u8], position: usize) -> Self {
@@ -54,6 +62,11 @@ impl<'a> BitReader<'a> {
                 [0xFF, 0, ..] => {
                     self.reservoir |= 0xFF << shift;
                     self.position += 2;
+                }
+                // A fill byte (ITU-T T.81, section B.1.1.2).
+                [0xFF, 0xFF, ..] => {
+                    self.position += 1;
+                    continue;
                 }
                 [] | [0xFF, ..] => self.padding += 8,
                 [byte, ..] => {
@@ -111,29 +124,51 @@ impl<'a> BitReader<'a> {
     pub(super) fn has_overrun(&self) -> bool {
         self.padding > self.count
     }
+}
 
-    /// Continues after the restart marker `expected` (0 to 7), which must be the next marker.
+impl EntropyReader for BitReader<'_> {
+    /// Checks that the data from `start` to the next marker has been read to its end.
+    ///
+    /// Encoders fill the last byte with ones (ITU-T T.81, section F.1.2.3). Some fill it with zeros or write more
+    /// bytes, which libjpeg reports as "extraneous bytes before marker". In damaged data, a decoder reaches the last
+    /// block too early, and the data that is left over starts in the middle of a code.
     ///
     /// # Errors
-    /// Another marker follows, or the data ends.
-    pub(super) fn restart(&mut self, expected: u8) -> Result<(), Error> {
+    /// More bits were read than the data contains, or so much is left over that blocks must have been lost.
+    #[cold]
+    #[inline(never)]
+    fn check_end(self, start: usize) -> Result<(), Error> {
         if self.has_overrun() {
             return Err(Error::Truncated);
         }
-        // `position` is never past the marker, because `refill` stops there.
-        let at = find_marker(self.data, self.position).ok_or(Error::Truncated)?;
-        match self.data.get(at + 1) {
-            Some(&code) if code == marker::RST0 + expected => {
-                *self = Self::new(self.data, at + 2);
-                Ok(())
-            }
-            Some(&marker::EOI) => Err(Error::Truncated),
-            _ => Err(Error::Damaged("missing restart marker")),
+        let marker = find_marker(self.data, self.position);
+        let mut rest = self.data.get(self.position..marker.unwrap_or(self.data.len())).unwrap_or_default();
+        // Fill bytes, or the first byte of a marker that was cut off.
+        while let [most @ .., 0xFF] = rest {
+            rest = most;
         }
+        let bits_left = self.count - self.padding;
+        let left_over = bits_left as usize / 8 + rest.len();
+        if left_over == 0 {
+            return Ok(());
+        }
+        if marker.is_none() {
+            return Err(Error::Truncated);
+        }
+        let fill_bits = bits_left % 8;
+        let is_filled_with_ones = (!self.reservoir).leading_zeros() >= fill_bits;
+        let is_zero = self.reservoir.leading_zeros() >= bits_left && rest.iter().all(|&byte| byte == 0);
+        let max = (self.position.saturating_sub(start) / 8).clamp(EXTRA_BYTES_MIN, EXTRA_BYTES_MAX);
+        if (is_filled_with_ones || is_zero) && left_over <= max { Ok(()) } else { Err(LEFT_OVER) }
     }
 
-    /// Position of the next byte to read.
-    pub(super) fn position(&self) -> usize {
+    fn restart(&mut self, expected: u8) -> Result<(), Error> {
+        // `position` is never past the marker, because `refill` stops there.
+        *self = Self::new(self.data, after_restart_marker(self.data, self.position, expected)?);
+        Ok(())
+    }
+
+    fn position(&self) -> usize {
         self.position
     }
 }
@@ -169,6 +204,41 @@ mod tests {
         reader.refill();
         assert_eq!((reader.read(8), reader.has_overrun()), (0xAB, false));
         assert_eq!((reader.read(1), reader.has_overrun()), (0, true));
+    }
+
+    #[test]
+    fn fill_bytes_are_skipped() {
+        assert_eq!(read_bytes(&[1, 0xFF, 0xFF, 0xFF, 0, 2, 0xFF, 0xFF, 0xD9], 4), [1, 0xFF, 2, 0]);
+    }
+
+    #[test]
+    fn only_fill_bits_and_few_extra_bytes_may_be_left_over() {
+        let end = |data: &[u8], bits: u32| {
+            let data = [&[7; 100], data].concat();
+            let mut reader = BitReader::new(&data, 0);
+            reader.skip(800 + bits);
+            reader.check_end(0)
+        };
+        for (rest, bits, expected) in [
+            (&b"\xFF\xD9"[..], 0, Ok(())),
+            (b"\x5F\xFF\xD9", 3, Ok(())),
+            (b"\xAF\xFF\xFF\xFF\xD9", 5, Ok(())),
+            (b"", 0, Ok(())),
+            (b"\xFF", 0, Ok(())),
+            (b"\x5F", 3, Ok(())),
+            // Extra bytes after a byte filled with ones, and zeros.
+            (b"\x5Fjunk\xFF\xD9", 3, Ok(())),
+            (b"\x50\0\0\0\xFF\xD9", 4, Ok(())),
+            // Data starts in the middle of a byte.
+            (b"\x5Djunk\xFF\xD9", 3, Err(LEFT_OVER)),
+            (b"\x50junk\xFF\xD9", 4, Err(LEFT_OVER)),
+            (b"\x5Fmuch more junk than any sane encoder appends\xFF\xD9", 3, Err(LEFT_OVER)),
+            // Without a marker, the file may have been cut at any point.
+            (b"\x5F\0\0", 3, Err(Error::Truncated)),
+            (b"\xFF\xD9", 1, Err(Error::Truncated)),
+        ] {
+            assert_eq!(end(rest, bits), expected, "{} after {bits} bits", rest.escape_ascii());
+        }
     }
 
     #[test]

@@ -4,10 +4,11 @@
 
 use planes::{Error, Incomplete};
 
+use crate::decode::arithmetic;
 use crate::decode::frame::Frame;
 use crate::decode::scan_script::ScanScript;
 use crate::marker;
-use coefficients::CoefficientStore;
+pub(super) use coefficients::CoefficientStore;
 use scan_decoder::decode_scan;
 
 mod coefficients;
@@ -55,7 +56,9 @@ fn decode_scans(frame: &mut Frame<'_>, script: &ScanScript, stores: &mut [Coeffi
                 store.quantizers = frame.tables.quantizers[usize::from(quantizer)];
             }
         }
-        if entry.needed {
+        if entry.needed && frame.header.arithmetic {
+            arithmetic::decode_progressive(frame, &entry.scan, position, stores)?;
+        } else if entry.needed {
             decode_scan(frame, &entry.scan, position, stores)?;
         }
     }

@@ -35,11 +35,15 @@ impl Scan {
         let (&count, rest) = body.split_first().ok_or(damaged.clone())?;
         let selectors = rest.as_chunks::<2>().0.get(..usize::from(count)).ok_or(damaged.clone())?;
         let tail = body.get(1 + 2 * usize::from(count)..).and_then(<[u8]>::first_chunk::<3>).ok_or(damaged.clone())?;
-        let mut components: Vec<ScanComponent> = Vec::with_capacity(3);
+        let mut components: Vec<ScanComponent> = Vec::with_capacity(4);
         for &[id, tables] in selectors {
-            let index = header.components.iter().position(|component| component.id == id).ok_or(damaged.clone())?;
+            // Duplicate ids name the components in their order, as in libjpeg-turbo.
+            let is_unused = |index: usize| components.iter().all(|other| other.index != index);
+            let index = (header.components.iter().enumerate())
+                .position(|(index, component)| component.id == id && is_unused(index))
+                .ok_or(damaged.clone())?;
             let (dc_table, ac_table) = (usize::from(tables >> 4), usize::from(tables & 15));
-            if dc_table > 3 || ac_table > 3 || components.iter().any(|other| other.index == index) {
+            if dc_table > 3 || ac_table > 3 {
                 return Err(damaged);
             }
             components.push(ScanComponent { index, dc_table, ac_table });

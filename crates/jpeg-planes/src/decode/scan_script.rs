@@ -34,10 +34,11 @@ pub(super) struct ScriptedScan {
 #[derive(Debug)]
 pub(super) struct ScanScript {
     pub(super) scans: Vec<ScriptedScan>,
-    /// False if the file ended before the EOI marker and before all needed scans.
+    /// True if the file has all scans of the coefficients that the planes use. Without an EOI marker, it must have all
+    /// scans of the frame.
     pub(super) complete: bool,
     /// By component: true if a needed refinement scan depends on the set of nonzero coefficients.
-    pub(super) needs_history: [bool; 3],
+    pub(super) needs_history: [bool; 4],
     /// By component and plane: the number of low bits of AC coefficients that the plane omits. The plane omits them
     /// even if they are decoded for another plane, so that its samples do not depend on the other planes.
     pub(super) omitted_bits: Vec<Vec<u32>>,
@@ -48,15 +49,15 @@ impl ScanScript {
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, Error> {
         let mut segments = frame.segments()?;
         let mut script =
-            Self { scans: Vec::new(), complete: true, needs_history: [false; 3], omitted_bits: Vec::new() };
+            Self { scans: Vec::new(), complete: true, needs_history: [false; 4], omitted_bits: Vec::new() };
         let mut tables = Tables::default();
         let only_dc = frame.components.iter().all(|component| component.last_coefficient() == 0);
-        // By component: low bits of the DC coefficients that no scan has provided yet. At most 14.
-        let mut missing_dc_bits = vec![14; frame.components.len()];
-        while !(only_dc && missing_dc_bits.iter().all(|&bits| bits == 0)) {
+        let mut missing = vec![MissingBits::ALL; frame.components.len()];
+        let mut has_end = true;
+        while !(only_dc && missing.iter().all(|bits| bits.are_complete(0))) {
             let segment = match segments.next() {
                 Err(Error::Truncated) => {
-                    script.complete = false;
+                    has_end = false;
                     break;
                 }
                 other => other?,
@@ -70,9 +71,7 @@ impl ScanScript {
                     if script.scans.len() >= frame.options.limits.scans as usize {
                         return Err(Error::Limit { what: "scans", max: u64::from(frame.options.limits.scans) });
                     }
-                    if scan.first == 0 {
-                        scan.components.iter().for_each(|component| missing_dc_bits[component.index] = scan.low);
-                    }
+                    scan.components.iter().for_each(|component| missing[component.index].provide(&scan));
                     let end = frame.scan_end(segments.position());
                     segments.seek(end);
                     script.scans.push(ScriptedScan { scan, end, needed: false });
@@ -80,6 +79,8 @@ impl ScanScript {
                 _ => {}
             }
         }
+        script.complete = (frame.components.iter().zip(&missing))
+            .all(|(component, bits)| bits.are_complete(if has_end { component.last_coefficient() } else { 63 }));
         for n in 0..frame.components.len() {
             script.select(frame, n, &tables);
         }
@@ -112,6 +113,28 @@ impl ScanScript {
                 }
             }
         }
+    }
+}
+
+/// The number of low bits of each coefficient of a component, by zigzag index, that no scan has provided yet.
+#[derive(Debug, Clone)]
+struct MissingBits([u32; 64]);
+
+impl MissingBits {
+    /// More bits than any scan omits.
+    const ALL: Self = Self([16; 64]);
+
+    /// Adds a valid scan of the component. A refinement of a bit whose predecessor is missing provides nothing.
+    fn provide(&mut self, scan: &Scan) {
+        let band = self.0.iter_mut().take(scan.last as usize + 1).skip(scan.first as usize);
+        for bits in band.filter(|bits| scan.high == 0 || **bits == scan.high) {
+            *bits = scan.low;
+        }
+    }
+
+    /// True if no bit of the coefficients up to `last` is missing.
+    fn are_complete(&self, last: usize) -> bool {
+        self.0.iter().take(last + 1).all(|&bits| bits == 0)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use planes::Error;
 
+use crate::decode::arithmetic;
 use crate::decode::bit_reader::BitReader;
+use crate::decode::block_values::BlockValues;
 use crate::decode::component::{BlockGrid, BlockPosition, Component, store_block};
 use crate::decode::frame::Frame;
 use crate::decode::huffman::{END, HuffmanTable, INVALID_CODE, MISSING_TABLE, OUT_OF_BLOCK, SHORT_CODES};
 use crate::decode::idct::{Dequantizer, Eighth, Full, Half, InverseDct, Quarter};
-use crate::decode::restart::RestartCounter;
+use crate::decode::restart::{EntropyReader as _, RestartCounter};
 use crate::decode::scan::{Scan, ScanComponent};
 use crate::decode::tables::Tables;
 use crate::marker;
@@ -36,7 +38,11 @@ pub(super) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
         for component in &scan.components {
             missing[component.index] = false;
         }
-        let end = decode_scan(frame, &scan, segments.position())?;
+        let end = if frame.header.arithmetic {
+            arithmetic::decode_sequential(frame, &scan, segments.position())?
+        } else {
+            decode_scan(frame, &scan, segments.position())?
+        };
         if missing.contains(&true) {
             segments.seek(frame.scan_end(end));
         }
@@ -47,6 +53,7 @@ pub(super) fn decode(frame: &mut Frame<'_>) -> Result<(), Error> {
 /// Decodes the scan whose data starts at `position`, and returns the position after it.
 fn decode_scan(frame: &mut Frame<'_>, scan: &Scan, position: usize) -> Result<usize, Error> {
     let mut tables = std::mem::take(&mut frame.tables);
+    tables.add_standard(scan);
     prepare_skipping(frame, scan, &mut tables);
     let mut decoders = scan
         .components
@@ -59,7 +66,7 @@ fn decode_scan(frame: &mut Frame<'_>, scan: &Scan, position: usize) -> Result<us
         _ => frame.units(),
     };
     let mut bits = BitReader::new(frame.data, position);
-    let mut restarts = RestartCounter::new(tables.restart_interval);
+    let mut restarts = RestartCounter::new(tables.restart_interval, position);
     for row in 0..rows {
         frame.check_cancelled()?;
         for column in 0..columns {
@@ -81,6 +88,7 @@ fn decode_scan(frame: &mut Frame<'_>, scan: &Scan, position: usize) -> Result<us
             return Err(Error::Truncated);
         }
     }
+    restarts.finish(bits)?;
     frame.tables = tables;
     Ok(bits.position())
 }
@@ -176,17 +184,10 @@ impl<'a> BlockDecoder<'a, '_> {
         planes: &mut [Plane],
         position: BlockPosition,
     ) -> Result<BitReader<'a>, Error> {
-        let mut values = BlockValues { values: [0; 64], mask: 0 };
+        let mut values = BlockValues::NEW;
         let last = planes.iter().map(|plane| plane.mode.last_coefficient()).max().unwrap_or(0) as u32;
         let bits = self.read(last, |k, value| values.set(k, value))?;
-        for (dequantizer, plane) in dequantizers.iter().zip(planes) {
-            match plane.mode {
-                Scale::Eighth => values.store::<Eighth, 1, 2>(dequantizer, plane, position),
-                Scale::Quarter => values.store::<Quarter, 2, 8>(dequantizer, plane, position),
-                Scale::Half => values.store::<Half, 4, 32>(dequantizer, plane, position),
-                Scale::Full => values.store::<Full, 8, 64>(dequantizer, plane, position),
-            }
-        }
+        values.store(dequantizers, planes, position);
         Ok(bits)
     }
 
@@ -231,36 +232,5 @@ impl<'a> BlockDecoder<'a, '_> {
             return Err(OUT_OF_BLOCK);
         }
         Ok(bits)
-    }
-}
-
-/// The coefficients of a block by zigzag index, and a bit mask of those that were set.
-struct BlockValues {
-    values: [i32; 64],
-    mask: u64,
-}
-
-impl BlockValues {
-    #[inline(always)]
-    fn set(&mut self, k: u32, value: i32) {
-        self.values[k as usize & 63] = value;
-        self.mask |= 1 << (k & 63);
-    }
-
-    #[inline(always)]
-    fn store<T: InverseDct<N, SIZE>, const N: usize, const SIZE: usize>(
-        &self,
-        dequantizer: &Dequantizer,
-        plane: &mut Plane,
-        position: BlockPosition,
-    ) {
-        let mut block = [0.0; SIZE];
-        let mut remaining = self.mask & const { u64::MAX >> (63 - T::SCALE.last_coefficient()) };
-        while remaining != 0 {
-            let k = remaining.trailing_zeros() as usize;
-            remaining &= remaining - 1;
-            dequantizer.store(&mut block, k, self.values[k & 63] as f32);
-        }
-        store_block::<T, N, SIZE>(plane, &block, position);
     }
 }

@@ -2,7 +2,10 @@
 
 use planes::Error;
 
+use crate::decode::arithmetic::Conditioning;
 use crate::decode::huffman::{HuffmanTable, TableClass};
+use crate::decode::scan::Scan;
+use crate::decode::standard_tables::standard_table;
 use crate::marker;
 use crate::segments::Segment;
 
@@ -11,6 +14,8 @@ use crate::segments::Segment;
 pub(super) struct Tables {
     pub(super) dc: [Option<HuffmanTable>; 4],
     pub(super) ac: [Option<HuffmanTable>; 4],
+    /// Conditioning of the arithmetic statistics at each destination.
+    pub(super) conditioning: [Conditioning; 4],
     /// Quantization tables in zigzag order.
     pub(super) quantizers: [Option<[u16; 64]>; 4],
     /// Minimum coded units between restart markers. 0 means no restart markers.
@@ -18,10 +23,11 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Applies a DHT, DQT or DRI segment. Other segments are ignored.
+    /// Applies a DHT, DAC, DQT or DRI segment. Other segments are ignored.
     pub(super) fn read(&mut self, segment: &Segment<'_>) -> Result<(), Error> {
         match segment.marker {
             marker::DHT => self.read_huffman(segment.body),
+            marker::DAC => self.read_conditioning(segment.body),
             marker::DQT => self.read_quantizers(segment.body),
             marker::DRI => {
                 let interval = segment.body.first_chunk().ok_or(Error::Damaged("restart interval too short"))?;
@@ -29,6 +35,19 @@ impl Tables {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Defines the standard tables at the destinations that the scan uses and the file does not define.
+    pub(super) fn add_standard(&mut self, scan: &Scan) {
+        let add = |tables: &mut [Option<HuffmanTable>; 4], class, destination: usize| {
+            if let Some(table @ None) = tables.get_mut(destination) {
+                *table = standard_table(class, destination);
+            }
+        };
+        for component in &scan.components {
+            add(&mut self.dc, TableClass::Dc, component.dc_table);
+            add(&mut self.ac, TableClass::Ac, component.ac_table);
         }
     }
 
@@ -44,6 +63,20 @@ impl Tables {
             let (table, rest) = HuffmanTable::read(class, rest)?;
             *slot = Some(table);
             body = rest;
+        }
+        Ok(())
+    }
+
+    /// Reads a DAC segment (ITU-T T.81, section B.2.4.3).
+    fn read_conditioning(&mut self, body: &[u8]) -> Result<(), Error> {
+        for &[destination, value] in body.as_chunks::<2>().0 {
+            let invalid = Error::Damaged("invalid arithmetic conditioning");
+            let conditioning = self.conditioning.get_mut(usize::from(destination & 15)).ok_or(invalid.clone())?;
+            match (destination >> 4, value & 15, value >> 4) {
+                (0, low, high) if low <= high => (conditioning.dc_low, conditioning.dc_high) = (low, high),
+                (1, ..) if (1..=63).contains(&value) => conditioning.ac_low = value,
+                _ => return Err(invalid),
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! A decoded original: pixels, or YUV planes that can be scaled without conversion to pixels.
+//! A decoded original: pixels, or planes that can be scaled without conversion to pixels.
 
-use crate::codec::planes::YuvPlanes;
+use crate::codec::planes::ColorPlanes;
 use crate::pixels::Pixels;
 use crate::transform::color::Conversion;
 
@@ -26,8 +26,8 @@ pub(crate) struct DecodedPixels {
     pub(crate) conversion: Conversion,
 }
 
-/// YUV planes of the whole image in the stored orientation, and the conversion of their colors to sRGB.
+/// Planes of the whole image in the stored orientation, and the conversion of their colors to sRGB.
 pub(crate) struct DecodedPlanes {
-    pub(crate) planes: YuvPlanes,
+    pub(crate) planes: ColorPlanes,
     pub(crate) conversion: Conversion,
 }

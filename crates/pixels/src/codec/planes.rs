@@ -1,4 +1,4 @@
-//! Images as luma and chroma planes with the matrix of ITU-R BT.601, the common representation of JPEG and lossy WebP.
+//! Images as planes, the representation of JPEG and lossy WebP: mostly luma and chroma with the matrix of ITU-R BT.601.
 //!
 //! Planes are scaled separately, each to the size that the encoder needs. If the encoder accepts planes, no RGB pixels
 //! are computed.
@@ -9,7 +9,7 @@ use fast_image_resize::ResizeAlg;
 
 use crate::error::{Error, damaged};
 use crate::pixels::{Pixels, Window};
-use crate::transform::scale::{LANCZOS, resample};
+use crate::transform::scale::{BILINEAR, LANCZOS, resample};
 
 /// The range of sample values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +20,32 @@ pub(crate) enum Range {
     Limited,
 }
 
+/// The meaning of the components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlaneColors {
+    /// Luma, or luma, Cb and Cr.
+    Yuv,
+    /// Red, green and blue.
+    Rgb,
+    /// Cyan, magenta, yellow and black, where 255 is full ink.
+    Cmyk,
+    /// The inverse of CMYK, where 0 is full ink.
+    InvertedCmyk,
+    /// Cyan, magenta and yellow as luma, Cb and Cr, and the inverse of black.
+    Ycck,
+}
+
+impl PlaneColors {
+    /// True if the pixels are CMYK.
+    pub(crate) const fn are_inks(self) -> bool {
+        matches!(self, Self::Cmyk | Self::InvertedCmyk | Self::Ycck)
+    }
+}
+
 /// One plane of an image.
 #[derive(Debug)]
-pub(crate) struct YuvPlane {
-    /// Index of the component: 0 is luma, 1 is Cb, 2 is Cr.
+pub(crate) struct ColorPlane {
+    /// Index of the component, in the order of [`PlaneColors`].
     pub(crate) component: usize,
     pub(crate) samples: Pixels,
     /// Samples per pixel of the original, horizontally and vertically.
@@ -32,12 +54,12 @@ pub(crate) struct YuvPlane {
     pub(crate) max_density: (f64, f64),
 }
 
-/// The planes of an image: luma, or luma and chroma. Each component has one or more planes, in ascending order of
-/// `max_density`.
+/// The planes of an image. Each component has one or more planes, in ascending order of `max_density`.
 #[derive(Debug)]
-pub(crate) struct YuvPlanes {
+pub(crate) struct ColorPlanes {
+    pub(crate) colors: PlaneColors,
     pub(crate) range: Range,
-    pub(crate) planes: Vec<YuvPlane>,
+    pub(crate) planes: Vec<ColorPlane>,
 }
 
 /// An image in 4:2:0, with chroma sizes rounded up, or luma only.
@@ -60,36 +82,46 @@ pub(crate) fn has_enough((across, down): (f64, f64), window: &Window, size: Size
     window.width * across >= f64::from(size.0.get()) && window.height * down >= f64::from(size.1.get())
 }
 
-impl YuvPlanes {
-    pub(crate) fn is_gray(&self) -> bool {
-        self.planes.iter().all(|plane| plane.component == 0)
-    }
-
-    /// Scales the window to `size`, with chroma at half the width and height.
+impl ColorPlanes {
+    /// Scales the window of luma and chroma to `size`, with chroma at half the width and height.
     pub(crate) fn scale_to_yuv420(&self, window: &Window, size: Size) -> Result<Yuv420, Error> {
-        let sizes = [size, half(size), half(size)];
         let planes = self.components().map(|n| {
             let plane = self.enough(n, window, size)?;
-            resample(&plane.samples, plane.window(window), sizes[n], LANCZOS, false)
+            let size = if n == 0 { size } else { half(size) };
+            resample(&plane.samples, plane.window(window), size, LANCZOS, false)
         });
         Ok(Yuv420 { range: self.range, planes: planes.collect::<Result<_, _>>()? })
     }
 
-    /// Scales the window to `size` and converts it to gray or RGB.
+    /// Scales the window to `size` and converts it to gray, RGB or CMYK.
     pub(crate) fn scale_to_pixels(&self, window: &Window, size: Size, algorithm: ResizeAlg) -> Result<Pixels, Error> {
         let planes = self.components().map(|n| {
             let plane = self.enough(n, window, size)?;
             resample(&plane.samples, plane.window(window), size, algorithm, false)
         });
-        Ok(rgb(self.range, planes.collect::<Result<_, _>>()?))
+        Ok(to_pixels(self.colors, self.range, planes.collect::<Result<_, _>>()?))
+    }
+
+    /// Converts the whole image to gray, RGB or CMYK pixels. Each component must have one plane. Subsampled planes are
+    /// interpolated linearly, as in libjpeg ("fancy upsampling").
+    pub(crate) fn into_pixels(self, size: Size) -> Result<Pixels, Error> {
+        let Self { colors, range, planes } = self;
+        let whole = Window { x: 0.0, y: 0.0, width: f64::from(size.0.get()), height: f64::from(size.1.get()) };
+        let planes = planes.into_iter().map(|plane| {
+            if (plane.samples.width, plane.samples.height) == (size.0.get(), size.1.get()) {
+                return Ok(plane.samples);
+            }
+            resample(&plane.samples, plane.window(&whole), size, BILINEAR, false)
+        });
+        Ok(to_pixels(colors, range, planes.collect::<Result<_, _>>()?))
     }
 
     fn components(&self) -> std::ops::Range<usize> {
-        if self.is_gray() { 0..1 } else { 0..3 }
+        0..self.planes.iter().map(|plane| plane.component + 1).max().unwrap_or(1)
     }
 
     /// The first plane of component `n` that is good enough for the window at `size`, or else the last.
-    fn enough(&self, n: usize, window: &Window, size: Size) -> Result<&YuvPlane, Error> {
+    fn enough(&self, n: usize, window: &Window, size: Size) -> Result<&ColorPlane, Error> {
         let mut planes = self.planes.iter().filter(|plane| plane.component == n);
         let enough = planes.clone().find(|plane| has_enough(plane.max_density, window, size));
         let plane = enough.or_else(|| planes.next_back());
@@ -97,7 +129,7 @@ impl YuvPlanes {
     }
 }
 
-impl YuvPlane {
+impl ColorPlane {
     /// Converts a window in pixels to samples. It is clamped to the plane, whose last samples may cover only a part of
     /// a pixel.
     fn window(&self, window: &Window) -> Window {
@@ -204,6 +236,43 @@ fn luma([red, green, blue]: [u8; 3]) -> u8 {
 fn chroma_of_sums([red, green, blue]: [i32; 3]) -> [u8; 2] {
     let sample = |sum: i32| u8::try_from(((sum + (1 << 17)) >> 18).saturating_add(128).clamp(0, 255)).unwrap_or(0);
     [sample(-11_059 * red - 21_709 * green + 32_768 * blue), sample(32_768 * red - 27_439 * green - 5_329 * blue)]
+}
+
+/// Converts planes of equal size to gray, RGB or CMYK.
+fn to_pixels(colors: PlaneColors, range: Range, mut planes: Vec<Pixels>) -> Pixels {
+    match colors {
+        PlaneColors::Yuv => rgb(range, planes),
+        PlaneColors::Rgb => interleaved::<3>(&planes),
+        PlaneColors::Cmyk => interleaved::<4>(&planes),
+        PlaneColors::InvertedCmyk => {
+            planes.iter_mut().for_each(invert);
+            interleaved::<4>(&planes)
+        }
+        PlaneColors::Ycck => {
+            let Some(mut black) = planes.pop() else { return rgb(range, planes) };
+            invert(&mut black);
+            let colors = rgb(range, planes);
+            let pixels = colors.data.as_chunks::<3>().0.iter().zip(&black.data);
+            let data = pixels.flat_map(|(&[cyan, magenta, yellow], &black)| [cyan, magenta, yellow, black]).collect();
+            Pixels { channels: 4, data, ..colors }
+        }
+    }
+}
+
+fn invert(plane: &mut Pixels) {
+    plane.data.iter_mut().for_each(|sample| *sample = 255 - *sample);
+}
+
+/// Interleaves planes of equal size.
+fn interleaved<const CHANNELS: usize>(planes: &[Pixels]) -> Pixels {
+    let (width, height) = planes.first().map_or((0, 0), |plane| (plane.width, plane.height));
+    let mut data = vec![0; CHANNELS * width as usize * height as usize];
+    for (n, plane) in planes.iter().enumerate().take(CHANNELS) {
+        for (pixel, &sample) in data.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(&plane.data) {
+            pixel[n] = sample;
+        }
+    }
+    Pixels { width, height, channels: CHANNELS as u8, data }
 }
 
 /// Converts planes of equal size to gray or RGB.

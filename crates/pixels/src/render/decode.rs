@@ -40,8 +40,7 @@ pub(crate) fn decode_planes(
     outputs: &[OutputSpec],
     context: &RenderContext,
 ) -> Result<Option<DecodedPlanes>, Error> {
-    // Planes are gamma-encoded, so they cannot be scaled in linear light.
-    if context.encode.linear_light {
+    if !header.scales_planes(&context.encode) {
         return Ok(None);
     }
     let info = &header.info;
@@ -57,12 +56,12 @@ pub(crate) fn decode_planes(
 /// # Errors
 /// The original is damaged, uses a feature that the codec does not support, or takes too long.
 pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderContext) -> Result<DecodedPixels, Error> {
-    if header.is_cmyk {
-        let (pixels, profile) = jpeg::cmyk::decode(original, context)?;
-        return Ok(DecodedPixels { pixels, conversion: Conversion::from_cmyk_icc(profile.as_deref()) });
+    if let Some(PlanarHeader::Jpeg(jpeg)) = &header.planar {
+        return jpeg::planar::decode_pixels(original, jpeg, context);
     }
     let (pixels, profile) = match header.codec {
-        Codec::Jpeg => jpeg::decode(original, context)?,
+        // Its header is always planar.
+        Codec::Jpeg => return Err(damaged("it has no frame header")),
         Codec::Png => png::decode(original, context)?,
         Codec::WebP => webp::decode::decode(original, context)?,
         Codec::Gif => (gif::decode(original, context)?, None),

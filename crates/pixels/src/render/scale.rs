@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use image::metadata::Orientation;
 
 use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes};
-use crate::codec::planes::Yuv420;
+use crate::codec::planes::{PlaneColors, Yuv420};
 use crate::context::RenderContext;
 use crate::encoding::Encoding;
 use crate::error::Error;
@@ -45,7 +45,9 @@ pub(crate) fn scale_decoded<'a>(
     let (window, size) = crop_window.stored(orientation);
     Ok(match decoded {
         Decoded::Planes(DecodedPlanes { planes, conversion })
-            if conversion.is_none() && encodes_from_planes(output.encoding, size, options) =>
+            if planes.colors == PlaneColors::Yuv
+                && conversion.is_none()
+                && encodes_from_planes(output.encoding, size, options) =>
         {
             let scaled = planes.scale_to_yuv420(&window, size)?;
             if matches!(output.encoding, Encoding::Jpeg(_)) && scaled.clamps_colors() {

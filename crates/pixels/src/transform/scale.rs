@@ -14,6 +14,9 @@ use crate::transform::{alpha, linear_light};
 /// Tasks, 1990).
 pub(crate) const LANCZOS: ResizeAlg = ResizeAlg::Convolution(FilterType::Lanczos3);
 
+/// Linear interpolation between the nearest samples.
+pub(crate) const BILINEAR: ResizeAlg = ResizeAlg::Convolution(FilterType::Bilinear);
+
 /// Supersampling: fast, and accurate enough for the saliency map of a smart crop.
 pub(crate) const SUPERSAMPLING: ResizeAlg = ResizeAlg::SuperSampling(FilterType::Bilinear, 2);
 

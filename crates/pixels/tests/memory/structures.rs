@@ -40,12 +40,24 @@ pub fn pictures() -> Vec<Named> {
         ("lossless WebP", encode(&rgba, ImageFormat::WebP)),
         ("JPEG", encode(&rgb, ImageFormat::Jpeg)),
         ("gray JPEG", encode(&gray, ImageFormat::Jpeg)),
+        ("CMYK JPEG", jpeg(&rgba, false)),
+        ("progressive CMYK JPEG", jpeg(&rgba, true)),
         ("GIF", encode(&rgba, ImageFormat::Gif)),
         ("wide PNG", encode(&wide, ImageFormat::Png)),
         ("wide WebP", encode(&wide, ImageFormat::WebP)),
         ("tall PNG", encode(&tall, ImageFormat::Png)),
         ("tall WebP", encode(&tall, ImageFormat::WebP)),
     ]
+}
+
+/// A JPEG whose components are the channels of the picture.
+fn jpeg(picture: &DynamicImage, progressive: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 90);
+    encoder.set_progressive(progressive);
+    let (width, height) = (picture.width() as u16, picture.height() as u16);
+    encoder.encode(picture.as_bytes(), width, height, jpeg_encoder::ColorType::Cmyk).unwrap();
+    bytes
 }
 
 /// A still lossless WebP, a lossy one with an alpha plane, and animations of each, which define 65,536 groups of prefix

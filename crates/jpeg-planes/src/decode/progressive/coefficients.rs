@@ -4,15 +4,15 @@ use crate::decode::component::{BlockGrid, Component};
 
 /// The coefficients of one component, up to the last one that its planes use.
 #[derive(Debug)]
-pub(super) struct CoefficientStore {
+pub(in crate::decode) struct CoefficientStore {
     /// Blocks per row, including the padding of the last unit.
-    pub(super) columns: usize,
+    pub(in crate::decode) columns: usize,
     /// Stored coefficients per block, in zigzag order.
-    pub(super) per_block: usize,
-    pub(super) coefficients: Vec<i16>,
+    pub(in crate::decode) per_block: usize,
+    pub(in crate::decode) coefficients: Vec<i16>,
     /// One bit mask of the nonzero coefficients per block, including those that are not stored. Decoding a refinement
     /// scan depends on it. Empty if no needed scan is an AC refinement.
-    pub(super) history: Vec<u64>,
+    pub(in crate::decode) history: Vec<u64>,
     /// The quantization table at the component's first scan, in zigzag order.
     pub(super) quantizers: Option<[u16; 64]>,
 }

@@ -22,19 +22,24 @@ pub(super) fn decode_scan(
         frame,
         scan,
         bits: BitReader::new(frame.data, position),
-        restarts: RestartCounter::new(frame.tables.restart_interval),
+        restarts: RestartCounter::new(frame.tables.restart_interval, position),
     };
     match (scan.first, scan.high, scan.components.as_slice()) {
-        (0, 0, _) => decoder.decode_dc(stores),
-        (0, ..) => decoder.refine_dc(stores),
+        (0, 0, _) => decoder.decode_dc(stores)?,
+        (0, ..) => decoder.refine_dc(stores)?,
         (_, high, &[component]) => {
             let table = frame.tables.ac[component.ac_table].as_ref().ok_or(MISSING_TABLE)?;
             let blocks = frame.components[component.index].blocks;
             let store = &mut stores[component.index];
-            if high == 0 { decoder.decode_ac(table, blocks, store) } else { decoder.refine_ac(table, blocks, store) }
+            if high == 0 {
+                decoder.decode_ac(table, blocks, store)?
+            } else {
+                decoder.refine_ac(table, blocks, store)?
+            }
         }
-        _ => Err(Error::Damaged("invalid scan header")),
+        _ => return Err(Error::Damaged("invalid scan header")),
     }
+    decoder.restarts.finish(decoder.bits)
 }
 
 /// A DC coefficient about to be decoded.
@@ -97,10 +102,10 @@ impl ScanDecoder<'_, '_> {
         let tables: Vec<&HuffmanTable> = (scan.components.iter())
             .map(|component| tables.dc[component.dc_table].as_ref().ok_or(MISSING_TABLE))
             .collect::<Result<_, _>>()?;
-        let mut predictions = [0_i32; 3];
+        let mut predictions = [0_i32; 4];
         self.for_each_dc(stores, |bits, DcTarget { component, coefficient, restarted }| {
             if restarted {
-                predictions = [0; 3];
+                predictions = [0; 4];
             }
             bits.refill();
             let (step, difference) = tables[component].next(bits);

@@ -1,13 +1,13 @@
 //! Converts decoded AV1 images to pixels or planes with 8 bits per sample, in the stored orientation.
 //!
-//! Most images use the BT.601 matrix, as JPEG does, and are processed as [`YuvPlanes`]. Images with alpha, another
+//! Most images use the BT.601 matrix, as JPEG does, and are processed as [`ColorPlanes`]. Images with alpha, another
 //! matrix, a crop, or another transfer function than that of sRGB are converted to pixels. The color description of the
 //! container overrides that of the codestream. An ICC profile overrides both, except for matrix and range, which it
 //! does not define (AV1 Image File Format, section 2.2; ISO/IEC 23000-22, section 7.3.6.4).
 
 use crate::codec::avif::heif::AvifImage;
 use crate::codec::decoded::{DecodedPixels, DecodedPlanes};
-use crate::codec::planes::{Range, YuvPlane, YuvPlanes, level};
+use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, level};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::pixels::Pixels;
@@ -50,14 +50,14 @@ pub(crate) fn planes(image: &AvifImage<'_>, color: YuvImage) -> Result<DecodedPl
         let size = sampling.plane_size(component, (width, height));
         let density = |part: u32, whole: u32| if part == whole { 1.0 } else { 0.5 };
         let density = (density(size.0, width), density(size.1, height));
-        YuvPlane {
+        ColorPlane {
             component,
             density,
             max_density: density,
             samples: Pixels { width: size.0, height: size.1, channels: 1, data: to_eight_bits(samples, depth) },
         }
     });
-    Ok(DecodedPlanes { planes: YuvPlanes { range, planes: planes.collect() }, conversion })
+    Ok(DecodedPlanes { planes: ColorPlanes { colors: PlaneColors::Yuv, range, planes: planes.collect() }, conversion })
 }
 
 /// Rounds samples of `depth` bits to 8 bits. This preserves the range, full or limited.

@@ -8,10 +8,11 @@ use std::num::NonZeroU32;
 use image::metadata::Orientation;
 use jpeg_planes::{ColorModel, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Scale, Scales};
 
-use crate::codec::decoded::DecodedPlanes;
-use crate::codec::planes::{Range, YuvPlane, YuvPlanes, has_enough};
+use crate::accepted::AcceptedFormats;
+use crate::codec::decoded::{DecodedPixels, DecodedPlanes};
+use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, has_enough};
 use crate::context::RenderContext;
-use crate::error::{Error, damaged};
+use crate::error::{Error, UnsupportedFormat, damaged};
 use crate::geometry::{Geometry, Region};
 use crate::info::ImageInfo;
 use crate::limits::Limits;
@@ -38,8 +39,41 @@ pub(crate) fn decode(
     outputs: &[OutputSpec],
     context: &RenderContext,
 ) -> Result<DecodedPlanes, Error> {
-    let conversion = Conversion::from_icc(jpeg_profile(original, jpeg).as_deref(), if is_gray(jpeg) { 1 } else { 3 });
-    let scales = scales(info, jpeg, outputs);
+    decode_at(original, jpeg, scales(info, jpeg, outputs), context)
+}
+
+/// Decodes the whole image to gray or RGB pixels.
+///
+/// # Errors
+/// The original is damaged or truncated, or takes too long.
+pub(crate) fn decode_pixels(
+    original: &[u8],
+    jpeg: &JpegHeader,
+    context: &RenderContext,
+) -> Result<DecodedPixels, Error> {
+    let DecodedPlanes { planes, conversion } = decode_at(original, jpeg, FULL, context)?;
+    context.deadline.check()?;
+    let side = |side: u32| NonZeroU32::new(side).ok_or_else(|| damaged("it has no pixels"));
+    let pixels = planes.into_pixels((side(jpeg.width)?, side(jpeg.height)?))?;
+    Ok(DecodedPixels { pixels, conversion })
+}
+
+/// Full scale for each component.
+const FULL: [Scales; 4] = [Scales::FULL; 4];
+
+fn decode_at(
+    original: &[u8],
+    jpeg: &JpegHeader,
+    scales: [Scales; 4],
+    context: &RenderContext,
+) -> Result<DecodedPlanes, Error> {
+    let profile = jpeg_profile(original, jpeg);
+    let colors = colors(jpeg);
+    let conversion = if colors.are_inks() {
+        Conversion::from_cmyk_icc(profile.as_deref())
+    } else {
+        Conversion::from_icc(profile.as_deref(), if is_gray(jpeg) { 1 } else { 3 })
+    };
     let incomplete = if context.keeps_incomplete() { Incomplete::Keep } else { Incomplete::Refuse };
     let limits = JpegLimits { pixels: context.pixels_max, scans: context.scans_max, ..JpegLimits::default() };
     let should_continue = || context.deadline.is_ahead();
@@ -48,25 +82,48 @@ pub(crate) fn decode(
         jpeg_planes::Error::Cancelled => context.deadline.error(),
         error => damaged(error.to_string()),
     })?;
-    let planes = planes.into_iter().map(|plane| YuvPlane {
+    let planes = planes.into_iter().map(|plane| ColorPlane {
         component: plane.component,
         density: density(jpeg, plane.component, plane.mode),
         max_density: density(jpeg, plane.component, plane.mode),
         samples: Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data },
     });
-    Ok(DecodedPlanes { planes: YuvPlanes { range: Range::Full, planes: planes.collect() }, conversion })
+    Ok(DecodedPlanes { planes: ColorPlanes { colors, range: Range::Full, planes: planes.collect() }, conversion })
 }
 
-/// Reads the header of a JPEG that can be scaled as planes. `None` for all other originals.
-pub(crate) fn read_header(original: &[u8], limits: &Limits) -> Option<JpegHeader> {
-    if limits.encode.linear_light {
-        return None;
+/// Reads the header. The caller checks the size.
+///
+/// # Errors
+/// [`Error::UnsupportedFormat`] names a coding process that is not decoded. Otherwise the header is damaged.
+pub(crate) fn read_header(original: &[u8], limits: &Limits) -> Result<JpegHeader, Error> {
+    let jpeg_limits = JpegLimits { pixels: u64::MAX, ..JpegLimits::default() };
+    JpegHeader::read(original, &jpeg_limits).map_err(|error| match error {
+        jpeg_planes::Error::Unsupported(feature) => {
+            let format = UnsupportedFormat::JpegWith(feature);
+            Error::UnsupportedFormat { format, accepted: AcceptedFormats::new(limits) }
+        }
+        error => damaged(error.to_string()),
+    })
+}
+
+/// The meaning of the planes.
+fn colors(jpeg: &JpegHeader) -> PlaneColors {
+    match jpeg.color_model {
+        ColorModel::Gray | ColorModel::YCbCr => PlaneColors::Yuv,
+        ColorModel::Rgb => PlaneColors::Rgb,
+        // As in libvips and Pillow, files without an Adobe marker are not inverted.
+        ColorModel::Cmyk if jpeg.has_adobe_marker => PlaneColors::InvertedCmyk,
+        ColorModel::Cmyk => PlaneColors::Cmyk,
+        ColorModel::Ycck => PlaneColors::Ycck,
     }
-    let limits = JpegLimits { pixels: limits.input_pixels, ..JpegLimits::default() };
-    JpegHeader::read(original, &limits).ok().filter(|jpeg| jpeg.color_model != ColorModel::Rgb)
 }
 
-/// Properties of a JPEG that is decoded to planes.
+/// True for CMYK and YCCK.
+pub(crate) fn is_cmyk(jpeg: &JpegHeader) -> bool {
+    colors(jpeg).are_inks()
+}
+
+/// Properties of a JPEG.
 pub(crate) fn info(original: &[u8], jpeg: &JpegHeader) -> ImageInfo {
     let exif = jpeg.exif.clone().and_then(|place| original.get(place));
     let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
@@ -81,23 +138,29 @@ pub(crate) fn info(original: &[u8], jpeg: &JpegHeader) -> ImageInfo {
     }
 }
 
-/// Upper bound, in bytes, on the memory for decoding a JPEG for these variants.
+/// Upper bound, in bytes, on the memory for decoding a JPEG to pixels.
+pub(crate) fn pixels_working_bytes(jpeg: &JpegHeader) -> u64 {
+    // Interpolated chroma, with one reduced and one full side first, and the pixels.
+    jpeg.working_bytes(FULL) + 7 * u64::from(jpeg.width) * u64::from(jpeg.height)
+}
+
+/// Upper bound, in bytes, on the memory for decoding a JPEG to planes for these variants.
 pub(crate) fn working_bytes(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> u64 {
     jpeg.working_bytes(scales(info, jpeg, outputs))
 }
 
 /// The largest number of points, per side of a block, at which each component is decoded for these variants.
-pub(crate) fn points(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [u8; 3] {
+pub(crate) fn points(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [u8; 4] {
     let points = |scales: Scales| scales.iter().map(Scale::points).max().and_then(|points| u8::try_from(points).ok());
     let all = scales(info, jpeg, outputs).map(|scales| points(scales).unwrap_or(8));
-    if is_gray(jpeg) { [all[0]; 3] } else { all }
+    [0, 1, 2, 3].map(|n| if n < jpeg.component_count() { all[n] } else { all[0] })
 }
 
 /// The scales of each component that the variants need.
 ///
 /// Chroma is decoded at the density of luma even if the variant subsamples it. Scaling it from the minimum number of
 /// samples cost up to 0.6 points of ssimulacra2.
-fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scales; 3] {
+fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scales; 4] {
     let scales_of = |n: usize, geometry: Geometry| {
         let crop_window = CropWindow::new(info.oriented_size(), geometry);
         let (window, size) = crop_window.stored(info.orientation);
@@ -110,7 +173,7 @@ fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scale
         let (whole, size) = crop_window.reduced(info.orientation, saliency::SIDE);
         Scales::from(scale).union(smallest_scale(jpeg, n, &whole, size).into())
     };
-    [0, 1, 2].map(|n| {
+    [0, 1, 2, 3].map(|n| {
         let scales = outputs.iter().map(|output| scales_of(n, output.geometry));
         scales.reduce(Scales::union).unwrap_or(Scale::Full.into())
     })

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use vp8_planes::{Header as Vp8Header, Incomplete, Limits as Vp8Limits, LoopFilter, Options};
 
 use crate::codec::decoded::DecodedPlanes;
-use crate::codec::planes::{Range, YuvPlane, YuvPlanes, has_enough};
+use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, has_enough};
 use crate::codec::webp::container::{icc_profile, vp8_frame};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
@@ -59,13 +59,13 @@ pub(crate) fn decode(
         vp8_planes::Error::Cancelled => context.deadline.error(),
         error => damaged(error.to_string()),
     })?;
-    let planes = planes.into_iter().map(|plane| YuvPlane {
+    let planes = planes.into_iter().map(|plane| ColorPlane {
         component: plane.component,
         density: if plane.component == 0 { (1.0, 1.0) } else { (0.5, 0.5) },
         max_density: max_density(plane.mode),
         samples: Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data },
     });
-    let planes = YuvPlanes { range: Range::Limited, planes: planes.collect() };
+    let planes = ColorPlanes { colors: PlaneColors::Yuv, range: Range::Limited, planes: planes.collect() };
     Ok(DecodedPlanes { planes, conversion: Conversion::from_icc(icc_profile(original), 3) })
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Matrix {
     weights: [[f32; 3]; 3],
 }
 
-/// True if [`YuvPlanes`](crate::codec::planes::YuvPlanes) can represent planes with this matrix. Luma alone has no
+/// True if [`ColorPlanes`](crate::codec::planes::ColorPlanes) can represent planes with this matrix. Luma alone has no
 /// matrix.
 pub(super) fn is_bt601(matrix: u16, sampling: ChromaSubsampling) -> bool {
     match sampling {
