@@ -19,6 +19,7 @@ mod color;
 mod jpeg;
 mod options;
 mod planar;
+mod png_color;
 mod stopping;
 mod unchanged;
 mod untrusted;

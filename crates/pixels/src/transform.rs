@@ -10,3 +10,4 @@ pub(crate) mod orientation;
 pub(crate) mod saliency;
 pub(crate) mod scale;
 pub(crate) mod smart_crop;
+pub(crate) mod transfer;

@@ -100,6 +100,24 @@ fn png_takes_no_more_memory_than_estimated_from_the_header() {
     }
 }
 
+#[test]
+fn color_chunks_of_png_take_no_more_memory_than_estimated_from_the_header() {
+    let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let (linear, p3, pq) = (100_000_u32.to_be_bytes(), [12, 13, 0, 1], [9, 16, 0, 1]);
+    let chunks: [(&[u8; 4], &[u8]); 3] = [(b"gAMA", &linear), (b"cICP", &p3), (b"cICP", &pq)];
+    for color in [image::ColorType::L8, image::ColorType::L16, image::ColorType::Rgb8, image::ColorType::Rgba16] {
+        let file = large_png(color);
+        for (name, data) in chunks {
+            let file = make::with_png_chunk(&file, name, data);
+            let header = Header::read(&file, &Limits::default()).unwrap();
+            let estimated = header.working_bytes(&[OutputSpec { geometry: thumbnail(), encoding: jpeg() }]);
+            let (made, used) = checks::peak(|| render(&file, &header, thumbnail(), jpeg(), &Limits::default()));
+            made.unwrap();
+            assert!(used <= estimated, "{color:?}, {}: {used} of {estimated} bytes", name.escape_ascii());
+        }
+    }
+}
+
 /// Converts an image to lossy WebP of the same size.
 fn lossy_webp(file: &[u8]) -> Vec<u8> {
     let header = Header::read(file, &Limits::default()).unwrap();

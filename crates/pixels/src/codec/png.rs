@@ -2,6 +2,9 @@
 
 pub(crate) mod chunks;
 pub(crate) mod encode;
+mod color;
+mod profile;
+mod rows;
 pub(crate) mod strip;
 
 use std::io::Cursor;
@@ -9,7 +12,9 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, Decoder, InterlaceInfo, Reader, Transformations};
 
+use crate::codec::decoded::DecodedPixels;
 use crate::codec::png::chunks::{PngHeader, lacks_only_its_end};
+use crate::codec::png::rows::RowConversion;
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
@@ -19,6 +24,9 @@ use crate::size_limits::check_pixels;
 
 /// Memory limit for chunks that are neither text nor a profile, such as EXIF data.
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
+
+/// Tables for the conversion of 16-bit samples: three curves of 32 bits per sample, and three inverse ones of 16 bits.
+const TABLE_BYTES: u64 = 2 << 20;
 
 /// Reads the chunks before the pixel data. Allocates nothing.
 ///
@@ -37,7 +45,7 @@ pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<ImageInfo, E
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
         pixel_bytes: header.channels,
         extra_bytes: decoder_bytes(original, &header),
-        profile_bytes: header.profile_bytes(),
+        profile_bytes: header.color.profile_bytes(),
         ..ImageInfo::default()
     })
 }
@@ -48,29 +56,36 @@ fn decoder_bytes(original: &[u8], header: &PngHeader<'_>) -> u64 {
     // The decoder collects up to five rows, or 144 KB, in a buffer that doubles when it grows.
     let rows = (stored * u64::from(header.height)).min(5 * stored + (144 << 10));
     let row = if is_row_copied(header) { header.row_bytes() } else { 0 };
+    // Rows of 32 bits per sample, and tables.
+    let colors = if header.color.may_convert_rows(header.depth) { 4 * header.row_bytes() + TABLE_BYTES } else { 0 };
     // A chunk in a buffer that doubles when it grows, and its copy.
     let metadata = 3 * CHUNK_BYTES_MAX.min(original.len() as u64);
-    2 * rows + stored + row + metadata + (1 << 18)
+    2 * rows + stored + row + colors + metadata + (1 << 18)
 }
 
 /// True if rows are decoded into a buffer, because their samples have another order or size than those of the pixels.
 fn is_row_copied(header: &PngHeader<'_>) -> bool {
-    header.is_interlaced || header.depth > 8
+    header.is_interlaced || header.depth > 8 || header.color.may_convert_rows(header.depth)
 }
 
-/// Decodes the image and its ICC profile. For an APNG, this is the default image.
-pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels, Option<Vec<u8>>), Error> {
+/// Decodes the image. For an APNG, this is the default image.
+///
+/// # Errors
+/// The original is damaged, or decoding takes too long.
+pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<DecodedPixels, Error> {
     let header = PngHeader::read(original)?;
-    let profile = header.profile();
     let mut reader = open(original, &header)?;
     let (width, height) = reader.info().size();
     let (color, depth) = reader.output_color_type();
     let channels = color.samples();
     let has_alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
     let stride = width as usize * channels;
+    let channel_count = u8::try_from(channels).unwrap_or(4);
+    let is_wide = depth == BitDepth::Sixteen;
+    let (mut rows, conversion) = RowConversion::new(&header.color.color(), width as usize, channel_count, is_wide);
     // Missing rows of a truncated file are transparent, or mid-gray without an alpha channel.
     let mut data = vec![if has_alpha { 0 } else { 128 }; stride * height as usize];
-    let is_copied = is_row_copied(&header);
+    let is_copied = header.is_interlaced || !rows.is_none();
     let mut row = vec![0; if is_copied { reader.output_line_size(width).unwrap_or_default() } else { 0 }];
     let mut next = 0;
     loop {
@@ -84,7 +99,7 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
             Err(error) => return Err(damaged(error.to_string())),
         };
         if is_copied {
-            let samples = if depth == BitDepth::Sixteen { to_eight_bits(&mut row) } else { &row[..] };
+            let samples = rows.apply(&mut row);
             match interlace {
                 InterlaceInfo::Null(_) => {
                     if let Some(target) = data.chunks_exact_mut(stride).nth(next) {
@@ -99,8 +114,7 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<(Pixels
         }
         next += 1;
     }
-    let channels = u8::try_from(channels).unwrap_or(4);
-    Ok((Pixels { width, height, channels, data }, profile))
+    Ok(DecodedPixels { pixels: Pixels { width, height, channels: channel_count, data }, conversion })
 }
 
 fn open<'a>(original: &'a [u8], header: &PngHeader<'_>) -> Result<Reader<Cursor<&'a [u8]>>, Error> {
@@ -110,13 +124,4 @@ fn open<'a>(original: &'a [u8], header: &PngHeader<'_>) -> Result<Reader<Cursor<
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
     decoder.read_info().map_err(|error| damaged(error.to_string()))
-}
-
-/// Rounds 16-bit samples to 8 bits in place, and returns the first half of the row, which contains them.
-fn to_eight_bits(row: &mut [u8]) -> &[u8] {
-    for n in 0..row.len() / 2 {
-        let sample = u32::from(u16::from_be_bytes([row[2 * n], row[2 * n + 1]]));
-        row[n] = u8::try_from((sample * 255 + 32_767) / 65_535).unwrap_or(u8::MAX);
-    }
-    &row[..row.len() / 2]
 }

@@ -59,19 +59,22 @@ pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderCo
     if let Some(PlanarHeader::Jpeg(jpeg)) = &header.planar {
         return jpeg::planar::decode_pixels(original, jpeg, context);
     }
-    let (pixels, profile) = match header.codec {
+    let decoded = match header.codec {
         // Its header is always planar.
         Codec::Jpeg => return Err(damaged("it has no frame header")),
         Codec::Png => png::decode(original, context)?,
-        Codec::WebP => webp::decode::decode(original, context)?,
-        Codec::Gif => (gif::decode(original, context)?, None),
+        Codec::WebP => {
+            let (pixels, profile) = webp::decode::decode(original, context)?;
+            let conversion = Conversion::from_icc(profile.as_deref(), pixels.channels);
+            DecodedPixels { pixels, conversion }
+        }
+        Codec::Gif => DecodedPixels { pixels: gif::decode(original, context)?, conversion: Conversion::None },
         #[cfg(feature = "avif-originals")]
         Codec::Avif => return avif::decode::decode_pixels(original, &header.info, header.sandbox_bytes, context),
     };
     context.deadline.check()?;
-    if (pixels.width, pixels.height) != (header.info.width, header.info.height) {
+    if (decoded.pixels.width, decoded.pixels.height) != (header.info.width, header.info.height) {
         return Err(damaged("its size is not what its header says"));
     }
-    let conversion = Conversion::from_icc(profile.as_deref(), pixels.channels);
-    Ok(DecodedPixels { pixels, conversion })
+    Ok(decoded)
 }

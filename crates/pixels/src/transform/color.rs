@@ -1,4 +1,4 @@
-//! Conversion to sRGB: ICC profiles, code points, and CMYK.
+//! Conversion to sRGB: profiles, code points, and CMYK.
 //!
 //! Variants carry no profile, so their samples must be sRGB, which every viewer assumes for an image without a profile.
 //! Samples are converted after scaling, which leaves fewer of them. The order matters only at hard edges between
@@ -17,6 +17,10 @@ use moxcms::{
 };
 
 use crate::pixels::Pixels;
+
+mod wide;
+
+pub(crate) use wide::WideConversion;
 
 /// Maximum size of an ICC profile. Profiles of printing presses have 0.5 to 3 MB.
 pub(crate) const PROFILE_BYTES_MAX: usize = 4 << 20;
@@ -43,23 +47,31 @@ pub(crate) enum Conversion {
 impl Conversion {
     /// Conversion from the ICC profile of a gray or RGB image. With 2 or 4 channels the last one is alpha.
     pub(crate) fn from_icc(profile: Option<&[u8]>, channels: u8) -> Self {
-        let Some(profile) = profile.and_then(parse) else { return Self::None };
+        profile.and_then(parse_profile).map_or(Self::None, |profile| Self::from_profile(&profile, channels))
+    }
+
+    /// Conversion from the profile of a gray or RGB image. With 2 or 4 channels the last one is alpha.
+    pub(crate) fn from_profile(profile: &ColorProfile, channels: u8) -> Self {
         match (profile.color_space, channels) {
-            (DataColorSpace::Gray, 1 | 2) => gray(&profile, Layout::Gray).map_or(Self::None, Self::Gray),
-            (DataColorSpace::Rgb, 3 | 4) => rgb(&profile).unwrap_or(Self::None),
+            (DataColorSpace::Gray, 1 | 2) => gray(profile, Layout::Gray).map_or(Self::None, Self::Gray),
+            (DataColorSpace::Rgb, 3 | 4) => rgb(profile).unwrap_or(Self::None),
             _ => Self::None,
         }
     }
 
-    /// Conversion from the ICC profile of a monochrome AVIF. An RGB profile is applied to equal R, G and B.
+    /// Conversion from the ICC profile of a monochrome AVIF.
     pub(crate) fn from_monochrome_icc(profile: &[u8]) -> Self {
-        let Some(profile) = parse(profile) else { return Self::None };
+        parse_profile(profile).map_or(Self::None, |profile| Self::from_monochrome_profile(&profile))
+    }
+
+    /// Conversion of gray samples. An RGB profile is applied to equal R, G and B.
+    pub(crate) fn from_monochrome_profile(profile: &ColorProfile) -> Self {
         let layout = match profile.color_space {
             DataColorSpace::Gray => Layout::Gray,
             DataColorSpace::Rgb => Layout::Rgb,
             _ => return Self::None,
         };
-        gray(&profile, layout).map_or(Self::None, Self::Gray)
+        gray(profile, layout).map_or(Self::None, Self::Gray)
     }
 
     /// Conversion from color primaries (ITU-T H.273 table 2) with the transfer function of sRGB.
@@ -69,7 +81,7 @@ impl Conversion {
 
     /// Conversion from the ICC profile of a CMYK image.
     pub(crate) fn from_cmyk_icc(profile: Option<&[u8]>) -> Self {
-        let profile = profile.and_then(parse).filter(|profile| profile.color_space == DataColorSpace::Cmyk);
+        let profile = profile.and_then(parse_profile).filter(|profile| profile.color_space == DataColorSpace::Cmyk);
         Self::Cmyk(profile.and_then(|profile| transform(&profile, Layout::Rgba, Layout::Rgb)))
     }
 
@@ -125,15 +137,24 @@ fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     [channel(cyan), channel(magenta), channel(yellow)]
 }
 
-fn parse(profile: &[u8]) -> Option<ColorProfile> {
+/// Parses an ICC profile. `None` if it is damaged or larger than [`PROFILE_BYTES_MAX`].
+pub(crate) fn parse_profile(profile: &[u8]) -> Option<ColorProfile> {
     let options = ParsingOptions { max_profile_size: PROFILE_BYTES_MAX, ..ParsingOptions::default() };
     ColorProfile::new_from_slice_with_options(profile, options).ok()
 }
 
 fn transform(from: &ColorProfile, layout: Layout, to: Layout) -> Option<Transform> {
-    // Perceptual is the intent that profile makers tune for photographs. Display profiles have only one intent.
-    let options = TransformOptions { rendering_intent: RenderingIntent::Perceptual, ..TransformOptions::default() };
-    from.create_transform_8bit(layout, &ColorProfile::new_srgb(), to, options).ok()
+    from.create_transform_8bit(layout, &ColorProfile::new_srgb(), to, options()).ok()
+}
+
+/// Perceptual is the intent that profile makers tune for photographs. Display profiles have only one intent.
+fn options() -> TransformOptions {
+    TransformOptions { rendering_intent: RenderingIntent::Perceptual, ..TransformOptions::default() }
+}
+
+/// Rounds a 16-bit sample to 8 bits.
+pub(crate) fn rounded(sample: u16) -> u8 {
+    u8::try_from((u32::from(sample) * 255 + 32_767) / 65_535).unwrap_or(u8::MAX)
 }
 
 /// A profile with these primaries and the transfer function of sRGB; `None` for the primaries of sRGB and for

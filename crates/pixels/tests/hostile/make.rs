@@ -62,6 +62,16 @@ pub fn png_with_stream(width: u32, height: u32, stream: &[u8], chunks: &[(&[u8; 
     file
 }
 
+/// Inserts a chunk after the header of a PNG.
+pub fn with_png_chunk(file: &[u8], kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let (header, rest) = file.split_at(33);
+    let mut sum = flate2::Crc::new();
+    sum.update(kind);
+    sum.update(data);
+    let length = u32::try_from(data.len()).unwrap();
+    [header, &length.to_be_bytes(), kind, data, &sum.sum().to_be_bytes(), rest].concat()
+}
+
 /// The start of a gray JPEG, up to its Huffman tables.
 fn jpeg_frame(marker: u8, width: u16, height: u16) -> Vec<u8> {
     let mut file = b"\xFF\xD8".to_vec();

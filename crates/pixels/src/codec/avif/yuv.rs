@@ -12,9 +12,9 @@ use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::pixels::Pixels;
 use crate::transform::color::Conversion;
+use crate::transform::transfer::TransferConversion;
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
-mod to_srgb;
 mod matrix;
 mod rows;
 
@@ -23,7 +23,6 @@ mod tests;
 
 use matrix::Matrix;
 use rows::Rows;
-use to_srgb::ToSrgb;
 
 /// Number of rows between checks of the deadline.
 const ROWS_PER_DEADLINE_CHECK: usize = 16;
@@ -34,7 +33,7 @@ pub(crate) fn planes(image: &AvifImage<'_>, color: YuvImage) -> Result<DecodedPl
     let cicp = image.cicp.unwrap_or(color.cicp);
     let is_uncropped = (image.crop.width, image.crop.height) == (color.width, color.height);
     let has_size = (color.width, color.height) == image.color.size;
-    let has_srgb_curve = image.profile.is_some() || !ToSrgb::is_needed(cicp);
+    let has_srgb_curve = image.profile.is_some() || !TransferConversion::is_needed(cicp);
     if image.alpha.is_some()
         || !is_uncropped
         || !has_size
@@ -90,7 +89,8 @@ pub(crate) fn pixels(
     let matrix = Matrix::new(cicp, color.depth, color.sampling)?;
     let (colors, crop) = (color.sampling.planes(), image.crop);
     let has_profile = image.profile.is_some();
-    let to_srgb = if has_profile { None } else { ToSrgb::new(cicp) };
+    let is_converted = !has_profile && TransferConversion::is_needed(cicp);
+    let transfer = is_converted.then(|| TransferConversion::new(cicp));
     let alpha = alpha.zip(image.alpha.as_ref()).map(|(decoded, layer)| {
         let cicp = layer.cicp.unwrap_or(decoded.cicp);
         (decoded, matrix::levels(cicp.full_range, decoded.depth))
@@ -115,19 +115,19 @@ pub(crate) fn pixels(
             }
             store(&opacity, x, row, (channels - 1, channels));
         }
-        if let Some(to_srgb) = &to_srgb {
-            to_srgb.apply(samples);
+        if let Some(transfer) = &transfer {
+            transfer.apply(samples);
         }
         for (channel, samples) in samples.iter().enumerate() {
             store(samples, x, row, (channel, channels));
         }
     }
     let channels = u8::try_from(channels).unwrap_or(4);
-    let conversion = if to_srgb.is_some() { Conversion::None } else { conversion(image, cicp, channels) };
+    let conversion = if is_converted { Conversion::None } else { conversion(image, cicp, channels) };
     Ok(DecodedPixels { pixels: Pixels { width: crop.width, height: crop.height, channels, data }, conversion })
 }
 
-/// The conversion of 8-bit samples to sRGB, for images that [`ToSrgb`] does not convert.
+/// The conversion of 8-bit samples to sRGB, for images that [`TransferConversion`] does not convert.
 fn conversion(image: &AvifImage<'_>, cicp: Cicp, channels: u8) -> Conversion {
     match image.profile {
         Some(profile) if channels < 3 => Conversion::from_monochrome_icc(profile),

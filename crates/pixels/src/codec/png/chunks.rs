@@ -1,11 +1,7 @@
-//! Reads the chunks before the pixel data of a PNG (third edition, section 5). Nothing is decompressed but the ICC profile,
-//! which has a limit that does not depend on the size of the image.
+//! Reads the chunks before the pixel data of a PNG (third edition, section 5). Nothing is decompressed.
 
+use crate::codec::png::color::ColorChunks;
 use crate::error::{Error, damaged};
-use crate::transform::color::PROFILE_BYTES_MAX;
-
-/// Bytes of the profile that are decompressed at first. Most profiles are smaller.
-const PROFILE_BYTES_FIRST: usize = 64 << 10;
 
 /// The chunks that define the format of the image.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +19,8 @@ pub(crate) struct PngHeader<'a> {
     pub(crate) is_whole: bool,
     /// The payload of the eXIf chunk.
     pub(crate) exif: Option<&'a [u8]>,
-    /// The payload of the iCCP chunk, in which the profile is compressed.
-    profile: Option<&'a [u8]>,
+    /// The chunks that describe colors.
+    pub(crate) color: ColorChunks<'a>,
 }
 
 impl<'a> PngHeader<'a> {
@@ -58,34 +54,21 @@ impl<'a> PngHeader<'a> {
             is_interlaced: interlace != 0,
             is_whole: first.is_whole(),
             exif: None,
-            profile: None,
+            color: ColorChunks::default(),
         };
+        let mut has_palette = false;
         for chunk in chunks.take_while(|chunk| chunk.name != b"IDAT") {
             match chunk.name {
                 b"tRNS" if color < 4 => header.channels = opaque_channels + 1,
                 b"eXIf" if header.exif.is_none() && chunk.is_whole() => header.exif = Some(chunk.data),
-                b"iCCP" if header.profile.is_none() && chunk.is_whole() => header.profile = Some(chunk.data),
+                b"PLTE" => has_palette = true,
+                b"cICP" | b"iCCP" | b"sRGB" | b"gAMA" | b"cHRM" if !has_palette && chunk.is_whole() => {
+                    header.color.read(chunk.name, chunk.data);
+                }
                 _ => {}
             }
         }
         Ok(header)
-    }
-
-    /// Upper bound on the size of the ICC profile.
-    pub(crate) fn profile_bytes(&self) -> u64 {
-        if self.profile.is_some() { PROFILE_BYTES_MAX as u64 } else { 0 }
-    }
-
-    /// Decompresses the ICC profile. `None` if there is none, it is damaged, or it has more than [`PROFILE_BYTES_MAX`].
-    pub(crate) fn profile(&self) -> Option<Vec<u8>> {
-        let data = self.profile?;
-        // A name of 1 to 79 bytes, zero, and the compression method, which is zero.
-        let name = data.iter().take(80).position(|byte| *byte == 0).filter(|length| *length > 0)?;
-        let compressed = data.get(name + 1..)?.strip_prefix(&[0])?;
-        match inflate(compressed, PROFILE_BYTES_FIRST).ok()? {
-            None => inflate(compressed, PROFILE_BYTES_MAX).ok()?,
-            profile => profile,
-        }
     }
 
     /// Bytes of a row as stored, with its filter type.
@@ -118,23 +101,6 @@ pub(crate) fn lacks_only_its_end(original: &[u8]) -> bool {
     let chunks = Chunks(original.get(SIGNATURE_BYTES..).unwrap_or_default());
     let last = chunks.skip_while(|chunk| chunk.name != b"IDAT").last();
     last.is_some_and(|chunk| chunk.name != b"IEND" && chunk.is_whole())
-}
-
-/// Decompresses a zlib stream. `Ok(None)` if the result has more than `bytes_max`.
-fn inflate(compressed: &[u8], bytes_max: usize) -> Result<Option<Vec<u8>>, fdeflate::DecompressionError> {
-    let mut decompressor = fdeflate::Decompressor::new();
-    let mut output = vec![0; bytes_max];
-    let (mut read, mut written) = (0, 0);
-    while !decompressor.is_done() {
-        let (consumed, produced) = decompressor.read(&compressed[read..], &mut output, written, true)?;
-        (read, written) = (read + consumed, written + produced);
-        if written == bytes_max && !decompressor.is_done() {
-            return Ok(None);
-        }
-    }
-    output.truncate(written);
-    output.shrink_to_fit();
-    Ok(Some(output))
 }
 
 pub(crate) const SIGNATURE_BYTES: usize = 8;

@@ -21,7 +21,7 @@ const PEAK: f32 = 1000.0;
 const WHITE: f32 = 203.0;
 
 /// A conversion to sRGB.
-pub(super) struct ToSrgb {
+pub(crate) struct TransferConversion {
     /// Linear light by sample value. 1 is white or, for HDR, the peak.
     light: Vec<f32>,
     /// HDR only: tone-mapping gain by the square root of the largest channel.
@@ -32,33 +32,31 @@ pub(super) struct ToSrgb {
     matrix: [[f32; 3]; 3],
 }
 
-impl ToSrgb {
+impl TransferConversion {
     /// True if the transfer function differs from that of sRGB.
     ///
-    /// BT.709 and related transfer functions are treated as sRGB, as in browsers, because such images were viewed on
-    /// sRGB displays when they were created.
-    pub(super) fn is_needed(cicp: Cicp) -> bool {
+    /// BT.709 and related transfer functions are treated as sRGB, as browsers do for AVIF, because such images were
+    /// viewed on sRGB displays when they were created.
+    pub(crate) fn is_needed(cicp: Cicp) -> bool {
         matches!(cicp.transfer, 4 | 5 | 7 | 8 | 9 | 10 | 16 | 17 | 18)
     }
 
-    /// `None` if the transfer function is that of sRGB.
-    pub(super) fn new(cicp: Cicp) -> Option<Self> {
+    /// Conversion of code points for which [`is_needed`](Self::is_needed) is true or whose transfer function is that of
+    /// BT.709. All others are linear light.
+    pub(crate) fn new(cicp: Cicp) -> Self {
         let transfer = cicp.transfer;
-        if !Self::is_needed(cicp) {
-            return None;
-        }
         let light = (0..STEPS).map(|step| light(transfer, f32::from(step) / f32::from(STEPS - 1))).collect();
         let gains = || (0..STEPS).map(|step| gain((f32::from(step) / f32::from(STEPS - 1)).powi(2))).collect();
-        Some(Self {
+        Self {
             light,
             gains: matches!(transfer, 16 | 18).then(gains),
             is_scene: transfer == 18,
             matrix: matrix(cicp.primaries),
-        })
+        }
     }
 
     /// Converts rows of red, green and blue, or one row of gray, to sRGB.
-    pub(super) fn apply(&self, rows: &mut [Vec<f32>]) {
+    pub(crate) fn apply(&self, rows: &mut [Vec<f32>]) {
         if let [gray] = rows {
             for value in gray.iter_mut() {
                 let [_, green, _] = self.display_light([look_up(&self.light, *value); 3]);
@@ -99,6 +97,9 @@ fn look_up(table: &[f32], value: f32) -> f32 {
 /// The transfer function: linear light of a sample (ITU-T H.273, table 3).
 fn light(transfer: u16, value: f32) -> f32 {
     match transfer {
+        // BT.709, BT.601, and BT.2020 with 10 and 12 bits.
+        1 | 6 | 11 | 12 | 14 | 15 if value < 4.5 * BT709_BETA => value / 4.5,
+        1 | 6 | 11 | 12 | 14 | 15 => ((value + BT709_ALPHA - 1.0) / BT709_ALPHA).powf(1.0 / 0.45),
         4 => value.powf(2.2),
         5 => value.powf(2.8),
         7 if value < 0.0913 => value / 4.0,
@@ -129,6 +130,10 @@ fn gain(light: f32) -> f32 {
         + (3.0 * square - 2.0 * cube) * white;
     pq_light(bent * peak) / WHITE / light
 }
+
+/// Constants of the transfer function of BT.709 (ITU-T H.273, table 3).
+const BT709_ALPHA: f32 = 1.099_296_8;
+const BT709_BETA: f32 = 0.018_053_97;
 
 /// Constants of the PQ transfer function (SMPTE ST 2084).
 const M1: f32 = 0.159_301_76;
@@ -165,9 +170,9 @@ mod tests {
     use crate::yuv_image::Cicp;
 
     fn convert(transfer: u16, primaries: u16, color: [f32; 3]) -> [u8; 3] {
-        let to_srgb = ToSrgb::new(Cicp { primaries, transfer, matrix: 9, full_range: true }).unwrap();
+        let conversion = TransferConversion::new(Cicp { primaries, transfer, matrix: 9, full_range: true });
         let mut rows = color.map(|value| vec![value]);
-        to_srgb.apply(&mut rows);
+        conversion.apply(&mut rows);
         rows.map(|row| (row[0] * 255.0).round() as u8)
     }
 
@@ -204,7 +209,9 @@ mod tests {
         let half = 0.5_f32.powf(1.0 / 2.2);
         assert_eq!(convert(4, 1, [half; 3]), [188; 3]);
         assert_eq!(convert(17, 1, [1.0; 3]), [255; 3]);
-        for transfer in [4, 5, 7, 8, 9, 10, 17] {
+        // A tenth of the light is 0.2921 in BT.709 and 89 in sRGB.
+        assert_eq!(convert(1, 1, [0.2921; 3]), [89; 3]);
+        for transfer in [1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 17] {
             assert_eq!(convert(transfer, 1, [0.0; 3]), [0; 3], "{transfer}");
             assert_eq!(convert(transfer, 1, [1.0; 3]), [255; 3], "{transfer}");
         }
