@@ -91,6 +91,7 @@ pub fn variant(bytes: &[u8]) {
         jpeg_progressive: shape & 64 != 0,
         png_colors: NonZeroU16::new(if shape & 64 != 0 { 16 } else { 0 }),
         linear_light: shape & 128 != 0,
+        ..EncodeOptions::default()
     };
     let limits = Limits { incomplete, encode, ..limits() };
     // The estimate depends on the encoder options.

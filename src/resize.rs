@@ -53,6 +53,7 @@ pub fn limits(config: &config::Config) -> Limits {
             jpeg_progressive: formats.jpeg_progressive,
             png_colors: NonZeroU16::new(formats.png_colors),
             linear_light: formats.linear_light,
+            color: formats.color,
         },
     }
 }

@@ -9,5 +9,6 @@ pub(crate) mod avif;
 // Shared by several codecs.
 pub(crate) mod animation;
 pub(crate) mod decoded;
+pub(crate) mod embedded;
 pub(crate) mod palette;
 pub(crate) mod planes;

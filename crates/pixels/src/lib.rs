@@ -39,7 +39,7 @@ pub use estimate::CpuEstimate;
 pub use geometry::{Geometry, Region};
 pub use header::{Codec, HEADER_BYTES_MAX, Header};
 pub use info::ImageInfo;
-pub use limits::{EncodeOptions, Incomplete, Limits};
+pub use limits::{ColorPolicy, EncodeOptions, Incomplete, Limits};
 pub use observer::{NoObserver, Observer, Stage};
 pub use output::OutputSpec;
 pub use probe::{Probe, probe};

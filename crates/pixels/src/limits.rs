@@ -3,6 +3,8 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use crate::transform::color::{Gamut, profile_from_primaries};
+
 /// Limits on originals and variants. Most are checked against the header, before any pixel is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -36,6 +38,25 @@ pub enum Incomplete {
     Keep,
 }
 
+/// Colors of variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum ColorPolicy {
+    /// All variants are in sRGB.
+    Srgb,
+    /// Still variants with colors outside of sRGB are in Display P3 and say so. GIF is always in sRGB.
+    #[default]
+    Keep,
+}
+
+impl ColorPolicy {
+    /// The color space to which a decoder converts samples with these primaries (ITU-T H.273 table 2).
+    pub(crate) fn gamut(self, primaries: u16, channels: u8) -> Gamut {
+        let is_wide = channels >= 3 && profile_from_primaries(primaries).is_some();
+        if self == Self::Keep && is_wide { Gamut::DisplayP3 } else { Gamut::Srgb }
+    }
+}
+
 /// Encoder settings that apply to all variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EncodeOptions {
@@ -45,6 +66,8 @@ pub struct EncodeOptions {
     pub png_colors: Option<NonZeroU16>,
     /// True if images are scaled in linear light instead of gamma-encoded sRGB.
     pub linear_light: bool,
+    /// The colors of variants.
+    pub color: ColorPolicy,
 }
 
 impl Default for Limits {

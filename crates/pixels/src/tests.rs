@@ -33,7 +33,7 @@ const LIMITS: Limits = Limits {
     render_time: Duration::from_secs(30),
     incomplete: Incomplete::Refuse,
     avif_originals: true,
-    encode: EncodeOptions { jpeg_progressive: false, png_colors: None, linear_light: false },
+    encode: EncodeOptions { jpeg_progressive: false, png_colors: None, linear_light: false, color: ColorPolicy::Keep },
 };
 
 fn nonzero(n: u32) -> NonZeroU32 {

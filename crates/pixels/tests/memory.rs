@@ -100,7 +100,12 @@ fn encoders_stay_within_the_permits_of_their_worst_pictures() {
     let plain = Limits::default();
     let options = [
         EncodeOptions::default(),
-        EncodeOptions { jpeg_progressive: true, png_colors: NonZeroU16::new(256), linear_light: true },
+        EncodeOptions {
+            jpeg_progressive: true,
+            png_colors: NonZeroU16::new(256),
+            linear_light: true,
+            ..EncodeOptions::default()
+        },
     ];
     for (name, original) in structures::pictures() {
         for encode in options {

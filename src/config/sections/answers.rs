@@ -7,7 +7,7 @@ use http::header::{
     ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use pixels::{Format, Quality};
+use pixels::{ColorPolicy, Format, Quality};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -169,6 +169,8 @@ pub struct Formats {
     pub png_colors: u16,
     /// Scales in linear light instead of sRGB values.
     pub linear_light: bool,
+    /// Colors outside of sRGB.
+    pub color: ColorPolicy,
     /// Decodes AVIF originals, each in a sandboxed process.
     pub avif_originals: bool,
 }
@@ -183,6 +185,7 @@ impl Default for Formats {
             jpeg_progressive: false,
             png_colors: 0,
             linear_light: false,
+            color: ColorPolicy::Keep,
             avif_originals: true,
         }
     }

@@ -11,7 +11,7 @@ pub(crate) enum Decoded {
 }
 
 impl Decoded {
-    /// The conversion of the samples to sRGB.
+    /// The color conversion of the samples.
     pub(crate) fn conversion(&self) -> &Conversion {
         match self {
             Self::Pixels(decoded) => &decoded.conversion,
@@ -20,13 +20,13 @@ impl Decoded {
     }
 }
 
-/// Pixels of the whole image in the stored orientation, and their conversion to sRGB.
+/// Pixels of the whole image in the stored orientation, and their color conversion.
 pub(crate) struct DecodedPixels {
     pub(crate) pixels: Pixels,
     pub(crate) conversion: Conversion,
 }
 
-/// Planes of the whole image in the stored orientation, and the conversion of their colors to sRGB.
+/// Planes of the whole image in the stored orientation, and their color conversion.
 pub(crate) struct DecodedPlanes {
     pub(crate) planes: ColorPlanes,
     pub(crate) conversion: Conversion,

@@ -1,5 +1,6 @@
 //! Decodes and encodes JPEG.
 
+pub(crate) mod embed;
 pub(crate) mod encode;
 pub(crate) mod planar;
 pub(crate) mod strip;

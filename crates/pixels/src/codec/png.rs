@@ -1,6 +1,7 @@
 //! Decodes PNG row by row, to 8 bits per sample.
 
 pub(crate) mod chunks;
+pub(crate) mod embed;
 pub(crate) mod encode;
 mod color;
 mod profile;
@@ -82,7 +83,8 @@ pub(crate) fn decode(original: &[u8], context: &RenderContext) -> Result<Decoded
     let stride = width as usize * channels;
     let channel_count = u8::try_from(channels).unwrap_or(4);
     let is_wide = depth == BitDepth::Sixteen;
-    let (mut rows, conversion) = RowConversion::new(&header.color.color(), width as usize, channel_count, is_wide);
+    let (color, policy) = (header.color.color(), context.encode.color);
+    let (mut rows, conversion) = RowConversion::new(&color, width as usize, channel_count, is_wide, policy);
     // Missing rows of a truncated file are transparent, or mid-gray without an alpha channel.
     let mut data = vec![if has_alpha { 0 } else { 128 }; stride * height as usize];
     let is_copied = header.is_interlaced || !rows.is_none();

@@ -3,6 +3,7 @@
 
 pub(crate) mod container;
 pub(crate) mod decode;
+pub(crate) mod embed;
 pub(crate) mod encode;
 pub(crate) mod planar;
 pub(crate) mod still;

@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::encoding::Encoding;
 use crate::error::{AnimationLimit, Error, damaged};
 use crate::header::{Codec, Header};
-use crate::limits::Limits;
+use crate::limits::{ColorPolicy, Limits};
 use crate::output::OutputSpec;
 use crate::pixels::Pixels;
 use crate::render::unchanged;
@@ -48,7 +48,8 @@ pub(crate) fn render(
         Codec::WebP => Box::new(WebPFrames::open(original)?),
         _ => Box::new(GifFrames::open(original, header.info.frames, context)?),
     };
-    let conversion = Conversion::from_icc(profile, frames.canvas().channels);
+    // A color outside of sRGB may come in a later frame, so animations are always in sRGB.
+    let conversion = Conversion::from_icc(profile, frames.canvas().channels, ColorPolicy::Srgb);
     let size = (crop_window.size().0.get(), crop_window.size().1.get());
     let keeps_pixels = unchanged::keeps_pixels(header, output, &crop_window, &conversion, limits);
     let mut encoder: Option<AnimationEncoder> = None;
@@ -62,7 +63,7 @@ pub(crate) fn render(
         }
         let (window, stored_size) = crop_window.stored(orientation);
         let scaled = scale(frames.canvas(), &conversion, window, stored_size, context.encode.linear_light)?;
-        let upright = orient(conversion.apply(scaled), orientation);
+        let upright = orient(conversion.apply_srgb(scaled), orientation);
         let encoder = match &mut encoder {
             Some(encoder) => encoder,
             none => none.insert(AnimationEncoder::new(output.encoding, size, frames.loop_count(), context.deadline)?),

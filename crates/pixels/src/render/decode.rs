@@ -65,10 +65,10 @@ pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderCo
         Codec::Png => png::decode(original, context)?,
         Codec::WebP => {
             let (pixels, profile) = webp::decode::decode(original, context)?;
-            let conversion = Conversion::from_icc(profile.as_deref(), pixels.channels);
+            let conversion = Conversion::from_icc(profile.as_deref(), pixels.channels, context.encode.color);
             DecodedPixels { pixels, conversion }
         }
-        Codec::Gif => DecodedPixels { pixels: gif::decode(original, context)?, conversion: Conversion::None },
+        Codec::Gif => DecodedPixels { pixels: gif::decode(original, context)?, conversion: Conversion::NONE },
         #[cfg(feature = "avif-originals")]
         Codec::Avif => return avif::decode::decode_pixels(original, &header.info, header.sandbox_bytes, context),
     };

@@ -7,16 +7,18 @@ use image::metadata::Orientation;
 use crate::codec::animation::LoopCount;
 #[cfg(feature = "avif")]
 use crate::codec::avif;
+use crate::codec::embedded::Embedded;
 use crate::codec::palette::indexed;
 use crate::codec::planes::{Range, Yuv420};
 use crate::codec::{gif, jpeg, png, webp};
 use crate::context::RenderContext;
 use crate::deadline::Deadline;
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, Format};
 use crate::error::{Error, OutputLimit};
 use crate::limits::Limits;
 use crate::pixels::Pixels;
 use crate::transform::channels::{flatten_on_white, to_color, to_rgba};
+use crate::transform::color::Gamut;
 use crate::transform::crop::CropWindow;
 use crate::transform::orientation::orient;
 
@@ -50,14 +52,19 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
     Ok(())
 }
 
-/// Encodes upright pixels in sRGB.
+/// Encodes upright pixels in the color space `gamut`.
 ///
 /// # Errors
 /// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or because of a bug.
-pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &RenderContext) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode_pixels(
+    pixels: Pixels,
+    gamut: Gamut,
+    encoding: Encoding,
+    context: &RenderContext,
+) -> Result<Vec<u8>, Error> {
     let deadline = context.deadline;
     deadline.check()?;
-    match encoding {
+    let bytes = match encoding {
         Encoding::Jpeg(quality) if context.encode.jpeg_progressive => {
             jpeg::encode::encode_progressive(&flatten_on_white(pixels), quality, deadline)
         }
@@ -74,7 +81,7 @@ pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &Render
         },
         Encoding::WebP(quality) => webp::encode::encode(&to_color(pixels), quality, deadline),
         #[cfg(feature = "avif")]
-        Encoding::Avif(quality) => avif::encode::encode(pixels, quality, context),
+        Encoding::Avif(quality) => avif::encode::encode(pixels, gamut, quality, context),
         #[cfg(not(feature = "avif"))]
         Encoding::Avif(_) => Err(Error::Encode { reason: "built without the feature avif".to_owned() }),
         Encoding::Gif => {
@@ -82,6 +89,18 @@ pub(crate) fn encode_pixels(pixels: Pixels, encoding: Encoding, context: &Render
             encoder.add(&to_rgba(pixels), Duration::ZERO, context.gif_bytes_max)?;
             encoder.finish()
         }
+    };
+    Ok(embed(bytes?, Embedded { profile: gamut.icc_profile() }, encoding.format()))
+}
+
+/// Inserts the data into an encoded file.
+fn embed(file: Vec<u8>, data: Embedded<'_>, format: Format) -> Vec<u8> {
+    match format {
+        _ if data.is_empty() => file,
+        Format::Jpeg => jpeg::embed::embed(&file, data),
+        Format::Png => png::embed::embed(&file, data),
+        Format::WebP => webp::embed::embed(&file, data),
+        Format::Avif | Format::Gif => file,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::limits::EncodeOptions;
 use crate::output::OutputSpec;
 use crate::pixels::Pixels;
 use crate::render::encode;
-use crate::transform::color::Conversion;
+use crate::transform::color::{Conversion, Gamut};
 use crate::transform::crop::CropWindow;
 use crate::transform::orientation::orient;
 use crate::transform::scale::{LANCZOS, SUPERSAMPLING, reduce, scale};
@@ -38,7 +38,7 @@ pub(crate) fn scale_decoded<'a>(
 ) -> Result<Scaled<'a>, Error> {
     let crop_window = smart_crop(crop_window, orientation, output.geometry, |window, size| match decoded {
         Decoded::Planes(DecodedPlanes { planes, conversion }) => {
-            Ok(conversion.apply(planes.scale_to_pixels(&window, size, SUPERSAMPLING)?))
+            Ok(conversion.apply_srgb(planes.scale_to_pixels(&window, size, SUPERSAMPLING)?))
         }
         Decoded::Pixels(DecodedPixels { pixels, conversion }) => reduce(pixels, conversion, window, size),
     })?;
@@ -86,7 +86,7 @@ fn encodes_from_planes(encoding: Encoding, (width, height): (NonZeroU32, NonZero
 }
 
 impl Scaled<'_> {
-    /// Converts to sRGB, makes the image upright and encodes it.
+    /// Converts the colors, makes the image upright and encodes it.
     ///
     /// # Errors
     /// See [`encode::encode_pixels`].
@@ -99,7 +99,12 @@ impl Scaled<'_> {
         match self {
             Self::Planes(planes) => encode::encode_planes(planes, orientation, encoding, context.deadline),
             Self::Pixels(pixels, conversion) => {
-                encode::encode_pixels(orient(conversion.apply(pixels), orientation), encoding, context)
+                // GIF has no color profiles.
+                let (pixels, gamut) = match encoding {
+                    Encoding::Gif => (conversion.apply_srgb(pixels), Gamut::Srgb),
+                    _ => conversion.apply(pixels),
+                };
+                encode::encode_pixels(orient(pixels, orientation), gamut, encoding, context)
             }
         }
     }

@@ -30,7 +30,12 @@ fn plain16(color: [u16; 3]) -> Vec<u8> {
 
 /// A pixel of the variant with the size of the original, and of a smaller one.
 fn made(png: &[u8]) -> [[u8; 4]; 2] {
-    [8, 4].map(|side| make(png, fit(side, side), Encoding::Png).unwrap().to_rgba8().get_pixel(1, 1).0)
+    let limits = Limits { encode: EncodeOptions { color: ColorPolicy::Srgb, ..LIMITS.encode }, ..LIMITS };
+    let header = Header::read(png, &limits).unwrap();
+    [8, 4].map(|side| {
+        let made = render(png, &header, fit(side, side), Encoding::Png, &limits).unwrap();
+        image::load_from_memory(&made).unwrap().to_rgba8().get_pixel(1, 1).0
+    })
 }
 
 #[track_caller]

@@ -1,13 +1,13 @@
-//! Conversion to sRGB: profiles, code points, and CMYK.
+//! Conversion to the colors of variants: profiles, code points, and CMYK.
 //!
-//! Variants carry no profile, so their samples must be sRGB, which every viewer assumes for an image without a profile.
-//! Samples are converted after scaling, which leaves fewer of them. The order matters only at hard edges between
-//! saturated colors. There, scaling before the conversion is closer to the mean of the light (a test checks it), and
-//! colors outside the sRGB gamut are clipped once instead of per sample. CMYK is scaled in the same way, as four
-//! channels without alpha.
+//! Variants are in sRGB, which every viewer assumes for an image without a profile, or in Display P3 if they have colors
+//! outside of sRGB and [`ColorPolicy::Keep`] is set. Samples are converted after scaling, which leaves fewer of them. The
+//! order matters only at hard edges between saturated colors. There, scaling before the conversion is closer to the mean
+//! of the light (a test checks it), and colors outside the gamut are clipped once instead of per sample. CMYK is scaled in
+//! the same way, as four channels without alpha.
 //!
-//! A profile that is damaged, larger than [`PROFILE_BYTES_MAX`], or made for another number of channels is ignored, as
-//! in browsers.
+//! A profile is judged by the colors that it gives, not by its name. A profile that is damaged, larger than
+//! [`PROFILE_BYTES_MAX`], or made for another number of channels is ignored, as in browsers.
 
 use std::sync::Arc;
 
@@ -16,10 +16,13 @@ use moxcms::{
     RenderingIntent, TransferCharacteristics, TransformExecutor, TransformOptions,
 };
 
+use crate::limits::ColorPolicy;
 use crate::pixels::Pixels;
 
+mod gamut;
 mod wide;
 
+pub(crate) use gamut::Gamut;
 pub(crate) use wide::WideConversion;
 
 /// Maximum size of an ICC profile. Profiles of printing presses have 0.5 to 3 MB.
@@ -32,89 +35,150 @@ pub(crate) fn profile_bytes(bytes: u64) -> u64 {
 
 type Transform = Arc<dyn TransformExecutor<u8> + Send + Sync>;
 
-/// Conversion of decoded samples to sRGB.
-pub(crate) enum Conversion {
+/// Conversion of decoded samples.
+pub(crate) struct Conversion {
+    to_srgb: ToSrgb,
+    to_display_p3: ToDisplayP3,
+}
+
+enum ToSrgb {
     /// The samples are sRGB already.
-    None,
+    Unchanged,
     /// Gray by a lookup table, with or without alpha.
     Gray(Box<[u8; 256]>),
     /// RGB or RGBA by an ICC transform.
-    Rgb { three: Transform, four: Transform },
+    Rgb(Transform),
     /// CMYK, where 255 is full ink, by an ICC transform or else by [`cmyk_to_rgb`].
     Cmyk(Option<Transform>),
 }
 
+enum ToDisplayP3 {
+    /// Variants are in sRGB.
+    Never,
+    /// The samples are Display P3 already.
+    Unchanged,
+    /// RGB or RGBA by an ICC transform.
+    Rgb(Transform),
+}
+
 impl Conversion {
+    /// Conversion of samples that are in sRGB.
+    pub(crate) const NONE: Self = Self { to_srgb: ToSrgb::Unchanged, to_display_p3: ToDisplayP3::Never };
+
     /// Conversion from the ICC profile of a gray or RGB image. With 2 or 4 channels the last one is alpha.
-    pub(crate) fn from_icc(profile: Option<&[u8]>, channels: u8) -> Self {
-        profile.and_then(parse_profile).map_or(Self::None, |profile| Self::from_profile(&profile, channels))
+    pub(crate) fn from_icc(profile: Option<&[u8]>, channels: u8, policy: ColorPolicy) -> Self {
+        let profile = profile.and_then(parse_profile);
+        profile.map_or(Self::NONE, |profile| Self::from_profile(&profile, channels, policy))
     }
 
     /// Conversion from the profile of a gray or RGB image. With 2 or 4 channels the last one is alpha.
-    pub(crate) fn from_profile(profile: &ColorProfile, channels: u8) -> Self {
+    pub(crate) fn from_profile(profile: &ColorProfile, channels: u8, policy: ColorPolicy) -> Self {
         match (profile.color_space, channels) {
-            (DataColorSpace::Gray, 1 | 2) => gray(profile, Layout::Gray).map_or(Self::None, Self::Gray),
-            (DataColorSpace::Rgb, 3 | 4) => rgb(profile).unwrap_or(Self::None),
-            _ => Self::None,
+            (DataColorSpace::Gray, 1 | 2) => Self::from_gray(profile, Layout::Gray),
+            (DataColorSpace::Rgb, 3 | 4) => Self::from_rgb(profile, channels, policy).unwrap_or(Self::NONE),
+            _ => Self::NONE,
         }
     }
 
     /// Conversion from the ICC profile of a monochrome AVIF.
     pub(crate) fn from_monochrome_icc(profile: &[u8]) -> Self {
-        parse_profile(profile).map_or(Self::None, |profile| Self::from_monochrome_profile(&profile))
+        parse_profile(profile).map_or(Self::NONE, |profile| Self::from_monochrome_profile(&profile))
     }
 
     /// Conversion of gray samples. An RGB profile is applied to equal R, G and B.
     pub(crate) fn from_monochrome_profile(profile: &ColorProfile) -> Self {
-        let layout = match profile.color_space {
-            DataColorSpace::Gray => Layout::Gray,
-            DataColorSpace::Rgb => Layout::Rgb,
-            _ => return Self::None,
-        };
-        gray(profile, layout).map_or(Self::None, Self::Gray)
+        match profile.color_space {
+            DataColorSpace::Gray => Self::from_gray(profile, Layout::Gray),
+            DataColorSpace::Rgb => Self::from_gray(profile, Layout::Rgb),
+            _ => Self::NONE,
+        }
     }
 
     /// Conversion from color primaries (ITU-T H.273 table 2) with the transfer function of sRGB.
-    pub(crate) fn from_primaries(primaries: u16) -> Self {
-        profile_from_primaries(primaries).as_ref().and_then(rgb).unwrap_or(Self::None)
+    pub(crate) fn from_primaries(primaries: u16, channels: u8, policy: ColorPolicy) -> Self {
+        let profile = profile_from_primaries(primaries);
+        profile.map_or(Self::NONE, |profile| Self::from_profile(&profile, channels, policy))
     }
 
-    /// Conversion from the ICC profile of a CMYK image.
+    /// Conversion of gray or RGB samples that the decoder converted to `gamut`.
+    pub(crate) fn from_gamut(gamut: Gamut, channels: u8) -> Self {
+        match gamut {
+            Gamut::Srgb => Self::NONE,
+            Gamut::DisplayP3 => Self::from_profile(&gamut.profile(), channels, ColorPolicy::Keep),
+        }
+    }
+
+    /// Conversion from the ICC profile of a CMYK image, to sRGB.
     pub(crate) fn from_cmyk_icc(profile: Option<&[u8]>) -> Self {
         let profile = profile.and_then(parse_profile).filter(|profile| profile.color_space == DataColorSpace::Cmyk);
-        Self::Cmyk(profile.and_then(|profile| transform(&profile, Layout::Rgba, Layout::Rgb)))
+        let transform = profile.and_then(|profile| transform(&profile, Layout::Rgba, Gamut::Srgb, Layout::Rgb));
+        Self { to_srgb: ToSrgb::Cmyk(transform), ..Self::NONE }
+    }
+
+    fn from_gray(profile: &ColorProfile, layout: Layout) -> Self {
+        gray(profile, layout).map_or(Self::NONE, |table| Self { to_srgb: ToSrgb::Gray(table), ..Self::NONE })
+    }
+
+    /// `None` if the profile is equivalent to sRGB. Many files carry some variant of the sRGB profile, and converting
+    /// them would only cost time.
+    fn from_rgb(profile: &ColorProfile, channels: u8, policy: ColorPolicy) -> Option<Self> {
+        let rgb = |gamut| transform(profile, Layout::Rgb, gamut, Layout::Rgb);
+        let with_channels = |three: Transform, gamut| match channels {
+            4 => transform(profile, Layout::Rgba, gamut, Layout::Rgba),
+            _ => Some(three),
+        };
+        let to_srgb = rgb(Gamut::Srgb)?;
+        if Sampled::new(&to_srgb)?.is_unchanged() {
+            return None;
+        }
+        let to_srgb = ToSrgb::Rgb(with_channels(to_srgb, Gamut::Srgb)?);
+        let to_display_p3 = if policy == ColorPolicy::Keep { rgb(Gamut::DisplayP3) } else { None };
+        let to_display_p3 = to_display_p3.and_then(|to_display_p3| match Sampled::new(&to_display_p3)? {
+            sampled if sampled.is_unchanged() => Some(ToDisplayP3::Unchanged),
+            sampled if sampled.exceeds_srgb() => with_channels(to_display_p3, Gamut::DisplayP3).map(ToDisplayP3::Rgb),
+            _ => None,
+        });
+        Some(Self { to_srgb, to_display_p3: to_display_p3.unwrap_or(ToDisplayP3::Never) })
     }
 
     /// True if the samples stay as they are.
     pub(crate) fn is_none(&self) -> bool {
-        matches!(self, Self::None)
+        matches!(self.to_srgb, ToSrgb::Unchanged)
     }
 
-    /// True if the last of two or four channels is alpha.
-    pub(crate) fn has_alpha(&self) -> bool {
-        !matches!(self, Self::Cmyk(_))
+    /// True if the samples are inks.
+    pub(crate) fn is_cmyk(&self) -> bool {
+        matches!(self.to_srgb, ToSrgb::Cmyk(_))
+    }
+
+    /// The smallest color space of variants that contains all colors of the samples.
+    pub(crate) fn gamut(&self) -> Gamut {
+        if matches!(self.to_display_p3, ToDisplayP3::Never) { Gamut::Srgb } else { Gamut::DisplayP3 }
+    }
+
+    /// Converts the samples to Display P3 if they have colors outside of sRGB, else to sRGB. Gray stays gray.
+    pub(crate) fn apply(&self, pixels: Pixels) -> (Pixels, Gamut) {
+        let in_p3 = match &self.to_display_p3 {
+            ToDisplayP3::Never => return (self.apply_srgb(pixels), Gamut::Srgb),
+            ToDisplayP3::Unchanged if gamut::exceeds_srgb(&pixels) => return (pixels, Gamut::DisplayP3),
+            ToDisplayP3::Unchanged => return (self.apply_srgb(pixels), Gamut::Srgb),
+            ToDisplayP3::Rgb(transform) => transformed(transform, pixels.clone()),
+        };
+        if gamut::exceeds_srgb(&in_p3) { (in_p3, Gamut::DisplayP3) } else { (self.apply_srgb(pixels), Gamut::Srgb) }
     }
 
     /// Converts the samples to sRGB. Gray stays gray.
-    pub(crate) fn apply(&self, mut pixels: Pixels) -> Pixels {
-        match self {
-            Self::None => pixels,
-            Self::Gray(table) => {
+    pub(crate) fn apply_srgb(&self, mut pixels: Pixels) -> Pixels {
+        match &self.to_srgb {
+            ToSrgb::Unchanged => pixels,
+            ToSrgb::Gray(table) => {
                 for pixel in pixels.data.chunks_exact_mut(usize::from(pixels.channels)) {
                     pixel[0] = table[usize::from(pixel[0])];
                 }
                 pixels
             }
-            Self::Rgb { three, four } => {
-                let transform = if pixels.channels == 4 { four } else { three };
-                let mut data = vec![0; pixels.data.len()];
-                // The transform fails only if the lengths differ, which they never do.
-                match transform.transform(&pixels.data, &mut data) {
-                    Ok(()) => Pixels { data, ..pixels },
-                    Err(_) => pixels,
-                }
-            }
-            Self::Cmyk(transform) => {
+            ToSrgb::Rgb(transform) => transformed(transform, pixels),
+            ToSrgb::Cmyk(transform) => {
                 let mut data = vec![0; pixels.data.len() / 4 * 3];
                 let converted = transform.as_ref().is_some_and(|by| by.transform(&pixels.data, &mut data).is_ok());
                 if !converted {
@@ -125,6 +189,15 @@ impl Conversion {
                 Pixels { data, channels: 3, ..pixels }
             }
         }
+    }
+}
+
+fn transformed(transform: &Transform, pixels: Pixels) -> Pixels {
+    let mut data = vec![0; pixels.data.len()];
+    // The transform fails only if the lengths differ, which they never do.
+    match transform.transform(&pixels.data, &mut data) {
+        Ok(()) => Pixels { data, ..pixels },
+        Err(_) => pixels,
     }
 }
 
@@ -143,8 +216,8 @@ pub(crate) fn parse_profile(profile: &[u8]) -> Option<ColorProfile> {
     ColorProfile::new_from_slice_with_options(profile, options).ok()
 }
 
-fn transform(from: &ColorProfile, layout: Layout, to: Layout) -> Option<Transform> {
-    from.create_transform_8bit(layout, &ColorProfile::new_srgb(), to, options()).ok()
+fn transform(from: &ColorProfile, layout: Layout, gamut: Gamut, to: Layout) -> Option<Transform> {
+    from.create_transform_8bit(layout, &gamut.profile(), to, options()).ok()
 }
 
 /// Perceptual is the intent that profile makers tune for photographs. Display profiles have only one intent.
@@ -174,7 +247,7 @@ pub(crate) fn profile_from_primaries(primaries: u16) -> Option<ColorProfile> {
 
 /// Lookup table from gray to sRGB; `None` if the conversion changes nothing.
 fn gray(profile: &ColorProfile, layout: Layout) -> Option<Box<[u8; 256]>> {
-    let transform = transform(profile, layout, Layout::Rgb)?;
+    let transform = transform(profile, layout, Gamut::Srgb, Layout::Rgb)?;
     let grays: Vec<u8> = (0..=u8::MAX).collect();
     let mut colors = vec![0; 3 * grays.len()];
     let samples = grays.iter().flat_map(|gray| std::iter::repeat_n(*gray, layout.channels())).collect::<Vec<_>>();
@@ -187,17 +260,27 @@ fn gray(profile: &ColorProfile, layout: Layout) -> Option<Box<[u8; 256]>> {
     changes.then_some(table)
 }
 
-/// `None` if the profile is equivalent to sRGB: it changes no sample by more than one level of 255. Many files carry
-/// some variant of the sRGB profile, and converting them would only cost time.
-fn rgb(profile: &ColorProfile) -> Option<Conversion> {
-    let three = transform(profile, Layout::Rgb, Layout::Rgb)?;
-    const STEPS: [u8; 6] = [0, 51, 102, 153, 204, 255];
-    let samples: Vec<u8> = (0..216).flat_map(|n: usize| [STEPS[n % 6], STEPS[n / 6 % 6], STEPS[n / 36]]).collect();
-    let mut converted = vec![0; samples.len()];
-    three.transform(&samples, &mut converted).ok()?;
-    if samples.iter().zip(&converted).all(|(from, to)| from.abs_diff(*to) <= 1) {
-        return None;
+/// The colors of a grid of samples, converted.
+struct Sampled {
+    samples: Vec<u8>,
+    colors: Pixels,
+}
+
+impl Sampled {
+    fn new(transform: &Transform) -> Option<Self> {
+        const STEPS: [u8; 6] = [0, 51, 102, 153, 204, 255];
+        let samples: Vec<u8> = (0..216).flat_map(|n: usize| [STEPS[n % 6], STEPS[n / 6 % 6], STEPS[n / 36]]).collect();
+        let mut data = vec![0; samples.len()];
+        transform.transform(&samples, &mut data).ok()?;
+        Some(Self { samples, colors: Pixels { width: 216, height: 1, channels: 3, data } })
     }
-    let four = transform(profile, Layout::Rgba, Layout::Rgba)?;
-    Some(Conversion::Rgb { three, four })
+
+    /// True if the conversion changes no sample by more than one level of 255.
+    fn is_unchanged(&self) -> bool {
+        self.samples.iter().zip(&self.colors.data).all(|(from, to)| from.abs_diff(*to) <= 1)
+    }
+
+    fn exceeds_srgb(&self) -> bool {
+        gamut::exceeds_srgb(&self.colors)
+    }
 }

@@ -35,11 +35,10 @@ pub(crate) fn scale(
     if is_identity(pixels, &window, size) {
         return Ok(pixels.clone());
     }
-    let is_cmyk = matches!(conversion, Conversion::Cmyk(_));
-    if linear_light && !is_cmyk {
+    if linear_light && !conversion.is_cmyk() {
         return Ok(linear_light::resample(pixels, window, size));
     }
-    if matches!(pixels.channels, 2 | 4) && conversion.has_alpha() {
+    if matches!(pixels.channels, 2 | 4) && !conversion.is_cmyk() {
         return Ok(alpha::resample(pixels, window, size));
     }
     resample(pixels, window, size, LANCZOS, false)
@@ -55,7 +54,7 @@ pub(crate) fn reduce(
     window: Window,
     size: (NonZeroU32, NonZeroU32),
 ) -> Result<Pixels, Error> {
-    Ok(conversion.apply(resample(pixels, window, size, SUPERSAMPLING, conversion.has_alpha())?))
+    Ok(conversion.apply_srgb(resample(pixels, window, size, SUPERSAMPLING, !conversion.is_cmyk())?))
 }
 
 /// True if the window is the whole image and is scaled to the same size.

@@ -1,13 +1,12 @@
-//! Converts samples with another transfer function than that of sRGB: HDR (PQ and HLG), other gammas, and linear light.
+//! Converts samples with another transfer function than that of sRGB: HDR (PQ and HLG), other gammas, and linear light. The
+//! result is in sRGB or Display P3, which share their transfer function.
 //!
 //! HDR is tone-mapped to SDR. The reference white of 203 cd/m2 (ITU-R BT.2408) maps to sRGB white, and the peak is
 //! assumed to be 1,000 cd/m2. Luminance up to 92 cd/m2 is preserved. Brighter values are compressed below white by the
 //! curve of ITU-R BT.2390, section 5.4.1. The curve is applied to the largest of the three channels, so that hues are
 //! preserved. Browsers use similar curves.
 
-use moxcms::ColorProfile;
-
-use crate::transform::color::profile_from_primaries;
+use crate::transform::color::{Gamut, profile_from_primaries};
 use crate::transform::linear_light::sample;
 use crate::yuv_image::Cicp;
 
@@ -20,7 +19,7 @@ const PEAK: f32 = 1000.0;
 /// Reference white of HDR images, in cd/m2 (ITU-R BT.2408).
 const WHITE: f32 = 203.0;
 
-/// A conversion to sRGB.
+/// A conversion to sRGB or Display P3.
 pub(crate) struct TransferConversion {
     /// Linear light by sample value. 1 is white or, for HDR, the peak.
     light: Vec<f32>,
@@ -28,7 +27,7 @@ pub(crate) struct TransferConversion {
     gains: Option<Vec<f32>>,
     /// True if the samples encode scene light, to which the display applies its system gamma (HLG).
     is_scene: bool,
-    /// Converts the primaries to those of sRGB.
+    /// Converts the primaries.
     matrix: [[f32; 3]; 3],
 }
 
@@ -41,9 +40,8 @@ impl TransferConversion {
         matches!(cicp.transfer, 4 | 5 | 7 | 8 | 9 | 10 | 16 | 17 | 18)
     }
 
-    /// Conversion of code points for which [`is_needed`](Self::is_needed) is true or whose transfer function is that of
-    /// BT.709. All others are linear light.
-    pub(crate) fn new(cicp: Cicp) -> Self {
+    /// Conversion to the primaries of `gamut`, with the transfer function of sRGB.
+    pub(crate) fn new(cicp: Cicp, gamut: Gamut) -> Self {
         let transfer = cicp.transfer;
         let light = (0..STEPS).map(|step| light(transfer, f32::from(step) / f32::from(STEPS - 1))).collect();
         let gains = || (0..STEPS).map(|step| gain((f32::from(step) / f32::from(STEPS - 1)).powi(2))).collect();
@@ -51,11 +49,11 @@ impl TransferConversion {
             light,
             gains: matches!(transfer, 16 | 18).then(gains),
             is_scene: transfer == 18,
-            matrix: matrix(cicp.primaries),
+            matrix: matrix(cicp.primaries, gamut),
         }
     }
 
-    /// Converts rows of red, green and blue, or one row of gray, to sRGB.
+    /// Converts rows of red, green and blue, or one row of gray.
     pub(crate) fn apply(&self, rows: &mut [Vec<f32>]) {
         if let [gray] = rows {
             for value in gray.iter_mut() {
@@ -106,6 +104,8 @@ fn light(transfer: u16, value: f32) -> f32 {
         7 => ((value + 0.1115) / 1.1115).powf(1.0 / 0.45),
         9 if value > 0.0 => 10_f32.powf(2.0 * (value - 1.0)),
         10 if value > 0.0 => 10_f32.powf(2.5 * (value - 1.0)),
+        13 if value <= 0.04045 => value / 12.92,
+        13 => ((value + 0.055) / 1.055).powf(2.4),
         16 => (pq_light(value) / PEAK).min(1.0),
         17 => (52.37 / 48.0 * value.powf(2.6)).min(1.0),
         18 if value <= 0.5 => value * value / 3.0,
@@ -155,13 +155,9 @@ fn pq(light: f32) -> f32 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "weights between -2 and 2")]
-fn matrix(primaries: u16) -> [[f32; 3]; 3] {
-    match profile_from_primaries(primaries) {
-        Some(profile) => {
-            profile.transform_matrix(&ColorProfile::new_srgb()).v.map(|row| row.map(|weight| weight as f32))
-        }
-        None => [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-    }
+fn matrix(primaries: u16, gamut: Gamut) -> [[f32; 3]; 3] {
+    let profile = profile_from_primaries(primaries).unwrap_or_else(|| Gamut::Srgb.profile());
+    profile.transform_matrix(&gamut.profile()).v.map(|row| row.map(|weight| weight as f32))
 }
 
 #[cfg(test)]
@@ -170,7 +166,8 @@ mod tests {
     use crate::yuv_image::Cicp;
 
     fn convert(transfer: u16, primaries: u16, color: [f32; 3]) -> [u8; 3] {
-        let conversion = TransferConversion::new(Cicp { primaries, transfer, matrix: 9, full_range: true });
+        let conversion =
+            TransferConversion::new(Cicp { primaries, transfer, matrix: 9, full_range: true }, Gamut::Srgb);
         let mut rows = color.map(|value| vec![value]);
         conversion.apply(&mut rows);
         rows.map(|row| (row[0] * 255.0).round() as u8)

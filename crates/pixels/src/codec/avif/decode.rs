@@ -39,7 +39,7 @@ pub(crate) fn decode(
     if context.encode.linear_light {
         return convert(&image, &color, alpha.as_ref(), info, context).map(Decoded::Pixels);
     }
-    match yuv::planes(&image, color) {
+    match yuv::planes(&image, color, context.encode.color) {
         Ok(planes) => Ok(Decoded::Planes(planes)),
         Err(color) => convert(&image, &color, alpha.as_ref(), info, context).map(Decoded::Pixels),
     }

@@ -3,7 +3,7 @@
 //! Colors are encoded as full-range BT.601 in 4:2:0, gray images as luma only.
 
 use avif_serialize::Aviffy;
-use avif_serialize::constants::MatrixCoefficients;
+use avif_serialize::constants::{ColorPrimaries, MatrixCoefficients};
 
 use crate::codec::avif::sandbox_session::SandboxSession;
 use crate::context::RenderContext;
@@ -11,6 +11,7 @@ use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
 use crate::sandbox::{Av1Frame, SandboxError, SandboxTask};
+use crate::transform::color::Gamut;
 
 /// Maximum number of pixels that are encoded in this process even if there is a sandbox. rav1e cannot be stopped within
 /// a frame, but takes less than half a second for this many. Starting a process takes some milliseconds.
@@ -34,7 +35,12 @@ const QUALITY_COMPACT: u8 = 60;
 ///
 /// # Errors
 /// The deadline passed, the sandbox could not be started, or the encoder failed.
-pub(crate) fn encode(pixels: Pixels, quality: Quality, context: &RenderContext) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(
+    pixels: Pixels,
+    gamut: Gamut,
+    quality: Quality,
+    context: &RenderContext,
+) -> Result<Vec<u8>, Error> {
     let (width, height) = (pixels.width, pixels.height);
     let pixel_count = u64::from(width) * u64::from(height);
     let (planes, alpha) = planes(&pixels);
@@ -66,6 +72,9 @@ pub(crate) fn encode(pixels: Pixels, quality: Quality, context: &RenderContext) 
     context.deadline.check()?;
     let mut file = Aviffy::new();
     file.set_matrix_coefficients(MatrixCoefficients::Bt601);
+    if gamut == Gamut::DisplayP3 {
+        file.set_color_primaries(ColorPrimaries::DisplayP3);
+    }
     if is_gray {
         file.set_monochrome(true);
     }

@@ -10,6 +10,7 @@ use crate::codec::decoded::{DecodedPixels, DecodedPlanes};
 use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, level};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
+use crate::limits::ColorPolicy;
 use crate::pixels::Pixels;
 use crate::transform::color::Conversion;
 use crate::transform::transfer::TransferConversion;
@@ -29,7 +30,7 @@ const ROWS_PER_DEADLINE_CHECK: usize = 16;
 
 /// Converts the color image to planes with 8 bits per sample. If the image must be converted to pixels instead, it is
 /// returned unchanged as the error.
-pub(crate) fn planes(image: &AvifImage<'_>, color: YuvImage) -> Result<DecodedPlanes, YuvImage> {
+pub(crate) fn planes(image: &AvifImage<'_>, color: YuvImage, policy: ColorPolicy) -> Result<DecodedPlanes, YuvImage> {
     let cicp = image.cicp.unwrap_or(color.cicp);
     let is_uncropped = (image.crop.width, image.crop.height) == (color.width, color.height);
     let has_size = (color.width, color.height) == image.color.size;
@@ -44,7 +45,7 @@ pub(crate) fn planes(image: &AvifImage<'_>, color: YuvImage) -> Result<DecodedPl
     }
     let YuvImage { width, height, depth, sampling, planes, .. } = color;
     let range = if cicp.full_range { Range::Full } else { Range::Limited };
-    let conversion = conversion(image, cicp, if planes.len() == 1 { 1 } else { 3 });
+    let conversion = conversion(image, cicp, if planes.len() == 1 { 1 } else { 3 }, policy);
     let planes = planes.into_iter().enumerate().map(|(component, samples)| {
         let size = sampling.plane_size(component, (width, height));
         let density = |part: u32, whole: u32| if part == whole { 1.0 } else { 0.5 };
@@ -90,7 +91,9 @@ pub(crate) fn pixels(
     let (colors, crop) = (color.sampling.planes(), image.crop);
     let has_profile = image.profile.is_some();
     let is_converted = !has_profile && TransferConversion::is_needed(cicp);
-    let transfer = is_converted.then(|| TransferConversion::new(cicp));
+    let policy = context.encode.color;
+    let gamut = policy.gamut(cicp.primaries, if colors < 3 { 1 } else { 3 });
+    let transfer = is_converted.then(|| TransferConversion::new(cicp, gamut));
     let alpha = alpha.zip(image.alpha.as_ref()).map(|(decoded, layer)| {
         let cicp = layer.cicp.unwrap_or(decoded.cicp);
         (decoded, matrix::levels(cicp.full_range, decoded.depth))
@@ -123,18 +126,19 @@ pub(crate) fn pixels(
         }
     }
     let channels = u8::try_from(channels).unwrap_or(4);
-    let conversion = if is_converted { Conversion::None } else { conversion(image, cicp, channels) };
+    let conversion =
+        if is_converted { Conversion::from_gamut(gamut, channels) } else { conversion(image, cicp, channels, policy) };
     Ok(DecodedPixels { pixels: Pixels { width: crop.width, height: crop.height, channels, data }, conversion })
 }
 
-/// The conversion of 8-bit samples to sRGB, for images that [`TransferConversion`] does not convert.
-fn conversion(image: &AvifImage<'_>, cicp: Cicp, channels: u8) -> Conversion {
+/// The conversion of 8-bit samples, for images that [`TransferConversion`] does not convert.
+fn conversion(image: &AvifImage<'_>, cicp: Cicp, channels: u8, policy: ColorPolicy) -> Conversion {
     match image.profile {
         Some(profile) if channels < 3 => Conversion::from_monochrome_icc(profile),
-        Some(profile) => Conversion::from_icc(Some(profile), channels),
+        Some(profile) => Conversion::from_icc(Some(profile), channels, policy),
         // Gray is the same color with all primaries.
-        None if channels < 3 => Conversion::None,
-        None => Conversion::from_primaries(cicp.primaries),
+        None if channels < 3 => Conversion::NONE,
+        None => Conversion::from_primaries(cicp.primaries, channels, policy),
     }
 }
 

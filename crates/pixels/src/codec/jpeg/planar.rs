@@ -72,7 +72,7 @@ fn decode_at(
     let conversion = if colors.are_inks() {
         Conversion::from_cmyk_icc(profile.as_deref())
     } else {
-        Conversion::from_icc(profile.as_deref(), if is_gray(jpeg) { 1 } else { 3 })
+        Conversion::from_icc(profile.as_deref(), if is_gray(jpeg) { 1 } else { 3 }, context.encode.color)
     };
     let incomplete = if context.keeps_incomplete() { Incomplete::Keep } else { Incomplete::Refuse };
     let limits = JpegLimits { pixels: context.pixels_max, scans: context.scans_max, ..JpegLimits::default() };

@@ -6,6 +6,7 @@
 use moxcms::{Chromaticity, CicpColorPrimaries, ColorPrimaries, ColorProfile, ToneReprCurve, XyY};
 
 use crate::codec::png::profile::decompress;
+use crate::limits::ColorPolicy;
 use crate::transform::color::{Conversion, PROFILE_BYTES_MAX, parse_profile, profile_from_primaries};
 use crate::yuv_image::Cicp;
 
@@ -102,12 +103,12 @@ impl<'a> ColorChunks<'a> {
 
 impl PngColor {
     /// Conversion of samples of 8 bits. [`PngColor::CodePoints`] are converted by row, not by it.
-    pub(crate) fn conversion(&self, channels: u8) -> Conversion {
+    pub(crate) fn conversion(&self, channels: u8, policy: ColorPolicy) -> Conversion {
         match self {
-            Self::Srgb | Self::CodePoints(_) => Conversion::None,
-            Self::Icc(profile) => Conversion::from_profile(profile, channels),
+            Self::Srgb | Self::CodePoints(_) => Conversion::NONE,
+            Self::Icc(profile) => Conversion::from_profile(profile, channels, policy),
             Self::Measured(profile) if channels < 3 => Conversion::from_monochrome_profile(profile),
-            Self::Measured(profile) => Conversion::from_profile(profile, channels),
+            Self::Measured(profile) => Conversion::from_profile(profile, channels, policy),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Converts decoded rows to samples of 8 bits. Rows with more than 8 bits, and rows in HDR, are converted to sRGB before
-//! they are rounded, because dark samples of 8 bits would show bands afterwards.
+//! Converts decoded rows to samples of 8 bits. Rows with more than 8 bits, and rows in HDR, are converted to the colors of
+//! variants before they are rounded, because dark samples of 8 bits would show bands afterwards.
 
 use crate::codec::planes::level;
 use crate::codec::png::color::PngColor;
+use crate::limits::ColorPolicy;
 use crate::transform::color::{Conversion, WideConversion, rounded};
 use crate::transform::transfer::TransferConversion;
 
@@ -16,24 +17,32 @@ pub(crate) struct RowConversion {
 enum Steps {
     /// Samples are only rounded.
     Round,
-    /// 16-bit samples are converted to sRGB.
+    /// 16-bit samples are converted.
     Wide(WideConversion),
-    /// Samples are converted to sRGB in floating point.
+    /// Samples are converted in floating point.
     Light { transfer: TransferConversion, zero: f32, one: f32, rows: Vec<Vec<f32>> },
 }
 
 impl RowConversion {
     /// Conversion for rows of `width` pixels. Also returns the conversion that remains for the 8-bit samples.
-    pub(crate) fn new(color: &PngColor, width: usize, channels: u8, is_wide: bool) -> (Self, Conversion) {
-        let conversion = color.conversion(channels);
+    pub(crate) fn new(
+        color: &PngColor,
+        width: usize,
+        channels: u8,
+        is_wide: bool,
+        policy: ColorPolicy,
+    ) -> (Self, Conversion) {
+        let conversion = color.conversion(channels, policy);
+        let mut gamut = conversion.gamut();
         let steps = match color {
             PngColor::Srgb => Steps::Round,
             PngColor::Icc(profile) | PngColor::Measured(profile) => {
                 let is_converted = is_wide && !conversion.is_none();
-                let wide = if is_converted { WideConversion::new(profile, channels) } else { None };
+                let wide = if is_converted { WideConversion::new(profile, channels, gamut) } else { None };
                 wide.map_or(Steps::Round, Steps::Wide)
             }
             PngColor::CodePoints(cicp) => {
+                gamut = policy.gamut(cicp.primaries, channels);
                 // Narrow ranges (ITU-T H.273, section 8.3).
                 let (zero, one) = if cicp.full_range { (0.0, 255.0) } else { (16.0, 235.0) };
                 let scale = match (is_wide, cicp.full_range) {
@@ -42,10 +51,16 @@ impl RowConversion {
                     (true, true) => 257.0,
                 };
                 let rows = vec![vec![0.0; width]; if channels < 3 { 1 } else { 3 }];
-                Steps::Light { transfer: TransferConversion::new(*cicp), zero: zero * scale, one: one * scale, rows }
+                Steps::Light {
+                    transfer: TransferConversion::new(*cicp, gamut),
+                    zero: zero * scale,
+                    one: one * scale,
+                    rows,
+                }
             }
         };
-        let conversion = if matches!(steps, Steps::Round) { conversion } else { Conversion::None };
+        let is_converted = !matches!(steps, Steps::Round);
+        let conversion = if is_converted { Conversion::from_gamut(gamut, channels) } else { conversion };
         (Self { is_wide, channels: channels.into(), steps }, conversion)
     }
 

@@ -131,7 +131,7 @@ impl<'a> Iterator for Chunks<'a> {
 
 impl Chunk<'_> {
     /// The size in the header of the image (RFC 6386, section 9.1; RFC 9649, section 3.4). `None` for other chunks.
-    fn image_size(&self) -> Option<(u32, u32)> {
+    pub(crate) fn image_size(&self) -> Option<(u32, u32)> {
         match self.name {
             b"VP8 " => {
                 let side = |at: usize| {
@@ -146,6 +146,13 @@ impl Chunk<'_> {
             }
             _ => None,
         }
+    }
+}
+
+impl Chunk<'_> {
+    /// True for a lossless image that declares alpha (RFC 9649, section 3.4).
+    pub(crate) fn has_alpha(&self) -> bool {
+        self.name == b"VP8L" && self.data.get(4).is_some_and(|bits| bits & 0x10 != 0)
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn decode(
         samples: Pixels { width: plane.width, height: plane.height, channels: 1, data: plane.data },
     });
     let planes = ColorPlanes { colors: PlaneColors::Yuv, range: Range::Limited, planes: planes.collect() };
-    Ok(DecodedPlanes { planes, conversion: Conversion::from_icc(icc_profile(original), 3) })
+    Ok(DecodedPlanes { planes, conversion: Conversion::from_icc(icc_profile(original), 3, context.encode.color) })
 }
 
 /// The largest density of a variant, in samples per pixel of the original, for which planes with this filter setting

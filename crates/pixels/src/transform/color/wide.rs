@@ -1,11 +1,11 @@
-//! Conversion of 16-bit samples to sRGB with 8 bits. Rounding only the result keeps dark tones apart that 8 bits of a
+//! Conversion of 16-bit samples to sRGB or Display P3 with 8 bits. Rounding only the result keeps dark tones apart that 8 bits of a
 //! linear or wide color space would merge.
 
 use std::sync::Arc;
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformExecutor};
 
-use super::{options, rounded};
+use super::{Gamut, options, rounded};
 
 /// A conversion of rows of big-endian 16-bit samples.
 pub(crate) struct WideConversion(Kind);
@@ -20,15 +20,15 @@ enum Kind {
 impl WideConversion {
     /// `None` if there is no conversion from the profile for this number of channels. With 2 or 4 channels the last one
     /// is alpha. Gray samples are converted by an RGB profile as equal red, green and blue.
-    pub(crate) fn new(profile: &ColorProfile, channels: u8) -> Option<Self> {
-        let to_srgb = |from, to| profile.create_transform_16bit(from, &ColorProfile::new_srgb(), to, options()).ok();
+    pub(crate) fn new(profile: &ColorProfile, channels: u8, gamut: Gamut) -> Option<Self> {
+        let transform = |from, to| profile.create_transform_16bit(from, &gamut.profile(), to, options()).ok();
         if channels < 3 {
             let layout = if profile.color_space == DataColorSpace::Gray { Layout::Gray } else { Layout::Rgb };
-            let table = gray_table(&*to_srgb(layout, Layout::Rgb)?, layout)?;
+            let table = gray_table(&*transform(layout, Layout::Rgb)?, layout)?;
             return Some(Self(Kind::Gray { table, channels: channels.into() }));
         }
         let layout = if channels == 4 { Layout::Rgba } else { Layout::Rgb };
-        Some(Self(Kind::Rgb { transform: to_srgb(layout, layout)?, input: Vec::new(), output: Vec::new() }))
+        Some(Self(Kind::Rgb { transform: transform(layout, layout)?, input: Vec::new(), output: Vec::new() }))
     }
 
     /// Converts the row in place, and returns the first half of it, which contains the samples of 8 bits.

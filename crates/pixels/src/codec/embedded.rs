@@ -1,0 +1,22 @@
+//! Data that a variant contains in addition to its pixels.
+
+/// Data for one variant. GIF holds none of it; AVIF describes its colors by code points, not by a profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Embedded<'a> {
+    /// An ICC profile of at most 64 KB.
+    pub(crate) profile: Option<&'a [u8]>,
+}
+
+impl Embedded<'_> {
+    /// Bytes that the data take in a file, without the structures around them.
+    pub(crate) fn len(&self) -> usize {
+        self.profile.map_or(0, <[u8]>::len)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Bytes of the structures around the data, at most.
+pub(crate) const STRUCTURE_BYTES: usize = 256;
