@@ -226,7 +226,7 @@ fn lossless_webp_bytes(pixels: u64) -> u64 {
     2 * HISTOGRAM_BYTES * pixels.div_ceil(64).min(2600)
 }
 
-/// Memory for tables and names, which does not depend on the size of the image. The encoders of WebP and AVIF take most.
+/// Memory for tables, names and metadata, which does not depend on the size of the image. The encoders of WebP and AVIF take most.
 const BASE_BYTES: u64 = 2 << 20;
 
 fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {

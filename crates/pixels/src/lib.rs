@@ -17,6 +17,7 @@ mod size_limits;
 mod sniff;
 mod transform;
 mod codec;
+mod metadata;
 mod header;
 mod probe;
 mod render;

@@ -39,13 +39,12 @@ pub enum Incomplete {
 }
 
 /// Colors of variants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum ColorPolicy {
     /// All variants are in sRGB.
     Srgb,
     /// Still variants with colors outside of sRGB are in Display P3 and say so. GIF is always in sRGB.
-    #[default]
     Keep,
 }
 
@@ -58,7 +57,7 @@ impl ColorPolicy {
 }
 
 /// Encoder settings that apply to all variants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodeOptions {
     /// True if JPEGs are progressive.
     pub jpeg_progressive: bool,
@@ -68,6 +67,20 @@ pub struct EncodeOptions {
     pub linear_light: bool,
     /// The colors of variants.
     pub color: ColorPolicy,
+    /// True if variants keep the statements about authorship and license.
+    pub keep_copyright: bool,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self {
+            jpeg_progressive: false,
+            png_colors: None,
+            linear_light: false,
+            color: ColorPolicy::Keep,
+            keep_copyright: true,
+        }
+    }
 }
 
 impl Default for Limits {

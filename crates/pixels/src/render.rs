@@ -3,14 +3,17 @@
 use std::time::Instant;
 
 use crate::codec::decoded::Decoded;
+use crate::codec::embedded::Embedded;
 use crate::context::RenderContext;
 use crate::deadline::cpu_time;
 use crate::error::Error;
 use crate::header::{Codec, Header};
 use crate::limits::Limits;
+use crate::metadata::copyright_packet;
 use crate::observer::{NoObserver, Observer, Stage};
 use crate::output::OutputSpec;
 use crate::sandbox::Sandbox;
+use crate::transform::color::Gamut;
 use crate::transform::crop::CropWindow;
 
 pub(crate) mod animation;
@@ -89,20 +92,25 @@ pub fn render_each(
     options: &RenderOptions<'_>,
     mut done: impl FnMut(usize, Result<Vec<u8>, Error>),
 ) {
+    let encode = options.limits.encode;
+    let xmp = if encode.keep_copyright { copyright_packet(original, header.codec) } else { None };
+    let xmp = xmp.as_deref();
     let mut pending = Vec::new();
     for (index, &output) in outputs.iter().enumerate() {
         let crop_window = CropWindow::new(header.oriented_size(), output.geometry);
         match encode::check_size(&crop_window, output.encoding, options.limits) {
             Ok(()) if animation::is_animated(header, output.encoding) => {
                 let context = options.context();
-                done(index, animation::render(original, header, crop_window, output, options.limits, &context));
+                let made = animation::render(original, header, crop_window, output, options.limits, &context);
+                let data = Embedded { profile: None, xmp };
+                done(index, made.map(|made| encode::embed(made, data, output.encoding.format())));
             }
             Ok(()) => pending.push(Pending { index, output, crop_window }),
             Err(error) => done(index, Err(error)),
         }
     }
     if !pending.is_empty() {
-        render_still(original, header, &pending, options, done);
+        render_still(original, header, &pending, xmp, options, done);
     }
 }
 
@@ -111,6 +119,7 @@ fn render_still(
     original: &[u8],
     header: &Header,
     pending: &[Pending],
+    xmp: Option<&[u8]>,
     options: &RenderOptions<'_>,
     mut done: impl FnMut(usize, Result<Vec<u8>, Error>),
 ) {
@@ -128,7 +137,7 @@ fn render_still(
             for variant in pending {
                 // Decoding counts for every variant, but the other variants do not.
                 let context = context.extended_since(decoded_at);
-                done(variant.index, render_decoded(&decoded, original, header, variant, options, &context));
+                done(variant.index, render_decoded(&decoded, original, header, variant, xmp, options, &context));
             }
         }
         // Damage may affect only the largest variant. The sandbox always decodes the whole image, so a second attempt
@@ -148,6 +157,7 @@ fn render_decoded(
     original: &[u8],
     header: &Header,
     variant: &Pending,
+    xmp: Option<&[u8]>,
     options: &RenderOptions<'_>,
     context: &RenderContext,
 ) -> Result<Vec<u8>, Error> {
@@ -157,8 +167,9 @@ fn render_decoded(
     // If all pixels are kept, the original limits the size below.
     let gif_bytes_max = (is_gif && !keeps_pixels).then_some(original.len());
     let context = RenderContext { gif_bytes_max, ..*context };
-    let encoded = scale_and_encode(decoded, header, variant, options.observer, &context)?;
-    Ok(if keeps_pixels { unchanged::smaller(encoded, original, header, false) } else { encoded })
+    let (encoded, gamut) = scale_and_encode(decoded, header, variant, options.observer, &context)?;
+    let file = if keeps_pixels { unchanged::smaller(encoded, original, header, false) } else { encoded };
+    Ok(encode::embed(file, Embedded { profile: gamut.icc_profile(), xmp }, output.encoding.format()))
 }
 
 fn scale_and_encode(
@@ -167,7 +178,7 @@ fn scale_and_encode(
     Pending { output, crop_window, .. }: &Pending,
     observer: &dyn Observer,
     context: &RenderContext,
-) -> Result<Vec<u8>, Error> {
+) -> Result<(Vec<u8>, Gamut), Error> {
     let (orientation, format) = (header.info.orientation, output.encoding.format().extension());
     let start = Instant::now();
     let scaled = scale::scale_decoded(decoded, *crop_window, orientation, *output, &context.encode);

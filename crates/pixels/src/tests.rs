@@ -16,6 +16,7 @@ use crate::context::RenderContext;
 mod alpha;
 mod animations;
 mod color;
+mod copyright;
 mod jpeg;
 mod options;
 mod planar;
@@ -33,7 +34,13 @@ const LIMITS: Limits = Limits {
     render_time: Duration::from_secs(30),
     incomplete: Incomplete::Refuse,
     avif_originals: true,
-    encode: EncodeOptions { jpeg_progressive: false, png_colors: None, linear_light: false, color: ColorPolicy::Keep },
+    encode: EncodeOptions {
+        jpeg_progressive: false,
+        png_colors: None,
+        linear_light: false,
+        color: ColorPolicy::Keep,
+        keep_copyright: true,
+    },
 };
 
 fn nonzero(n: u32) -> NonZeroU32 {

@@ -171,6 +171,8 @@ pub struct Formats {
     pub linear_light: bool,
     /// Colors outside of sRGB.
     pub color: ColorPolicy,
+    /// Keeps statements about authorship and license.
+    pub keep_copyright: bool,
     /// Decodes AVIF originals, each in a sandboxed process.
     pub avif_originals: bool,
 }
@@ -186,6 +188,7 @@ impl Default for Formats {
             png_colors: 0,
             linear_light: false,
             color: ColorPolicy::Keep,
+            keep_copyright: true,
             avif_originals: true,
         }
     }

@@ -1,16 +1,18 @@
 //! Data that a variant contains in addition to its pixels.
 
-/// Data for one variant. GIF holds none of it; AVIF describes its colors by code points, not by a profile.
+/// Data for one variant. AVIF describes its colors by code points, not by a profile. It and GIF have no XMP.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Embedded<'a> {
     /// An ICC profile of at most 64 KB.
     pub(crate) profile: Option<&'a [u8]>,
+    /// An XMP packet of at most 56 KB.
+    pub(crate) xmp: Option<&'a [u8]>,
 }
 
 impl Embedded<'_> {
     /// Bytes that the data take in a file, without the structures around them.
     pub(crate) fn len(&self) -> usize {
-        self.profile.map_or(0, <[u8]>::len)
+        [self.profile, self.xmp].into_iter().flatten().map(<[u8]>::len).sum()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ pub(crate) mod chunks;
 pub(crate) mod embed;
 pub(crate) mod encode;
 mod color;
-mod profile;
+pub(crate) mod profile;
 mod rows;
 pub(crate) mod strip;
 

@@ -52,7 +52,7 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
     Ok(())
 }
 
-/// Encodes upright pixels in the color space `gamut`.
+/// Encodes upright pixels in the color space `gamut`, without its profile.
 ///
 /// # Errors
 /// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or because of a bug.
@@ -64,7 +64,7 @@ pub(crate) fn encode_pixels(
 ) -> Result<Vec<u8>, Error> {
     let deadline = context.deadline;
     deadline.check()?;
-    let bytes = match encoding {
+    match encoding {
         Encoding::Jpeg(quality) if context.encode.jpeg_progressive => {
             jpeg::encode::encode_progressive(&flatten_on_white(pixels), quality, deadline)
         }
@@ -89,12 +89,11 @@ pub(crate) fn encode_pixels(
             encoder.add(&to_rgba(pixels), Duration::ZERO, context.gif_bytes_max)?;
             encoder.finish()
         }
-    };
-    Ok(embed(bytes?, Embedded { profile: gamut.icc_profile() }, encoding.format()))
+    }
 }
 
 /// Inserts the data into an encoded file.
-fn embed(file: Vec<u8>, data: Embedded<'_>, format: Format) -> Vec<u8> {
+pub(crate) fn embed(file: Vec<u8>, data: Embedded<'_>, format: Format) -> Vec<u8> {
     match format {
         _ if data.is_empty() => file,
         Format::Jpeg => jpeg::embed::embed(&file, data),

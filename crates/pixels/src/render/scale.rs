@@ -86,7 +86,8 @@ fn encodes_from_planes(encoding: Encoding, (width, height): (NonZeroU32, NonZero
 }
 
 impl Scaled<'_> {
-    /// Converts the colors, makes the image upright and encodes it.
+    /// Converts the colors, makes the image upright and encodes it. Also returns the color space of the file, whose profile
+    /// it does not contain yet.
     ///
     /// # Errors
     /// See [`encode::encode_pixels`].
@@ -95,16 +96,18 @@ impl Scaled<'_> {
         orientation: Orientation,
         encoding: Encoding,
         context: &RenderContext,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<(Vec<u8>, Gamut), Error> {
         match self {
-            Self::Planes(planes) => encode::encode_planes(planes, orientation, encoding, context.deadline),
+            Self::Planes(planes) => {
+                Ok((encode::encode_planes(planes, orientation, encoding, context.deadline)?, Gamut::Srgb))
+            }
             Self::Pixels(pixels, conversion) => {
                 // GIF has no color profiles.
                 let (pixels, gamut) = match encoding {
                     Encoding::Gif => (conversion.apply_srgb(pixels), Gamut::Srgb),
                     _ => conversion.apply(pixels),
                 };
-                encode::encode_pixels(orient(pixels, orientation), gamut, encoding, context)
+                Ok((encode::encode_pixels(orient(pixels, orientation), gamut, encoding, context)?, gamut))
             }
         }
     }

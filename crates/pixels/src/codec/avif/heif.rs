@@ -9,6 +9,9 @@
 //! in the file: with zero-length locations, eight bytes declare 65,535 extents, and a box of 6,016 bytes
 //! allocated 1.5 GB. This parser copies nothing, and its memory use is proportional to the size of the boxes.
 
+#[cfg(feature = "avif-originals")]
+use std::borrow::Cow;
+
 use image::metadata::Orientation;
 
 use crate::accepted::AcceptedFormats;
@@ -142,6 +145,18 @@ pub(crate) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
     };
     let is_shown = width > 0 && height > 0;
     is_shown.then(|| oriented_size((width, height), properties.transform.orientation()))
+}
+
+/// The data of the first item of this type that describes the primary image (`cdsc`; ISO/IEC 23008-12, section 6.4.9).
+/// `None` if it has more than `bytes_max`.
+#[cfg(feature = "avif-originals")]
+pub(crate) fn description(file: &[u8], kind: [u8; 4], bytes_max: usize) -> Option<Cow<'_, [u8]>> {
+    let (meta, _) = find_meta(file).ok()?;
+    let meta = meta?;
+    let mut items = meta.all_references(*b"cdsc").filter(|(_, described)| Some(*described) == meta.primary);
+    let (id, _) = items.find(|(id, _)| meta.item(*id).is_ok_and(|item| item.kind == Some(kind)))?;
+    let item = meta.bytes(id).ok()?;
+    (item.len() <= bytes_max).then(|| item.bytes())
 }
 
 /// Returns the metadata of a file with an AVIF brand, and true if the file is an image sequence.

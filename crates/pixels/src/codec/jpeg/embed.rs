@@ -1,9 +1,12 @@
-//! Inserts profiles into an encoded JPEG.
+//! Inserts profiles and XMP into an encoded JPEG.
 
 use crate::codec::embedded::{Embedded, STRUCTURE_BYTES};
 
 /// Marks an ICC profile in a segment APP2 (ICC.1:2022, annex B.4).
 const PROFILE: &[u8] = b"ICC_PROFILE\0";
+
+/// Marks an XMP packet in a segment APP1 (ISO 16684-3, section 1.1.3).
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// Inserts the data after the first segment if that is the JFIF header, else after the first marker.
 pub(crate) fn embed(file: &[u8], data: Embedded<'_>) -> Vec<u8> {
@@ -14,6 +17,9 @@ pub(crate) fn embed(file: &[u8], data: Embedded<'_>) -> Vec<u8> {
     let Some((head, rest)) = file.split_at_checked(at) else { return file.to_vec() };
     let mut made = Vec::with_capacity(file.len() + data.len() + STRUCTURE_BYTES);
     made.extend(head);
+    if let Some(xmp) = data.xmp {
+        push_segment(&mut made, 0xE1, &[XMP, xmp]);
+    }
     if let Some(profile) = data.profile {
         // Part 1 of 1.
         push_segment(&mut made, 0xE2, &[PROFILE, &[1, 1], profile]);

@@ -29,7 +29,7 @@ impl<'a> PngHeader<'a> {
     /// # Errors
     /// The first chunk is not IHDR, or its length or color type is invalid.
     pub(crate) fn read(original: &'a [u8]) -> Result<Self, Error> {
-        let mut chunks = Chunks(original.get(SIGNATURE_BYTES..).unwrap_or_default());
+        let mut chunks = Chunks::from_file(original);
         let first = chunks.next().ok_or_else(|| damaged("truncated header"))?;
         if first.name != b"IHDR" {
             return Err(damaged("IHDR is not the first chunk"));
@@ -108,7 +108,7 @@ pub(crate) const SIGNATURE_BYTES: usize = 8;
 /// A chunk. Its data is shorter than declared if the file is truncated.
 pub(crate) struct Chunk<'a> {
     pub(crate) name: &'a [u8; 4],
-    data: &'a [u8],
+    pub(crate) data: &'a [u8],
     /// The checksum after the data. `None` if the file is truncated.
     pub(crate) checksum: Option<u32>,
     /// Length, name, data and checksum.
@@ -132,6 +132,11 @@ impl<'a> Chunks<'a> {
     /// The chunks after the signature.
     pub(crate) fn new(after_signature: &'a [u8]) -> Self {
         Self(after_signature)
+    }
+
+    /// The chunks of a file.
+    pub(crate) fn from_file(original: &'a [u8]) -> Self {
+        Self(original.get(SIGNATURE_BYTES..).unwrap_or_default())
     }
 }
 

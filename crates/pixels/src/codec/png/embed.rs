@@ -1,4 +1,4 @@
-//! Inserts profiles into an encoded PNG.
+//! Inserts profiles and XMP into an encoded PNG.
 
 use std::io::Write;
 
@@ -25,6 +25,10 @@ pub(crate) fn embed(file: &[u8], data: Embedded<'_>) -> Vec<u8> {
         if let Ok(compressed) = zlib.write_all(profile).and_then(|()| zlib.finish()) {
             push_chunk(&mut made, *b"iCCP", &[b"Display P3\0\0", &compressed[..]].concat());
         }
+    }
+    if let Some(xmp) = data.xmp {
+        // Not compressed, without a language and a translated keyword (ISO 16684-3, section 1.1.5).
+        push_chunk(&mut made, *b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", xmp].concat());
     }
     made.extend(rest);
     made

@@ -1,4 +1,4 @@
-//! Decompresses the ICC profile of a PNG, up to a limit that does not depend on the size of the image.
+//! Decompresses the ICC profile and the text of a PNG, up to limits that do not depend on the size of the image.
 
 use crate::transform::color::PROFILE_BYTES_MAX;
 
@@ -15,6 +15,11 @@ pub(super) fn decompress(data: &[u8]) -> Option<Vec<u8>> {
         None => inflate(compressed, PROFILE_BYTES_MAX).ok()?,
         profile => profile,
     }
+}
+
+/// Decompresses a zlib stream. `None` if it is damaged, or the result has more than `bytes_max`.
+pub(crate) fn inflate_at_most(compressed: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    inflate(compressed, bytes_max).ok()?
 }
 
 /// Decompresses a zlib stream. `Ok(None)` if the result has more than `bytes_max`.

@@ -1,4 +1,4 @@
-//! Inserts profiles into an encoded WebP (RFC 9649, section 2.7).
+//! Inserts profiles and XMP into an encoded WebP (RFC 9649, section 2.7).
 
 use crate::codec::embedded::{Embedded, STRUCTURE_BYTES};
 use crate::codec::webp::container::Chunks;
@@ -6,6 +6,7 @@ use crate::codec::webp::container::Chunks;
 /// Flags of the header VP8X.
 const HAS_PROFILE: u8 = 0x20;
 const HAS_ALPHA: u8 = 0x10;
+const HAS_XMP: u8 = 0x04;
 
 /// Writes the file in the extended format. Returns it unchanged if it has no image.
 pub(crate) fn embed(file: &[u8], data: Embedded<'_>) -> Vec<u8> {
@@ -17,6 +18,7 @@ pub(crate) fn embed(file: &[u8], data: Embedded<'_>) -> Vec<u8> {
     let Some(mut header) = header.filter(|header| !header.is_empty()) else { return file.to_vec() };
     chunks.next_if(|first| first.name == b"VP8X");
     header[0] |= if data.profile.is_some() { HAS_PROFILE } else { 0 };
+    header[0] |= if data.xmp.is_some() { HAS_XMP } else { 0 };
     let mut made = Vec::with_capacity(file.len() + data.len() + STRUCTURE_BYTES);
     made.extend(b"RIFF\0\0\0\0WEBP");
     push_chunk(&mut made, *b"VP8X", &header);
@@ -24,6 +26,9 @@ pub(crate) fn embed(file: &[u8], data: Embedded<'_>) -> Vec<u8> {
         push_chunk(&mut made, *b"ICCP", profile);
     }
     chunks.for_each(|chunk| push_chunk(&mut made, *chunk.name, chunk.data));
+    if let Some(xmp) = data.xmp {
+        push_chunk(&mut made, *b"XMP ", xmp);
+    }
     if let Ok(length) = u32::try_from(made.len() - 8) {
         made[4..8].copy_from_slice(&length.to_le_bytes());
     }
