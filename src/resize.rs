@@ -55,6 +55,7 @@ pub fn limits(config: &config::Config) -> Limits {
             linear_light: formats.linear_light,
             color: formats.color,
             keep_copyright: formats.keep_copyright,
+            gain_maps: formats.gain_maps,
         },
     }
 }

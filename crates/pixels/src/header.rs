@@ -12,6 +12,7 @@ use crate::codec::{gif, jpeg, palette, png, webp};
 use crate::deadline::Deadline;
 use crate::encoding::{Encoding, Format};
 use crate::error::{Error, UnsupportedFormat};
+use crate::gain_map::GainMap;
 use crate::info::ImageInfo;
 use crate::limits::{EncodeOptions, Limits};
 use crate::output::OutputSpec;
@@ -77,6 +78,8 @@ pub struct Header {
     /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
     pub(crate) sandbox_bytes: u64,
     pub(crate) original_bytes: u64,
+    /// The gain map of a JPEG that is decoded to planes, if variants keep it.
+    pub(crate) gain_map: Option<Box<GainMap>>,
     /// The settings with which variants are encoded.
     encode: EncodeOptions,
 }
@@ -97,12 +100,18 @@ impl Header {
             planar: None,
             sandbox_bytes: 0,
             original_bytes: original.len() as u64,
+            gain_map: None,
             encode: limits.encode,
         };
         header.info = match codec {
             Codec::Jpeg => {
                 let jpeg = jpeg::planar::read_header(original, limits)?;
                 let info = jpeg::planar::info(original, &jpeg);
+                if limits.encode.gain_maps && !jpeg::planar::is_cmyk(&jpeg) {
+                    let profile = || jpeg::planar::jpeg_profile(original, &jpeg);
+                    let pixels = u64::from(info.width) * u64::from(info.height);
+                    header.gain_map = GainMap::find(original, pixels, profile, limits).map(Box::new);
+                }
                 header.planar = Some(PlanarHeader::Jpeg(jpeg));
                 info
             }
@@ -144,7 +153,9 @@ impl Header {
             // The sandboxed decoder has ended before its planes are converted to pixels.
             None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes),
         };
-        decoded_bytes + color::profile_bytes(self.info.profile_bytes) + BASE_BYTES
+        // The map is decoded while the pixels of the original and the encoded variant are still in memory.
+        let map_bytes = self.gain_map.as_ref().map_or(0, |map| map.header.working_bytes(&[GainMap::WHOLE]));
+        decoded_bytes + map_bytes + color::profile_bytes(self.info.profile_bytes) + BASE_BYTES
     }
 
     /// True if variants are scaled from planes. Planes are gamma-encoded, so they cannot be scaled in linear light.

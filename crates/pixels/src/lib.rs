@@ -18,6 +18,7 @@ mod sniff;
 mod transform;
 mod codec;
 mod metadata;
+mod gain_map;
 mod header;
 mod probe;
 mod render;

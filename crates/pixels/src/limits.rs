@@ -3,8 +3,6 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use crate::transform::color::{Gamut, profile_from_primaries};
-
 /// Limits on originals and variants. Most are checked against the header, before any pixel is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -48,14 +46,6 @@ pub enum ColorPolicy {
     Keep,
 }
 
-impl ColorPolicy {
-    /// The color space to which a decoder converts samples with these primaries (ITU-T H.273 table 2).
-    pub(crate) fn gamut(self, primaries: u16, channels: u8) -> Gamut {
-        let is_wide = channels >= 3 && profile_from_primaries(primaries).is_some();
-        if self == Self::Keep && is_wide { Gamut::DisplayP3 } else { Gamut::Srgb }
-    }
-}
-
 /// Encoder settings that apply to all variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodeOptions {
@@ -69,6 +59,8 @@ pub struct EncodeOptions {
     pub color: ColorPolicy,
     /// True if variants keep the statements about authorship and license.
     pub keep_copyright: bool,
+    /// True if JPEG variants keep the gain map of a JPEG original, for screens with HDR.
+    pub gain_maps: bool,
 }
 
 impl Default for EncodeOptions {
@@ -79,6 +71,7 @@ impl Default for EncodeOptions {
             linear_light: false,
             color: ColorPolicy::Keep,
             keep_copyright: true,
+            gain_maps: false,
         }
     }
 }

@@ -5,12 +5,15 @@
 //! have none.
 
 mod exif;
+pub(crate) mod hdr;
 mod iptc;
 mod source;
 mod text;
 mod xmp;
 
+pub(crate) use source::jpeg_packet;
 use text::Text;
+pub(crate) use xmp::packet;
 
 use crate::header::Codec;
 
@@ -51,9 +54,9 @@ impl Copyright {
     }
 }
 
-/// The XMP packet with the statements of an original, of at most 56 KB. `None` if it has none. Damaged metadata are
+/// The statements of an original as an `rdf:Description` of at most 56 KB. `None` if it has none. Damaged metadata are
 /// ignored.
-pub(crate) fn copyright_packet(original: &[u8], codec: Codec) -> Option<Vec<u8>> {
+pub(crate) fn copyright(original: &[u8], codec: Codec) -> Option<String> {
     let found = source::Metadata::find(original, codec);
     let xmp = found.xmp.as_deref().map(xmp::read).unwrap_or_default();
     let iptc = found.iptc.map(iptc::read).unwrap_or_default();

@@ -6,19 +6,21 @@ use crate::codec::decoded::Decoded;
 use crate::codec::embedded::Embedded;
 use crate::context::RenderContext;
 use crate::deadline::cpu_time;
+use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::header::{Codec, Header};
 use crate::limits::Limits;
-use crate::metadata::copyright_packet;
+use crate::metadata::{copyright, packet};
 use crate::observer::{NoObserver, Observer, Stage};
 use crate::output::OutputSpec;
 use crate::sandbox::Sandbox;
-use crate::transform::color::Gamut;
+use crate::transform::color::{Conversion, Gamut};
 use crate::transform::crop::CropWindow;
 
 pub(crate) mod animation;
 pub(crate) mod decode;
 pub(crate) mod encode;
+mod gain_map;
 pub(crate) mod scale;
 pub(crate) mod unchanged;
 
@@ -83,6 +85,17 @@ struct Pending {
     crop_window: CropWindow,
 }
 
+/// An original with the statements about authorship and license that its variants keep.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    original: &'a [u8],
+    header: &'a Header,
+    /// An `rdf:Description`.
+    copyright: Option<&'a str>,
+    /// An XMP packet with the description.
+    xmp: Option<&'a [u8]>,
+}
+
 /// Renders several variants of one original, which is decoded once. `done` gets the index and the result of each
 /// variant as soon as it is known. The bytes are the same as those of [`render`].
 pub fn render_each(
@@ -92,9 +105,10 @@ pub fn render_each(
     options: &RenderOptions<'_>,
     mut done: impl FnMut(usize, Result<Vec<u8>, Error>),
 ) {
-    let encode = options.limits.encode;
-    let xmp = if encode.keep_copyright { copyright_packet(original, header.codec) } else { None };
-    let xmp = xmp.as_deref();
+    let keeps_copyright = options.limits.encode.keep_copyright;
+    let copyright = if keeps_copyright { copyright(original, header.codec) } else { None };
+    let xmp = copyright.as_deref().map(packet);
+    let source = Source { original, header, copyright: copyright.as_deref(), xmp: xmp.as_deref() };
     let mut pending = Vec::new();
     for (index, &output) in outputs.iter().enumerate() {
         let crop_window = CropWindow::new(header.oriented_size(), output.geometry);
@@ -102,7 +116,7 @@ pub fn render_each(
             Ok(()) if animation::is_animated(header, output.encoding) => {
                 let context = options.context();
                 let made = animation::render(original, header, crop_window, output, options.limits, &context);
-                let data = Embedded { profile: None, xmp };
+                let data = Embedded { xmp: source.xmp, ..Embedded::default() };
                 done(index, made.map(|made| encode::embed(made, data, output.encoding.format())));
             }
             Ok(()) => pending.push(Pending { index, output, crop_window }),
@@ -110,19 +124,18 @@ pub fn render_each(
         }
     }
     if !pending.is_empty() {
-        render_still(original, header, &pending, xmp, options, done);
+        render_still(source, &pending, options, done);
     }
 }
 
 /// Renders still variants from one decoded original.
 fn render_still(
-    original: &[u8],
-    header: &Header,
+    source: Source<'_>,
     pending: &[Pending],
-    xmp: Option<&[u8]>,
     options: &RenderOptions<'_>,
     mut done: impl FnMut(usize, Result<Vec<u8>, Error>),
 ) {
+    let Source { original, header, .. } = source;
     let context = options.context();
     let shares = pending.len() > 1;
     // A truncated original is decoded for each variant separately, because its readable part may depend on the
@@ -137,7 +150,7 @@ fn render_still(
             for variant in pending {
                 // Decoding counts for every variant, but the other variants do not.
                 let context = context.extended_since(decoded_at);
-                done(variant.index, render_decoded(&decoded, original, header, variant, xmp, options, &context));
+                done(variant.index, render_decoded(source, &decoded, variant, options, &context));
             }
         }
         // Damage may affect only the largest variant. The sandbox always decodes the whole image, so a second attempt
@@ -153,35 +166,54 @@ fn render_still(
 
 /// Renders a variant, which is the original without metadata if it has the same pixels and encoding it saves nothing.
 fn render_decoded(
+    source: Source<'_>,
     decoded: &Decoded,
-    original: &[u8],
-    header: &Header,
     variant: &Pending,
-    xmp: Option<&[u8]>,
     options: &RenderOptions<'_>,
     context: &RenderContext,
 ) -> Result<Vec<u8>, Error> {
+    let Source { original, header, xmp, .. } = source;
     let Pending { output, crop_window, .. } = variant;
-    let keeps_pixels = unchanged::keeps_pixels(header, *output, crop_window, decoded.conversion(), options.limits);
+    let crop_window = scale::place(decoded, *crop_window, header.info.orientation, output.geometry)?;
+    if let (Encoding::Jpeg(quality), Some(map)) = (output.encoding, header.gain_map.as_deref()) {
+        // The map refers to the colors of the original.
+        let unconverted = Conversion::NONE;
+        let colors = Colors { decoded, conversion: &unconverted };
+        let (base, _) = scale_and_encode(header, colors, crop_window, *output, options.observer, context)?;
+        let encoded_map = gain_map::render(original, header, map, &crop_window, quality, context)?;
+        return Ok(gain_map::join(&base, original, &encoded_map, map, source.copyright));
+    }
+    let colors = Colors { decoded, conversion: decoded.conversion() };
+    let keeps_pixels = unchanged::keeps_pixels(header, *output, &crop_window, colors.conversion, options.limits);
     let is_gif = header.codec == Codec::Gif && header.info.frames == 1;
     // If all pixels are kept, the original limits the size below.
     let gif_bytes_max = (is_gif && !keeps_pixels).then_some(original.len());
     let context = RenderContext { gif_bytes_max, ..*context };
-    let (encoded, gamut) = scale_and_encode(decoded, header, variant, options.observer, &context)?;
+    let (encoded, gamut) = scale_and_encode(header, colors, crop_window, *output, options.observer, &context)?;
     let file = if keeps_pixels { unchanged::smaller(encoded, original, header, false) } else { encoded };
-    Ok(encode::embed(file, Embedded { profile: gamut.icc_profile(), xmp }, output.encoding.format()))
+    let data = Embedded { profile: gamut.icc_profile(), xmp, ..Embedded::default() };
+    Ok(encode::embed(file, data, output.encoding.format()))
 }
 
+/// A decoded original, and the conversion of its colors.
+#[derive(Clone, Copy)]
+struct Colors<'a> {
+    decoded: &'a Decoded,
+    conversion: &'a Conversion,
+}
+
+/// Returns the encoded variant and its color space, whose profile it does not contain yet.
 fn scale_and_encode(
-    decoded: &Decoded,
     header: &Header,
-    Pending { output, crop_window, .. }: &Pending,
+    Colors { decoded, conversion }: Colors<'_>,
+    crop_window: CropWindow,
+    output: OutputSpec,
     observer: &dyn Observer,
     context: &RenderContext,
 ) -> Result<(Vec<u8>, Gamut), Error> {
     let (orientation, format) = (header.info.orientation, output.encoding.format().extension());
     let start = Instant::now();
-    let scaled = scale::scale_decoded(decoded, *crop_window, orientation, *output, &context.encode);
+    let scaled = scale::scale_decoded(decoded, conversion, crop_window, orientation, output, &context.encode);
     observer.stage_ended(Stage::Scale, format, start.elapsed());
     let start = Instant::now();
     let encoded = scaled.and_then(|scaled| scaled.encode(orientation, output.encoding, context));

@@ -17,6 +17,7 @@ mod alpha;
 mod animations;
 mod color;
 mod copyright;
+mod gain_maps;
 mod jpeg;
 mod options;
 mod planar;
@@ -40,6 +41,7 @@ const LIMITS: Limits = Limits {
         linear_light: false,
         color: ColorPolicy::Keep,
         keep_copyright: true,
+        gain_maps: false,
     },
 };
 

@@ -173,6 +173,8 @@ pub struct Formats {
     pub color: ColorPolicy,
     /// Keeps statements about authorship and license.
     pub keep_copyright: bool,
+    /// Keeps gain maps in JPEG.
+    pub gain_maps: bool,
     /// Decodes AVIF originals, each in a sandboxed process.
     pub avif_originals: bool,
 }
@@ -189,6 +191,7 @@ impl Default for Formats {
             linear_light: false,
             color: ColorPolicy::Keep,
             keep_copyright: true,
+            gain_maps: false,
             avif_originals: true,
         }
     }

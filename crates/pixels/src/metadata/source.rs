@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::METADATA_BYTES_MAX;
 #[cfg(feature = "avif-originals")]
 use crate::codec::avif::heif;
+use crate::codec::jpeg::segments::segments;
 use crate::codec::png::chunks as png;
 use crate::codec::png::profile::inflate_at_most;
 use crate::codec::webp::container as webp;
@@ -38,7 +39,7 @@ impl<'a> Metadata<'a> {
     /// first segment, are ignored: the statements come first.
     fn in_jpeg(original: &'a [u8]) -> Self {
         let mut found = Self::default();
-        for (marker, data) in segments(original) {
+        for (marker, data, _) in segments(original) {
             match marker {
                 0xE1 => {
                     if let Some(exif) = data.strip_prefix(b"Exif\0\0") {
@@ -88,6 +89,11 @@ impl<'a> Metadata<'a> {
     }
 }
 
+/// The XMP packet of a JPEG.
+pub(crate) fn jpeg_packet(original: &[u8]) -> Option<Cow<'_, str>> {
+    Metadata::in_jpeg(original).xmp
+}
+
 fn packet(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
     if bytes.len() > METADATA_BYTES_MAX { None } else { std::str::from_utf8(bytes).ok().map(Cow::Borrowed) }
@@ -104,22 +110,4 @@ fn png_packet(data: &[u8]) -> Option<Cow<'_, str>> {
         1 => inflate_at_most(text, METADATA_BYTES_MAX).and_then(|text| String::from_utf8(text).ok()).map(Cow::Owned),
         _ => None,
     }
-}
-
-/// The markers and data of the segments before the first scan (ITU-T T.81, section B.1.1).
-fn segments(original: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut rest = original.get(2..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        while let [0xFF, 0xFF, ..] = rest {
-            rest = &rest[1..];
-        }
-        let [0xFF, marker, high, low, data @ ..] = rest else { return None };
-        let length = usize::from(u16::from_be_bytes([*high, *low])).checked_sub(2)?;
-        if matches!(marker, 0xDA | 0xD9) {
-            return None;
-        }
-        let (data, after) = data.split_at_checked(length)?;
-        rest = after;
-        Some((*marker, data))
-    })
 }

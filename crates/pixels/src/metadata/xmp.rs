@@ -54,6 +54,11 @@ impl Property {
     ];
 }
 
+/// True if `name` consists of the prefix, a colon and the local name.
+pub(super) fn is_prefix_of(prefix: &[u8], name: &[u8], local: &str) -> bool {
+    name.strip_suffix(local.as_bytes()).and_then(|rest| rest.strip_suffix(b":")) == Some(prefix)
+}
+
 /// Prefixes that the packet declares.
 #[derive(Default)]
 struct Prefixes(Vec<(Vec<u8>, &'static str)>);
@@ -77,10 +82,7 @@ impl Prefixes {
 
     /// True if `name` is this name in the namespace.
     fn matches(&self, name: &[u8], namespace: &Namespace, local: &str) -> bool {
-        let Some(prefix) = name.strip_suffix(local.as_bytes()).and_then(|rest| rest.strip_suffix(b":")) else {
-            return false;
-        };
-        self.0.iter().any(|(known, uri)| known == prefix && *uri == namespace.uri)
+        self.0.iter().any(|(prefix, uri)| *uri == namespace.uri && is_prefix_of(prefix, name, local))
     }
 
     fn property(&self, name: &[u8]) -> Option<Property> {
@@ -179,8 +181,8 @@ fn set(copyright: &mut Copyright, property: Property, value: &str) {
     statement.get_or_insert(value);
 }
 
-/// Writes a packet (section 7.3). `None` without statements.
-pub(super) fn write(copyright: &Copyright) -> Option<Vec<u8>> {
+/// Writes the statements as an `rdf:Description`; `None` without statements.
+pub(super) fn write(copyright: &Copyright) -> Option<String> {
     let values = |property| match property {
         Property::Creator => copyright.creators.iter().collect(),
         Property::Rights => Vec::from_iter(&copyright.notice),
@@ -221,13 +223,18 @@ pub(super) fn write(copyright: &Copyright) -> Option<Vec<u8>> {
         }
         let _ = write!(body, "</{prefix}:{local}>");
     }
+    let description = format!("<rdf:Description rdf:about=\"\"{declarations}>{body}</rdf:Description>");
+    (!body.is_empty()).then_some(description)
+}
+
+/// A packet with these elements `rdf:Description` (section 7.3).
+pub(crate) fn packet(descriptions: &str) -> Vec<u8> {
     let Namespace { uri: rdf, .. } = RDF;
     let packet = format!(
         "<?xpacket begin=\"\u{FEFF}\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?><x:xmpmeta xmlns:x=\"adobe:ns:meta/\">\
-         <rdf:RDF xmlns:rdf=\"{rdf}\"><rdf:Description rdf:about=\"\"{declarations}>{body}</rdf:Description></rdf:RDF>\
-         </x:xmpmeta><?xpacket end=\"r\"?>"
+         <rdf:RDF xmlns:rdf=\"{rdf}\">{descriptions}</rdf:RDF></x:xmpmeta><?xpacket end=\"r\"?>"
     );
-    (!body.is_empty()).then(|| packet.into_bytes())
+    packet.into_bytes()
 }
 
 #[cfg(test)]
@@ -240,7 +247,7 @@ mod tests {
 
     #[test]
     fn statements_are_read_as_elements_and_attributes_with_any_prefix() {
-        let packet = "<x:xmpmeta xmlns:x='adobe:ns:meta/'><r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>\
+        let original = "<x:xmpmeta xmlns:x='adobe:ns:meta/'><r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>\
             <r:Description xmlns:p='http://ns.adobe.com/photoshop/1.0/' p:Credit='A &amp; B' p:City='Bonn'\
             xmlns:d='http://purl.org/dc/elements/1.1/' xmlns:w='http://ns.adobe.com/xap/1.0/rights/'\
             xmlns:i='http://iptc.org/std/Iptc4xmpExt/2008-02-29/' w:WebStatement='https://example.com/l'>\
@@ -250,7 +257,7 @@ mod tests {
             <w:UsageTerms><r:Alt><r:li><![CDATA[Ask <us>]]></r:li></r:Alt></w:UsageTerms>\
             <i:DigitalSourceType>http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture</i:DigitalSourceType>\
             </r:Description></r:RDF></x:xmpmeta>";
-        let copyright = read(packet);
+        let copyright = read(original);
         assert_eq!(copyright.creators, [text("Ada").unwrap(), text("Bob & Co").unwrap()]);
         assert_eq!(copyright.credit, text("A & B"));
         assert_eq!(copyright.notice, text("© Ada <3"));
@@ -258,16 +265,15 @@ mod tests {
         assert_eq!(copyright.web_statement, text("https://example.com/l"));
         let source = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture";
         assert_eq!(copyright.digital_source_type, text(source));
-        let written = write(&copyright).unwrap();
-        let written = std::str::from_utf8(&written).unwrap();
-        assert_eq!(read(written), copyright);
+        let written = String::from_utf8(packet(&write(&copyright).unwrap())).unwrap();
+        assert_eq!(read(&written), copyright);
         assert!(!written.contains("Bonn") && !written.contains("Secret"));
     }
 
     #[test]
     fn damage_never_panics_and_keeps_the_statements_before_it() {
-        let packet = write(&Copyright { credit: text("A"), notice: text("B"), ..Copyright::default() }).unwrap();
-        let packet = std::str::from_utf8(&packet).unwrap();
+        let copyright = Copyright { credit: text("A"), notice: text("B"), ..Copyright::default() };
+        let packet = String::from_utf8(packet(&write(&copyright).unwrap())).unwrap();
         for (end, _) in packet.char_indices() {
             read(&packet[..end]);
         }
@@ -288,6 +294,6 @@ mod tests {
             web_statement: long(0),
             digital_source_type: long(0),
         };
-        assert!(write(&copyright).unwrap().len() < 56 << 10);
+        assert!(packet(&write(&copyright).unwrap()).len() < 56 << 10);
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
 ///
 /// # Errors
 /// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or because of a bug.
+#[cfg_attr(not(feature = "avif"), expect(unused_variables, reason = "only AVIF states the color space while encoding"))]
 pub(crate) fn encode_pixels(
     pixels: Pixels,
     gamut: Gamut,

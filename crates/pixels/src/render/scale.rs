@@ -9,6 +9,7 @@ use crate::codec::planes::{PlaneColors, Yuv420};
 use crate::context::RenderContext;
 use crate::encoding::Encoding;
 use crate::error::Error;
+use crate::geometry::Geometry;
 use crate::limits::EncodeOptions;
 use crate::output::OutputSpec;
 use crate::pixels::Pixels;
@@ -25,26 +26,39 @@ pub(crate) enum Scaled<'a> {
     Pixels(Pixels, &'a Conversion),
 }
 
-/// Crops and scales `decoded`. The result stays in planes if the variant is encoded from planes.
+/// Places the crop window over the most salient part if `geometry` requests it.
+///
+/// # Errors
+/// A plane is missing, or the scaler refuses its arguments.
+pub(crate) fn place(
+    decoded: &Decoded,
+    crop_window: CropWindow,
+    orientation: Orientation,
+    geometry: Geometry,
+) -> Result<CropWindow, Error> {
+    smart_crop(crop_window, orientation, geometry, |window, size| match decoded {
+        Decoded::Planes(DecodedPlanes { planes, conversion }) => {
+            Ok(conversion.apply_srgb(planes.scale_to_pixels(&window, size, SUPERSAMPLING)?))
+        }
+        Decoded::Pixels(DecodedPixels { pixels, conversion }) => reduce(pixels, conversion, window, size),
+    })
+}
+
+/// Crops and scales `decoded`, whose colors `conversion` converts. The result stays in planes if the variant is encoded from planes.
 ///
 /// # Errors
 /// A plane is missing, or the scaler refuses its arguments.
 pub(crate) fn scale_decoded<'a>(
-    decoded: &'a Decoded,
+    decoded: &Decoded,
+    conversion: &'a Conversion,
     crop_window: CropWindow,
     orientation: Orientation,
     output: OutputSpec,
     options: &EncodeOptions,
 ) -> Result<Scaled<'a>, Error> {
-    let crop_window = smart_crop(crop_window, orientation, output.geometry, |window, size| match decoded {
-        Decoded::Planes(DecodedPlanes { planes, conversion }) => {
-            Ok(conversion.apply_srgb(planes.scale_to_pixels(&window, size, SUPERSAMPLING)?))
-        }
-        Decoded::Pixels(DecodedPixels { pixels, conversion }) => reduce(pixels, conversion, window, size),
-    })?;
     let (window, size) = crop_window.stored(orientation);
     Ok(match decoded {
-        Decoded::Planes(DecodedPlanes { planes, conversion })
+        Decoded::Planes(DecodedPlanes { planes, .. })
             if planes.colors == PlaneColors::Yuv
                 && conversion.is_none()
                 && encodes_from_planes(output.encoding, size, options) =>
@@ -56,10 +70,10 @@ pub(crate) fn scale_decoded<'a>(
                 Scaled::Planes(scaled)
             }
         }
-        Decoded::Planes(DecodedPlanes { planes, conversion }) => {
+        Decoded::Planes(DecodedPlanes { planes, .. }) => {
             Scaled::Pixels(planes.scale_to_pixels(&window, size, LANCZOS)?, conversion)
         }
-        Decoded::Pixels(DecodedPixels { pixels, conversion }) => {
+        Decoded::Pixels(DecodedPixels { pixels, .. }) => {
             Scaled::Pixels(scale(pixels, conversion, window, size, options.linear_light)?, conversion)
         }
     })

@@ -1,7 +1,7 @@
 //! Statements about authorship and license.
 
 use super::*;
-use crate::metadata::copyright_packet;
+use crate::metadata::copyright;
 
 const XMP: &str = "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>\
     <rdf:Description xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/' xmlns:exif='http://ns.adobe.com/exif/1.0/'\
@@ -43,9 +43,9 @@ fn contains(file: &[u8], text: &str) -> bool {
     file.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-fn packet(file: &[u8]) -> Option<String> {
+fn statements(file: &[u8]) -> Option<String> {
     let codec = Header::read(file, &LIMITS).unwrap().codec;
-    copyright_packet(file, codec).map(|packet| String::from_utf8(packet).unwrap())
+    copyright(file, codec)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn variants_keep_authorship_and_license_and_nothing_else() {
                 assert!(!contains(&made, dropped), "{encoding:?} {dropped}");
             }
             // A variant of the variant has the same statements.
-            assert_eq!(packet(&made), packet(&original));
+            assert_eq!(statements(&made), statements(&original));
             assert!(!contains(&render_as(&original, encoding, false), "Agency"));
         }
         assert!(!contains(&render_as(&original, Encoding::Gif, true), "Agency"));

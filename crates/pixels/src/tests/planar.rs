@@ -11,6 +11,7 @@ use crate::pixels::Pixels;
 use crate::render::decode::{decode_pixels, decode_planes};
 use crate::render::encode::encode_pixels;
 use crate::render::scale::scale_decoded;
+use crate::transform::color::Gamut;
 use crate::transform::crop::CropWindow;
 
 fn limits() -> Limits {
@@ -55,7 +56,9 @@ fn encodings() -> [Encoding; 3] {
 
 /// Renders the variant from planes, and as a PNG from pixels, which has no chroma subsampling.
 fn both_ways(original: &[u8], geometry: Geometry, encoding: Encoding) -> [DynamicImage; 2] {
-    let (header, context) = (Header::read(original, &limits()).unwrap(), RenderContext::new(&limits()));
+    let encode = EncodeOptions { color: ColorPolicy::Srgb, ..limits().encode };
+    let limits = Limits { encode, ..limits() };
+    let (header, context) = (Header::read(original, &limits).unwrap(), RenderContext::new(&limits));
     let output = OutputSpec { geometry, encoding };
     let planar =
         decode_planes(original, &header, &[output], &context).unwrap().expect("the original decodes to planes");
@@ -64,9 +67,8 @@ fn both_ways(original: &[u8], geometry: Geometry, encoding: Encoding) -> [Dynami
     let orientation = header.info.orientation;
     let make = |decoded: Decoded, encoding| {
         let output = OutputSpec { geometry, encoding };
-        scale_decoded(&decoded, crop_window, orientation, output, &limits().encode)
-            .and_then(|scaled| scaled.encode(orientation, encoding, &RenderContext::new(&limits())))
-            .unwrap()
+        let scaled = scale_decoded(&decoded, decoded.conversion(), crop_window, orientation, output, &encode).unwrap();
+        scaled.encode(orientation, encoding, &context).unwrap().0
     };
     let made = [make(Decoded::Planes(planar), encoding), make(pixels, Encoding::Png)];
     made.map(|bytes| image::load_from_memory(&bytes).unwrap())
@@ -107,7 +109,7 @@ fn small_variants_are_encoded_from_pixels() {
         let (width, height) = shown.dimensions();
         for encoding in [Encoding::Jpeg(quality), Encoding::WebP(quality)] {
             let pixels = Pixels { width, height, channels: 3, data: shown.as_raw().clone() };
-            let from_pixels = encode_pixels(pixels, encoding, &RenderContext::new(&limits())).unwrap();
+            let from_pixels = encode_pixels(pixels, Gamut::Srgb, encoding, &RenderContext::new(&limits())).unwrap();
             assert_eq!(make(encoding) == from_pixels, is_small, "{width} {encoding:?}");
         }
     }
@@ -157,7 +159,7 @@ fn batched_variants_have_the_same_bytes_as_single_ones() {
         file(SamplingFactor::F_2_2, true, None),
         file(SamplingFactor::F_2_1, false, Some(&ColorProfile::new_display_p3())),
         webp::encode::encode(&rgb, Quality::new(95).unwrap(), Deadline::NEVER).unwrap(),
-        encode_pixels(rgb, Encoding::Png, &RenderContext::new(&limits())).unwrap(),
+        encode_pixels(rgb, Gamut::Srgb, Encoding::Png, &RenderContext::new(&limits())).unwrap(),
     ];
     for original in originals {
         let header = Header::read(&original, &limits()).unwrap();

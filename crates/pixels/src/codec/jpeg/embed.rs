@@ -1,6 +1,7 @@
-//! Inserts profiles and XMP into an encoded JPEG.
+//! Inserts profiles, XMP and gain maps into an encoded JPEG.
 
 use crate::codec::embedded::{Embedded, STRUCTURE_BYTES};
+use crate::codec::jpeg::multi_picture::{INDEX_BYTES, index_segment};
 
 /// Marks an ICC profile in a segment APP2 (ICC.1:2022, annex B.4).
 const PROFILE: &[u8] = b"ICC_PROFILE\0";
@@ -10,22 +11,47 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// Inserts the data after the first segment if that is the JFIF header, else after the first marker.
 pub(crate) fn embed(file: &[u8], data: Embedded<'_>) -> Vec<u8> {
+    let (head, rest) = split(file);
+    let mut made = Vec::with_capacity(file.len() + data.len() + STRUCTURE_BYTES);
+    made.extend(head);
+    push_segments(&mut made, data);
+    made.extend(rest);
+    made
+}
+
+/// Inserts the data, and appends a second image with an index of both (CIPA DC-007).
+pub(crate) fn embed_with_second(file: &[u8], data: Embedded<'_>, second: &[u8]) -> Vec<u8> {
+    let (head, rest) = split(file);
+    let capacity = file.len() + data.len() + STRUCTURE_BYTES + INDEX_BYTES + second.len();
+    let mut made = Vec::with_capacity(capacity);
+    made.extend(head);
+    push_segments(&mut made, data);
+    let first = made.len() + INDEX_BYTES + rest.len();
+    made.extend(index_segment(made.len(), first, second.len()));
+    made.extend(rest);
+    made.extend(second);
+    made
+}
+
+fn split(file: &[u8]) -> (&[u8], &[u8]) {
     let at = match file {
         [0xFF, 0xD8, 0xFF, 0xE0, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
         _ => 2,
     };
-    let Some((head, rest)) = file.split_at_checked(at) else { return file.to_vec() };
-    let mut made = Vec::with_capacity(file.len() + data.len() + STRUCTURE_BYTES);
-    made.extend(head);
+    file.split_at_checked(at).unwrap_or((file, &[]))
+}
+
+fn push_segments(made: &mut Vec<u8>, data: Embedded<'_>) {
     if let Some(xmp) = data.xmp {
-        push_segment(&mut made, 0xE1, &[XMP, xmp]);
+        push_segment(made, 0xE1, &[XMP, xmp]);
     }
     if let Some(profile) = data.profile {
         // Part 1 of 1.
-        push_segment(&mut made, 0xE2, &[PROFILE, &[1, 1], profile]);
+        push_segment(made, 0xE2, &[PROFILE, &[1, 1], profile]);
     }
-    made.extend(rest);
-    made
+    if let Some(iso) = data.iso_gain_map {
+        push_segment(made, 0xE2, &[iso]);
+    }
 }
 
 /// Appends a segment, unless it is too long for one (ITU-T T.81, section B.1.1.4).

@@ -199,7 +199,7 @@ fn is_gray(jpeg: &JpegHeader) -> bool {
 }
 
 /// The ICC profile. `None` if there is none, or it is unreasonably large.
-fn jpeg_profile(original: &[u8], jpeg: &JpegHeader) -> Option<Vec<u8>> {
+pub(crate) fn jpeg_profile(original: &[u8], jpeg: &JpegHeader) -> Option<Vec<u8>> {
     let parts = jpeg.icc.iter().filter_map(|part| original.get(part.clone()));
     let bytes = parts.clone().map(<[u8]>::len).sum::<usize>();
     (1..=PROFILE_BYTES_MAX).contains(&bytes).then(|| {

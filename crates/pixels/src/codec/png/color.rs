@@ -147,7 +147,10 @@ fn chromaticities(data: &[u8]) -> Option<(XyY, ColorPrimaries)> {
     let numbers: [f32; 8] = numbers.iter().map(|number| number_of(*number)).collect::<Vec<_>>().try_into().ok()?;
     let [white, red, green, blue] = [0, 2, 4, 6].map(|n| Chromaticity { x: numbers[n], y: numbers[n + 1] });
     let is_valid = |color: &Chromaticity| color.y > 0.0 && color.x + color.y <= 1.000_1;
-    [white, red, green, blue].iter().all(is_valid).then(|| (white.to_xyyb(), ColorPrimaries { red, green, blue }))
+    // Twice the area of the triangle of the primaries, which is 0.22 for sRGB.
+    let area = (green.x - red.x) * (blue.y - red.y) - (green.y - red.y) * (blue.x - red.x);
+    let are_valid = [white, red, green, blue].iter().all(is_valid) && area.abs() > 0.001;
+    are_valid.then(|| (white.to_xyyb(), ColorPrimaries { red, green, blue }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a chromaticity of five digits")]

@@ -4,7 +4,7 @@
 use crate::codec::planes::level;
 use crate::codec::png::color::PngColor;
 use crate::limits::ColorPolicy;
-use crate::transform::color::{Conversion, WideConversion, rounded};
+use crate::transform::color::{Conversion, Gamut, WideConversion, rounded};
 use crate::transform::transfer::TransferConversion;
 
 /// The conversion of a row of 8-bit samples, or of big-endian 16-bit samples.
@@ -42,7 +42,7 @@ impl RowConversion {
                 wide.map_or(Steps::Round, Steps::Wide)
             }
             PngColor::CodePoints(cicp) => {
-                gamut = policy.gamut(cicp.primaries, channels);
+                gamut = Gamut::for_primaries(cicp.primaries, channels, policy);
                 // Narrow ranges (ITU-T H.273, section 8.3).
                 let (zero, one) = if cicp.full_range { (0.0, 255.0) } else { (16.0, 235.0) };
                 let scale = match (is_wide, cicp.full_range) {

@@ -5,7 +5,7 @@ use super::{AvifImage, CropRect, Layer};
 use crate::codec::avif::grid_canvas::GridCanvas;
 use crate::codec::avif::yuv;
 use crate::context::RenderContext;
-use crate::limits::Limits;
+use crate::limits::{ColorPolicy, Limits};
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
 /// Maximum number of pixels for which samples are generated.
@@ -41,7 +41,7 @@ pub fn avif(bytes: &[u8]) -> Option<u64> {
         assert_eq!((result.pixels.width, result.pixels.height), (width, height));
         assert_eq!(result.pixels.data.len() as u64, area((info.width, info.height)) * u64::from(info.pixel_bytes));
     }
-    if let Ok(result) = yuv::planes(&image, images.into_iter().next()?) {
+    if let Ok(result) = yuv::planes(&image, images.into_iter().next()?, ColorPolicy::Keep) {
         assert!(result.planes.planes.iter().all(|plane| {
             let (width, height) = (plane.samples.width as usize, plane.samples.height as usize);
             plane.samples.data.len() == width * height

@@ -146,7 +146,7 @@ fn bt601_images_scale_as_planes_to_similar_pixels() {
     for name in ["full-420", "full-422", "full-444", "full-400", "limited-420", "ten-420", "twelve-444-limited"] {
         let bytes = file(name);
         let image = AvifImage::read(&bytes).unwrap();
-        let planar = planes(&image, y4m(name)).unwrap();
+        let planar = planes(&image, y4m(name), ColorPolicy::Keep).unwrap();
         assert!(planar.conversion.is_none());
         let result = planar.planes.scale_to_pixels(&window, small, LANCZOS).unwrap();
         let expected = pixels(&image, &y4m(name), None, &context()).unwrap().pixels;
@@ -163,11 +163,11 @@ fn images_that_planes_cannot_represent_are_returned_unchanged() {
     for name in ["bt709-420", "bt2020-ten-422", "identity", "alpha-420"] {
         let bytes = file(name);
         let image = AvifImage::read(&bytes).unwrap();
-        assert_eq!(planes(&image, y4m(name)).err(), Some(y4m(name)), "{name}");
+        assert_eq!(planes(&image, y4m(name), ColorPolicy::Keep).err(), Some(y4m(name)), "{name}");
     }
     let bytes = file("cropped");
     let image = AvifImage::read(&bytes).unwrap();
-    assert!(planes(&image, y4m("full-420")).is_err());
+    assert!(planes(&image, y4m("full-420"), ColorPolicy::Keep).is_err());
     let result = pixels(&image, &y4m("full-420"), None, &context()).unwrap().pixels;
     assert_eq!((result.width, result.height), (20, 14));
     let whole = AvifImage { crop: super::super::heif::CropRect { x: 0, y: 0, width: 46, height: 34 }, ..image };
@@ -183,11 +183,11 @@ fn p3_is_converted_by_profile_and_by_code_point() {
         let bytes = file(name);
         let image = AvifImage::read(&bytes).unwrap();
         for conversion in [
-            planes(&image, y4m("full-420")).unwrap().conversion,
+            planes(&image, y4m("full-420"), ColorPolicy::Keep).unwrap().conversion,
             pixels(&image, &y4m("full-420"), None, &context()).unwrap().conversion,
         ] {
             let pixels = Pixels { width: 2, height: 1, channels: 3, data: vec![150, 100, 80, 0, 200, 0] };
-            let (max, _) = difference(&conversion.apply(pixels).data, &expected);
+            let (max, _) = difference(&conversion.apply_srgb(pixels).data, &expected);
             assert!(max <= 1, "{name}: {max}");
         }
         // Gray is the same color with all primaries.
@@ -205,7 +205,7 @@ fn pixels_with_another_transfer_function_are_converted_to_srgb() {
     let bytes = file("bt2020-ten-422");
     let image = AvifImage::read(&bytes).unwrap();
     let result = pixels(&image, &y4m("bt2020-ten-422"), None, &context()).unwrap();
-    assert!(result.conversion.is_none());
+    assert!(result.conversion.is_display_p3());
     let without = AvifImage { cicp: image.cicp.map(|cicp| Cicp { transfer: 13, ..cicp }), ..image };
     let without = pixels(&without, &y4m("bt2020-ten-422"), None, &context()).unwrap();
     assert_ne!(result.pixels, without.pixels);
@@ -219,7 +219,7 @@ fn unsupported_color_matrices_are_named() {
         image.cicp.iter_mut().for_each(|cicp| cicp.matrix = matrix);
         let error = pixels(&image, &y4m("full-420"), None, &context()).err().unwrap().to_string();
         assert!(error.contains(name), "{error}");
-        assert!(planes(&image, y4m("full-420")).is_err());
+        assert!(planes(&image, y4m("full-420"), ColorPolicy::Keep).is_err());
     }
 }
 
@@ -229,7 +229,7 @@ fn planes_of_unexpected_size_are_refused() {
     let image = AvifImage::read(&bytes).unwrap();
     let other = YuvImage { width: 45, ..y4m("full-420") };
     assert!(pixels(&image, &other, None, &context()).is_err());
-    assert!(planes(&image, other).is_err());
+    assert!(planes(&image, other, ColorPolicy::Keep).is_err());
     assert!(pixels(&image, &y4m("full-420"), Some(&y4m("full-420")), &context()).is_err(), "unexpected alpha");
     let short = YuvImage { planes: vec![YuvSamples::U8(vec![0; 9]); 3], ..y4m("full-420") };
     assert!(pixels(&image, &short, None, &context()).is_err());
