@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pixels::{Encoding, Geometry, Header, Limits, OutputSpec, Quality, Region, RenderOptions, render};
+use pixels::{EncodeOptions, Encoding, Geometry, Header, Limits, OutputSpec, Quality, Region, RenderOptions, render};
 
 /// A sample image and its variants.
 struct Sample {
@@ -56,5 +56,24 @@ fn bench_render(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, bench_render);
+/// The same variants, scaled gamma-encoded and in linear light.
+fn bench_linear_light(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("linear light");
+    let variant = fit(512, Encoding::Jpeg(Quality::new(80).unwrap()));
+    for file in ["large.jpg", "hubble.jpg", "logo.png", "galaxies.webp"] {
+        let original = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(file)).unwrap();
+        for (name, linear_light) in [("gamma", false), ("linear", true)] {
+            let encode = EncodeOptions { linear_light, ..EncodeOptions::default() };
+            let limits = Limits { encode, ..Limits::default() };
+            group.bench_with_input(BenchmarkId::new(name, file), &original, |bencher, original| {
+                bencher.iter(|| {
+                    let header = Header::read(original, &limits).unwrap();
+                    render(original, &header, variant, &RenderOptions::new(&limits)).unwrap()
+                });
+            });
+        }
+    }
+}
+
+criterion_group!(benches, bench_render, bench_linear_light);
 criterion_main!(benches);

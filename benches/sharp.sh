@@ -3,6 +3,7 @@
 #
 #   benches/sharp.sh PHOTOS                      all parts, with the pictures in the folder PHOTOS
 #   benches/sharp.sh PHOTOS speed                one part: speed, quality or memory
+#   benches/sharp.sh PHOTOS light                our scaling in linear light compared with our gamma-encoded scaling
 #   ONLY='800 WebP' ROUNDS=21 benches/sharp.sh PHOTOS speed
 #
 # PHOTOS must contain a baseline JPEG of 12 to 24 megapixels, from which the other inputs are made. Needs node with npm, and jpegtran

@@ -3,7 +3,7 @@
 //   node compare.mjs OURS PHOTOS WORK PART...
 //
 // OURS is the program that runs resized's pipeline (src/main.rs), PHOTOS a folder of pictures, WORK a folder for derived files, and PART
-// one or more of speed, quality and memory.
+// one or more of speed, quality, memory and light.
 import { spawn, execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -171,6 +171,42 @@ async function qualities(all) {
     half.end();
 }
 
+// Our scaling in linear light compared with our gamma-encoded scaling, in alternating measurements. Each method is scored against
+// references of both kinds.
+async function light() {
+    const half = new Ours();
+    const methods = [false, true];
+    console.log("\n| 512 JPEG of | gamma CPU ms | linear light | ratio | gamma bytes | linear light | gamma in gamma reference | in linear | linear light in gamma reference | in linear |");
+    console.log("|---|---|---|---|---|---|---|---|---|---|");
+    for (const name of fs.readdirSync(photos).sort().filter((name) => name.endsWith(".jpg") && only.test(name))) {
+        const file = path.join(photos, name);
+        const { format, space, width } = await sharp(file).metadata();
+        if (format !== "jpeg" || space === "cmyk" || width < 1024) continue;
+        const variant = [{ width: 512, format: "jpg", quality }];
+        const times = [[], []];
+        for (let round = 0; round < rounds; round++) {
+            for (const linear_light of methods) {
+                const made = await half.ask({ job: "render", file, variants: variant, linear_light });
+                times[Number(linear_light)].push(made.cpu_ms);
+            }
+        }
+        const [output, plain] = [path.join(work, "made"), path.join(work, "plain.png")];
+        const [bytes, scores] = [[], []];
+        for (const linear_light of methods) {
+            bytes.push((await half.ask({ job: "render", file, variants: variant, output, linear_light })).bytes);
+            await sharp(output).png({ compressionLevel: 1 }).toFile(plain);
+            for (const reference of methods) {
+                const { score } = await half.ask({ job: "score", file, made: plain, linear_light: reference });
+                scores.push(score.toFixed(1));
+            }
+        }
+        const ratio = median(times[1].map((time, n) => time / times[0][n]));
+        const cells = [median(times[0]).toFixed(1), median(times[1]).toFixed(1), ratio.toFixed(2), ...bytes, ...scores];
+        console.log(`| ${name} | ${cells.join(" | ")} |`);
+    }
+    half.end();
+}
+
 // Each measurement is a separate process, and includes the bytes of the original.
 async function memory(all) {
     console.log("\n| cell | picture | sharp peak MB | ours |");
@@ -192,6 +228,7 @@ async function memory(all) {
 
 const all = cells(await prepare());
 console.log(`sharp ${sharp.versions.sharp} (libvips ${sharp.versions.vips}), quality ${quality}, ${rounds} rounds`);
+if (parts.includes("light")) await light();
 if (parts.includes("speed")) await speed(all);
 if (parts.includes("quality")) await qualities(all);
 if (parts.includes("memory")) await memory(all);

@@ -19,10 +19,21 @@ mod reference;
 #[serde(tag = "job", rename_all = "snake_case")]
 enum Job {
     /// Renders `variants` of the image in `file`. Writes the last one to `output`, if given.
-    Render { file: String, variants: Vec<Variant>, output: Option<String> },
+    Render {
+        file: String,
+        variants: Vec<Variant>,
+        output: Option<String>,
+        #[serde(default)]
+        linear_light: bool,
+    },
     /// Computes the ssimulacra2 score of the PNG `made` against `file`, decoded at full size and scaled in floating
-    /// point.
-    Score { file: String, made: String },
+    /// point, gamma-encoded or in linear light.
+    Score {
+        file: String,
+        made: String,
+        #[serde(default)]
+        linear_light: bool,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,9 +74,12 @@ fn main() -> anyhow::Result<()> {
 impl Bench {
     fn run(&mut self, job: Job) -> anyhow::Result<Measurement> {
         match job {
-            Job::Render { file, variants, output } => self.render(&file, &variants, output.as_deref()),
-            Job::Score { file, made } => {
-                let score = self.references.score(&file, &made)?;
+            Job::Render { file, variants, output, linear_light } => {
+                self.limits.encode.linear_light = linear_light;
+                self.render(&file, &variants, output.as_deref())
+            }
+            Job::Score { file, made, linear_light } => {
+                let score = self.references.score(&file, &made, linear_light)?;
                 Ok(Measurement { score, ..Measurement::default() })
             }
         }

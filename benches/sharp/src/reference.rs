@@ -1,5 +1,5 @@
 //! Reference images: the original decoded at full size, converted to sRGB, made upright, and scaled with Lanczos in
-//! floating point. Uses none of the code that is measured.
+//! floating point, gamma-encoded or in linear light. Uses none of the code that is measured.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,12 +17,13 @@ use ssimulacra2::{LinearRgb, compute_frame_ssimulacra2};
 pub(crate) struct References {
     /// The last original, upright. A comparison requests all sizes of one original before it continues with the next.
     original: Option<(String, Rgba32FImage)>,
-    scaled: HashMap<(u32, u32), Rgba32FImage>,
+    /// By size, and by whether it was scaled in linear light.
+    scaled: HashMap<((u32, u32), bool), Rgba32FImage>,
 }
 
 impl References {
     /// Computes the ssimulacra2 score of the PNG `made` against the reference made from `file`.
-    pub(crate) fn score(&mut self, file: &str, made: &str) -> anyhow::Result<f64> {
+    pub(crate) fn score(&mut self, file: &str, made: &str, linear_light: bool) -> anyhow::Result<f64> {
         let made = image::open(made).context(made.to_owned())?.into_rgba32f();
         if self.original.as_ref().is_none_or(|(name, _)| name != file) {
             self.original = Some((file.to_owned(), upright(&fs::read(file)?)?));
@@ -30,9 +31,9 @@ impl References {
         }
         let (_, original) = self.original.as_ref().context("no original")?;
         let size = made.dimensions();
-        let reference = match self.scaled.entry(size) {
+        let reference = match self.scaled.entry((size, linear_light)) {
             Entry::Occupied(scaled) => scaled.into_mut(),
-            Entry::Vacant(none) => none.insert(scaled(original, size)?),
+            Entry::Vacant(none) => none.insert(scaled(original, size, linear_light)?),
         };
         Ok(compute_frame_ssimulacra2(linear(reference)?, linear(&made)?)?)
     }
@@ -61,22 +62,38 @@ fn to_srgb(image: DynamicImage, profile: &ColorProfile) -> anyhow::Result<Dynami
     Ok(RgbaImage::from_raw(width, height, converted).context("the image has another size")?.into())
 }
 
-fn scaled(original: &Rgba32FImage, (width, height): (u32, u32)) -> anyhow::Result<Rgba32FImage> {
-    let samples: Vec<u8> = original.iter().flat_map(|sample| sample.to_ne_bytes()).collect();
+fn scaled(original: &Rgba32FImage, (width, height): (u32, u32), linear_light: bool) -> anyhow::Result<Rgba32FImage> {
+    let colors = |[red, green, blue, alpha]: [f32; 4], by: fn(f32) -> f32| {
+        if linear_light { [by(red), by(green), by(blue), alpha] } else { [red, green, blue, alpha] }
+    };
+    let samples = original.pixels().flat_map(|pixel| colors(pixel.0, to_light)).flat_map(f32::to_ne_bytes).collect();
     let source = Image::from_vec_u8(original.width(), original.height(), samples, PixelType::F32x4)?;
     let mut target = Image::new(width, height, PixelType::F32x4);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
     Resizer::new().resize(&source, &mut target, &options)?;
-    let samples = target.into_vec().as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
-    Rgba32FImage::from_raw(width, height, samples).context("the image has another size")
+    let bytes = target.into_vec();
+    let pixels = bytes.as_chunks::<16>().0.iter().map(|pixel| {
+        let sample =
+            |n: usize| f32::from_ne_bytes([pixel[4 * n], pixel[4 * n + 1], pixel[4 * n + 2], pixel[4 * n + 3]]);
+        colors([0, 1, 2, 3].map(sample), from_light)
+    });
+    Rgba32FImage::from_raw(width, height, pixels.flatten().collect()).context("the image has another size")
+}
+
+/// The transfer function of sRGB (IEC 61966-2-1).
+fn to_light(sample: f32) -> f32 {
+    let sample = sample.clamp(0.0, 1.0);
+    if sample <= 0.04045 { sample / 12.92 } else { ((sample + 0.055) / 1.055).powf(2.4) }
+}
+
+/// The inverse of [`to_light`].
+fn from_light(light: f32) -> f32 {
+    let light = light.clamp(0.0, 1.0);
+    if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
 }
 
 /// Converts to linear light, blended onto mid-gray, as the metric requires.
 fn linear(image: &Rgba32FImage) -> anyhow::Result<LinearRgb> {
-    let to_light = |sample: f32| {
-        let sample = sample.clamp(0.0, 1.0);
-        if sample <= 0.04045 { sample / 12.92 } else { ((sample + 0.055) / 1.055).powf(2.4) }
-    };
     let blended = |sample: f32, alpha: f32| to_light(sample * alpha + 0.5 * (1.0 - alpha));
     let pixels = image.pixels().map(|pixel| {
         let [red, green, blue, alpha] = pixel.0;

@@ -62,7 +62,8 @@ impl Header {
     /// Decoding a JPEG.
     fn decode_jpeg_nanos(&self, jpeg: &JpegHeader, outputs: &[OutputSpec], options: &EncodeOptions) -> f64 {
         let scales_planes = self.scales_planes(options);
-        let points = if scales_planes { jpeg::planar::points(&self.info, jpeg, outputs) } else { [8; 4] };
+        let points =
+            if scales_planes { jpeg::planar::points(&self.info, jpeg, outputs, options.linear_light) } else { [8; 4] };
         // A progressive scan with the coefficients of chroma is not skipped even if luma needs none of them.
         let (costs, points) = match jpeg.progressive {
             true => (&cost::PROGRESSIVE_JPEG, points.into_iter().max().unwrap_or(8)),
@@ -96,19 +97,20 @@ impl Header {
         let window = CropWindow::new(self.oriented_size(), output.geometry);
         let (source, _) = window.stored(self.info.orientation);
         let scales_planes = self.scales_planes(options);
-        let (density, plane_pixel) = match &self.planar {
+        let (density, samples) = match &self.planar {
             Some(PlanarHeader::Jpeg(jpeg)) if scales_planes => {
-                let points = jpeg::planar::points(&self.info, jpeg, &[output])[0];
-                (f64::from(points) / 8.0, cost::PLANE_PIXEL * samples(jpeg))
+                let points = jpeg::planar::points(&self.info, jpeg, &[output], options.linear_light)[0];
+                (f64::from(points) / 8.0, samples(jpeg))
             }
-            Some(_) | None => (1.0, cost::PLANE_PIXEL),
+            Some(_) | None => (1.0, 1.0),
         };
         let source_pixels = source.width * source.height * density * density;
         let has_alpha = matches!(self.info.pixel_bytes, 2 | 4);
-        let per_source = match (scales_planes, options.linear_light, has_alpha) {
-            (true, ..) => plane_pixel,
-            (false, true, _) => cost::LINEAR_PIXEL,
-            (false, false, true) => cost::ALPHA_PIXEL,
+        let per_source = match (options.linear_light, has_alpha, scales_planes) {
+            (true, true, _) => cost::LINEAR_ALPHA_PIXEL,
+            (true, false, _) => cost::LINEAR_PIXEL,
+            (false, _, true) => cost::PLANE_PIXEL * samples,
+            (false, true, false) => cost::ALPHA_PIXEL,
             (false, false, false) => cost::RGB_PIXEL,
         };
         source_pixels * per_source + output_pixels(&window) * cost::SCALED_PIXEL
@@ -233,8 +235,9 @@ mod cost {
     /// Scaling, per pixel of the decoded original.
     pub(super) const PLANE_PIXEL: f64 = 1.6;
     pub(super) const RGB_PIXEL: f64 = 1.5;
-    pub(super) const ALPHA_PIXEL: f64 = 3.0;
-    pub(super) const LINEAR_PIXEL: f64 = 10.0;
+    pub(super) const ALPHA_PIXEL: f64 = 3.5;
+    pub(super) const LINEAR_PIXEL: f64 = 3.5;
+    pub(super) const LINEAR_ALPHA_PIXEL: f64 = 5.0;
     /// Scaling and conversion, per pixel of the variant.
     pub(super) const SCALED_PIXEL: f64 = 5.0;
     /// Encoding, per pixel of the variant.

@@ -1,8 +1,6 @@
 //! Reading of headers: format, size and memory estimate, before any pixel is decoded.
 
-use std::num::NonZeroU32;
-
-use jpeg_planes::Header as JpegHeader;
+use jpeg_planes::{ColorModel, Header as JpegHeader};
 use vp8_planes::Header as Vp8Header;
 
 use crate::accepted::AcceptedFormats;
@@ -20,7 +18,7 @@ use crate::size_limits::check_pixels;
 use crate::sniff::{is_svg, sniff};
 use crate::transform::color;
 use crate::transform::convolve;
-use crate::transform::crop::output_size;
+use crate::transform::crop::CropWindow;
 
 /// File format of an original, detected from its bytes and not from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +146,9 @@ impl Header {
             Some(PlanarHeader::Jpeg(jpeg)) if !self.scales_planes(&self.encode) => {
                 jpeg::planar::pixels_working_bytes(jpeg) + output_bytes
             }
-            Some(PlanarHeader::Jpeg(jpeg)) => jpeg::planar::working_bytes(&self.info, jpeg, outputs) + output_bytes,
+            Some(PlanarHeader::Jpeg(jpeg)) => {
+                jpeg::planar::working_bytes(&self.info, jpeg, outputs, self.encode.linear_light) + output_bytes
+            }
             Some(PlanarHeader::Vp8(vp8)) => webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes,
             // The sandboxed decoder has ended before its planes are converted to pixels.
             None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes),
@@ -158,26 +158,33 @@ impl Header {
         decoded_bytes + map_bytes + color::profile_bytes(self.info.profile_bytes) + BASE_BYTES
     }
 
-    /// True if variants are scaled from planes. Planes are gamma-encoded, so they cannot be scaled in linear light.
-    /// Inks are always scaled as they are.
+    /// True if variants are scaled from planes. Planes of RGB are not scaled in linear light.
     pub(crate) fn scales_planes(&self, encode: &EncodeOptions) -> bool {
         match &self.planar {
-            Some(PlanarHeader::Jpeg(jpeg)) => !encode.linear_light || jpeg::planar::is_cmyk(jpeg),
-            Some(PlanarHeader::Vp8(_)) => !encode.linear_light,
+            Some(PlanarHeader::Jpeg(jpeg)) => !encode.linear_light || jpeg.color_model != ColorModel::Rgb,
+            Some(PlanarHeader::Vp8(_)) => true,
             None => false,
         }
     }
 
     /// Memory for scaling and encoding one variant.
     fn output_bytes(&self, output: OutputSpec) -> u64 {
-        let nonzero = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let (upright_width, upright_height) = self.oriented_size();
-        let (width, height) = output_size(nonzero(upright_width), nonzero(upright_height), output.geometry);
-        let pixels = u64::from(width.get()) * u64::from(height.get());
-        // The scaler reduces one dimension first, so it holds an image with one reduced and one full side.
-        let channels = if self.scales_planes(&self.encode) { 1 } else { 4 };
-        let (longest, side) = (u64::from(self.info.width.max(self.info.height)), u64::from(width.max(height).get()));
-        let convolved = (channels * side * longest).max(convolve::bytes(longest, side, channels));
+        let crop_window = CropWindow::new(self.oriented_size(), output.geometry);
+        let (_, size) = crop_window.stored(self.info.orientation);
+        let size = (size.0.get(), size.1.get());
+        let pixels = u64::from(size.0) * u64::from(size.1);
+        // The scaler of 8 bits reduces one dimension first, so it holds an image with one reduced and one full side.
+        let scales_planes = self.scales_planes(&self.encode);
+        let channels = if scales_planes { 1 } else { 4 };
+        let source = (self.info.width, self.info.height);
+        let (longest, side) = (u64::from(source.0.max(source.1)), u64::from(size.0.max(size.1)));
+        let floating = match (scales_planes, self.encode.linear_light) {
+            // Planes in linear light are scaled as RGB, from rows of chroma and of colors.
+            (true, true) => convolve::bytes(source, size, 3) + 16 * u64::from(source.0),
+            (true, false) => 0,
+            (false, _) => convolve::bytes(source, size, 4),
+        };
+        let convolved = (channels * side * longest).max(floating);
         // Canvases and frames of the encoder of an animation.
         let animation = if self.info.frames > 1 { (40 + u64::from(self.info.frames)) * pixels } else { 0 };
         #[cfg(feature = "avif")]

@@ -1,5 +1,7 @@
 //! Decoded pixels, and a rectangle of them.
 
+use std::ops::Range;
+
 /// Decoded samples of 8 bits in row order without padding.
 ///
 /// The number of `channels` gives the layout: 1 is gray, 2 gray and alpha, 3 RGB, 4 RGBA (or CMYK before the color
@@ -19,4 +21,13 @@ pub(crate) struct Window {
     pub(crate) y: f64,
     pub(crate) width: f64,
     pub(crate) height: f64,
+}
+
+impl Pixels {
+    /// Some columns of row `y`, which has `CHANNELS` channels.
+    pub(crate) fn row<const CHANNELS: usize>(&self, y: usize, columns: Range<usize>) -> &[[u8; CHANNELS]] {
+        let (pixels, _) = self.data.as_chunks::<CHANNELS>();
+        let begin = y * self.width as usize;
+        pixels.get(begin + columns.start..begin + columns.end).unwrap_or_default()
+    }
 }

@@ -19,6 +19,7 @@ mod color;
 mod copyright;
 mod gain_maps;
 mod jpeg;
+mod linear_light;
 mod options;
 mod planar;
 mod png_color;

@@ -11,6 +11,9 @@ use crate::error::{Error, damaged};
 use crate::pixels::{Pixels, Window};
 use crate::transform::scale::{BILINEAR, LANCZOS, resample};
 
+mod linear_light;
+mod upsample;
+
 /// The range of sample values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Range {
@@ -82,11 +85,27 @@ pub(crate) fn has_enough((across, down): (f64, f64), window: &Window, size: Size
     window.width * across >= f64::from(size.0.get()) && window.height * down >= f64::from(size.1.get())
 }
 
+/// Minimum density of a luma plane that is scaled in linear light.
+///
+/// A JPEG that is decoded at a reduced scale is averaged before the samples are converted to light, so at most 4 x 4
+/// pixels are. docs/decisions/linear-light.md has the quality and the cost of other limits.
+const LIGHT_DENSITY: f64 = 0.25;
+
+/// Minimum number of samples of such a plane per sample of the variant, in each direction. Without a margin, a variant of
+/// exactly half the size would be averaged by the decoder alone.
+const LIGHT_MARGIN: f64 = 1.2;
+
+/// True if a plane of component `n` with this density may be scaled to `size` in linear light.
+pub(crate) fn preserves_light(n: usize, (across, down): (f64, f64), window: &Window, size: Size) -> bool {
+    let density = (across / LIGHT_MARGIN, down / LIGHT_MARGIN);
+    n > 0 || (across.min(down) >= LIGHT_DENSITY && has_enough(density, window, size))
+}
+
 impl ColorPlanes {
     /// Scales the window of luma and chroma to `size`, with chroma at half the width and height.
     pub(crate) fn scale_to_yuv420(&self, window: &Window, size: Size) -> Result<Yuv420, Error> {
         let planes = self.components().map(|n| {
-            let plane = self.enough(n, window, size)?;
+            let plane = self.enough(n, window, size, |_| true)?;
             let size = if n == 0 { size } else { half(size) };
             resample(&plane.samples, plane.window(window), size, LANCZOS, false)
         });
@@ -96,7 +115,7 @@ impl ColorPlanes {
     /// Scales the window to `size` and converts it to gray, RGB or CMYK.
     pub(crate) fn scale_to_pixels(&self, window: &Window, size: Size, algorithm: ResizeAlg) -> Result<Pixels, Error> {
         let planes = self.components().map(|n| {
-            let plane = self.enough(n, window, size)?;
+            let plane = self.enough(n, window, size, |_| true)?;
             resample(&plane.samples, plane.window(window), size, algorithm, false)
         });
         Ok(to_pixels(self.colors, self.range, planes.collect::<Result<_, _>>()?))
@@ -116,15 +135,35 @@ impl ColorPlanes {
         Ok(to_pixels(colors, range, planes.collect::<Result<_, _>>()?))
     }
 
+    /// Scales the window of luma and chroma to `size` in linear light, and converts it to gray or RGB.
+    ///
+    /// # Errors
+    /// A plane is missing.
+    pub(crate) fn scale_in_linear_light(&self, window: &Window, size: Size) -> Result<Pixels, Error> {
+        if (window.width, window.height) == (f64::from(size.0.get()), f64::from(size.1.get())) {
+            return self.scale_to_pixels(window, size, LANCZOS);
+        }
+        let plane = |n: usize| self.enough(n, window, size, |plane| preserves_light(n, plane.density, window, size));
+        let luma = plane(0)?;
+        let chroma = if self.components().len() == 1 { None } else { Some([plane(1)?, plane(2)?]) };
+        Ok(linear_light::resample(self.range, luma, chroma, luma.window(window), size))
+    }
+
     fn components(&self) -> std::ops::Range<usize> {
         0..self.planes.iter().map(|plane| plane.component + 1).max().unwrap_or(1)
     }
 
-    /// The first plane of component `n` that is good enough for the window at `size`, or else the last.
-    fn enough(&self, n: usize, window: &Window, size: Size) -> Result<&ColorPlane, Error> {
+    /// The first plane of component `n` that is acceptable and good enough for the window at `size`, or else the last.
+    fn enough(
+        &self,
+        n: usize,
+        window: &Window,
+        size: Size,
+        is_acceptable: impl Fn(&ColorPlane) -> bool,
+    ) -> Result<&ColorPlane, Error> {
         let mut planes = self.planes.iter().filter(|plane| plane.component == n);
-        let enough = planes.clone().find(|plane| has_enough(plane.max_density, window, size));
-        let plane = enough.or_else(|| planes.next_back());
+        let is_enough = |plane: &&ColorPlane| is_acceptable(plane) && has_enough(plane.max_density, window, size);
+        let plane = planes.clone().find(is_enough).or_else(|| planes.next_back());
         plane.ok_or_else(|| damaged("a plane is missing"))
     }
 }

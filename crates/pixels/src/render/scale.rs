@@ -58,6 +58,9 @@ pub(crate) fn scale_decoded<'a>(
 ) -> Result<Scaled<'a>, Error> {
     let (window, size) = crop_window.stored(orientation);
     Ok(match decoded {
+        Decoded::Planes(DecodedPlanes { planes, .. }) if options.linear_light && planes.colors == PlaneColors::Yuv => {
+            Scaled::Pixels(planes.scale_in_linear_light(&window, size)?, conversion)
+        }
         Decoded::Planes(DecodedPlanes { planes, .. })
             if planes.colors == PlaneColors::Yuv
                 && conversion.is_none()

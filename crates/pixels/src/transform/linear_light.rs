@@ -1,22 +1,23 @@
 //! Scaling in linear light. sRGB samples are gamma-encoded, so their mean is darker than the mean of the light.
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::pixels::{Pixels, Window};
-use crate::transform::alpha::{premultiply, unpremultiply};
-use crate::transform::convolve::{convolve, to_u8};
+use crate::transform::alpha;
+use crate::transform::convolve::{Rows, convolve};
 
 /// The transfer function of sRGB (IEC 61966-2-1) and its inverse as lookup tables. Light is scaled to 0 to 255.
 static CURVE: LazyLock<Curve> = LazyLock::new(Curve::new);
 
 struct Curve {
     light: [f32; 256],
-    samples: Box<[u8]>,
+    samples: [u8; STEPS],
 }
 
 /// Steps of the inverse table. The two darkest samples are five steps apart.
-const STEPS: u16 = 1 << 14;
+const STEPS: usize = 1 << 14;
 
 impl Curve {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
@@ -26,22 +27,21 @@ impl Curve {
             let light = if sample <= 0.04045 { sample / 12.92 } else { ((sample + 0.055) / 1.055).powf(2.4) };
             (light * 255.0) as f32
         });
-        let sample = |step: u16| {
-            let light = (f64::from(step) + 0.5) / f64::from(STEPS);
+        let samples = std::array::from_fn(|step| {
+            let light = step as f64 / (STEPS - 1) as f64;
             let sample = if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
             (sample * 255.0).round() as u8
-        };
-        Self { light, samples: (0..STEPS).map(sample).collect() }
+        });
+        Self { light, samples }
     }
 
-    fn light(&self, sample: u8) -> f32 {
-        self.light[usize::from(sample)]
-    }
-
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "out-of-range values are clipped")]
+    /// The sample for light of 0 to 255. Light outside of this range is clipped.
+    #[inline(always)]
     fn sample(&self, light: f32) -> u8 {
-        let step = (light * (f32::from(STEPS) / 255.0)) as usize;
-        self.samples.get(step).copied().unwrap_or(u8::MAX)
+        // A number near 1.5 * 2^23 has no fraction bits, so its low bits are the integer (IEEE 754 binary32).
+        const ROUNDED: f32 = 12_582_912.0;
+        let step = light.clamp(0.0, 255.0) * ((STEPS - 1) as f32 / 255.0) + ROUNDED;
+        self.samples[step.to_bits() as usize % STEPS]
     }
 }
 
@@ -54,30 +54,60 @@ pub(crate) fn sample(light: f32) -> u8 {
 /// premultiplied.
 pub(crate) fn resample(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
     match pixels.channels {
-        1 => opaque::<1>(pixels, window, size),
-        2 => with_alpha::<2>(pixels, window, size),
-        3 => opaque::<3>(pixels, window, size),
-        _ => with_alpha::<4>(pixels, window, size),
+        1 => convolve(&mut Opaque::<1> { pixels }, window, size),
+        3 => convolve(&mut Opaque::<3> { pixels }, window, size),
+        _ => {
+            let curve = &*CURVE;
+            let light = |sample| curve.light[usize::from(sample)];
+            alpha::resample(pixels, window, size, light, |light| curve.sample(light))
+        }
     }
 }
 
-fn opaque<const CHANNELS: usize>(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
-    let curve = &*CURVE;
-    let to_linear = |pixel: [u8; CHANNELS]| pixel.map(|sample| curve.light(sample));
-    convolve(pixels, window, size, to_linear, |mean| mean.map(|light| curve.sample(light)))
+/// Scales rows of 8-bit samples in sRGB to `size`.
+struct Opaque<'a, const CHANNELS: usize> {
+    pixels: &'a Pixels,
 }
 
-fn with_alpha<const CHANNELS: usize>(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
+impl<const CHANNELS: usize> Rows for Opaque<'_, CHANNELS> {
+    fn size(&self) -> (u32, u32) {
+        (self.pixels.width, self.pixels.height)
+    }
+
+    fn channels(&self) -> usize {
+        CHANNELS
+    }
+
+    fn load(&mut self, y: usize, columns: Range<usize>, values: &mut [f32]) {
+        let (pixels, curve) = (self.pixels.row::<CHANNELS>(y, columns), &CURVE.light);
+        for (channel, values) in values.chunks_exact_mut(pixels.len().max(1)).enumerate() {
+            for (value, pixel) in values.iter_mut().zip(pixels) {
+                *value = curve[usize::from(pixel[channel])];
+            }
+        }
+    }
+
+    fn store(&self, means: &[f32], row: &mut [u8]) {
+        store(means, row.as_chunks_mut::<CHANNELS>().0);
+    }
+}
+
+/// Writes linear light of 0 to 1 for each sample.
+pub(crate) fn load(samples: &[u8], light: &mut [f32]) {
+    let curve = &CURVE.light;
+    for (light, sample) in light.iter_mut().zip(samples) {
+        *light = curve[usize::from(*sample)];
+    }
+}
+
+/// Converts linear light, which comes one channel after the other, to a row of pixels.
+pub(crate) fn store<const CHANNELS: usize>(light: &[f32], row: &mut [[u8; CHANNELS]]) {
     let curve = &*CURVE;
-    let is_alpha = |n: usize| n + 1 == CHANNELS;
-    let to_linear = |pixel: [u8; CHANNELS]| {
-        premultiply(std::array::from_fn(|n| if is_alpha(n) { f32::from(pixel[n]) } else { curve.light(pixel[n]) }))
-    };
-    let from_linear = |mean| {
-        let pixel: [f32; CHANNELS] = unpremultiply(mean);
-        std::array::from_fn(|n| if is_alpha(n) { to_u8(pixel[n]) } else { curve.sample(pixel[n]) })
-    };
-    convolve(pixels, window, size, to_linear, from_linear)
+    for (channel, light) in light.chunks_exact(row.len().max(1)).enumerate() {
+        for (pixel, light) in row.iter_mut().zip(light) {
+            pixel[channel] = curve.sample(*light);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +118,7 @@ mod tests {
     fn samples_survive_a_round_trip_through_linear_light() {
         let curve = Curve::new();
         for sample in 0..=u8::MAX {
-            let light = curve.light(sample);
+            let light = curve.light[usize::from(sample)];
             assert_eq!(curve.sample(light), sample, "{light}");
         }
     }

@@ -8,6 +8,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use crate::error::Error;
 use crate::pixels::{Pixels, Window};
 use crate::transform::color::Conversion;
+use crate::transform::convolve::to_u8;
 use crate::transform::{alpha, linear_light};
 
 /// Lanczos with three lobes, as libvips and Pillow use it to shrink images (K. Turkowski, Filters for Common Resampling
@@ -39,7 +40,7 @@ pub(crate) fn scale(
         return Ok(linear_light::resample(pixels, window, size));
     }
     if matches!(pixels.channels, 2 | 4) && !conversion.is_cmyk() {
-        return Ok(alpha::resample(pixels, window, size));
+        return Ok(alpha::resample(pixels, window, size, f32::from, to_u8));
     }
     resample(pixels, window, size, LANCZOS, false)
 }

@@ -35,10 +35,6 @@ pub(crate) fn decode(
 ) -> Result<Decoded, Error> {
     let image = AvifImage::read(original)?;
     let (color, alpha) = decode_layers(&image, sandbox_bytes, context)?;
-    // Planes are gamma-encoded, so they cannot be scaled in linear light.
-    if context.encode.linear_light {
-        return convert(&image, &color, alpha.as_ref(), info, context).map(Decoded::Pixels);
-    }
     match yuv::planes(&image, color, context.encode.color) {
         Ok(planes) => Ok(Decoded::Planes(planes)),
         Err(color) => convert(&image, &color, alpha.as_ref(), info, context).map(Decoded::Pixels),

@@ -10,7 +10,7 @@ use jpeg_planes::{ColorModel, Header as JpegHeader, Incomplete, Limits as JpegLi
 
 use crate::accepted::AcceptedFormats;
 use crate::codec::decoded::{DecodedPixels, DecodedPlanes};
-use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, has_enough};
+use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, has_enough, preserves_light};
 use crate::context::RenderContext;
 use crate::error::{Error, UnsupportedFormat, damaged};
 use crate::geometry::{Geometry, Region};
@@ -39,7 +39,7 @@ pub(crate) fn decode(
     outputs: &[OutputSpec],
     context: &RenderContext,
 ) -> Result<DecodedPlanes, Error> {
-    decode_at(original, jpeg, scales(info, jpeg, outputs), context)
+    decode_at(original, jpeg, scales(info, jpeg, outputs, context.encode.linear_light), context)
 }
 
 /// Decodes the whole image to gray or RGB pixels.
@@ -145,14 +145,14 @@ pub(crate) fn pixels_working_bytes(jpeg: &JpegHeader) -> u64 {
 }
 
 /// Upper bound, in bytes, on the memory for decoding a JPEG to planes for these variants.
-pub(crate) fn working_bytes(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> u64 {
-    jpeg.working_bytes(scales(info, jpeg, outputs))
+pub(crate) fn working_bytes(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec], linear_light: bool) -> u64 {
+    jpeg.working_bytes(scales(info, jpeg, outputs, linear_light))
 }
 
 /// The largest number of points, per side of a block, at which each component is decoded for these variants.
-pub(crate) fn points(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [u8; 4] {
+pub(crate) fn points(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec], linear_light: bool) -> [u8; 4] {
     let points = |scales: Scales| scales.iter().map(Scale::points).max().and_then(|points| u8::try_from(points).ok());
-    let all = scales(info, jpeg, outputs).map(|scales| points(scales).unwrap_or(8));
+    let all = scales(info, jpeg, outputs, linear_light).map(|scales| points(scales).unwrap_or(8));
     [0, 1, 2, 3].map(|n| if n < jpeg.component_count() { all[n] } else { all[0] })
 }
 
@@ -160,18 +160,20 @@ pub(crate) fn points(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]
 ///
 /// Chroma is decoded at the density of luma even if the variant subsamples it. Scaling it from the minimum number of
 /// samples cost up to 0.6 points of ssimulacra2.
-fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scales; 4] {
+fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec], linear_light: bool) -> [Scales; 4] {
+    // Inks are always scaled as they are.
+    let linear_light = linear_light && colors(jpeg) == PlaneColors::Yuv;
     let scales_of = |n: usize, geometry: Geometry| {
         let crop_window = CropWindow::new(info.oriented_size(), geometry);
         let (window, size) = crop_window.stored(info.orientation);
-        let scale = smallest_scale(jpeg, n, &window, size);
+        let scale = smallest_scale(jpeg, n, &window, size, linear_light);
         if !matches!(geometry, Geometry::Crop { region: Region::Smart, .. }) {
             return Scales::from(scale);
         }
         // The scale for the input of the smart crop is chosen separately, so that the crop does not depend on the other
         // variants.
         let (whole, size) = crop_window.reduced(info.orientation, saliency::SIDE);
-        Scales::from(scale).union(smallest_scale(jpeg, n, &whole, size).into())
+        Scales::from(scale).union(smallest_scale(jpeg, n, &whole, size, false).into())
     };
     [0, 1, 2, 3].map(|n| {
         let scales = outputs.iter().map(|output| scales_of(n, output.geometry));
@@ -180,8 +182,17 @@ fn scales(info: &ImageInfo, jpeg: &JpegHeader, outputs: &[OutputSpec]) -> [Scale
 }
 
 /// The smallest scale with at least as many samples in the window as the variant has.
-fn smallest_scale(jpeg: &JpegHeader, n: usize, window: &Window, size: (NonZeroU32, NonZeroU32)) -> Scale {
-    let enough = |scale: &Scale| has_enough(density(jpeg, n, *scale), window, size);
+fn smallest_scale(
+    jpeg: &JpegHeader,
+    n: usize,
+    window: &Window,
+    size: (NonZeroU32, NonZeroU32),
+    linear_light: bool,
+) -> Scale {
+    let enough = |scale: &Scale| {
+        let density = density(jpeg, n, *scale);
+        has_enough(density, window, size) && (!linear_light || preserves_light(n, density, window, size))
+    };
     Scale::ALL.into_iter().find(enough).unwrap_or(Scale::Full)
 }
 

@@ -27,9 +27,6 @@ const UNFILTERED_FROM: f64 = 10.0;
 
 /// Reads the VP8 header of an original of `size` that can be scaled as planes. `None` for all other originals.
 pub(crate) fn read_header(original: &[u8], size: (u32, u32), limits: &Limits) -> Option<Vp8Header> {
-    if limits.encode.linear_light {
-        return None;
-    }
     let limits = Vp8Limits { pixels: limits.input_pixels, ..Vp8Limits::default() };
     let header = Vp8Header::read(vp8_frame(original)?, &limits).ok()?;
     ((header.width, header.height) == size).then_some(header)
