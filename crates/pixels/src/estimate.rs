@@ -144,6 +144,7 @@ impl Header {
             * match output.encoding {
                 Encoding::WebP(quality) if quality.is_lossless() => cost::WEBP_LOSSLESS_FRAME,
                 Encoding::WebP(_) => cost::WEBP_FRAME,
+                Encoding::Png => cost::PNG_ENCODED,
                 _ => cost::GIF_FRAME,
             }
     }

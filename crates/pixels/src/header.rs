@@ -6,6 +6,7 @@ use vp8_planes::Header as Vp8Header;
 use crate::accepted::AcceptedFormats;
 #[cfg(any(feature = "avif", feature = "avif-originals"))]
 use crate::codec::avif;
+use crate::codec::png::animation::encode as apng;
 use crate::codec::{gif, jpeg, palette, png, webp};
 use crate::deadline::Deadline;
 use crate::encoding::{Encoding, Format};
@@ -14,6 +15,7 @@ use crate::gain_map::GainMap;
 use crate::info::ImageInfo;
 use crate::limits::{EncodeOptions, Limits};
 use crate::output::OutputSpec;
+use crate::render::animation::is_animated;
 use crate::size_limits::check_pixels;
 use crate::sniff::{is_svg, sniff};
 use crate::transform::color;
@@ -186,7 +188,13 @@ impl Header {
         };
         let convolved = (channels * side * longest).max(floating);
         // Canvases and frames of the encoder of an animation.
-        let animation = if self.info.frames > 1 { (40 + u64::from(self.info.frames)) * pixels } else { 0 };
+        let animation = match (self.info.frames, output.encoding) {
+            (0 | 1, _) => 0,
+            (frames, Encoding::Png) if is_animated(self, Encoding::Png) => {
+                40 * pixels + apng::file_bytes(frames, pixels)
+            }
+            (frames, _) => (40 + u64::from(frames)) * pixels,
+        };
         #[cfg(feature = "avif")]
         if let Encoding::Avif(quality) = output.encoding {
             // The planes and the encoder, which takes more than the pixels before.

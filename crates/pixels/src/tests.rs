@@ -14,6 +14,7 @@ use super::*;
 use crate::context::RenderContext;
 
 mod alpha;
+mod animated_png;
 mod animations;
 mod color;
 mod copyright;

@@ -136,6 +136,18 @@ fn structures_that_claim_memory_stay_within_their_permits() {
 }
 
 #[test]
+fn animated_png_stays_within_its_permit_in_every_format() {
+    let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let original = structures::animated_png();
+    for encoding in encodings() {
+        for side in [300, 100] {
+            let output = OutputSpec { geometry: fit(side), encoding };
+            assert!(check("animated PNG", &original, output, &Limits::default()), "{encoding:?}");
+        }
+    }
+}
+
+#[test]
 fn prefix_groups_of_lossless_webp_take_little_memory_and_the_picture_is_shown() {
     let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let limits = Limits::default();

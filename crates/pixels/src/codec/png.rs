@@ -1,5 +1,6 @@
 //! Decodes PNG row by row, to 8 bits per sample.
 
+pub(crate) mod animation;
 pub(crate) mod chunks;
 pub(crate) mod embed;
 pub(crate) mod encode;
@@ -40,14 +41,18 @@ pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<ImageInfo, E
         return Err(damaged("the checksum of the header is wrong"));
     }
     let orientation = header.exif.and_then(Orientation::from_exif_chunk);
+    let frames = animation::frame_count(original);
+    // A frame of an animation is put into a file of its own, and converted to RGBA.
+    let (frame_file, converted) = if frames > 1 { (original.len() as u64, 4) } else { (0, 0) };
     Ok(ImageInfo {
         width: header.width,
         height: header.height,
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
         pixel_bytes: header.channels,
-        extra_bytes: decoder_bytes(original, &header),
+        frames,
+        codec_bytes: converted,
+        extra_bytes: decoder_bytes(original, &header) + frame_file,
         profile_bytes: header.color.profile_bytes(),
-        ..ImageInfo::default()
     })
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::codec::animation::{AnimationFrames, LoopCount};
 use crate::codec::gif::GifFrames;
 use crate::codec::gif::encode::GifEncoder;
+use crate::codec::png::animation::PngFrames;
+use crate::codec::png::animation::encode::ApngEncoder;
+use crate::codec::png::chunks::PngHeader;
 use crate::codec::webp::container;
 use crate::codec::webp::decode::WebPFrames;
 use crate::codec::webp::encode::animation::WebPAnimationEncoder;
@@ -25,8 +28,12 @@ use crate::transform::scale::{reduce, scale};
 use crate::transform::smart_crop::smart_crop;
 
 /// True if the variant is animated: the original is an animation, and the format of the variant supports it.
+///
+/// A PNG is animated only if the original is. Of a GIF or WebP it shows the first frame, as JPEG and AVIF do, because users
+/// who ask for it want a still image.
 pub(crate) fn is_animated(header: &Header, encoding: Encoding) -> bool {
-    header.info.frames > 1 && encoding.format().supports_animation()
+    let stays_png = encoding == Encoding::Png && header.codec == Codec::Png;
+    header.info.frames > 1 && (encoding.format().supports_animation() || stays_png)
 }
 
 /// Renders an animated variant.
@@ -46,12 +53,14 @@ pub(crate) fn render(
     let profile = if header.codec == Codec::WebP { container::icc_profile(original) } else { None };
     let mut frames: Box<dyn AnimationFrames> = match header.codec {
         Codec::WebP => Box::new(WebPFrames::open(original)?),
+        Codec::Png => Box::new(PngFrames::open(original, header.info.frames)?),
         _ => Box::new(GifFrames::open(original, header.info.frames, context)?),
     };
-    // A color outside of sRGB may come in a later frame, so animations are always in sRGB.
+    // A color outside of sRGB may come in a later frame, so animations are always in sRGB. The frames of a PNG are already.
     let conversion = Conversion::from_icc(profile, frames.canvas().channels, ColorPolicy::Srgb);
+    let has_srgb = header.codec != Codec::Png || PngHeader::read(original)?.color.is_srgb();
     let size = (crop_window.size().0.get(), crop_window.size().1.get());
-    let keeps_pixels = unchanged::keeps_pixels(header, output, &crop_window, &conversion, limits);
+    let keeps_pixels = has_srgb && unchanged::keeps_pixels(header, output, &crop_window, &conversion, limits);
     let mut encoder: Option<AnimationEncoder> = None;
     while let Some(delay) = frames.next(context)? {
         context.deadline.check()?;
@@ -95,12 +104,14 @@ fn check_limits(header: &Header, limits: &Limits) -> Result<(), Error> {
 enum AnimationEncoder {
     WebP(WebPAnimationEncoder),
     Gif(GifEncoder),
+    Png(ApngEncoder),
 }
 
 impl AnimationEncoder {
     fn new(encoding: Encoding, size: (u32, u32), loop_count: LoopCount, deadline: Deadline) -> Result<Self, Error> {
         Ok(match encoding {
             Encoding::WebP(quality) => Self::WebP(WebPAnimationEncoder::new(size, quality, loop_count, deadline)?),
+            Encoding::Png => Self::Png(ApngEncoder::new(size, loop_count, deadline)),
             _ => Self::Gif(GifEncoder::new(size, loop_count, deadline)?),
         })
     }
@@ -110,6 +121,7 @@ impl AnimationEncoder {
         match self {
             Self::WebP(encoder) => encoder.add(pixels, delay),
             Self::Gif(encoder) => encoder.add(pixels, delay, gif_bytes_max),
+            Self::Png(encoder) => encoder.add(pixels, delay),
         }
     }
 
@@ -117,6 +129,7 @@ impl AnimationEncoder {
         match self {
             Self::WebP(encoder) => encoder.finish(),
             Self::Gif(encoder) => encoder.finish(),
+            Self::Png(encoder) => Ok(encoder.finish()),
         }
     }
 }

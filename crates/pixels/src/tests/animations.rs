@@ -47,7 +47,7 @@ fn render_animation(original: &[u8], geometry: Geometry, encoding: Encoding) -> 
 }
 
 /// Frames, delays and loop count (0: infinite) of an animation.
-fn frames(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
+pub(super) fn frames(file: &[u8]) -> (Vec<RgbaImage>, Vec<Duration>, u32) {
     if sniff(file) == Some("image/webp") {
         return frames_of_webp(file);
     }

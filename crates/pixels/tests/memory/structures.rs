@@ -60,6 +60,23 @@ fn jpeg(picture: &DynamicImage, progressive: bool) -> Vec<u8> {
     bytes
 }
 
+/// An animated PNG of noise, whose frames all differ.
+pub fn animated_png() -> Vec<u8> {
+    let (mut file, mut random) = (Vec::new(), noise());
+    let mut encoder = png::Encoder::new(&mut file, 300, 200);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_animated(12, 0).unwrap();
+    encoder.set_dispose_op(png::DisposeOp::Previous).unwrap();
+    encoder.set_blend_op(png::BlendOp::Over).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    for _ in 0..12 {
+        let frame: Vec<u8> = (0..4 * 300 * 200).map(|_| random()).collect();
+        writer.write_image_data(&frame).unwrap();
+    }
+    writer.finish().unwrap();
+    file
+}
+
 /// A still lossless WebP, a lossy one with an alpha plane, and animations of each, which define 65,536 groups of prefix
 /// codes for a picture of 4x4 pixels.
 pub fn webp_with_groups() -> Vec<Named> {

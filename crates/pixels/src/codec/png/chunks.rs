@@ -117,12 +117,27 @@ pub(crate) struct Chunk<'a> {
 
 impl Chunk<'_> {
     /// True if the checksum is right.
-    fn is_whole(&self) -> bool {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(self.name);
-        hasher.update(self.data);
-        self.checksum == Some(hasher.finalize())
+    pub(crate) fn is_whole(&self) -> bool {
+        self.checksum == Some(checksum(self.name, &[self.data]))
     }
+}
+
+/// The checksum of a chunk, whose data may consist of several parts.
+fn checksum(name: &[u8; 4], parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(name);
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize()
+}
+
+/// Appends a chunk, whose data may consist of several parts, to a file.
+pub(crate) fn write_chunk(file: &mut Vec<u8>, name: &[u8; 4], parts: &[&[u8]]) {
+    let length = parts.iter().map(|part| part.len()).sum::<usize>();
+    file.reserve_exact(length + 12);
+    file.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    file.extend_from_slice(name);
+    parts.iter().for_each(|part| file.extend_from_slice(part));
+    file.extend_from_slice(&checksum(name, parts).to_be_bytes());
 }
 
 /// Iterates over consecutive chunks.

@@ -101,6 +101,14 @@ impl<'a> ColorChunks<'a> {
     }
 }
 
+impl ColorChunks<'_> {
+    /// True if the samples are sRGB and need no conversion.
+    pub(crate) fn is_srgb(&self) -> bool {
+        let color = self.color();
+        !matches!(color, PngColor::CodePoints(_)) && color.conversion(4, ColorPolicy::Srgb).is_none()
+    }
+}
+
 impl PngColor {
     /// Conversion of samples of 8 bits. [`PngColor::CodePoints`] are converted by row, not by it.
     pub(crate) fn conversion(&self, channels: u8, policy: ColorPolicy) -> Conversion {
