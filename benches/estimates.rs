@@ -57,7 +57,7 @@ fn main() {
         .flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
         .collect();
     files.sort();
-    #[cfg(any(feature = "avif", feature = "avif-originals"))]
+    #[cfg(feature = "sandbox")]
     resized::resize::sandbox::set_program(env!("CARGO_BIN_EXE_resized").into());
     let limits = Limits { render_time: Duration::from_secs(600), ..Limits::default() };
     let (mut within, mut count) = (0, 0);
@@ -80,7 +80,7 @@ fn main() {
             }
             let decoded = DecodeEnd::default();
             let options = RenderOptions::new(&limits).with_observer(&decoded);
-            #[cfg(any(feature = "avif", feature = "avif-originals"))]
+            #[cfg(feature = "sandbox")]
             let options = options.with_sandbox(&resized::resize::sandbox::ProcessSandbox);
             let start = cpu_time();
             if let Err(error) = render(&original, &header, output, &options) {

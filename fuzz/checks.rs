@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use pixels::{
-    EncodeOptions, Encoding, Geometry, HEADER_BYTES_MAX, Header, Incomplete, Limits, OutputSpec, Quality, Region,
-    RenderOptions, output_size, render, sniff,
+    Av1Frame, Codec, Codecs, DecodeRequest, EncodeOptions, Encoding, Geometry, HEADER_BYTES_MAX, Header, Incomplete,
+    Limits, OutputSpec, Quality, Region, RenderOptions, Sandbox, SandboxError, SandboxFormat, SandboxImage,
+    SandboxOutput, SandboxTask, SandboxWorker, decoders, output_size, render, sniff,
 };
 
 /// The system allocator, with a count of the bytes in use and their maximum.
@@ -63,7 +64,7 @@ pub fn limits() -> Limits {
         scans: 20,
         render_time: Duration::from_secs(5),
         incomplete: Incomplete::Refuse,
-        avif_originals: true,
+        originals: Codecs::BUILT_IN,
         encode: EncodeOptions::default(),
     }
 }
@@ -107,6 +108,62 @@ pub fn variant(bytes: &[u8]) {
     let (width, height) = output_size(nonzero(width), nonzero(height), output.geometry);
     let made = Header::read(&made, &limits).expect("the output can be read");
     assert_eq!((made.info.width, made.info.height), (width.get(), height.get()));
+}
+
+/// Decodes in this process, within the memory that the header permits. The memory of the decoder of JPEG XL depends on
+/// more than the header, so only the kernel enforces it.
+struct InProcess;
+
+struct InProcessWorker {
+    memory_bytes: u64,
+}
+
+impl Sandbox for InProcess {
+    fn start(
+        &self,
+        _task: SandboxTask,
+        memory_bytes: u64,
+        _cpu_time: Duration,
+    ) -> Result<Box<dyn SandboxWorker>, SandboxError> {
+        Ok(Box::new(InProcessWorker { memory_bytes }))
+    }
+}
+
+impl SandboxWorker for InProcessWorker {
+    fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
+        let (image, used) = peak(|| decoders::decode(request));
+        // A process holds the data as well.
+        let used = used + request.bytes.len() as u64;
+        if request.format != SandboxFormat::JpegXl {
+            assert!(used <= self.memory_bytes, "{used} bytes used, {} permitted", self.memory_bytes);
+        }
+        let image = image.map_err(|reason| SandboxError::Failed { reason })?;
+        Ok(SandboxOutput { value: image.into_image(), cpu_time: Duration::ZERO })
+    }
+
+    fn encode(&mut self, _frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        Err(SandboxError::Failed { reason: "not in a fuzz target".to_owned() })
+    }
+}
+
+/// Decoding an original of these formats in the code of the sandboxed process gives an error or an image of the size that
+/// the header states.
+pub fn original(bytes: &[u8], codecs: &[Codec]) {
+    original_within(bytes, codecs, &Limits { input_pixels: 1 << 14, ..limits() });
+}
+
+/// Returns true if the original was decoded.
+pub fn original_within(bytes: &[u8], codecs: &[Codec], limits: &Limits) -> bool {
+    let header = header_within(bytes, limits).filter(|header| codecs.contains(&header.codec));
+    let Some(header) = header else { return false };
+    let (width, height) = header.oriented_size();
+    let geometry = Geometry::Fit { width: NonZeroU32::new(width), height: NonZeroU32::new(height) };
+    let options = RenderOptions::new(limits).with_sandbox(&InProcess);
+    let output = OutputSpec { geometry, encoding: Encoding::Png };
+    let Ok(made) = render(bytes, &header, output, &options) else { return false };
+    let made = Header::read(&made, limits).expect("the output can be read");
+    assert_eq!((made.info.width, made.info.height), (width, height));
+    true
 }
 
 fn geometry(width: u8, height: u8, shape: u8) -> Geometry {

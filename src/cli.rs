@@ -84,7 +84,7 @@ impl Cli {
     /// # Errors
     /// The command failed. The message is for the user.
     fn run(self) -> anyhow::Result<ExitCode> {
-        #[cfg(any(feature = "avif", feature = "avif-originals"))]
+        #[cfg(feature = "sandbox")]
         resized::resize::sandbox::set_program(resized::resize::sandbox::current_program());
         let settings = || Settings::load(&self.flags);
         let exit_code = match self.command.unwrap_or(Command::Serve) {

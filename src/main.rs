@@ -11,7 +11,7 @@ mod cli;
 fn main() -> ExitCode {
     allocator::map_large_blocks();
     // Only the program itself starts the sandboxed process, so clap does not know its arguments.
-    #[cfg(any(feature = "avif", feature = "avif-originals"))]
+    #[cfg(feature = "sandbox")]
     if let Some(limits) = resized::resize::sandbox::SandboxLimits::from_arguments(std::env::args_os().skip(1)) {
         return resized::resize::sandbox::run(limits);
     }

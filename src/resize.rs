@@ -20,7 +20,7 @@ mod error;
 mod header;
 mod lane;
 mod turns;
-#[cfg(any(feature = "avif", feature = "avif-originals"))]
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 
 pub use error::RenderError;
@@ -48,7 +48,7 @@ pub fn limits(config: &config::Config) -> Limits {
         scans: Limits::default().scans,
         render_time: limits.render_time,
         incomplete: limits.incomplete,
-        avif_originals: formats.avif_originals,
+        originals: formats.originals,
         encode: pixels::EncodeOptions {
             jpeg_progressive: formats.jpeg_progressive,
             png_colors: NonZeroU16::new(formats.png_colors),
@@ -151,7 +151,7 @@ impl Resizer {
             let estimate = calibration.apply(header.cpu_estimate(&outputs, &limits.encode).total());
             let observer = StageRecorder { metrics: &metrics, span: &span };
             let options = RenderOptions::new(&limits).with_observer(&observer);
-            #[cfg(any(feature = "avif", feature = "avif-originals"))]
+            #[cfg(feature = "sandbox")]
             let options = options.with_sandbox(&sandbox::ProcessSandbox);
             let (job_start, mut start, mut is_complete) = (cpu_time(), (Instant::now(), cpu_time()), true);
             pixels::render_each(&original, &header, &outputs, &options, |index, rendered| {

@@ -238,9 +238,10 @@ fn an_original_with_too_many_pixels_is_refused_from_its_header() {
 
 #[test]
 fn avif_originals_are_unsupported_if_disabled() {
-    let limits = Limits { avif_originals: false, ..Limits::default() };
+    let limits = Limits { originals: [Codec::Jpeg].into_iter().collect(), ..Limits::default() };
     let error = Header::read(&file("ten-420"), &limits).unwrap_err();
-    assert!(matches!(error, Error::UnsupportedFormat { format: UnsupportedFormat::Avif, .. }), "{error}");
+    let format = UnsupportedFormat::NotAccepted(Codec::Avif);
+    assert_eq!(error, Error::UnsupportedFormat { format, accepted: limits.originals });
 }
 
 #[test]

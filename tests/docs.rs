@@ -57,6 +57,19 @@ fn paths_in_the_url_reference_have_the_documented_meaning() {
 }
 
 #[test]
+fn the_formats_page_lists_every_format_of_originals() {
+    use pixels::Codec;
+    let page = include_str!("../docs/FORMATS.md");
+    let row = |codec: Codec| {
+        let feature = codec.feature().map_or("always built in".to_owned(), |feature| format!("`{feature}`"));
+        let place = if codec.is_sandboxed() { "process" } else { "server" };
+        format!("| {} | `{}` | {feature} | {place} |", codec.name(), codec.extension())
+    };
+    let expected = Codec::ALL.map(row).join("\n");
+    assert!(page.contains(&format!("|---|---|---|---|\n{expected}\n\n")), "docs/FORMATS.md should contain\n{expected}");
+}
+
+#[test]
 fn the_settings_reference_is_up_to_date() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_resized"));
     // The reference is printed even if a setting is invalid.

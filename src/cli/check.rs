@@ -61,8 +61,8 @@ pub(super) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<
         }
         anyhow::Ok(())
     })?;
-    #[cfg(feature = "avif-originals")]
-    if config.formats.avif_originals {
+    #[cfg(feature = "sandbox")]
+    if config.formats.originals.iter().any(|codec| codec.is_sandboxed()) {
         report.decoder(resized::resize::sandbox::check().map_err(|error| error.to_string()));
     }
     Ok(report.exit_code())
@@ -171,15 +171,15 @@ impl Report {
         }
     }
 
-    #[cfg(feature = "avif-originals")]
+    #[cfg(feature = "sandbox")]
     fn decoder(&mut self, checked: Result<(), String>) {
         match checked {
-            Ok(()) => self.line(Verdict::Passed, "avif", "originals are decoded in a sandboxed process"),
+            Ok(()) => self.line(Verdict::Passed, "sandbox", "decodes originals in a process of its own"),
             Err(reason) => {
-                self.line(Verdict::Warning, "avif", "originals cannot be decoded");
+                self.line(Verdict::Warning, "sandbox", "some formats of originals cannot be decoded");
                 Self::detail(&reason);
                 Self::detail(
-                    "fix: allow the program to start itself and to use seccomp(2), or set formats.avif_originals = false",
+                    "fix: allow the program to start itself and to use seccomp(2), or leave only jpg, png, webp and gif in formats.originals",
                 );
             }
         }

@@ -1,5 +1,6 @@
 //! Modules for `#[serde(with = "...")]`: how single values are written in config.toml.
 
+pub(super) mod codecs;
 pub(super) mod formats;
 pub(super) mod header_name;
 pub(super) mod header_value;

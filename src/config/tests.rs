@@ -39,6 +39,7 @@ fn unknown_keys_are_refused_with_the_nearest_key() {
         ("[[upload.tokens]]\nname = \"a\"\nsha265 = \"b\"", "upload.tokens.0.sha265", "upload.tokens.0.sha256?"),
         ("[rates]\nvariants_per_client = 9", "rates.variants_per_client", "rates.cpu_per_client "),
         ("[rates]\nvariants_per_original = 9", "rates.variants_per_original", "rates.cpu_per_original "),
+        ("[formats]\navif_originals = false", "formats.avif_originals", "did you mean formats.originals "),
         ("[cache]\nxyz = 1", "cache.xyz", "config.toml in the repository"),
     ];
     for (toml, key, advice) in table {

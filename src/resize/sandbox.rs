@@ -1,11 +1,13 @@
-//! The sandboxed AV1 decoder and encoder: a child process that implements [`pixels::Sandbox`].
+//! The sandboxed decoders and the AV1 encoder: a child process that implements [`pixels::Sandbox`].
 //!
-//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the server process, and the AV1 encoder cannot be
-//! stopped within a frame. Both run in a child process, which executes this program again and is started for each
-//! original and for each large AVIF variant. The child confines itself before it reads any AV1 data (`confine.rs`), so an
-//! abort, a crash or an endless loop affects only one picture. A child that only encodes reads no untrusted bytes, so it
-//! also works where the system cannot confine it. The parent does not trust the replies: it checks sizes against the
-//! request before it allocates memory, and replaces unprintable characters in texts.
+//! Some decoders are not memory-safe, do not limit their memory, or cannot be stopped, and neither can the AV1 encoder.
+//! They run in a child process, which executes this program again and is started for each original and for each large
+//! AVIF variant. The server reads the header of an original itself, so the process gets a request with the format, the
+//! size and the samples of the image, and enforces the memory and the CPU time that the server has charged. The child
+//! confines itself before it reads any data (`confine.rs`), so an abort, a crash or an endless loop affects only one
+//! image. A child that only encodes reads no untrusted bytes, so it also works where the system cannot confine it. The
+//! parent does not trust the replies: it compares the shape with the request and limits the length of the profile before
+//! it allocates memory, and replaces unprintable characters in texts.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -17,7 +19,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pixels::{
-    Av1Frame, Sandbox, SandboxError, SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvSamples, YuvShape,
+    Av1Frame, DecodeRequest, ImageShape, PixelImage, Sandbox, SandboxError, SandboxImage, SandboxOutput, SandboxTask,
+    SandboxWorker, YuvImage, YuvSamples, YuvShape,
 };
 use rustix::process::Signal;
 
@@ -53,7 +56,7 @@ pub fn current_program() -> PathBuf {
     }
 }
 
-/// Starts a process and ends it, to check that AVIF originals can be decoded on this machine.
+/// Starts a process and ends it, to check that originals can be decoded in it on this machine.
 ///
 /// # Errors
 /// The process could not be started or confined.
@@ -144,21 +147,31 @@ impl SandboxProcess {
 
     fn try_decode(
         &mut self,
-        av1: &[u8],
-        expected: YuvShape,
-    ) -> io::Result<Result<SandboxOutput<YuvImage>, SandboxError>> {
-        let (shape, cicp, cpu_time) = match self.request(Request::decode(av1, expected)?, [av1])? {
-            Reply::Picture { shape, cicp, cpu_time } => (shape, cicp, cpu_time),
+        request: &DecodeRequest<'_>,
+    ) -> io::Result<Result<SandboxOutput<SandboxImage>, SandboxError>> {
+        let (shape, cicp, profile_bytes, cpu_time) = match self.request(Request::decode(request)?, [request.bytes])? {
+            Reply::Image { shape, cicp, profile_bytes, cpu_time } => (shape, cicp, profile_bytes, cpu_time),
             Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
             Reply::Ready | Reply::Unconfined(_) | Reply::Encoded { .. } => return Err(unexpected_reply()),
         };
-        if shape != expected {
-            let reason = format!("its AV1 has {shape}, and its header says {expected}");
-            return Ok(Err(SandboxError::Failed { reason }));
+        if shape != request.shape {
+            return Err(io::Error::other("it sent an image of another shape"));
         }
-        let planes = (0..shape.sampling.planes()).map(|n| self.read_plane(shape, n)).collect::<io::Result<_>>()?;
-        let YuvShape { width, height, depth, sampling } = shape;
-        Ok(Ok(SandboxOutput { value: YuvImage { width, height, depth, sampling, cicp, planes }, cpu_time }))
+        let profile = self.read_bytes(u64::from(profile_bytes))?;
+        let value = match shape {
+            ImageShape::Yuv(shape) => {
+                let planes = (0..shape.sampling.planes()).map(|n| self.read_plane(shape, n));
+                let planes = planes.collect::<io::Result<_>>()?;
+                let YuvShape { width, height, depth, sampling } = shape;
+                SandboxImage::Yuv(YuvImage { width, height, depth, sampling, cicp, planes })
+            }
+            ImageShape::Pixels(shape) => {
+                let samples = u64::from(shape.width) * u64::from(shape.height) * u64::from(shape.layout.channels());
+                let profile = Some(profile).filter(|profile| !profile.is_empty());
+                SandboxImage::Pixels(PixelImage { shape, profile, data: self.read_bytes(samples)? })
+            }
+        };
+        Ok(Ok(SandboxOutput { value, cpu_time }))
     }
 
     fn try_encode(&mut self, frame: &Av1Frame) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
@@ -166,19 +179,24 @@ impl SandboxProcess {
         let (length, cpu_time) = match self.request(Request::encode(frame), planes)? {
             Reply::Encoded { bytes, cpu_time } => (u64::from(bytes), cpu_time),
             Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
-            Reply::Ready | Reply::Unconfined(_) | Reply::Picture { .. } => return Err(unexpected_reply()),
+            Reply::Ready | Reply::Unconfined(_) | Reply::Image { .. } => return Err(unexpected_reply()),
         };
         let samples: u64 = frame.planes.iter().map(|plane| plane.len() as u64).sum();
         if length > 2 * samples + ENCODED_BYTES_MIN {
             return Err(io::Error::other("it sent a reply of an impossible length"));
         }
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        self.socket.read_exact(&mut bytes)?;
-        Ok(Ok(SandboxOutput { value: bytes, cpu_time }))
+        Ok(Ok(SandboxOutput { value: self.read_bytes(length)?, cpu_time }))
     }
 
     fn read_reply(&mut self) -> io::Result<Reply> {
         Reply::read(&mut self.socket)
+    }
+
+    /// Reads that many bytes, which the caller has limited.
+    fn read_bytes(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.socket.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Reads a plane. Its size was checked against the header of the original.
@@ -186,9 +204,7 @@ impl SandboxProcess {
         let (width, height) = shape.sampling.plane_size(n, (shape.width, shape.height));
         let samples = usize::try_from(u64::from(width) * u64::from(height)).map_err(io::Error::other)?;
         if shape.depth == 8 {
-            let mut plane = vec![0; samples];
-            self.socket.read_exact(&mut plane)?;
-            return Ok(YuvSamples::U8(plane));
+            return self.read_bytes(samples as u64).map(YuvSamples::U8);
         }
         let mut plane = vec![0; samples];
         let mut bytes = vec![0; 2 * CHUNK_SAMPLES];
@@ -212,7 +228,7 @@ impl SandboxProcess {
         if is_late || signal == Some(Signal::XCPU.as_raw()) {
             return SandboxError::TimedOut;
         }
-        // Rust aborts when an allocation fails. The decoder also aborts for damaged data.
+        // Rust aborts when an allocation fails. Decoders also abort for damaged data.
         if task == SandboxTask::Encode && signal == Some(Signal::ABORT.as_raw()) {
             return SandboxError::OutOfMemory;
         }
@@ -231,8 +247,8 @@ impl SandboxProcess {
 }
 
 impl SandboxWorker for SandboxProcess {
-    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput<YuvImage>, SandboxError> {
-        match self.try_decode(av1, shape) {
+    fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
+        match self.try_decode(request) {
             Ok(result) => result,
             Err(error) => Err(self.failure(SandboxTask::Decode, &error)),
         }

@@ -57,6 +57,7 @@ pub(super) fn extension(media_type: &str) -> &'static str {
         "image/jxl" => "jxl",
         "image/tiff" => "tiff",
         "image/bmp" => "bmp",
+        "image/x-icon" => "ico",
         _ => "bin",
     }
 }

@@ -168,9 +168,9 @@ impl<'t> FileName<'t> {
         Self { stem, extension, converted: None }
     }
 
-    /// The output format. It is JPEG if the extension names no supported format.
+    /// The output format. It is JPEG if the extension names no format.
     pub(super) fn format(&self) -> Format {
-        self.converted.or_else(|| Format::from_extension(self.extension)).unwrap_or(Format::Jpeg)
+        self.converted.or_else(|| Format::for_original(self.extension)).unwrap_or(Format::Jpeg)
     }
 
     fn push_to(&self, key: &mut String) {

@@ -155,6 +155,29 @@ def huffman_animation() -> bytes:
     return riff([extended(0x12, 4), (b"ANIM", bytes(6)), (b"ANMF", frame + inner)])
 
 
+def deflated_tiff(side: int = 9_000) -> bytes:
+    """A TIFF in CMYK, whose only strip inflates to 324 MB."""
+    compressor = zlib.compressobj(9)
+    block = bytes(4 * side)
+    strip = b"".join([compressor.compress(block) for _ in range(side)] + [compressor.flush()])
+    fields = {256: side, 257: side, 258: 8, 259: 8, 262: 5, 273: 8, 277: 4, 278: side, 279: len(strip)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(fields)) + entries + bytes(4)
+
+
+def empty_bmp(side: int = 9_999) -> bytes:
+    """A run-length encoded BMP whose first code ends the picture."""
+    header = struct.pack("<IiiHHIIIIII", 40, side, side, 1, 8, 1, 2, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<III", 0, 0, 54 + 1024) + header + bytes(1024) + b"\0\x01"
+
+
+def cut_jxl(side: int = 9_999) -> bytes:
+    """A JPEG XL that ends after its header."""
+    # Not small, 18 bits of height, the same width, and default metadata.
+    bits = 2 << 1 | (side - 1) << 3 | 1 << 21 | 1 << 24
+    return b"\xff\x0a" + bits.to_bytes(8, "little")
+
+
 def hostile() -> dict[str, bytes]:
     return {
         "profile.png": wide_profile_png(),
@@ -162,4 +185,7 @@ def hostile() -> dict[str, bytes]:
         "alpha.webp": huffman_alpha(),
         "frames.webp": huffman_animation(),
         "previous.gif": previous_gif(),
+        "deflated.tif": deflated_tiff(),
+        "empty.bmp": empty_bmp(),
+        "cut.jxl": cut_jxl(),
     }

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use pixels::{
-    Av1Frame, Encoding, Geometry, Header, Limits, OutputSpec, RenderOptions, Sandbox, SandboxError, SandboxOutput,
-    SandboxTask, SandboxWorker, YuvImage, YuvShape, av1, render,
+    Av1Frame, DecodeRequest, Encoding, Geometry, Header, Limits, OutputSpec, RenderOptions, Sandbox, SandboxError,
+    SandboxImage, SandboxOutput, SandboxTask, SandboxWorker, decoders, render,
 };
 
 /// Decodes in this process, without any isolation.
@@ -30,14 +30,9 @@ struct InProcessDecoder {
 }
 
 impl SandboxWorker for InProcessDecoder {
-    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput<YuvImage>, SandboxError> {
-        let damaged = |reason: String| SandboxError::Failed { reason };
-        let pixels_max = shape.width.saturating_mul(shape.height);
-        let picture = av1::decode(av1, pixels_max).map_err(|error| damaged(error.to_string()))?;
-        if picture.shape() != shape {
-            return Err(damaged(format!("its AV1 has {}, and its header says {shape}", picture.shape())));
-        }
-        Ok(SandboxOutput { value: picture.to_image(), cpu_time: self.started.elapsed() })
+    fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
+        let decoded = decoders::decode(request).map_err(|reason| SandboxError::Failed { reason })?;
+        Ok(SandboxOutput { value: decoded.into_image(), cpu_time: self.started.elapsed() })
     }
 
     fn encode(&mut self, _frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {

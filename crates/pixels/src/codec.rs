@@ -6,9 +6,14 @@ pub(crate) mod png;
 pub(crate) mod gif;
 pub(crate) mod webp;
 pub(crate) mod avif;
+pub(crate) mod jxl;
+pub(crate) mod tiff;
+pub(crate) mod bmp;
+pub(crate) mod ico;
 // Shared by several codecs.
 pub(crate) mod animation;
 pub(crate) mod decoded;
 pub(crate) mod embedded;
 pub(crate) mod palette;
 pub(crate) mod planes;
+pub(crate) mod sandboxed;

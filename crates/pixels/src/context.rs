@@ -16,8 +16,7 @@ pub(crate) struct RenderContext<'a> {
     pub(crate) encode: EncodeOptions,
     /// Number of bytes that a still GIF should have: those of the original, if that is a GIF.
     pub(crate) gif_bytes_max: Option<usize>,
-    /// Without it, AVIF originals are not decoded, and an AVIF variant is encoded in this process.
-    #[cfg_attr(not(any(feature = "avif", feature = "avif-originals")), expect(dead_code, reason = "no AV1"))]
+    /// Without it, the formats that need it are not decoded, and an AVIF variant is encoded in this process.
     pub(crate) sandbox: Option<&'a dyn Sandbox>,
 }
 

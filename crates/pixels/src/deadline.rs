@@ -36,7 +36,6 @@ impl Deadline {
     }
 
     /// Remaining CPU time.
-    #[cfg(any(feature = "avif", feature = "avif-originals"))]
     pub(crate) fn remaining(&self) -> Duration {
         self.end.saturating_sub(cpu_time())
     }
@@ -59,7 +58,6 @@ thread_local! {
 }
 
 /// Adds the CPU time of another process that worked for this thread.
-#[cfg(any(feature = "avif", feature = "avif-originals"))]
 pub(crate) fn charge(time: Duration) {
     EXTERNAL.set(EXTERNAL.get().saturating_add(time));
 }

@@ -76,6 +76,16 @@ impl Format {
         Self::SUPPORTED.iter().copied().find(|format| extension.eq_ignore_ascii_case(format.extension()))
     }
 
+    /// Format of a variant whose URL names only the extension of its original: the same format if it can be written, PNG
+    /// for graphics and JPEG for photographs. `None` if the extension is not one of images.
+    #[must_use]
+    pub fn for_original(extension: &str) -> Option<Self> {
+        let is_one_of = |extensions: &[&str]| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known));
+        let is_graphics = || is_one_of(&["bmp", "ico", "svg"]).then_some(Self::Png);
+        let is_photograph = || is_one_of(&["heic", "heif", "jxl", "tif", "tiff"]).then_some(Self::Jpeg);
+        Self::from_extension(extension).or_else(is_graphics).or_else(is_photograph)
+    }
+
     /// Format of a media type without parameters, in any letter case (RFC 9110 section 8.3.1).
     #[must_use]
     pub fn from_media_type(media_type: &str) -> Option<Self> {

@@ -3,17 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::accepted::AcceptedFormats;
+use crate::codecs::{Codec, Codecs};
 
 /// The reason why an image could not be read or a variant could not be rendered.
 ///
 /// The messages about the original contain no internal detail, so they may be sent to clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("the original is {format}, which is not accepted; accepted are {accepted}")]
-    UnsupportedFormat { format: UnsupportedFormat, accepted: AcceptedFormats },
+    #[error("the original is {format}; accepted are {accepted}")]
+    UnsupportedFormat { format: UnsupportedFormat, accepted: Codecs },
     #[error("the original is not an image; accepted are {accepted}")]
-    NotAnImage { accepted: AcceptedFormats },
+    NotAnImage { accepted: Codecs },
     #[error("the original is empty")]
     Empty,
     #[error("the original is damaged or uses an unsupported feature: {reason}")]
@@ -40,22 +40,20 @@ pub enum Error {
     Encode { reason: String },
     #[error("the sandboxed process could not be started: {reason}")]
     SandboxUnavailable { reason: String },
-    #[error("the original is AVIF, which this server cannot decode in isolation; accepted are {accepted}")]
-    SandboxUnconfined { reason: String, accepted: AcceptedFormats },
+    #[error("this server cannot decode the format of the original in isolation; accepted are {accepted}")]
+    SandboxUnconfined { reason: String, accepted: Codecs },
 }
 
-/// A known format that is not decoded.
+/// A known format that is not decoded, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsupportedFormat {
-    /// AVIF, if it is disabled or not built in.
-    Avif,
+    /// The decoder is a cargo feature that this build does not have.
+    NotBuiltIn(Codec),
+    /// `limits.originals` does not contain the format.
+    NotAccepted(Codec),
     /// An AVIF image sequence without a still image.
     AvifSequence,
     Heic,
-    JpegXl,
-    Tiff,
-    Bmp,
-    Ico,
     Svg,
     /// A JPEG that uses this feature, such as lossless coding.
     JpegWith(&'static str),
@@ -64,17 +62,19 @@ pub enum UnsupportedFormat {
 impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
-            Self::Avif => "AVIF",
+            Self::NotBuiltIn(codec) => {
+                let (name, feature) = (codec.name(), codec.feature().unwrap_or_default());
+                return write!(f, "{name}, which this server was built without (cargo build --features {feature})");
+            }
+            Self::NotAccepted(codec) => {
+                return write!(f, "{}, which this server does not accept (formats.originals)", codec.name());
+            }
+            Self::JpegWith(feature) => return write!(f, "a JPEG with {feature}, which is not accepted"),
             Self::AvifSequence => "an AVIF sequence without a still image",
             Self::Heic => "HEIC",
-            Self::JpegXl => "JPEG XL",
-            Self::Tiff => "TIFF",
-            Self::Bmp => "BMP",
-            Self::Ico => "ICO",
             Self::Svg => "SVG",
-            Self::JpegWith(feature) => return write!(f, "a JPEG with {feature}"),
         };
-        f.write_str(name)
+        write!(f, "{name}, which is not accepted")
     }
 }
 

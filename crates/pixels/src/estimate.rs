@@ -8,8 +8,9 @@ use std::time::Duration;
 use jpeg_planes::{ColorModel, Header as JpegHeader};
 
 use crate::codec::jpeg;
+use crate::codecs::Codec;
 use crate::encoding::{Encoding, Quality};
-use crate::header::{Codec, Header, PlanarHeader};
+use crate::header::{Header, PlanarHeader};
 use crate::limits::EncodeOptions;
 use crate::output::OutputSpec;
 use crate::render::animation::is_animated;
@@ -87,7 +88,10 @@ impl Header {
             Codec::WebP => pixels * cost::WEBP_PIXEL + bytes * cost::WEBP_BYTE,
             // Only the first frame is decoded.
             Codec::Gif => pixels * cost::GIF_PIXEL + bytes * cost::GIF_BYTE / f64::from(self.info.frames.max(1)),
-            #[cfg(feature = "avif-originals")]
+            Codec::JpegXl => cost::PROCESS + pixels * cost::JXL_PIXEL + bytes * cost::JXL_BYTE,
+            Codec::Tiff | Codec::Bmp | Codec::Ico => {
+                cost::PROCESS + pixels * cost::TIFF_PIXEL + bytes * cost::TIFF_BYTE
+            }
             Codec::Avif => cost::PROCESS + pixels * cost::AVIF_PIXEL + bytes * cost::AVIF_BYTE,
         }
     }
@@ -225,10 +229,12 @@ mod cost {
     pub(super) const WEBP_BYTE: f64 = 10.0;
     pub(super) const GIF_PIXEL: f64 = 5.0;
     pub(super) const GIF_BYTE: f64 = 10.0;
-    #[cfg_attr(not(feature = "avif-originals"), expect(dead_code, reason = "AVIF is not decoded"))]
     pub(super) const AVIF_PIXEL: f64 = 10.0;
-    #[cfg_attr(not(feature = "avif-originals"), expect(dead_code, reason = "AVIF is not decoded"))]
     pub(super) const AVIF_BYTE: f64 = 30.0;
+    pub(super) const JXL_PIXEL: f64 = 25.0;
+    pub(super) const JXL_BYTE: f64 = 40.0;
+    pub(super) const TIFF_PIXEL: f64 = 6.0;
+    pub(super) const TIFF_BYTE: f64 = 4.0;
     /// Starting a sandboxed process.
     pub(super) const PROCESS: f64 = 3e6;
     /// A pixel of the canvas of an animation.

@@ -3,62 +3,24 @@
 use jpeg_planes::{ColorModel, Header as JpegHeader};
 use vp8_planes::Header as Vp8Header;
 
-use crate::accepted::AcceptedFormats;
-#[cfg(any(feature = "avif", feature = "avif-originals"))]
-use crate::codec::avif;
 use crate::codec::png::animation::encode as apng;
-use crate::codec::{gif, jpeg, palette, png, webp};
+use crate::codec::sandboxed::SandboxedPixels;
+use crate::codec::{avif, bmp, gif, ico, jpeg, jxl, palette, png, tiff, webp};
+use crate::codecs::Codec;
 use crate::deadline::Deadline;
-use crate::encoding::{Encoding, Format};
+use crate::encoding::Encoding;
 use crate::error::{Error, UnsupportedFormat};
 use crate::gain_map::GainMap;
 use crate::info::ImageInfo;
 use crate::limits::{EncodeOptions, Limits};
 use crate::output::OutputSpec;
+use crate::pixel_image::{PixelLayout, PixelShape};
 use crate::render::animation::is_animated;
 use crate::size_limits::check_pixels;
 use crate::sniff::{is_svg, sniff};
 use crate::transform::color;
 use crate::transform::convolve;
 use crate::transform::crop::CropWindow;
-
-/// File format of an original, detected from its bytes and not from its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
-    Jpeg,
-    Png,
-    WebP,
-    Gif,
-    #[cfg(feature = "avif-originals")]
-    Avif,
-}
-
-impl Codec {
-    /// File extension without the dot; also the label in metrics.
-    #[must_use]
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpg",
-            Self::Png => "png",
-            Self::WebP => "webp",
-            Self::Gif => "gif",
-            #[cfg(feature = "avif-originals")]
-            Self::Avif => "avif",
-        }
-    }
-
-    /// The same format as an output format.
-    pub(crate) const fn format(self) -> Format {
-        match self {
-            Self::Jpeg => Format::Jpeg,
-            Self::Png => Format::Png,
-            Self::WebP => Format::WebP,
-            Self::Gif => Format::Gif,
-            #[cfg(feature = "avif-originals")]
-            Self::Avif => Format::Avif,
-        }
-    }
-}
 
 /// Header of a format that can be decoded to YUV planes.
 #[derive(Debug, Clone)]
@@ -73,6 +35,8 @@ pub(crate) enum PlanarHeader {
 pub struct Header {
     pub codec: Codec,
     pub info: ImageInfo,
+    /// True if a sandboxed decoder returns CMYK.
+    pub(crate) is_cmyk: bool,
     /// `None` if the image is decoded to pixels.
     pub(crate) planar: Option<PlanarHeader>,
     /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
@@ -97,6 +61,7 @@ impl Header {
         let mut header = Self {
             codec,
             info: ImageInfo::default(),
+            is_cmyk: false,
             planar: None,
             sandbox_bytes: 0,
             original_bytes: original.len() as u64,
@@ -118,9 +83,30 @@ impl Header {
             Codec::Png => png::read_info(original, limits)?,
             Codec::WebP => webp::container::read_info(original)?,
             Codec::Gif => gif::read_info(original, deadline)?,
-            #[cfg(feature = "avif-originals")]
             Codec::Avif => {
                 let (info, sandbox_bytes) = avif::decode::read_info(original, limits)?;
+                header.sandbox_bytes = sandbox_bytes;
+                info
+            }
+            Codec::JpegXl => {
+                let (jxl, sandbox_bytes) = jxl::read_info(original, limits)?;
+                header.sandbox_bytes = sandbox_bytes;
+                header.is_cmyk = jxl.layout == PixelLayout::Cmyk;
+                jxl.info
+            }
+            Codec::Tiff => {
+                let (tiff, sandbox_bytes) = tiff::read_info(original, limits)?;
+                header.sandbox_bytes = sandbox_bytes;
+                header.is_cmyk = tiff.layout == PixelLayout::Cmyk;
+                tiff.info
+            }
+            Codec::Bmp => {
+                let (info, sandbox_bytes) = bmp::read_info(original, limits)?;
+                header.sandbox_bytes = sandbox_bytes;
+                info
+            }
+            Codec::Ico => {
+                let (info, sandbox_bytes) = ico::read_info(original, limits)?;
                 header.sandbox_bytes = sandbox_bytes;
                 info
             }
@@ -131,6 +117,19 @@ impl Header {
             header.planar = vp8.map(PlanarHeader::Vp8);
         }
         Ok(header)
+    }
+
+    /// The pixels that a sandboxed decoder must return, and its memory.
+    pub(crate) fn sandboxed(&self) -> SandboxedPixels {
+        let layout = match self.info.pixel_bytes {
+            1 => PixelLayout::Gray,
+            2 => PixelLayout::GrayAlpha,
+            3 => PixelLayout::Rgb,
+            _ if self.is_cmyk => PixelLayout::Cmyk,
+            _ => PixelLayout::Rgba,
+        };
+        let shape = PixelShape { width: self.info.width, height: self.info.height, layout };
+        SandboxedPixels { shape, sandbox_bytes: self.sandbox_bytes }
     }
 
     /// Width and height of the upright image.
@@ -225,7 +224,8 @@ impl Header {
 
     /// Memory of the sandboxed decoder, and of its result in this process.
     fn sandboxed_bytes(&self) -> u64 {
-        self.original_bytes + self.pixel_count() * u64::from(self.info.codec_bytes) + self.sandbox_bytes
+        let result = self.info.codec_bytes.max(self.info.pixel_bytes);
+        self.original_bytes + self.pixel_count() * u64::from(result) + self.sandbox_bytes
     }
 
     /// Memory for decoding to pixels.
@@ -256,27 +256,20 @@ fn lossless_webp_bytes(pixels: u64) -> u64 {
 const BASE_BYTES: u64 = 2 << 20;
 
 fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
-    let unsupported = |format| Err(Error::UnsupportedFormat { format, accepted: AcceptedFormats::new(limits) });
-    match sniff(original) {
-        Some("image/jpeg") => Ok(Codec::Jpeg),
-        Some("image/png") => Ok(Codec::Png),
-        Some("image/webp") => Ok(Codec::WebP),
-        Some("image/gif") => Ok(Codec::Gif),
-        #[cfg(feature = "avif-originals")]
-        Some("image/avif") if limits.avif_originals => Ok(Codec::Avif),
-        Some("image/avif") => unsupported(UnsupportedFormat::Avif),
-        Some("image/heic") => unsupported(UnsupportedFormat::Heic),
-        Some("image/jxl") => unsupported(UnsupportedFormat::JpegXl),
-        Some("image/tiff") => unsupported(UnsupportedFormat::Tiff),
-        Some("image/bmp") => unsupported(UnsupportedFormat::Bmp),
-        Some("image/x-icon") => unsupported(UnsupportedFormat::Ico),
-        Some(_) | None => Err(unknown(original, limits)),
-    }
+    let Some(media_type) = sniff(original) else { return Err(unknown(original, limits)) };
+    let format = match Codec::from_media_type(media_type) {
+        Some(codec) if !codec.is_built_in() => UnsupportedFormat::NotBuiltIn(codec),
+        Some(codec) if !limits.originals.contains(codec) => UnsupportedFormat::NotAccepted(codec),
+        Some(codec) => return Ok(codec),
+        None if media_type == "image/heic" => UnsupportedFormat::Heic,
+        None => return Err(unknown(original, limits)),
+    };
+    Err(Error::UnsupportedFormat { format, accepted: limits.originals })
 }
 
 /// The error for a file of which [`sniff`] does not know the type.
 pub(crate) fn unknown(head: &[u8], limits: &Limits) -> Error {
-    let accepted = AcceptedFormats::new(limits);
+    let accepted = limits.originals;
     if head.is_empty() {
         Error::Empty
     } else if is_svg(head) {

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod codecs;
 mod limits;
-mod accepted;
 mod error;
 mod info;
 mod pixels;
@@ -9,6 +9,7 @@ mod encoding;
 mod geometry;
 mod output;
 mod yuv_image;
+mod pixel_image;
 mod sandbox;
 mod observer;
 mod deadline;
@@ -19,6 +20,7 @@ mod transform;
 mod codec;
 mod metadata;
 mod gain_map;
+pub mod decoders;
 mod header;
 mod probe;
 mod render;
@@ -27,26 +29,29 @@ mod estimate;
 #[cfg(test)]
 mod tests;
 
-pub use accepted::AcceptedFormats;
-#[cfg(feature = "avif-originals")]
-pub use codec::avif::av1;
 #[cfg(feature = "avif")]
 pub use codec::avif::encode::encode_av1;
 #[cfg(fuzzing)]
 pub use codec::avif::heif::check::avif as check_avif;
+pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
 pub use encoding::{Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use estimate::CpuEstimate;
 pub use geometry::{Geometry, Region};
-pub use header::{Codec, HEADER_BYTES_MAX, Header};
+pub use header::{HEADER_BYTES_MAX, Header};
 pub use info::ImageInfo;
 pub use limits::{ColorPolicy, EncodeOptions, Incomplete, Limits};
 pub use observer::{NoObserver, Observer, Stage};
 pub use output::OutputSpec;
+pub use pixel_image::{ImageShape, PixelImage, PixelLayout, PixelShape};
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
-pub use sandbox::{Av1Frame, Sandbox, SandboxError, SandboxOutput, SandboxTask, SandboxWorker};
+pub use sandbox::{
+    Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxImage, SandboxOutput, SandboxTask,
+    SandboxWorker,
+};
 pub use sniff::sniff;
+pub use transform::color::PROFILE_BYTES_MAX;
 pub use transform::crop::output_size;
 pub use yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};

@@ -3,6 +3,8 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use crate::codecs::Codecs;
+
 /// Limits on originals and variants. Most are checked against the header, before any pixel is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -20,8 +22,8 @@ pub struct Limits {
     pub render_time: Duration,
     /// How truncated originals are handled.
     pub incomplete: Incomplete,
-    /// True if AVIF originals are decoded. Needs the feature `avif-originals` and a [`Sandbox`](crate::Sandbox).
-    pub avif_originals: bool,
+    /// The formats of originals that are decoded. Some need a cargo feature and a [`Sandbox`](crate::Sandbox).
+    pub originals: Codecs,
     /// Encoder settings.
     pub encode: EncodeOptions,
 }
@@ -86,7 +88,7 @@ impl Default for Limits {
             scans: 64,
             render_time: Duration::from_secs(30),
             incomplete: Incomplete::Refuse,
-            avif_originals: true,
+            originals: Codecs::BUILT_IN,
             encode: EncodeOptions::default(),
         }
     }

@@ -15,7 +15,7 @@ pub(crate) use source::jpeg_packet;
 use text::Text;
 pub(crate) use xmp::packet;
 
-use crate::header::Codec;
+use crate::codecs::Codec;
 
 /// Maximum length of an XMP packet or of other metadata that is parsed, in bytes. Longer ones are ignored.
 const METADATA_BYTES_MAX: usize = 256 << 10;

@@ -5,10 +5,11 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use image::metadata::Orientation;
 
-#[cfg(feature = "avif-originals")]
 use crate::codec::avif::heif;
+use crate::codec::jxl::JxlHeader;
+use crate::codec::tiff::TiffHeader;
 use crate::codec::webp::container;
-use crate::codec::{gif, jpeg, png};
+use crate::codec::{bmp, gif, ico, jpeg, png};
 use crate::error::{Error, damaged};
 use crate::header::unknown;
 use crate::info::{ImageInfo, oriented_size};
@@ -72,8 +73,11 @@ fn size(media_type: &str, file: File, limits: &Limits) -> Result<Option<(u32, u3
         "image/png" => Ok(Some(png::read_info(&head(file)?, limits)?.oriented_size())),
         "image/webp" => webp(BufReader::new(file)).map(Some),
         "image/gif" => gif::canvas_size(file).map(Some),
-        #[cfg(feature = "avif-originals")]
         "image/avif" => Ok(heif::shown_size(&head(file)?)),
+        "image/jxl" => Ok(JxlHeader::read(&head(file)?).ok().map(|header| header.info.oriented_size())),
+        "image/tiff" => Ok(TiffHeader::read(&head(file)?).ok().map(|header| header.info.oriented_size())),
+        "image/bmp" => bmp::read_info(&head(file)?, limits).map(|(info, _)| Some(info.oriented_size())),
+        "image/x-icon" => ico::read_info(&head(file)?, limits).map(|(info, _)| Some(info.oriented_size())),
         _ => Ok(None),
     }
 }

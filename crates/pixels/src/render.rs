@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use crate::codec::decoded::Decoded;
 use crate::codec::embedded::Embedded;
+use crate::codecs::Codec;
 use crate::context::RenderContext;
 use crate::deadline::cpu_time;
 use crate::encoding::Encoding;
 use crate::error::Error;
-use crate::header::{Codec, Header};
+use crate::header::Header;
 use crate::limits::Limits;
 use crate::metadata::{copyright, packet};
 use crate::observer::{NoObserver, Observer, Stage};
@@ -31,8 +32,8 @@ pub const PIPELINE: &str = "10";
 #[derive(Clone, Copy)]
 pub struct RenderOptions<'a> {
     pub limits: &'a Limits,
-    /// Decodes AV1, and encodes large AVIF variants. Without a sandbox, AVIF originals are refused, and the encoder is not
-    /// stopped within a frame.
+    /// Decodes the formats that need isolation, and encodes large AVIF variants. Without a sandbox, originals of these
+    /// formats are refused, and the encoder is not stopped within a frame.
     pub sandbox: Option<&'a dyn Sandbox>,
     pub observer: &'a dyn Observer,
 }

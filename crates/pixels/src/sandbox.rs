@@ -1,13 +1,21 @@
-//! Interface to isolated processes that decode and encode AV1.
+//! Interface to isolated processes that decode untrusted formats and encode AV1.
 //!
-//! The AV1 decoder is not memory-safe enough to read untrusted bytes in the process that serves requests. The AV1
-//! encoder cannot be stopped within a frame, but its process can be killed. This crate parses and writes the AVIF
-//! container itself and hands only AV1 data and samples to a [`Sandbox`], which the caller implements, usually by a
-//! confined child process.
+//! A decoder runs in such a process if it has `unsafe` code, cannot be stopped, or does not limit its memory. The AV1
+//! encoder cannot be stopped within a frame, but its process can be killed. This crate reads the headers of all formats
+//! itself, so the size, the channels and the memory of an image are known, checked and charged before its process
+//! starts. The data then go to a [`Sandbox`], which the caller implements, usually by a confined child process that
+//! calls [`decoders::decode`](crate::decoders::decode).
 
 use std::time::Duration;
 
-use crate::yuv_image::{YuvImage, YuvShape};
+use crate::pixel_image::{ImageShape, PixelImage};
+use crate::yuv_image::YuvImage;
+
+pub(crate) mod session;
+
+/// Memory of a decoder's process in addition to that for the image: tables, and overhead of the allocator. The allocator
+/// of musl builds aligns large blocks, and needed up to 22 MiB more than that of glibc.
+pub(crate) const PROCESS_BYTES: u64 = if cfg!(target_env = "musl") { 24 << 20 } else { 4 << 20 };
 
 /// Starts isolated processes.
 pub trait Sandbox {
@@ -35,17 +43,52 @@ pub enum SandboxTask {
 
 /// A running isolated process. It ends when it is dropped.
 pub trait SandboxWorker {
-    /// Decodes one AV1 image, which must have the given shape.
+    /// Decodes one image, which must have the requested shape.
     ///
     /// # Errors
     /// The data are damaged or have another shape, or the process ran out of time.
-    fn decode(&mut self, av1: &[u8], shape: YuvShape) -> Result<SandboxOutput<YuvImage>, SandboxError>;
+    fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError>;
 
     /// Encodes one AV1 image.
     ///
     /// # Errors
     /// The encoder failed or ran out of time.
     fn encode(&mut self, frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError>;
+}
+
+/// Format of the data for a sandboxed decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxFormat {
+    /// Temporal units of AV1 (section 7.5), without a container.
+    Av1,
+    /// A file, of which the first frame is decoded.
+    JpegXl,
+    /// A file, of which the first image is decoded.
+    Tiff,
+    /// A file.
+    Bmp,
+    /// A file with one picture.
+    Ico,
+}
+
+impl SandboxFormat {
+    pub const ALL: [Self; 5] = [Self::Av1, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico];
+}
+
+/// An image to decode.
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeRequest<'a> {
+    pub format: SandboxFormat,
+    pub bytes: &'a [u8],
+    /// Size and samples according to the header.
+    pub shape: ImageShape,
+}
+
+/// A decoded image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SandboxImage {
+    Yuv(YuvImage),
+    Pixels(PixelImage),
 }
 
 /// Samples of a still image of 8 bits that the AV1 encoder gets.

@@ -36,7 +36,7 @@ const LIMITS: Limits = Limits {
     scans: 64,
     render_time: Duration::from_secs(30),
     incomplete: Incomplete::Refuse,
-    avif_originals: true,
+    originals: Codecs::BUILT_IN,
     encode: EncodeOptions {
         jpeg_progressive: false,
         png_colors: None,

@@ -19,6 +19,14 @@ pub struct YuvImage {
     pub planes: Vec<YuvSamples>,
 }
 
+impl YuvImage {
+    /// Size and sample format.
+    #[must_use]
+    pub const fn shape(&self) -> YuvShape {
+        YuvShape { width: self.width, height: self.height, depth: self.depth, sampling: self.sampling }
+    }
+}
+
 /// Size and sample format of a [`YuvImage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct YuvShape {

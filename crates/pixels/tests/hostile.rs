@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pixels::{
-    EncodeOptions, Encoding, Error, Geometry, Header, Incomplete, Limits, OutputSpec, Quality, RenderOptions,
+    Codec, EncodeOptions, Encoding, Error, Geometry, Header, Incomplete, Limits, OutputSpec, Quality, RenderOptions,
 };
 
 #[path = "../../../fuzz/checks.rs"]
@@ -297,4 +297,59 @@ fn fuzz_seeds_pass_the_checks_of_their_targets() {
     streams.iter().for_each(|bytes| checks::vp8l(bytes));
     let files = headers.len() + variants.len() + planes.len() + frames.len() + streams.len();
     assert!(files > 0, "{} is empty", folder.display());
+    let sandboxed = [("jxl", &[Codec::JpegXl][..]), ("tiff", &[Codec::Tiff]), ("bmp", &[Codec::Bmp, Codec::Ico])];
+    for (target, codecs) in sandboxed {
+        read(target).iter().for_each(|bytes| checks::original(bytes, codecs));
+    }
+}
+
+/// A little-endian TIFF without compression, whose fields have one value each. Fields of the strip are added.
+#[cfg(feature = "tiff-originals")]
+fn tiff(fields: &[(u16, u32)], data_bytes: usize) -> Vec<u8> {
+    let count = fields.len() + 2;
+    let data_at = 8 + 2 + 12 * count + 4;
+    let strip = [(273, u32::try_from(data_at).unwrap()), (279, u32::try_from(data_bytes).unwrap())];
+    let mut fields = [fields, &strip].concat();
+    fields.sort_unstable();
+    let mut file = b"II*\0\x08\0\0\0".to_vec();
+    file.extend(u16::try_from(count).unwrap().to_le_bytes());
+    for (tag, value) in fields {
+        file.extend(tag.to_le_bytes());
+        file.extend(4_u16.to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.resize(data_at, 0);
+    file.extend((0..data_bytes).map(|n| (n * 31 % 251) as u8));
+    file
+}
+
+/// The check itself compares the memory that the decoder takes with its permit.
+#[cfg(feature = "tiff-originals")]
+#[test]
+fn large_tiffs_stay_within_the_permit_of_the_sandbox() {
+    let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let limits = Limits { input_pixels: 1 << 20, ..Limits::default() };
+    for (color, samples, bits) in [(1, 1, 8), (1, 1, 16), (1, 1, 1), (2, 3, 8), (2, 3, 16), (2, 4, 16), (5, 4, 8)] {
+        let (width, height) = (1000_u32, 800_u32);
+        let fields = [(256, width), (257, height), (258, bits), (262, color), (277, samples), (278, height), (339, 1)];
+        let row = (width * samples * bits).div_ceil(8);
+        let file = tiff(&fields, (row * height) as usize);
+        assert!(checks::original_within(&file, &[Codec::Tiff], &limits), "{color} {samples} {bits}");
+    }
+}
+
+#[cfg(feature = "bmp-originals")]
+#[test]
+fn large_bmps_stay_within_the_permit_of_the_sandbox() {
+    let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let limits = Limits { input_pixels: 1 << 20, ..Limits::default() };
+    let (width, height) = (1000_u32, 800_u32);
+    let mut file = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+    file.extend(width.to_le_bytes());
+    file.extend(height.to_le_bytes());
+    file.extend(*b"\x01\0\x18\0");
+    file.resize(0x36, 0);
+    file.resize(0x36 + 3 * (width * height) as usize, 77);
+    assert!(checks::original_within(&file, &[Codec::Bmp], &limits));
 }

@@ -10,7 +10,7 @@ pub(in crate::cli) fn parse_size(
     format: Option<Format>,
     name: &str,
 ) -> anyhow::Result<(Geometry, Encoding)> {
-    let name_format = || name.rsplit_once('.').and_then(|(_, extension)| Format::from_extension(extension));
+    let name_format = || name.rsplit_once('.').and_then(|(_, extension)| Format::for_original(extension));
     let extension = format.or_else(name_format).unwrap_or(Format::Jpeg).extension();
     size_in_name(grammar, &format!("picture_{size}.{extension}")).with_context(|| {
         format!(

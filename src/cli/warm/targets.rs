@@ -155,7 +155,7 @@ fn listing<'a>(originals: &'a Store, prefix: &'a str) -> impl Stream<Item = anyh
 
 /// True if `name` has the extension of a picture.
 pub(super) fn is_picture(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| Format::from_extension(extension).is_some())
+    name.rsplit_once('.').is_some_and(|(_, extension)| Format::for_original(extension).is_some())
 }
 
 fn text(file: &str) -> anyhow::Result<String> {

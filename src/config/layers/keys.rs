@@ -101,8 +101,11 @@ fn all() -> Vec<String> {
 }
 
 /// Former names of keys, each with the key that replaces it.
-const REPLACED: [(&str, &str); 2] =
-    [("variants_per_client", "rates.cpu_per_client"), ("variants_per_original", "rates.cpu_per_original")];
+const REPLACED: [(&str, &str); 3] = [
+    ("variants_per_client", "rates.cpu_per_client"),
+    ("variants_per_original", "rates.cpu_per_original"),
+    ("avif_originals", "formats.originals"),
+];
 
 /// Minimum similarity, from 0 to 1, at which a key counts as a misspelling of another.
 const SIMILARITY_MIN: f64 = 0.75;

@@ -7,11 +7,11 @@ use http::header::{
     ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use pixels::{ColorPolicy, Format, Quality};
+use pixels::{Codecs, ColorPolicy, Format, Quality};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::serde_with::{formats, header_value, optional_header_value, quality, redirect_status};
+use crate::config::serde_with::{codecs, formats, header_value, optional_header_value, quality, redirect_status};
 
 /// The response to a request for a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,8 +175,9 @@ pub struct Formats {
     pub keep_copyright: bool,
     /// Keeps gain maps in JPEG.
     pub gain_maps: bool,
-    /// Decodes AVIF originals, each in a sandboxed process.
-    pub avif_originals: bool,
+    /// Formats of originals that are decoded.
+    #[serde(with = "codecs")]
+    pub originals: Codecs,
 }
 
 impl Default for Formats {
@@ -192,7 +193,7 @@ impl Default for Formats {
             color: ColorPolicy::Keep,
             keep_copyright: true,
             gain_maps: false,
-            avif_originals: true,
+            originals: Codecs::BUILT_IN,
         }
     }
 }

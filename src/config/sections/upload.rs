@@ -69,7 +69,19 @@ impl Default for Upload {
             token: Secret::default(),
             tokens: Vec::new(),
             key_template: "{yyyy}/{mm}/{uuid}.{ext}".into(),
-            types: ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"].map(Into::into).into(),
+            types: [
+                "image/jpeg",
+                "image/png",
+                "image/webp",
+                "image/gif",
+                "image/avif",
+                "image/jxl",
+                "image/tiff",
+                "image/bmp",
+                "image/x-icon",
+            ]
+            .map(Into::into)
+            .into(),
             bytes: ByteSize::mib(64),
             overwrite: Overwrite::Never,
             base_url: String::new(),

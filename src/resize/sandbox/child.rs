@@ -6,7 +6,7 @@ use std::panic;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pixels::Av1Frame;
+use pixels::{Av1Frame, DecodeRequest, decoders};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::confine::confine;
@@ -41,7 +41,10 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
         };
         let payload = request.payload()?.into_iter().map(read).collect::<io::Result<Vec<_>>>()?;
         match request {
-            Request::Decode { pixels_max, .. } if is_confined => decode(&payload.concat(), pixels_max, output)?,
+            Request::Decode { format, shape, .. } if is_confined => {
+                let bytes = payload.first().map_or(&[][..], Vec::as_slice);
+                decode(&DecodeRequest { format, bytes, shape }, output)?;
+            }
             Request::Decode { .. } => fail("this process is not confined", output)?,
             Request::Encode { width, height, quantizer, .. } => {
                 encode(&Av1Frame { width, height, planes: payload, quantizer }, output)?;
@@ -52,20 +55,17 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
     Ok(())
 }
 
-#[cfg(feature = "avif-originals")]
-fn decode(av1: &[u8], pixels_max: u32, output: &mut impl Write) -> io::Result<()> {
-    let picture = match pixels::av1::decode(av1, pixels_max) {
-        Ok(picture) => picture,
-        Err(error) => return fail(&error.to_string(), output),
+fn decode(request: &DecodeRequest<'_>, output: &mut impl Write) -> io::Result<()> {
+    let image = match decoders::decode(request) {
+        Ok(image) => image,
+        Err(reason) => return fail(&reason, output),
     };
-    let (shape, cicp) = (picture.shape(), picture.cicp());
-    output.write_all(&Reply::Picture { shape, cicp, cpu_time: cpu_time() }.to_bytes())?;
-    (0..shape.sampling.planes()).try_for_each(|n| picture.rows(n).try_for_each(|row| output.write_all(row)))
-}
-
-#[cfg(not(feature = "avif-originals"))]
-fn decode(_av1: &[u8], _pixels_max: u32, output: &mut impl Write) -> io::Result<()> {
-    fail("built without the feature avif-originals", output)
+    let profile = image.profile().unwrap_or_default();
+    let Ok(profile_bytes) = u32::try_from(profile.len()) else { return fail("its profile is too long", output) };
+    let (shape, cicp) = (image.shape(), image.cicp());
+    output.write_all(&Reply::Image { shape, cicp, profile_bytes, cpu_time: cpu_time() }.to_bytes())?;
+    output.write_all(profile)?;
+    image.write_samples(|samples| output.write_all(samples))
 }
 
 #[cfg(feature = "avif")]

@@ -6,17 +6,21 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
-use pixels::{Av1Frame, ChromaSubsampling, Cicp, YuvShape};
+use pixels::{
+    Av1Frame, ChromaSubsampling, Cicp, DecodeRequest, ImageShape, PROFILE_BYTES_MAX, PixelLayout, PixelShape,
+    SandboxFormat, YuvShape,
+};
 
 /// Request to the child process. A payload follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Request {
-    /// Decode the AV1 data in the payload.
+    /// Decode the data in the payload.
     Decode {
+        format: SandboxFormat,
+        /// The shape that the image must have.
+        shape: ImageShape,
         /// Length of the payload.
         bytes: u32,
-        /// Maximum number of pixels of a frame.
-        pixels_max: u32,
     },
     /// Encode the planes in the payload as AV1.
     Encode {
@@ -30,13 +34,11 @@ pub(super) enum Request {
 }
 
 impl Request {
-    pub(super) const BYTES: usize = 12;
+    pub(super) const BYTES: usize = 16;
 
-    /// The request to decode `av1`, of which a frame must have the given shape.
-    pub(super) fn decode(av1: &[u8], expected: YuvShape) -> io::Result<Self> {
-        let pixels = u64::from(expected.width) * u64::from(expected.height);
-        let fits = |n: u64| u32::try_from(n).map_err(io::Error::other);
-        Ok(Self::Decode { bytes: fits(av1.len() as u64)?, pixels_max: fits(pixels)? })
+    pub(super) fn decode(request: &DecodeRequest<'_>) -> io::Result<Self> {
+        let bytes = u32::try_from(request.bytes.len()).map_err(io::Error::other)?;
+        Ok(Self::Decode { format: request.format, shape: request.shape, bytes })
     }
 
     /// The request to encode `frame`.
@@ -59,12 +61,20 @@ impl Request {
     }
 
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
-        let ([kind, sampling, quantizer], first, second) = match self {
-            Self::Decode { bytes, pixels_max } => ([0, 0, 0], bytes, pixels_max),
-            Self::Encode { width, height, sampling, quantizer } => ([1, to_code(sampling), quantizer], width, height),
-        };
-        let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
-        [kind, sampling, quantizer, 0, a, b, c, d, e, f, g, h]
+        let mut bytes = [0; Self::BYTES];
+        match self {
+            Self::Decode { format, shape, bytes: length } => {
+                bytes[1] = index(&SandboxFormat::ALL, format);
+                bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
+                bytes[12..].copy_from_slice(&length.to_le_bytes());
+            }
+            Self::Encode { width, height, sampling, quantizer } => {
+                let shape = ImageShape::Yuv(YuvShape { width, height, depth: 8, sampling });
+                (bytes[0], bytes[1]) = (1, quantizer);
+                bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
+            }
+        }
+        bytes
     }
 
     /// Reads the next request; `None` at the end of the input.
@@ -75,11 +85,14 @@ impl Request {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
-        let [kind, sampling, quantizer, _, a, b, c, d, e, f, g, h] = head;
-        let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-        match (kind, from_code(sampling)) {
-            (0, _) => Ok(Some(Self::Decode { bytes: first, pixels_max: second })),
-            (1, Some(sampling)) => Ok(Some(Self::Encode { width: first, height: second, sampling, quantizer })),
+        let [kind, second, shape @ .., a, b, c, d] = head;
+        let shape = shape_from_bytes(&shape).ok_or_else(|| invalid("no image has this shape"))?;
+        let format = SandboxFormat::ALL.get(usize::from(second)).copied();
+        match (kind, shape, format) {
+            (0, _, Some(format)) => Ok(Some(Self::Decode { format, shape, bytes: u32::from_le_bytes([a, b, c, d]) })),
+            (1, ImageShape::Yuv(YuvShape { width, height, sampling, .. }), _) => {
+                Ok(Some(Self::Encode { width, height, sampling, quantizer: second }))
+            }
             _ => Err(invalid("unknown request")),
         }
     }
@@ -94,10 +107,13 @@ pub(super) enum Reply {
     Unconfined(String),
     /// The request could not be fulfilled.
     Failed(String),
-    /// The planes follow, cropped to the size of the picture and without padding.
-    Picture {
-        shape: YuvShape,
+    /// The ICC profile follows, then the planes or pixels, cropped to the size of the image and without padding.
+    Image {
+        shape: ImageShape,
+        /// The color description of planes.
         cicp: Cicp,
+        /// Length of the ICC profile, at most [`PROFILE_BYTES_MAX`]; 0 if there is none.
+        profile_bytes: u32,
         /// CPU time of the process so far.
         cpu_time: Duration,
     },
@@ -113,7 +129,7 @@ pub(super) enum Reply {
 const TEXT_MAX: usize = 200;
 
 impl Reply {
-    const BYTES: usize = 28;
+    const BYTES: usize = 32;
 
     /// The head, followed by the text.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -121,17 +137,15 @@ impl Reply {
             Self::Ready => (0, ""),
             Self::Unconfined(text) => (1, text.as_str()),
             Self::Failed(text) => (2, text.as_str()),
-            Self::Picture { .. } => (3, ""),
+            Self::Image { .. } => (3, ""),
             Self::Encoded { .. } => (4, ""),
         };
         let text = text.as_bytes();
         let text = text.get(..TEXT_MAX).unwrap_or(text);
         let mut bytes = vec![kind, u8::try_from(text.len()).unwrap_or(0)];
-        if let Self::Picture { shape, cicp, cpu_time } = self {
-            let YuvShape { width, height, depth, sampling } = shape;
-            bytes.extend([*depth, to_code(*sampling)]);
-            bytes.extend(width.to_le_bytes());
-            bytes.extend(height.to_le_bytes());
+        if let Self::Image { shape, cicp, profile_bytes, cpu_time } = self {
+            bytes.extend(shape_to_bytes(*shape));
+            bytes.extend(profile_bytes.to_le_bytes());
             for n in [cicp.primaries, cicp.transfer, cicp.matrix, u16::from(cicp.full_range)] {
                 bytes.extend(n.to_le_bytes());
             }
@@ -155,15 +169,15 @@ impl Reply {
     pub(super) fn read(from: &mut impl Read) -> io::Result<Self> {
         let mut head = [0; Self::BYTES];
         from.read_exact(&mut head)?;
-        let [kind, text, depth, sampling, numbers @ ..] = head;
+        let [kind, text, ..] = head;
         match kind {
             0 => Ok(Self::Ready),
             1 => read_text(from, text).map(Self::Unconfined),
             2 => read_text(from, text).map(Self::Failed),
-            3 => picture(depth, sampling, &numbers).ok_or_else(|| invalid("no picture has this shape")),
+            3 => image(&head).ok_or_else(|| invalid("no image has this shape")),
             4 => {
-                let [a, b, c, d, ..] = numbers;
-                let cpu_time = numbers.last_chunk().map_or(Duration::ZERO, |nanos| from_nanos(*nanos));
+                let [_, _, _, _, a, b, c, d, ..] = head;
+                let cpu_time = head.last_chunk().map_or(Duration::ZERO, |nanos| from_nanos(*nanos));
                 Ok(Self::Encoded { bytes: u32::from_le_bytes([a, b, c, d]), cpu_time })
             }
             _ => Err(invalid("unknown reply")),
@@ -179,26 +193,56 @@ fn from_nanos(bytes: [u8; 8]) -> Duration {
     Duration::from_nanos(u64::from_le_bytes(bytes))
 }
 
-fn picture(depth: u8, sampling: u8, numbers: &[u8; Reply::BYTES - 4]) -> Option<Reply> {
-    let [width, height, low, high, ..] = *numbers.as_chunks::<4>().0 else { return None };
-    let [primaries, transfer, matrix, range] =
-        <[_; 4]>::try_from([low, high].as_flattened().as_chunks::<2>().0).ok()?;
-    let cpu_time = from_nanos(*numbers.last_chunk()?);
-    let shape = YuvShape {
-        width: u32::from_le_bytes(width),
-        height: u32::from_le_bytes(height),
-        depth,
-        sampling: from_code(sampling)?,
-    };
+/// The reply [`Reply::Image`] with this head; `None` if it is invalid.
+fn image(head: &[u8; Reply::BYTES]) -> Option<Reply> {
+    let (_, fields) = head.split_at(2);
+    let (shape, fields) = fields.split_first_chunk()?;
+    let (profile_bytes, fields) = fields.split_first_chunk()?;
+    let (cicp, cpu_time) = fields.split_first_chunk::<8>()?;
+    let [primaries, transfer, matrix, range] = <[_; 4]>::try_from(cicp.as_chunks::<2>().0).ok()?;
+    let profile_bytes = u32::from_le_bytes(*profile_bytes);
     let cicp = Cicp {
         primaries: u16::from_le_bytes(primaries),
         transfer: u16::from_le_bytes(transfer),
         matrix: u16::from_le_bytes(matrix),
         full_range: u16::from_le_bytes(range) != 0,
     };
-    let is_valid = matches!(depth, 8 | 10 | 12) && shape.width > 0 && shape.height > 0;
-    is_valid.then_some(Reply::Picture { shape, cicp, cpu_time })
+    let is_valid = usize::try_from(profile_bytes).is_ok_and(|bytes| bytes <= PROFILE_BYTES_MAX);
+    let (shape, cpu_time) = (shape_from_bytes(shape)?, from_nanos(cpu_time.try_into().ok()?));
+    is_valid.then_some(Reply::Image { shape, cicp, profile_bytes, cpu_time })
 }
+
+/// Code of the samples, bits per sample, width and height.
+fn shape_to_bytes(shape: ImageShape) -> [u8; 10] {
+    let (samples, depth, width, height) = match shape {
+        ImageShape::Yuv(YuvShape { width, height, depth, sampling }) => {
+            (index(&SAMPLINGS, sampling), depth, width, height)
+        }
+        ImageShape::Pixels(PixelShape { width, height, layout }) => {
+            (PIXELS | index(&PixelLayout::ALL, layout), 8, width, height)
+        }
+    };
+    let ([a, b, c, d], [e, f, g, h]) = (width.to_le_bytes(), height.to_le_bytes());
+    [samples, depth, a, b, c, d, e, f, g, h]
+}
+
+/// `None` if no image has this shape.
+fn shape_from_bytes(bytes: &[u8; 10]) -> Option<ImageShape> {
+    let [samples, depth, a, b, c, d, e, f, g, h] = *bytes;
+    let (width, height) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    if width == 0 || height == 0 {
+        return None;
+    }
+    if samples & PIXELS != 0 {
+        let layout = *PixelLayout::ALL.get(usize::from(samples & !PIXELS))?;
+        return (depth == 8).then_some(ImageShape::Pixels(PixelShape { width, height, layout }));
+    }
+    let sampling = *SAMPLINGS.get(usize::from(samples))?;
+    matches!(depth, 8 | 10 | 12).then_some(ImageShape::Yuv(YuvShape { width, height, depth, sampling }))
+}
+
+/// Set in the code of the samples of pixels, and not of planes.
+const PIXELS: u8 = 0x80;
 
 /// Reads a text of limited length and replaces bytes that are not printable ASCII.
 fn read_text(from: &mut impl Read, length: u8) -> io::Result<String> {
@@ -216,10 +260,7 @@ fn invalid(reason: &'static str) -> io::Error {
 const SAMPLINGS: [ChromaSubsampling; 4] =
     [ChromaSubsampling::Cs400, ChromaSubsampling::Cs420, ChromaSubsampling::Cs422, ChromaSubsampling::Cs444];
 
-fn to_code(sampling: ChromaSubsampling) -> u8 {
-    SAMPLINGS.iter().zip(0..).find(|(known, _)| **known == sampling).map_or(u8::MAX, |(_, n)| n)
-}
-
-fn from_code(code: u8) -> Option<ChromaSubsampling> {
-    SAMPLINGS.get(usize::from(code)).copied()
+/// The position of `value` among all values of its type.
+fn index<T: PartialEq>(all: &[T], value: T) -> u8 {
+    all.iter().zip(0..).find(|(known, _)| **known == value).map_or(u8::MAX, |(_, n)| n)
 }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
-use pixels::{ChromaSubsampling, Cicp};
+use pixels::{ChromaSubsampling, Cicp, PixelLayout, PixelShape, SandboxFormat};
 
 use super::confine::confine;
 use super::*;
@@ -14,7 +14,12 @@ use super::*;
 fn picture() -> Reply {
     let shape = YuvShape { width: 3, height: 70_000, depth: 10, sampling: ChromaSubsampling::Cs422 };
     let cicp = Cicp { primaries: 12, transfer: 13, matrix: 6, full_range: true };
-    Reply::Picture { shape, cicp, cpu_time: Duration::from_nanos(1 << 40) }
+    Reply::Image { shape: ImageShape::Yuv(shape), cicp, profile_bytes: 0, cpu_time: Duration::from_nanos(1 << 40) }
+}
+
+fn pixels(layout: PixelLayout, profile_bytes: u32) -> Reply {
+    let shape = ImageShape::Pixels(PixelShape { width: 4, height: 2, layout });
+    Reply::Image { shape, cicp: Cicp::UNSPECIFIED, profile_bytes, cpu_time: Duration::ZERO }
 }
 
 fn encoded(bytes: u32) -> Reply {
@@ -24,9 +29,9 @@ fn encoded(bytes: u32) -> Reply {
 #[test]
 fn messages_survive_a_round_trip() {
     let long = "a".repeat(1000);
-    for reply in
-        [Reply::Ready, Reply::Unconfined("no".into()), Reply::Failed("it is damaged".into()), picture(), encoded(7)]
-    {
+    let texts = [Reply::Ready, Reply::Unconfined("no".into()), Reply::Failed("it is damaged".into())];
+    let images = PixelLayout::ALL.map(|layout| pixels(layout, 4 << 20));
+    for reply in texts.into_iter().chain(images).chain([picture(), encoded(7)]) {
         let bytes = reply.to_bytes();
         let mut rest = &bytes[..];
         assert_eq!(Reply::read(&mut rest).unwrap(), reply);
@@ -36,7 +41,9 @@ fn messages_survive_a_round_trip() {
     assert_eq!(text, "a".repeat(200));
     let sampling = ChromaSubsampling::Cs420;
     let encode = Request::Encode { width: 70_001, height: 3, sampling, quantizer: 255 };
-    for request in [Request::Decode { bytes: 7, pixels_max: 1 << 31 }, encode] {
+    let shape = ImageShape::Yuv(YuvShape { width: 1 << 20, height: 3, depth: 12, sampling });
+    let decode = SandboxFormat::ALL.map(|format| Request::Decode { format, shape, bytes: 1 << 31 });
+    for request in decode.into_iter().chain([encode]) {
         assert_eq!(Request::read(&mut &request.to_bytes()[..]).unwrap(), Some(request));
     }
     assert_eq!(encode.payload().unwrap(), [210_003, 70_002, 70_002]);
@@ -49,8 +56,8 @@ fn invalid_messages_are_errors_and_texts_are_made_printable() {
     for end in 0..whole.len() {
         assert!(Reply::read(&mut &whole[..end]).is_err(), "{end}");
     }
-    // Kind, depth, sampling, width, height.
-    for (at, values) in [(0, &[5, 255][..]), (2, &[0, 7, 9, 11, 16]), (3, &[4, 255])] {
+    // Kind, samples, depth, length of the profile.
+    for (at, values) in [(0, &[5, 255][..]), (2, &[4, 5, 0x80, 0x85, 255]), (3, &[0, 7, 9, 11, 16]), (15, &[1, 255])] {
         for value in values {
             let mut bytes = whole.clone();
             bytes[at] = *value;
@@ -120,13 +127,22 @@ fn impossible_replies_to_an_encode_request_are_errors() {
     }
 }
 
-/// Decodes with a fake decoder that sends these replies.
-fn decode_with(replies: &[&[u8]], more: &str, cpu_time: Duration) -> Result<SandboxOutput<YuvImage>, SandboxError> {
+/// Decodes gray planes with a fake decoder that sends these replies.
+fn decode_with(replies: &[&[u8]], more: &str, cpu_time: Duration) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
+    let shape = YuvShape { width: 4, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
+    decode_shape(ImageShape::Yuv(shape), replies, more, cpu_time)
+}
+
+fn decode_shape(
+    shape: ImageShape,
+    replies: &[&[u8]],
+    more: &str,
+    cpu_time: Duration,
+) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
     let folder = tempfile::tempdir().unwrap();
     let program = fake_decoder(folder.path(), &replies.concat(), more);
     let mut decoder = SandboxProcess::start(&program, SandboxTask::Decode, 0, cpu_time, Duration::ZERO)?;
-    let shape = YuvShape { width: 4, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
-    decoder.decode(b"AV1", shape)
+    decoder.decode(&DecodeRequest { format: SandboxFormat::Av1, bytes: b"AV1", shape })
 }
 
 #[test]
@@ -134,20 +150,40 @@ fn invalid_replies_are_errors() {
     let time = Duration::from_secs(20);
     let ready = Reply::Ready.to_bytes();
     let with_width = |width| {
-        let shape = YuvShape { width, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
-        Reply::Picture { shape, cicp: Cicp::UNSPECIFIED, cpu_time: Duration::ZERO }.to_bytes()
+        let shape = ImageShape::Yuv(YuvShape { width, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 });
+        Reply::Image { shape, cicp: Cicp::UNSPECIFIED, profile_bytes: 0, cpu_time: Duration::ZERO }.to_bytes()
     };
     let made = decode_with(&[&ready, &with_width(4), b"12345678"], READ_REQUEST, time).unwrap();
-    assert_eq!(made.value.planes, [YuvSamples::U8(b"12345678".to_vec())]);
-    for absent in [&b""[..], &[9; 28], &with_width(4)] {
+    let SandboxImage::Yuv(image) = made.value else { panic!("pixels") };
+    assert_eq!(image.planes, [YuvSamples::U8(b"12345678".to_vec())]);
+    for absent in [&b""[..], &[9; 32], &with_width(4)] {
         let error = decode_with(&[absent], "", time).unwrap_err();
         assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
     }
-    let huge = with_width(u32::MAX);
-    let invalid: [&[&[u8]]; 5] = [&[], &[&ready], &[&with_width(5)], &[&huge], &[&with_width(4), b"1234567"]];
+    let (huge, gray) = (with_width(u32::MAX), pixels(PixelLayout::Gray, 0).to_bytes());
+    let invalid: [&[&[u8]]; 6] =
+        [&[], &[&ready], &[&with_width(5)], &[&huge], &[&gray, b"12345678"], &[&with_width(4), b"1234567"]];
     for replies in invalid {
         let error = decode_with(&[&[&ready[..]], replies].concat(), "", time).unwrap_err();
         assert!(matches!(error, SandboxError::Failed { .. }), "{replies:?}: {error}");
+    }
+}
+
+#[test]
+fn pixels_have_the_requested_layout_and_a_profile_of_limited_length() {
+    let (time, ready) = (Duration::from_secs(20), Reply::Ready.to_bytes());
+    let shape = PixelShape { width: 4, height: 2, layout: PixelLayout::GrayAlpha };
+    let decode = |replies: &[&[u8]], more| decode_shape(ImageShape::Pixels(shape), replies, more, time);
+    let (head, data) = (pixels(PixelLayout::GrayAlpha, 3).to_bytes(), b"0123456789ABCDEF");
+    let made = decode(&[&ready, &head, b"ICC", data], READ_REQUEST).unwrap();
+    assert_eq!(
+        made.value,
+        SandboxImage::Pixels(PixelImage { shape, profile: Some(b"ICC".to_vec()), data: data.to_vec() })
+    );
+    let too_long = pixels(PixelLayout::GrayAlpha, (4 << 20) + 1).to_bytes();
+    for head in [too_long, pixels(PixelLayout::Rgb, 3).to_bytes(), picture().to_bytes()] {
+        let error = decode(&[&ready, &head, b"ICC", data], "").unwrap_err();
+        assert!(matches!(error, SandboxError::Failed { .. }), "{error}");
     }
 }
 

@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 
 use super::METADATA_BYTES_MAX;
-#[cfg(feature = "avif-originals")]
 use crate::codec::avif::heif;
 use crate::codec::jpeg::segments::segments;
 use crate::codec::png::chunks as png;
 use crate::codec::png::profile::inflate_at_most;
 use crate::codec::webp::container as webp;
-use crate::header::Codec;
+use crate::codecs::Codec;
 
 /// The metadata of a file, each without the structures of the file around it.
 #[derive(Debug, Default)]
@@ -29,7 +28,6 @@ impl<'a> Metadata<'a> {
             Codec::Jpeg => Self::in_jpeg(original),
             Codec::Png => Self::in_png(original),
             Codec::WebP => Self::in_webp(original),
-            #[cfg(feature = "avif-originals")]
             Codec::Avif => Self::in_avif(original),
             _ => Self::default(),
         }
@@ -76,7 +74,6 @@ impl<'a> Metadata<'a> {
         Self { xmp: chunk(b"XMP ").and_then(|chunk| packet(chunk.data)), exif, iptc: None }
     }
 
-    #[cfg(feature = "avif-originals")]
     fn in_avif(original: &'a [u8]) -> Self {
         let [xmp, exif] = [*b"mime", *b"Exif"].map(|kind| heif::description(original, kind, METADATA_BYTES_MAX));
         let xmp = xmp.and_then(|xmp| String::from_utf8(xmp.into_owned()).ok()).map(Cow::Owned);

@@ -1,13 +1,13 @@
 //! Decoding of an original, to planes if the variants can be made from planes, else to pixels.
 
-#[cfg(feature = "avif-originals")]
-use crate::codec::avif;
 use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes};
-use crate::codec::{gif, jpeg, png, webp};
+use crate::codec::{avif, gif, ico, jpeg, png, sandboxed, webp};
+use crate::codecs::Codec;
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
-use crate::header::{Codec, Header, PlanarHeader};
+use crate::header::{Header, PlanarHeader};
 use crate::output::OutputSpec;
+use crate::sandbox::SandboxFormat;
 use crate::transform::color::Conversion;
 
 /// Decodes the original for these variants; of an animation, the first frame.
@@ -20,7 +20,6 @@ pub(crate) fn decode(
     outputs: &[OutputSpec],
     context: &RenderContext,
 ) -> Result<Decoded, Error> {
-    #[cfg(feature = "avif-originals")]
     if header.codec == Codec::Avif {
         return avif::decode::decode(original, &header.info, header.sandbox_bytes, context);
     }
@@ -69,8 +68,14 @@ pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderCo
             DecodedPixels { pixels, conversion }
         }
         Codec::Gif => DecodedPixels { pixels: gif::decode(original, context)?, conversion: Conversion::NONE },
-        #[cfg(feature = "avif-originals")]
         Codec::Avif => return avif::decode::decode_pixels(original, &header.info, header.sandbox_bytes, context),
+        Codec::JpegXl => return sandboxed::decode(SandboxFormat::JpegXl, original, header.sandboxed(), context),
+        Codec::Tiff => return sandboxed::decode(SandboxFormat::Tiff, original, header.sandboxed(), context),
+        Codec::Bmp => return sandboxed::decode(SandboxFormat::Bmp, original, header.sandboxed(), context),
+        Codec::Ico => {
+            let icon = ico::Picture::largest(original)?.to_icon();
+            return sandboxed::decode(SandboxFormat::Ico, &icon, header.sandboxed(), context);
+        }
     };
     context.deadline.check()?;
     if (decoded.pixels.width, decoded.pixels.height) != (header.info.width, header.info.height) {

@@ -3,7 +3,8 @@
 use image::metadata::Orientation;
 
 use crate::codec::{gif, jpeg, png, webp};
-use crate::header::{Codec, Header};
+use crate::codecs::Codec;
+use crate::header::Header;
 use crate::limits::{Incomplete, Limits};
 use crate::output::OutputSpec;
 use crate::transform::color::Conversion;
@@ -19,7 +20,7 @@ pub(crate) fn keeps_pixels(
     limits: &Limits,
 ) -> bool {
     let (width, height) = crop_window.size();
-    header.codec.format() == output.encoding.format()
+    header.codec.format() == Some(output.encoding.format())
         && header.info.orientation == Orientation::NoTransforms
         && (width.get(), height.get()) == (header.info.width, header.info.height)
         && conversion.is_none()
@@ -58,7 +59,6 @@ fn keep_parts<'a>(original: &'a [u8], codec: Codec, is_animated: bool, keep: &mu
         Codec::Png => png::strip::strip(original, is_animated, keep),
         Codec::WebP => webp::strip::strip(original, is_animated, keep),
         Codec::Gif => gif::strip::strip(original, keep),
-        #[cfg(feature = "avif-originals")]
-        Codec::Avif => None,
+        Codec::Avif | Codec::JpegXl | Codec::Tiff | Codec::Bmp | Codec::Ico => None,
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use gamut::Gamut;
 pub(crate) use wide::WideConversion;
 
 /// Maximum size of an ICC profile. Profiles of printing presses have 0.5 to 3 MB.
-pub(crate) const PROFILE_BYTES_MAX: usize = 4 << 20;
+pub const PROFILE_BYTES_MAX: usize = 4 << 20;
 
 /// Upper bound, in bytes, on the memory for a profile of `bytes` and the conversion tables built from it.
 pub(crate) fn profile_bytes(bytes: u64) -> u64 {

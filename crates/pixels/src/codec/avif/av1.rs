@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "rav1d has only a C API; each block states why it is sound")]
 
 use std::ffi::c_int;
+use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -20,6 +21,9 @@ use rav1d::src::lib::{
 };
 use rustix::io::Errno;
 
+use crate::decoders::Samples;
+use crate::pixel_image::ImageShape;
+use crate::sandbox::SandboxImage;
 use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};
 
 /// Decodes the first visible image of one or more temporal units in the low-overhead bitstream format (AV1, section
@@ -209,6 +213,24 @@ impl Av1Picture {
                 unsafe { slice::from_raw_parts(plane.as_ptr().cast::<u8>().offset(row as isize * stride), bytes) }
             })
         })
+    }
+}
+
+impl Samples for Av1Picture {
+    fn shape(&self) -> ImageShape {
+        ImageShape::Yuv(Self::shape(self))
+    }
+
+    fn cicp(&self) -> Cicp {
+        Self::cicp(self)
+    }
+
+    fn write(&self, to: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        (0..Self::shape(self).sampling.planes()).try_for_each(|n| self.rows(n).try_for_each(&mut *to))
+    }
+
+    fn into_image(self: Box<Self>) -> SandboxImage {
+        SandboxImage::Yuv(self.to_image())
     }
 }
 

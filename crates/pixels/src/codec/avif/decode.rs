@@ -2,14 +2,15 @@
 
 use crate::codec::avif::grid_canvas::GridCanvas;
 use crate::codec::avif::heif::{AvifImage, Layer};
-use crate::codec::avif::sandbox_session::SandboxSession;
 use crate::codec::avif::yuv;
 use crate::codec::decoded::{Decoded, DecodedPixels};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
 use crate::limits::Limits;
-use crate::sandbox::SandboxTask;
+use crate::pixel_image::ImageShape;
+use crate::sandbox::session::SandboxSession;
+use crate::sandbox::{DecodeRequest, PROCESS_BYTES, SandboxFormat, SandboxImage, SandboxTask};
 use crate::size_limits::check_pixels;
 use crate::yuv_image::{ChromaSubsampling, YuvImage, YuvShape};
 
@@ -82,7 +83,12 @@ fn decode_layers(
     let mut decode_layer = |layer: &Layer<'_>| {
         let mut canvas = GridCanvas::new(layer);
         for tile in &layer.tiles {
-            canvas.push_tile(session.run(|worker| worker.decode(&tile.bytes(), shape(layer)))?)?;
+            let (bytes, shape) = (tile.bytes(), ImageShape::Yuv(shape(layer)));
+            let request = DecodeRequest { format: SandboxFormat::Av1, bytes: &bytes, shape };
+            match session.run(|worker| worker.decode(&request))? {
+                SandboxImage::Yuv(image) => canvas.push_tile(image)?,
+                SandboxImage::Pixels(_) => return Err(damaged("the decoder returned pixels instead of planes")),
+            }
         }
         canvas.finish()
     };
@@ -99,10 +105,6 @@ fn shape(layer: &Layer<'_>) -> YuvShape {
     let (width, height) = layer.tile_size;
     YuvShape { width, height, depth: layer.depth, sampling: layer.sampling }
 }
-
-/// Fixed part of the memory limit: rav1d's tables and allocator overhead. The allocator of musl builds aligns large
-/// blocks, and needed up to 22 MiB more than that of glibc.
-const PROCESS_BYTES: u64 = if cfg!(target_env = "musl") { 24 << 20 } else { 4 << 20 };
 
 /// Upper bound, in bytes, on the memory that the sandbox allocates for one tile. It was measured for 0.3 to 12
 /// megapixels with 8 to 12 bits in every subsampling, lossy and lossless, with and without film grain. It consists of

@@ -5,11 +5,11 @@
 use avif_serialize::Aviffy;
 use avif_serialize::constants::{ColorPrimaries, MatrixCoefficients};
 
-use crate::codec::avif::sandbox_session::SandboxSession;
 use crate::context::RenderContext;
 use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
+use crate::sandbox::session::SandboxSession;
 use crate::sandbox::{Av1Frame, SandboxError, SandboxTask};
 use crate::transform::color::Gamut;
 

@@ -9,17 +9,14 @@
 //! in the file: with zero-length locations, eight bytes declare 65,535 extents, and a box of 6,016 bytes
 //! allocated 1.5 GB. This parser copies nothing, and its memory use is proportional to the size of the boxes.
 
-#[cfg(feature = "avif-originals")]
 use std::borrow::Cow;
 
 use image::metadata::Orientation;
 
-use crate::accepted::AcceptedFormats;
+use crate::codecs::Codecs;
 use crate::error::{Error, UnsupportedFormat, damaged};
 use crate::info::ImageInfo;
-#[cfg(feature = "avif-originals")]
 use crate::info::oriented_size;
-use crate::limits::Limits;
 use crate::transform::color::PROFILE_BYTES_MAX;
 use crate::yuv_image::{ChromaSubsampling, Cicp};
 
@@ -133,7 +130,6 @@ impl<'a> AvifImage<'a> {
 }
 
 /// The visible size in the upright orientation, if the start of the file contains it.
-#[cfg(feature = "avif-originals")]
 pub(crate) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
     let (meta, _) = find_meta(head).ok()?;
     let meta = meta?;
@@ -149,7 +145,6 @@ pub(crate) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
 
 /// The data of the first item of this type that describes the primary image (`cdsc`; ISO/IEC 23008-12, section 6.4.9).
 /// `None` if it has more than `bytes_max`.
-#[cfg(feature = "avif-originals")]
 pub(crate) fn description(file: &[u8], kind: [u8; 4], bytes_max: usize) -> Option<Cow<'_, [u8]>> {
     let (meta, _) = find_meta(file).ok()?;
     let meta = meta?;
@@ -194,10 +189,8 @@ fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, Error> {
 
 fn no_picture(is_sequence: bool) -> Error {
     if is_sequence {
-        return Error::UnsupportedFormat {
-            format: UnsupportedFormat::AvifSequence,
-            accepted: AcceptedFormats::new(&Limits::default()),
-        };
+        let accepted = Codecs::BUILT_IN;
+        return Error::UnsupportedFormat { format: UnsupportedFormat::AvifSequence, accepted };
     }
     damaged("no primary item (pitm)")
 }

@@ -8,7 +8,6 @@ use std::num::NonZeroU32;
 use image::metadata::Orientation;
 use jpeg_planes::{ColorModel, Header as JpegHeader, Incomplete, Limits as JpegLimits, Options, Scale, Scales};
 
-use crate::accepted::AcceptedFormats;
 use crate::codec::decoded::{DecodedPixels, DecodedPlanes};
 use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, has_enough, preserves_light};
 use crate::context::RenderContext;
@@ -100,7 +99,7 @@ pub(crate) fn read_header(original: &[u8], limits: &Limits) -> Result<JpegHeader
     JpegHeader::read(original, &jpeg_limits).map_err(|error| match error {
         jpeg_planes::Error::Unsupported(feature) => {
             let format = UnsupportedFormat::JpegWith(feature);
-            Error::UnsupportedFormat { format, accepted: AcceptedFormats::new(limits) }
+            Error::UnsupportedFormat { format, accepted: limits.originals }
         }
         error => damaged(error.to_string()),
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::accepted::AcceptedFormats;
+use crate::codecs::Codecs;
 use crate::context::RenderContext;
 use crate::deadline::{self, Deadline};
 use crate::error::Error;
@@ -72,7 +72,8 @@ fn to_error(error: SandboxError, deadline: Deadline, failed: fn(SandboxError) ->
     match error {
         SandboxError::Unavailable { reason } => Error::SandboxUnavailable { reason },
         SandboxError::Unconfined { reason } => {
-            Error::SandboxUnconfined { reason, accepted: AcceptedFormats::without_sandbox() }
+            let accepted: Codecs = Codecs::BUILT_IN.iter().filter(|codec| !codec.is_sandboxed()).collect();
+            Error::SandboxUnconfined { reason, accepted }
         }
         SandboxError::TimedOut => deadline.error(),
         SandboxError::OutOfMemory | SandboxError::Failed { .. } => failed(error),
