@@ -174,7 +174,7 @@ impl Report {
     #[cfg(feature = "sandbox")]
     fn decoder(&mut self, checked: Result<(), String>) {
         match checked {
-            Ok(()) => self.line(Verdict::Passed, "sandbox", "decodes originals in a process of its own"),
+            Ok(()) => self.line(Verdict::Passed, "sandbox", "originals are decoded in a sandboxed process"),
             Err(reason) => {
                 self.line(Verdict::Warning, "sandbox", "some formats of originals cannot be decoded");
                 Self::detail(&reason);

@@ -74,7 +74,7 @@ class Server:
             self.memory.stop.set()
 
     def get(self, path: str, method: str = "GET", body: bytes | None = None, timeout: float = 600, **headers: str) -> tuple[int, bytes]:
-        """A request on a connection of its own. Status 0 means that the connection ended before a complete response."""
+        """A request on a new connection. Status 0 means that the connection ended before a complete response."""
         connection = http.client.HTTPConnection(*self.address, timeout=timeout)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})

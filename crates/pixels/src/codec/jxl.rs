@@ -107,9 +107,9 @@ impl JxlHeader {
     }
 }
 
-/// Memory of the decoder per sample, per channel and pixel of a row, and per image, measured for lossy, lossless and
-/// progressive files of cjxl.
-const SAMPLE_BYTES: u64 = 12;
+/// Memory of the decoder per sample, per channel and pixel of a row, and per image. With the result, lossy, lossless and
+/// progressive files of cjxl with 2 and 12 megapixels took 4 to 6 bytes a pixel, and 15 with alpha.
+const SAMPLE_BYTES: u64 = 4;
 const ROW_BYTES: u64 = 4096;
 const DECODER_BYTES: u64 = 24 << 20;
 

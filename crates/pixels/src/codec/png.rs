@@ -42,7 +42,7 @@ pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<ImageInfo, E
     }
     let orientation = header.exif.and_then(Orientation::from_exif_chunk);
     let frames = animation::frame_count(original);
-    // A frame of an animation is put into a file of its own, and converted to RGBA.
+    // A frame of an animation is put into a separate file, and converted to RGBA.
     let (frame_file, converted) = if frames > 1 { (original.len() as u64, 4) } else { (0, 0) };
     Ok(ImageInfo {
         width: header.width,
