@@ -65,9 +65,11 @@ def store_variants(folder: Path, side: int, count: int) -> list[str]:
     (folder / "originals" / "noise.png").write_bytes(pictures.noise_png(side))
     paths = [f"/noise_{side - 1 - n}x.png" for n in range(count)]
     with Server(folder, MEMORY="2GiB", **PATIENT) as server:
-        for path in paths:
+        for stored, path in enumerate(paths):
             status, body = server.get(path)
             assert status == 200 and len(body) > 2 * side * side, (path, status, len(body))
+            # A variant whose write-back does not fit into its share is not stored.
+            assert wait_until(lambda: len([*(folder / "variants").rglob("*.png")]) > stored), path
     return paths
 
 

@@ -155,8 +155,8 @@ def huffman_animation() -> bytes:
     return riff([extended(0x12, 4), (b"ANIM", bytes(6)), (b"ANMF", frame + inner)])
 
 
-def deflated_tiff(side: int = 9_000) -> bytes:
-    """A TIFF in CMYK, whose only strip inflates to 324 MB."""
+def deflated_tiff(side: int = 4_000) -> bytes:
+    """A TIFF in CMYK, whose only strip inflates to 64 MB."""
     compressor = zlib.compressobj(9)
     block = bytes(4 * side)
     strip = b"".join([compressor.compress(block) for _ in range(side)] + [compressor.flush()])
@@ -165,13 +165,13 @@ def deflated_tiff(side: int = 9_000) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(fields)) + entries + bytes(4)
 
 
-def empty_bmp(side: int = 9_999) -> bytes:
+def empty_bmp(side: int = 5_000) -> bytes:
     """A run-length encoded BMP whose first code ends the picture."""
     header = struct.pack("<IiiHHIIIIII", 40, side, side, 1, 8, 1, 2, 0, 0, 0, 0)
     return b"BM" + struct.pack("<III", 0, 0, 54 + 1024) + header + bytes(1024) + b"\0\x01"
 
 
-def cut_jxl(side: int = 9_999) -> bytes:
+def cut_jxl(side: int = 3_000) -> bytes:
     """A JPEG XL that ends after its header."""
     # Not small, 18 bits of height, the same width, and default metadata.
     bits = 2 << 1 | (side - 1) << 3 | 1 << 21 | 1 << 24

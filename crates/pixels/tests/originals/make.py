@@ -6,6 +6,7 @@ approximately.
 
 import struct
 import subprocess
+from pathlib import Path
 
 import numpy
 import tifffile
@@ -70,9 +71,10 @@ cjxl("shown.png", "progressive.jxl", "-d", "0.5", "-p")
 cjxl("gray.png", "gray.jxl", "-d", "0")
 cjxl("alpha.png", "alpha.jxl", "-d", "0")
 cjxl("shown.png", "container.jxl", "-d", "0", "--container=1")
-with open("/tmp/sixteen.ppm", "wb") as file:
+with open("sixteen.ppm", "wb") as file:
     file.write(b"P6 %d %d 65535\n" % (W, H) + words.astype(">u2").tobytes())
-cjxl("/tmp/sixteen.ppm", "sixteen.jxl", "-d", "0")
+cjxl("sixteen.ppm", "sixteen.jxl", "-d", "0")
+Path("sixteen.ppm").unlink()
 # PFM is linear, from the bottom row to the top.
 linear = pixels.astype(numpy.float64) / 255
 linear = numpy.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4).astype("<f4")
