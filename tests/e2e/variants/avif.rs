@@ -86,7 +86,11 @@ async fn avif_originals_render_to_every_format_and_a_damaged_one_affects_no_othe
 async fn an_avif_over_a_limit_or_disabled_is_422_with_the_reason() {
     for (name, value, expected) in [
         ("RESIZED_LIMITS__RENDER_TIME", "1ms", "limits.render_time"),
-        ("RESIZED_FORMATS__ORIGINALS", "[\"jpg\", \"png\"]", "the original is AVIF, which this server does not accept (formats.originals)"),
+        (
+            "RESIZED_FORMATS__ORIGINALS",
+            "[\"jpg\", \"png\"]",
+            "the original is AVIF, which this server does not accept (formats.originals)",
+        ),
         ("RESIZED_LIMITS__INPUT_PIXELS", "1000", "limits.input_pixels"),
     ] {
         let (node, _folder) = tokio::task::block_in_place(|| {

@@ -5,6 +5,18 @@ use crate::error::{Error, damaged};
 /// Maximum number of fields that are read. Files of cameras have about forty.
 const FIELDS_MAX: usize = 1024;
 
+/// The first tag for private fields.
+const PRIVATE_TAGS: u16 = 32_768;
+
+/// Size of a value of a type, in bytes. Types that are not read count as bytes.
+fn value_bytes(kind: u16) -> u64 {
+    match kind {
+        3 => 2,
+        4 => 4,
+        _ => 1,
+    }
+}
+
 /// The fields of an image. Their values are read on access.
 pub(super) struct Directory<'a> {
     file: &'a [u8],
@@ -32,7 +44,18 @@ impl<'a> Directory<'a> {
         if directory.fields.len() > FIELDS_MAX {
             return Err(damaged(format!("more than {FIELDS_MAX} fields")));
         }
-        Ok(directory)
+        match directory.fields.iter().find_map(|field| directory.too_long(field)) {
+            Some(tag) => Err(damaged(format!("a field that is longer than the file (tag {tag})"))),
+            None => Ok(directory),
+        }
+    }
+
+    /// The tag of a field that states more bytes than the file has, for which the decoder would allocate memory. Private
+    /// fields are not read.
+    fn too_long(&self, field: &[u8; 12]) -> Option<u16> {
+        let (tag, kind, count) = (self.u16(field)?, self.u16(&field[2..])?, self.u32(&field[4..])?);
+        let bytes = u64::from(count) * value_bytes(kind);
+        (tag < PRIVATE_TAGS && bytes > self.file.len() as u64).then_some(tag)
     }
 
     /// The first value of a field with bytes or integers.
@@ -55,12 +78,7 @@ impl<'a> Directory<'a> {
     /// Offset of the values of a field in the file. Values of up to four bytes are in the directory.
     pub(super) fn value_offset(&self, tag: u16) -> Option<usize> {
         let (kind, count, at) = self.field(tag)?;
-        let value_bytes = match kind {
-            3 => 2,
-            4 => 4,
-            _ => 1,
-        };
-        if u64::from(count) * value_bytes <= 4 {
+        if u64::from(count) * value_bytes(kind) <= 4 {
             return Some(at);
         }
         usize::try_from(self.u32(self.file.get(at..)?)?).ok()
