@@ -19,6 +19,11 @@ use rav1e::prelude::{
 };
 use resized::resize::sandbox::{self, ProcessSandbox};
 
+#[path = "shared/random.rs"]
+mod random;
+
+use random::Random;
+
 /// Serializes the tests, because some count the child processes and file descriptors of this process.
 fn serialize() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
@@ -266,18 +271,6 @@ fn children() -> String {
 /// Number of open file descriptors.
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// The generator xorshift64*, so that every run makes the same mutations.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % end.max(1)
-    }
 }
 
 #[test]

@@ -15,6 +15,11 @@ use image::RgbaImage;
 use pixels::{Codec, Encoding, Error, Geometry, Header, Limits, OutputSpec, RenderOptions, probe, render, sniff};
 use resized::resize::sandbox::{self, ProcessSandbox};
 
+#[path = "shared/random.rs"]
+mod random;
+
+use random::Random;
+
 fn set_program() {
     static PROGRAM: Once = Once::new();
     PROGRAM.call_once(|| sandbox::set_program(env!("CARGO_BIN_EXE_resized").into()));
@@ -135,18 +140,6 @@ fn compressed_metadata_of_jpeg_xl_are_not_inflated() {
     let at = original.windows(4).position(|kind| kind == b"jxlc" || kind == b"jxlp").unwrap() - 4;
     original.splice(at..at, *b"\0\0\0\x14brobExif\x1B\xFF\xFF\xFF\xFF\xFF\xFF\xFF");
     assert_eq!(rendered(&original).get_pixel(0, 0).0, [255; 4]);
-}
-
-/// The generator xorshift64*, so that every run makes the same mutations.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % end.max(1)
-    }
 }
 
 #[test]
