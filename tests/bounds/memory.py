@@ -239,9 +239,11 @@ def accept_without_descriptors(folder: Path) -> tuple[str, list[str]]:
     with Server(folder, SERVER__IDLE_TIMEOUT="5s") as server:
         soft, hard = (int(value) for value in limits(server.process.pid))
         faults = [] if soft == hard else [f"soft limit {soft} below the hard limit {hard}"]
-        os.system(f"prlimit --pid {server.process.pid} --nofile={server.descriptors() + 20}:{hard}")
+        allowed = server.descriptors() + 20
+        os.system(f"prlimit --pid {server.process.pid} --nofile={allowed}:{hard}")
         connections = [socket.create_connection(server.address) for _ in range(100)]
-        time.sleep(1)
+        if not wait_until(lambda: server.descriptors() >= allowed, 30):
+            faults.append(f"{allowed - server.descriptors()} descriptors were left")
         for connection in connections:
             connection.close()
         os.system(f"prlimit --pid {server.process.pid} --nofile={hard}:{hard}")
