@@ -6,13 +6,16 @@ approximately.
 
 import struct
 import subprocess
-from pathlib import Path
+import tempfile
 
 import numpy
 import tifffile
 from PIL import Image
 
 W, H = 24, 16
+# Files that only cjxl reads. The folder is removed at exit.
+folder = tempfile.TemporaryDirectory()
+scratch = folder.name
 shown = Image.new("RGB", (W, H))
 for y in range(H):
     for x in range(W):
@@ -71,21 +74,20 @@ cjxl("shown.png", "progressive.jxl", "-d", "0.5", "-p")
 cjxl("gray.png", "gray.jxl", "-d", "0")
 cjxl("alpha.png", "alpha.jxl", "-d", "0")
 cjxl("shown.png", "container.jxl", "-d", "0", "--container=1")
-with open("sixteen.ppm", "wb") as file:
+with open(f"{scratch}/sixteen.ppm", "wb") as file:
     file.write(b"P6 %d %d 65535\n" % (W, H) + words.astype(">u2").tobytes())
-cjxl("sixteen.ppm", "sixteen.jxl", "-d", "0")
-Path("sixteen.ppm").unlink()
+cjxl(f"{scratch}/sixteen.ppm", "sixteen.jxl", "-d", "0")
 # PFM is linear, from the bottom row to the top.
 linear = pixels.astype(numpy.float64) / 255
 linear = numpy.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4).astype("<f4")
-with open("/tmp/shown.pfm", "wb") as file:
+with open(f"{scratch}/shown.pfm", "wb") as file:
     file.write(b"PF\n%d %d\n-1.0\n" % (W, H) + linear[::-1].tobytes())
-cjxl("/tmp/shown.pfm", "linear-float.jxl", "-d", "0", "-x", "color_space=RGB_D65_SRG_Rel_Lin")
+cjxl(f"{scratch}/shown.pfm", "linear-float.jxl", "-d", "0", "-x", "color_space=RGB_D65_SRG_Rel_Lin")
 # A JPEG with an EXIF orientation: the codestream and the EXIF data have the orientation.
 exif = Image.Exif()
 exif[274] = 6
-shown.transpose(Image.Transpose.ROTATE_90).save("/tmp/turned.jpg", quality=95, exif=exif)
-cjxl("/tmp/turned.jpg", "turned.jxl", "--lossless_jpeg=1")
+shown.transpose(Image.Transpose.ROTATE_90).save(f"{scratch}/turned.jpg", quality=95, exif=exif)
+cjxl(f"{scratch}/turned.jpg", "turned.jxl", "--lossless_jpeg=1")
 frames = [shown, Image.new("RGB", (W, H))]
-frames[0].save("/tmp/animated.gif", save_all=True, append_images=frames[1:], duration=100)
-cjxl("/tmp/animated.gif", "animated.jxl", "-d", "0")
+frames[0].save(f"{scratch}/animated.gif", save_all=True, append_images=frames[1:], duration=100)
+cjxl(f"{scratch}/animated.gif", "animated.jxl", "-d", "0")

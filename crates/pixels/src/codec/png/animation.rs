@@ -1,6 +1,6 @@
 //! Decodes animated PNG (PNG, third edition, sections 11.3.2 and 13.5).
 //!
-//! A frame is stored like an image, so it is decoded as one: its data are put into a file of their own, with the header
+//! A frame is stored like an image, so it is decoded as one: its data are put into a separate file, with the header
 //! chunks of the animation and the size of the frame. Its colors are converted to sRGB before it is drawn.
 
 use std::time::Duration;
