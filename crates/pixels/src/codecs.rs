@@ -12,6 +12,7 @@ pub enum Codec {
     WebP,
     Gif,
     Avif,
+    Heic,
     JpegXl,
     Tiff,
     Bmp,
@@ -19,8 +20,18 @@ pub enum Codec {
 }
 
 impl Codec {
-    pub const ALL: [Self; 9] =
-        [Self::Jpeg, Self::Png, Self::WebP, Self::Gif, Self::Avif, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico];
+    pub const ALL: [Self; 10] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::WebP,
+        Self::Gif,
+        Self::Avif,
+        Self::Heic,
+        Self::JpegXl,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Ico,
+    ];
 
     /// File extension without the dot; also the label in metrics.
     #[must_use]
@@ -31,6 +42,7 @@ impl Codec {
             Self::WebP => "webp",
             Self::Gif => "gif",
             Self::Avif => "avif",
+            Self::Heic => "heic",
             Self::JpegXl => "jxl",
             Self::Tiff => "tif",
             Self::Bmp => "bmp",
@@ -46,7 +58,7 @@ impl Codec {
             Self::WebP => Some(Format::WebP),
             Self::Gif => Some(Format::Gif),
             Self::Avif => Some(Format::Avif),
-            Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico => None,
+            Self::Heic | Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico => None,
         }
     }
 
@@ -59,6 +71,7 @@ impl Codec {
             Self::WebP => "WebP",
             Self::Gif => "GIF",
             Self::Avif => "AVIF",
+            Self::Heic => "HEIC",
             Self::JpegXl => "JPEG XL",
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
@@ -75,6 +88,7 @@ impl Codec {
             Self::WebP => "image/webp",
             Self::Gif => "image/gif",
             Self::Avif => "image/avif",
+            Self::Heic => "image/heic",
             Self::JpegXl => "image/jxl",
             Self::Tiff => "image/tiff",
             Self::Bmp => "image/bmp",
@@ -92,7 +106,7 @@ impl Codec {
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
         let is = |other: &str| extension.eq_ignore_ascii_case(other);
-        let other_names = [("jpeg", Self::Jpeg), ("tiff", Self::Tiff)];
+        let other_names = [("jpeg", Self::Jpeg), ("heif", Self::Heic), ("tiff", Self::Tiff)];
         let other = other_names.into_iter().find(|(name, _)| is(name)).map(|(_, codec)| codec);
         other.or_else(|| Self::ALL.into_iter().find(|codec| is(codec.extension())))
     }
@@ -103,6 +117,7 @@ impl Codec {
         match self {
             Self::Jpeg | Self::Png | Self::WebP | Self::Gif => None,
             Self::Avif => Some("avif-originals"),
+            Self::Heic => Some("heic"),
             Self::JpegXl => Some("jxl-originals"),
             Self::Tiff => Some("tiff-originals"),
             Self::Bmp | Self::Ico => Some("bmp-originals"),
@@ -115,6 +130,7 @@ impl Codec {
         match self {
             Self::Jpeg | Self::Png | Self::WebP | Self::Gif => true,
             Self::Avif => cfg!(feature = "avif-originals"),
+            Self::Heic => cfg!(feature = "heic"),
             Self::JpegXl => cfg!(feature = "jxl-originals"),
             Self::Tiff => cfg!(feature = "tiff-originals"),
             Self::Bmp | Self::Ico => cfg!(feature = "bmp-originals"),

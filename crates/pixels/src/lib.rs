@@ -32,7 +32,7 @@ mod tests;
 #[cfg(feature = "avif")]
 pub use codec::avif::encode::encode_av1;
 #[cfg(fuzzing)]
-pub use codec::avif::heif::check::avif as check_avif;
+pub use codec::heif::container::check::{avif as check_avif, heic as check_heic};
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
 pub use encoding::{Encoding, Format, Quality};
@@ -48,8 +48,8 @@ pub use pixel_image::{ImageShape, PixelImage, PixelLayout, PixelShape};
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
 pub use sandbox::{
-    Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxImage, SandboxOutput, SandboxTask,
-    SandboxWorker,
+    Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxFrame, SandboxImage, SandboxOutput,
+    SandboxTask, SandboxWorker,
 };
 pub use sniff::sniff;
 pub use transform::color::PROFILE_BYTES_MAX;
