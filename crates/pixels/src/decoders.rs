@@ -86,27 +86,33 @@ pub struct DecodedFrames<'a> {
 /// A decoder of an animation.
 pub(crate) trait Frames {
     /// The next frame and its duration. `None` after the last one.
-    fn next(&mut self) -> Result<Option<(Box<dyn Samples>, Duration)>, String>;
+    fn next(&mut self) -> Result<Option<TimedSamples>, String>;
 }
+
+/// A frame and its duration.
+pub(crate) type TimedSamples = (Box<dyn Samples>, Duration);
 
 /// Starts to decode an animation in this process, see [`decode`].
 ///
 /// # Errors
 /// The reason why the data could not be decoded.
 pub fn decode_animation<'a>(request: &DecodeRequest<'a>) -> Result<DecodedFrames<'a>, String> {
-    let frames: Box<dyn Frames + 'a> = match (request.format, request.shape) {
+    Ok(DecodedFrames { frames: open_frames(request)?, shape: request.shape })
+}
+
+fn open_frames<'a>(request: &DecodeRequest<'a>) -> Result<Box<dyn Frames + 'a>, String> {
+    match (request.format, request.shape) {
         #[cfg(feature = "avif-originals")]
         (SandboxFormat::Av1, ImageShape::Yuv(shape)) => {
             let frames = av1::Av1Frames::open(request.bytes, shape.width.saturating_mul(shape.height));
-            Box::new(frames.map_err(|error| error.to_string())?)
+            Ok(Box::new(frames.map_err(|error| error.to_string())?))
         }
         #[cfg(feature = "jxl-originals")]
         (SandboxFormat::JpegXl, ImageShape::Pixels(shape)) => {
-            Box::new(jxl::decode::FileDecoder::open(request.bytes, shape)?)
+            Ok(Box::new(jxl::decode::FileDecoder::open(request.bytes, shape)?))
         }
-        (format, _) => return Err(format!("this build has no decoder of animated {format:?}")),
-    };
-    Ok(DecodedFrames { frames, shape: request.shape })
+        (format, _) => Err(format!("this build has no decoder of animated {format:?}")),
+    }
 }
 
 impl DecodedFrames<'_> {

@@ -26,7 +26,7 @@ pub(crate) mod scale;
 pub(crate) mod unchanged;
 
 /// Version of the pipeline, stored with each variant. It changes whenever the same input gives different bytes.
-pub const PIPELINE: &str = "10";
+pub const PIPELINE: &str = "11";
 
 /// Settings of a render call.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use jxl::api::{
 };
 
 use crate::codec::jxl::JxlHeader;
-use crate::decoders::{Frames, Samples};
+use crate::decoders::{Frames, Samples, TimedSamples};
 use crate::pixel_image::{PixelImage, PixelLayout, PixelShape};
 use crate::transform::color::PROFILE_BYTES_MAX;
 
@@ -81,7 +81,7 @@ impl<'a> FileDecoder<'a> {
 }
 
 impl Frames for FileDecoder<'_> {
-    fn next(&mut self) -> Result<Option<(Box<dyn Samples>, Duration)>, String> {
+    fn next(&mut self) -> Result<Option<TimedSamples>, String> {
         let frame = self.next_frame()?;
         Ok(frame.map(|(image, duration)| (Box::new(image) as Box<dyn Samples>, duration)))
     }
