@@ -199,7 +199,11 @@ impl Proxy {
     ) -> Result<(Response<Body>, Outcome), RequestError> {
         let variant = self.negotiated(addressed, request);
         for _ in 0..DELIVERIES_MAX {
-            let found = match self.variants.get(&variant, client).await {
+            let found = match &variant {
+                Cow::Borrowed(variant) => self.variants.get(variant, client).await,
+                Cow::Owned(preferred) => self.variants.get_negotiated(preferred, &addressed.variant, client).await,
+            };
+            let found = match found {
                 Ok(found) => found,
                 Err(missing @ Error::NotFound(_)) => {
                     return match self.original(client, method, &addressed.literal_key, request).await {
@@ -219,6 +223,7 @@ impl Proxy {
                 return Ok((response, cache_status::outcome(&found)));
             }
             self.variants.forget_variant(&variant);
+            self.variants.forget_variant(&addressed.variant);
         }
         Err(Error::StoreFailed.into())
     }

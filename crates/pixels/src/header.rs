@@ -49,6 +49,12 @@ pub struct Header {
 }
 
 impl Header {
+    /// True if JPEG variants keep a gain map of the original.
+    #[must_use]
+    pub const fn has_gain_map(&self) -> bool {
+        self.gain_map.is_some()
+    }
+
     /// Reads the header and checks it against `limits`. Allocates at most [`HEADER_BYTES_MAX`], and uses at most
     /// `limits.render_time`. The time grows with the size of the file.
     ///
