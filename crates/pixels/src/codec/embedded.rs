@@ -7,6 +7,8 @@ pub(crate) struct Embedded<'a> {
     pub(crate) profile: Option<&'a [u8]>,
     /// An XMP packet of at most 56 KB.
     pub(crate) xmp: Option<&'a [u8]>,
+    /// EXIF as a TIFF structure, for a JPEG with the gain map of an Apple camera.
+    pub(crate) exif: Option<&'a [u8]>,
     /// Metadata of ISO 21496-1, for a JPEG with a gain map and for the map.
     pub(crate) iso_gain_map: Option<&'a [u8]>,
 }
@@ -14,7 +16,7 @@ pub(crate) struct Embedded<'a> {
 impl Embedded<'_> {
     /// Bytes that the data take in a file, without the structures around them.
     pub(crate) fn len(&self) -> usize {
-        [self.profile, self.xmp, self.iso_gain_map].into_iter().flatten().map(<[u8]>::len).sum()
+        [self.profile, self.xmp, self.exif, self.iso_gain_map].into_iter().flatten().map(<[u8]>::len).sum()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
