@@ -59,8 +59,8 @@ impl GainMap {
         let (range, header, xmp) = other_images(original).into_iter().find_map(|range| {
             let file = original.get(range.clone())?;
             let xmp = jpeg_packet(file).and_then(|packet| GainMapXmp::read(&packet));
-            let is_described = xmp.as_ref().is_some_and(|xmp| xmp.is_complete() || headroom.is_some());
-            if !is_described && !(has_iso && iso(file).is_some()) {
+            let is_described_by_xmp = xmp.as_ref().is_some_and(|xmp| xmp.is_complete() || headroom.is_some());
+            if !(is_described_by_xmp || has_iso && iso(file).is_some()) {
                 return None;
             }
             let header = Header::read(file, &limits).ok()?;
