@@ -6,6 +6,7 @@ use std::io::Cursor;
 use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
+use crate::codec::tiff::jpeg_chunks::check_sizes;
 use crate::codec::tiff::{Photometric, TiffHeader};
 use crate::pixel_image::{PixelImage, PixelLayout, PixelShape};
 use crate::transform::color::PROFILE_BYTES_MAX;
@@ -19,6 +20,9 @@ pub(crate) fn decode(file: &[u8], shape: PixelShape) -> Result<PixelImage, Strin
     }
     let mut decoder = Decoder::new(Cursor::new(with_gray_palette(file, &header))).map_err(|error| error.to_string())?;
     decoder = decoder.with_limits(Limits::unlimited());
+    if header.is_jpeg() {
+        check_sizes(file, &mut decoder, header.chunk_size)?;
+    }
     let profile = profile(&mut decoder, &header);
     let palette = match header.photometric {
         Photometric::Palette { .. } => Some(palette(&mut decoder)?),
