@@ -34,6 +34,7 @@ mod store;
 mod timings;
 
 pub use batch::preview::Preview;
+pub use batch::sanitize::SanitizedSvg;
 pub use error::Error;
 pub use make::{EnsureStored, EnsureStoredError};
 pub use parts::VariantsParts;
@@ -46,6 +47,7 @@ pub use store::purge::{PurgeError, delete_stored};
 pub use timings::Timings;
 
 use batch::run::BatchRunner;
+use batch::sanitize::sanitize_svg;
 use gain_maps::{FormatChoice, GainMapOriginals};
 use make::VariantMaker;
 use rendition::Freshness;
@@ -218,6 +220,14 @@ impl Variants {
     /// See [`Error`].
     pub async fn preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
         self.maker.runner.preview(variant, original).await
+    }
+
+    /// Reads an SVG original for `client` and removes its scripts. The result is not cached.
+    ///
+    /// # Errors
+    /// The original is not SVG or is damaged, or a limit is exceeded.
+    pub async fn sanitize_svg(&self, original: &ObjectKey, client: IpAddr) -> Result<SanitizedSvg, Error> {
+        sanitize_svg(&self.maker.runner, original, client).await
     }
 
     /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants

@@ -176,13 +176,27 @@ impl SandboxProcess {
 
     fn try_encode(&mut self, frame: &Av1Frame) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
         let planes = frame.planes.iter().map(Vec::as_slice);
-        let (length, cpu_time) = match self.request(Request::encode(frame), planes)? {
+        let samples: u64 = frame.planes.iter().map(|plane| plane.len() as u64).sum();
+        self.request_bytes(Request::encode(frame), planes, 2 * samples + ENCODED_BYTES_MIN)
+    }
+
+    fn try_sanitize(&mut self, svg: &[u8]) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
+        self.request_bytes(Request::sanitize(svg)?, [svg], pixels::sanitized_bytes_max(svg.len()) as u64)
+    }
+
+    /// Sends a request whose reply is at most `bytes_max` long.
+    fn request_bytes<'a>(
+        &mut self,
+        request: Request,
+        payload: impl IntoIterator<Item = &'a [u8]>,
+        bytes_max: u64,
+    ) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
+        let (length, cpu_time) = match self.request(request, payload)? {
             Reply::Encoded { bytes, cpu_time } => (u64::from(bytes), cpu_time),
             Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
             Reply::Ready | Reply::Unconfined(_) | Reply::Image { .. } => return Err(unexpected_reply()),
         };
-        let samples: u64 = frame.planes.iter().map(|plane| plane.len() as u64).sum();
-        if length > 2 * samples + ENCODED_BYTES_MIN {
+        if length > bytes_max {
             return Err(io::Error::other("it sent a reply of an impossible length"));
         }
         Ok(Ok(SandboxOutput { value: self.read_bytes(length)?, cpu_time }))
@@ -249,6 +263,13 @@ impl SandboxProcess {
 impl SandboxWorker for SandboxProcess {
     fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
         match self.try_decode(request) {
+            Ok(result) => result,
+            Err(error) => Err(self.failure(SandboxTask::Decode, &error)),
+        }
+    }
+
+    fn sanitize(&mut self, svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        match self.try_sanitize(svg) {
             Ok(result) => result,
             Err(error) => Err(self.failure(SandboxTask::Decode, &error)),
         }

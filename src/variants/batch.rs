@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 pub(super) mod job;
 pub(super) mod preview;
+pub(super) mod sanitize;
 pub(super) mod run;
 
 use super::error::Error;

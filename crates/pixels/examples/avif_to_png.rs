@@ -35,6 +35,10 @@ impl SandboxWorker for InProcessDecoder {
         Ok(SandboxOutput { value: decoded.into_image(), cpu_time: self.started.elapsed() })
     }
 
+    fn sanitize(&mut self, _svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        Err(SandboxError::Failed { reason: "this example reads no SVG".to_owned() })
+    }
+
     fn encode(&mut self, _frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
         Err(SandboxError::Failed { reason: "this example encodes no AVIF".to_owned() })
     }

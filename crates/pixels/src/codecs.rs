@@ -16,11 +16,22 @@ pub enum Codec {
     Tiff,
     Bmp,
     Ico,
+    Svg,
 }
 
 impl Codec {
-    pub const ALL: [Self; 9] =
-        [Self::Jpeg, Self::Png, Self::WebP, Self::Gif, Self::Avif, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico];
+    pub const ALL: [Self; 10] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::WebP,
+        Self::Gif,
+        Self::Avif,
+        Self::JpegXl,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Ico,
+        Self::Svg,
+    ];
 
     /// File extension without the dot; also the label in metrics.
     #[must_use]
@@ -35,6 +46,7 @@ impl Codec {
             Self::Tiff => "tif",
             Self::Bmp => "bmp",
             Self::Ico => "ico",
+            Self::Svg => "svg",
         }
     }
 
@@ -46,7 +58,7 @@ impl Codec {
             Self::WebP => Some(Format::WebP),
             Self::Gif => Some(Format::Gif),
             Self::Avif => Some(Format::Avif),
-            Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico => None,
+            Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico | Self::Svg => None,
         }
     }
 
@@ -63,6 +75,7 @@ impl Codec {
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Ico => "ICO",
+            Self::Svg => "SVG",
         }
     }
 
@@ -79,10 +92,11 @@ impl Codec {
             Self::Tiff => "image/tiff",
             Self::Bmp => "image/bmp",
             Self::Ico => "image/x-icon",
+            Self::Svg => "image/svg+xml",
         }
     }
 
-    /// The format with this media type, as [`sniff`](crate::sniff()) returns it.
+    /// The format with this media type.
     #[must_use]
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.media_type() == media_type)
@@ -106,6 +120,7 @@ impl Codec {
             Self::JpegXl => Some("jxl-originals"),
             Self::Tiff => Some("tiff-originals"),
             Self::Bmp | Self::Ico => Some("bmp-originals"),
+            Self::Svg => Some("svg-originals"),
         }
     }
 
@@ -118,6 +133,7 @@ impl Codec {
             Self::JpegXl => cfg!(feature = "jxl-originals"),
             Self::Tiff => cfg!(feature = "tiff-originals"),
             Self::Bmp | Self::Ico => cfg!(feature = "bmp-originals"),
+            Self::Svg => cfg!(feature = "svg-originals"),
         }
     }
 
@@ -148,6 +164,16 @@ impl Codecs {
         }
         Self(bits)
     };
+
+    /// The formats that are accepted by default: all that this build can decode but SVG, because a browser runs the scripts of
+    /// a file that is served as it is.
+    pub const DEFAULT: Self = Self(Self::BUILT_IN.0 & !Codec::Svg.bit());
+
+    /// The same formats and one more.
+    #[must_use]
+    pub const fn with(self, codec: Codec) -> Self {
+        Self(self.0 | codec.bit())
+    }
 
     #[must_use]
     pub const fn contains(self, codec: Codec) -> bool {

@@ -9,6 +9,8 @@ use std::io;
 use crate::codec::avif::av1;
 #[cfg(feature = "jxl-originals")]
 use crate::codec::jxl;
+#[cfg(feature = "svg-originals")]
+use crate::codec::svg;
 #[cfg(feature = "tiff-originals")]
 use crate::codec::tiff;
 #[cfg(feature = "bmp-originals")]
@@ -68,8 +70,22 @@ fn decode_samples(request: &DecodeRequest<'_>) -> Result<Box<dyn Samples>, Strin
         (SandboxFormat::Bmp, ImageShape::Pixels(shape)) => Ok(Box::new(bmp::decode::decode(request.bytes, shape)?)),
         #[cfg(feature = "bmp-originals")]
         (SandboxFormat::Ico, ImageShape::Pixels(shape)) => Ok(Box::new(ico::decode::decode(request.bytes, shape)?)),
+        #[cfg(feature = "svg-originals")]
+        (SandboxFormat::Svg, ImageShape::Pixels(shape)) => Ok(Box::new(svg::decode::decode(request.bytes, shape)?)),
         (format, _) => Err(format!("this build has no decoder of {format:?} that returns {}", request.shape)),
     }
+}
+
+/// Sanitizes an SVG in this process, which must be confined unless the file is trusted: it can take any amount of time.
+///
+/// # Errors
+/// The reason why the file cannot be sanitized.
+#[cfg_attr(not(feature = "svg-originals"), expect(unused_variables, reason = "the feature contains the sanitizer"))]
+pub fn sanitize_svg(svg: &[u8]) -> Result<Vec<u8>, String> {
+    #[cfg(feature = "svg-originals")]
+    return svg::sanitize::sanitize(svg);
+    #[cfg(not(feature = "svg-originals"))]
+    Err("this build has no sanitizer of SVG".to_owned())
 }
 
 impl DecodedImage {

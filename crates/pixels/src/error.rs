@@ -54,7 +54,8 @@ pub enum UnsupportedFormat {
     /// An AVIF image sequence without a still image.
     AvifSequence,
     Heic,
-    Svg,
+    /// SVG, which is accepted only if the server is told so.
+    SvgOff,
     /// A JPEG that uses this feature, such as lossless coding.
     JpegWith(&'static str),
 }
@@ -69,10 +70,10 @@ impl fmt::Display for UnsupportedFormat {
             Self::NotAccepted(codec) => {
                 return write!(f, "{}, which this server does not accept (formats.originals)", codec.name());
             }
+            Self::SvgOff => return f.write_str("SVG, which is off on this server (formats.svg = true turns it on)"),
             Self::JpegWith(feature) => return write!(f, "a JPEG with {feature}, which is not accepted"),
             Self::AvifSequence => "an AVIF sequence without a still image",
             Self::Heic => "HEIC",
-            Self::Svg => "SVG",
         };
         write!(f, "{name}, which is not accepted")
     }

@@ -36,6 +36,12 @@ impl Header {
     /// The expected CPU time of rendering these variants in one call.
     #[must_use]
     pub fn cpu_estimate(&self, outputs: &[OutputSpec], options: &EncodeOptions) -> CpuEstimate {
+        if let Some(rasters) = self.rasters(outputs) {
+            let estimates = rasters.iter().map(|(header, output)| header.cpu_estimate(&[*output], options).total());
+            // Each variant is rasterized separately, so they share no decoding.
+            let outputs = estimates.fold(Duration::ZERO, Duration::saturating_add);
+            return CpuEstimate { decode: Duration::ZERO, outputs };
+        }
         let (animated, still): (Vec<_>, Vec<_>) =
             outputs.iter().copied().partition(|output| is_animated(self, output.encoding));
         let decode = if still.is_empty() { 0.0 } else { self.decode_nanos(&still, options) };
@@ -92,6 +98,7 @@ impl Header {
             Codec::Tiff | Codec::Bmp | Codec::Ico => {
                 cost::PROCESS + pixels * cost::TIFF_PIXEL + bytes * cost::TIFF_BYTE
             }
+            Codec::Svg => cost::PROCESS + pixels * cost::SVG_PIXEL + bytes * cost::SVG_BYTE,
             Codec::Avif => cost::PROCESS + pixels * cost::AVIF_PIXEL + bytes * cost::AVIF_BYTE,
         }
     }
@@ -235,6 +242,9 @@ mod cost {
     pub(super) const JXL_BYTE: f64 = 40.0;
     pub(super) const TIFF_PIXEL: f64 = 6.0;
     pub(super) const TIFF_BYTE: f64 = 4.0;
+    /// A plain icon takes 4, one with filters up to 120.
+    pub(super) const SVG_PIXEL: f64 = 40.0;
+    pub(super) const SVG_BYTE: f64 = 100.0;
     /// Starting a sandboxed process.
     pub(super) const PROCESS: f64 = 3e6;
     /// A pixel of the canvas of an animation.

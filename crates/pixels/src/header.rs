@@ -5,6 +5,7 @@ use vp8_planes::Header as Vp8Header;
 
 use crate::codec::png::animation::encode as apng;
 use crate::codec::sandboxed::SandboxedPixels;
+use crate::codec::svg::{self, NominalSize};
 use crate::codec::{avif, bmp, gif, ico, jpeg, jxl, palette, png, tiff, webp};
 use crate::codecs::Codec;
 use crate::deadline::Deadline;
@@ -39,6 +40,8 @@ pub struct Header {
     pub(crate) is_cmyk: bool,
     /// `None` if the image is decoded to pixels.
     pub(crate) planar: Option<PlanarHeader>,
+    /// The size of a vector picture, which is rasterized for each variant. Until then, [`Self::info`] has its nominal size.
+    pub(crate) vector: Option<NominalSize>,
     /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
     pub(crate) sandbox_bytes: u64,
     pub(crate) original_bytes: u64,
@@ -69,6 +72,7 @@ impl Header {
             info: ImageInfo::default(),
             is_cmyk: false,
             planar: None,
+            vector: None,
             sandbox_bytes: 0,
             original_bytes: original.len() as u64,
             gain_map: None,
@@ -116,8 +120,15 @@ impl Header {
                 header.sandbox_bytes = sandbox_bytes;
                 info
             }
+            Codec::Svg => {
+                let (info, size) = svg::read_info(original)?;
+                header.vector = Some(size);
+                info
+            }
         };
-        check_pixels((header.info.width, header.info.height), limits)?;
+        if header.vector.is_none() {
+            check_pixels((header.info.width, header.info.height), limits)?;
+        }
         if codec == Codec::WebP {
             let vp8 = webp::planar::read_header(original, (header.info.width, header.info.height), limits);
             header.planar = vp8.map(PlanarHeader::Vp8);
@@ -147,6 +158,9 @@ impl Header {
     /// An upper bound, in bytes, of the memory that [`render_each`](crate::render_each) allocates for these variants.
     #[must_use]
     pub fn working_bytes(&self, outputs: &[OutputSpec]) -> u64 {
+        if let Some(rasters) = self.rasters(outputs) {
+            return rasters.iter().map(|(header, output)| header.working_bytes(&[*output])).max().unwrap_or(BASE_BYTES);
+        }
         // Variants are rendered one after the other, so only the largest counts.
         let output_bytes = outputs.iter().map(|output| self.output_bytes(*output)).max().unwrap_or(0);
         let decoded_bytes = match &self.planar {
@@ -262,7 +276,10 @@ fn lossless_webp_bytes(pixels: u64) -> u64 {
 const BASE_BYTES: u64 = 2 << 20;
 
 fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
-    let Some(media_type) = sniff(original) else { return Err(unknown(original, limits)) };
+    let Some(media_type) = sniff(original) else {
+        let is_accepted = limits.originals.contains(Codec::Svg) && Codec::Svg.is_built_in();
+        return if is_accepted && is_svg(original) { Ok(Codec::Svg) } else { Err(unknown(original, limits)) };
+    };
     let format = match Codec::from_media_type(media_type) {
         Some(codec) if !codec.is_built_in() => UnsupportedFormat::NotBuiltIn(codec),
         Some(codec) if !limits.originals.contains(codec) => UnsupportedFormat::NotAccepted(codec),
@@ -279,7 +296,9 @@ pub(crate) fn unknown(head: &[u8], limits: &Limits) -> Error {
     if head.is_empty() {
         Error::Empty
     } else if is_svg(head) {
-        Error::UnsupportedFormat { format: UnsupportedFormat::Svg, accepted }
+        let is_built_in = Codec::Svg.is_built_in();
+        let format = if is_built_in { UnsupportedFormat::SvgOff } else { UnsupportedFormat::NotBuiltIn(Codec::Svg) };
+        Error::UnsupportedFormat { format, accepted }
     } else {
         Error::NotAnImage { accepted }
     }

@@ -22,8 +22,10 @@ mod metadata;
 mod gain_map;
 pub mod decoders;
 mod header;
+mod raster;
 mod probe;
 mod render;
+mod sanitize;
 mod estimate;
 
 #[cfg(test)]
@@ -33,6 +35,7 @@ mod tests;
 pub use codec::avif::encode::encode_av1;
 #[cfg(fuzzing)]
 pub use codec::avif::heif::check::avif as check_avif;
+pub use codec::svg::sanitized_bytes_max;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
 pub use encoding::{Encoding, Format, Quality};
@@ -51,7 +54,8 @@ pub use sandbox::{
     Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxImage, SandboxOutput, SandboxTask,
     SandboxWorker,
 };
-pub use sniff::sniff;
+pub use sanitize::{sanitize_svg, sanitizing_bytes};
+pub use sniff::{SVG_HEAD_BYTES, is_svg, sniff};
 pub use transform::color::PROFILE_BYTES_MAX;
 pub use transform::crop::output_size;
 pub use yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};

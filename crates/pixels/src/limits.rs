@@ -88,7 +88,7 @@ impl Default for Limits {
             scans: 64,
             render_time: Duration::from_secs(30),
             incomplete: Incomplete::Refuse,
-            originals: Codecs::BUILT_IN,
+            originals: Codecs::DEFAULT,
             encode: EncodeOptions::default(),
         }
     }

@@ -106,6 +106,9 @@ pub fn render_each(
     options: &RenderOptions<'_>,
     mut done: impl FnMut(usize, Result<Vec<u8>, Error>),
 ) {
+    if header.vector.is_some() {
+        return render_vector(original, header, outputs, options, &mut done);
+    }
     let keeps_copyright = options.limits.encode.keep_copyright;
     let copyright = if keeps_copyright { copyright(original, header.codec) } else { None };
     let xmp = copyright.as_deref().map(packet);
@@ -126,6 +129,24 @@ pub fn render_each(
     }
     if !pending.is_empty() {
         render_still(source, &pending, options, done);
+    }
+}
+
+/// Renders variants of a vector picture, which is rasterized for each of them.
+fn render_vector(
+    original: &[u8],
+    header: &Header,
+    outputs: &[OutputSpec],
+    options: &RenderOptions<'_>,
+    done: &mut dyn FnMut(usize, Result<Vec<u8>, Error>),
+) {
+    for (index, output) in outputs.iter().enumerate() {
+        match header.rasterized(output.geometry, options.limits) {
+            Ok(header) => {
+                render_each(original, &header, &[*output], options, &mut |_, rendered| done(index, rendered));
+            }
+            Err(error) => done(index, Err(error)),
+        }
     }
 }
 

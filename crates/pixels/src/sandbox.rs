@@ -35,7 +35,7 @@ pub trait Sandbox {
 /// The requests that a process will get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SandboxTask {
-    /// Decoding, which reads untrusted bytes.
+    /// Decoding or sanitizing, which reads untrusted bytes.
     Decode,
     /// Encoding of pixels, which need not be confined.
     Encode,
@@ -48,6 +48,12 @@ pub trait SandboxWorker {
     /// # Errors
     /// The data are damaged or have another shape, or the process ran out of time.
     fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError>;
+
+    /// Sanitizes an SVG. The result has at most [`sanitized_bytes_max`](crate::sanitized_bytes_max) bytes.
+    ///
+    /// # Errors
+    /// The file is damaged, or the process ran out of time.
+    fn sanitize(&mut self, svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError>;
 
     /// Encodes one AV1 image.
     ///
@@ -69,10 +75,12 @@ pub enum SandboxFormat {
     Bmp,
     /// A file with one picture.
     Ico,
+    /// A file, which is rasterized to the requested size.
+    Svg,
 }
 
 impl SandboxFormat {
-    pub const ALL: [Self; 5] = [Self::Av1, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico];
+    pub const ALL: [Self; 6] = [Self::Av1, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico, Self::Svg];
 }
 
 /// An image to decode.

@@ -178,6 +178,8 @@ pub struct Formats {
     /// Formats of originals that are decoded.
     #[serde(with = "codecs")]
     pub originals: Codecs,
+    /// Rasterizes and sanitizes SVG originals.
+    pub svg: bool,
 }
 
 impl Default for Formats {
@@ -193,7 +195,8 @@ impl Default for Formats {
             color: ColorPolicy::Keep,
             keep_copyright: true,
             gain_maps: false,
-            originals: Codecs::BUILT_IN,
+            originals: Codecs::DEFAULT,
+            svg: false,
         }
     }
 }

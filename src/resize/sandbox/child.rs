@@ -45,7 +45,11 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
                 let bytes = payload.first().map_or(&[][..], Vec::as_slice);
                 decode(&DecodeRequest { format, bytes, shape }, output)?;
             }
-            Request::Decode { .. } => fail("this process is not confined", output)?,
+            Request::Sanitize { .. } if is_confined => {
+                let svg = payload.first().map_or(&[][..], Vec::as_slice);
+                reply_with_bytes(decoders::sanitize_svg(svg), output)?;
+            }
+            Request::Decode { .. } | Request::Sanitize { .. } => fail("this process is not confined", output)?,
             Request::Encode { width, height, quantizer, .. } => {
                 encode(&Av1Frame { width, height, planes: payload, quantizer }, output)?;
             }
@@ -70,9 +74,12 @@ fn decode(request: &DecodeRequest<'_>, output: &mut impl Write) -> io::Result<()
 
 #[cfg(feature = "avif")]
 fn encode(frame: &Av1Frame, output: &mut impl Write) -> io::Result<()> {
-    let encoded = pixels::encode_av1(frame).map_err(|error| error.to_string());
+    reply_with_bytes(pixels::encode_av1(frame).map_err(|error| error.to_string()), output)
+}
+
+fn reply_with_bytes(made: Result<Vec<u8>, String>, output: &mut impl Write) -> io::Result<()> {
     let length = |bytes: Vec<u8>| u32::try_from(bytes.len()).map(|n| (n, bytes)).map_err(|error| error.to_string());
-    match encoded.and_then(length) {
+    match made.and_then(length) {
         Ok((length, bytes)) => {
             output.write_all(&Reply::Encoded { bytes: length, cpu_time: cpu_time() }.to_bytes())?;
             output.write_all(&bytes)

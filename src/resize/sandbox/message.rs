@@ -22,6 +22,11 @@ pub(super) enum Request {
         /// Length of the payload.
         bytes: u32,
     },
+    /// Sanitize the SVG in the payload.
+    Sanitize {
+        /// Length of the payload.
+        bytes: u32,
+    },
     /// Encode the planes in the payload as AV1.
     Encode {
         width: u32,
@@ -41,6 +46,11 @@ impl Request {
         Ok(Self::Decode { format: request.format, shape: request.shape, bytes })
     }
 
+    /// The request to sanitize `svg`.
+    pub(super) fn sanitize(svg: &[u8]) -> io::Result<Self> {
+        Ok(Self::Sanitize { bytes: u32::try_from(svg.len()).map_err(io::Error::other)? })
+    }
+
     /// The request to encode `frame`.
     pub(super) fn encode(frame: &Av1Frame) -> Self {
         let sampling = if frame.planes.len() == 1 { ChromaSubsampling::Cs400 } else { ChromaSubsampling::Cs420 };
@@ -50,7 +60,7 @@ impl Request {
     /// Lengths of the planes or data in the payload, in bytes.
     pub(super) fn payload(&self) -> io::Result<Vec<usize>> {
         let lengths = match *self {
-            Self::Decode { bytes, .. } => vec![u64::from(bytes)],
+            Self::Decode { bytes, .. } | Self::Sanitize { bytes } => vec![u64::from(bytes)],
             Self::Encode { width, height, sampling, .. } => {
                 let size = |n| sampling.plane_size(n, (width, height));
                 let sizes = (0..sampling.planes()).map(size);
@@ -66,6 +76,10 @@ impl Request {
             Self::Decode { format, shape, bytes: length } => {
                 bytes[1] = index(&SandboxFormat::ALL, format);
                 bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
+                bytes[12..].copy_from_slice(&length.to_le_bytes());
+            }
+            Self::Sanitize { bytes: length } => {
+                bytes[0] = 2;
                 bytes[12..].copy_from_slice(&length.to_le_bytes());
             }
             Self::Encode { width, height, sampling, quantizer } => {
@@ -86,6 +100,9 @@ impl Request {
             Err(error) => return Err(error),
         }
         let [kind, second, shape @ .., a, b, c, d] = head;
+        if kind == 2 {
+            return Ok(Some(Self::Sanitize { bytes: u32::from_le_bytes([a, b, c, d]) }));
+        }
         let shape = shape_from_bytes(&shape).ok_or_else(|| invalid("no image has this shape"))?;
         let format = SandboxFormat::ALL.get(usize::from(second)).copied();
         match (kind, shape, format) {
@@ -117,7 +134,7 @@ pub(super) enum Reply {
         /// CPU time of the process so far.
         cpu_time: Duration,
     },
-    /// That many bytes of AV1 data follow.
+    /// That many bytes of AV1 data or of sanitized SVG follow.
     Encoded {
         bytes: u32,
         /// CPU time of the process so far.

@@ -43,7 +43,7 @@ fn messages_survive_a_round_trip() {
     let encode = Request::Encode { width: 70_001, height: 3, sampling, quantizer: 255 };
     let shape = ImageShape::Yuv(YuvShape { width: 1 << 20, height: 3, depth: 12, sampling });
     let decode = SandboxFormat::ALL.map(|format| Request::Decode { format, shape, bytes: 1 << 31 });
-    for request in decode.into_iter().chain([encode]) {
+    for request in decode.into_iter().chain([encode, Request::Sanitize { bytes: 1 << 31 }]) {
         assert_eq!(Request::read(&mut &request.to_bytes()[..]).unwrap(), Some(request));
     }
     assert_eq!(encode.payload().unwrap(), [210_003, 70_002, 70_002]);

@@ -34,12 +34,12 @@ pub(in crate::variants) struct BatchRunner {
 /// A downloaded original with the permit for its memory.
 pub(super) struct Original {
     pub(super) bytes: Bytes,
-    etag: Box<str>,
+    pub(super) etag: Box<str>,
     _permit: MemoryPermit,
 }
 
 /// Maximum time for downloading an original. Most stores have shorter timeouts, but a folder on a network may not answer.
-const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(300);
+pub(super) const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(300);
 
 impl BatchRunner {
     /// Makes a variant, together with other variants of its original that are requested at the same time.
@@ -196,7 +196,7 @@ impl BatchRunner {
 
     /// Downloads the original, again if it is replaced meanwhile. The permit is taken when the length is known, before
     /// the body is read.
-    async fn download(&self, key: &ObjectKey) -> Result<Original, Error> {
+    pub(super) async fn download(&self, key: &ObjectKey) -> Result<Original, Error> {
         let failed = |error: StoreError| Error::from_store(&error);
         let mut attempts = 1..READS_MAX;
         loop {

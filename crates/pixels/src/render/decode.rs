@@ -76,6 +76,7 @@ pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderCo
             let icon = ico::Picture::largest(original)?.to_icon();
             return sandboxed::decode(SandboxFormat::Ico, &icon, header.sandboxed(), context);
         }
+        Codec::Svg => return sandboxed::decode(SandboxFormat::Svg, original, header.sandboxed(), context),
     };
     context.deadline.check()?;
     if (decoded.pixels.width, decoded.pixels.height) != (header.info.width, header.info.height) {

@@ -189,7 +189,7 @@ fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, Error> {
 
 fn no_picture(is_sequence: bool) -> Error {
     if is_sequence {
-        let accepted = Codecs::BUILT_IN;
+        let accepted = Codecs::DEFAULT;
         return Error::UnsupportedFormat { format: UnsupportedFormat::AvifSequence, accepted };
     }
     damaged("no primary item (pitm)")
