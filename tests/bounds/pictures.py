@@ -178,6 +178,22 @@ def cut_jxl(side: int = 3_000) -> bytes:
     return b"\xff\x0a" + bits.to_bytes(8, "little")
 
 
+def used_svg(levels: int = 4) -> bytes:
+    """An SVG of about 90,000 elements, most of which are uses of a long path."""
+    path = "M0 0" + "l1 1" * 500
+    groups = [f'<g id="g0">' + f'<path d="{path}" stroke="#000" stroke-dasharray="1"/>' * 8 + "</g>"]
+    groups += [f'<g id="g{n}">' + f'<use href="#g{n - 1}"/>' * 10 + "</g>" for n in range(1, levels + 1)]
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><defs>'
+    return (head + "".join(groups) + f'</defs><use href="#g{levels}"/></svg>').encode()
+
+
+def layered_svg(depth: int = 40) -> bytes:
+    """An SVG of layers inside of each other, each 25 times as large as the picture."""
+    big = '<rect x="-1e6" y="-1e6" width="2e6" height="2e6"/>'
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+    return (head + '<g opacity=".9">' * depth + big + "</g>" * depth + "</svg>").encode()
+
+
 def hostile() -> dict[str, bytes]:
     return {
         "profile.png": wide_profile_png(),
@@ -188,4 +204,6 @@ def hostile() -> dict[str, bytes]:
         "deflated.tif": deflated_tiff(),
         "empty.bmp": empty_bmp(),
         "cut.jxl": cut_jxl(),
+        "used.svg": used_svg(),
+        "layered.svg": layered_svg(),
     }

@@ -301,6 +301,7 @@ fn fuzz_seeds_pass_the_checks_of_their_targets() {
     for (target, codecs) in sandboxed {
         read(target).iter().for_each(|bytes| checks::original(bytes, codecs));
     }
+    read("svg").iter().for_each(|bytes| checks::svg(bytes));
 }
 
 /// A little-endian TIFF without compression, whose fields have one value each. Fields of the strip are added.
