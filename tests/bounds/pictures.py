@@ -178,10 +178,9 @@ def cut_jxl(side: int = 3_000) -> bytes:
     return b"\xff\x0a" + bits.to_bytes(8, "little")
 
 
-def used_svg(levels: int = 4) -> bytes:
-    """An SVG of about 90,000 elements, most of which are uses of a long path."""
-    path = "M0 0" + "l1 1" * 500
-    groups = [f'<g id="g0">' + f'<path d="{path}" stroke="#000" stroke-dasharray="1"/>' * 8 + "</g>"]
+def used_svg(levels: int = 3) -> bytes:
+    """An SVG of about 31,000 elements, most of which are uses of the same paths."""
+    groups = ['<g id="g0">' + '<path d="M0 0l1 2 3 4z" stroke="#000"/>' * 30 + "</g>"]
     groups += [f'<g id="g{n}">' + f'<use href="#g{n - 1}"/>' * 10 + "</g>" for n in range(1, levels + 1)]
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><defs>'
     return (head + "".join(groups) + f'</defs><use href="#g{levels}"/></svg>').encode()

@@ -12,6 +12,13 @@ fn uses(levels: usize) -> String {
     picture(&format!("{elements}</defs><use xlink:href='#g{levels}'/>"))
 }
 
+/// A path of 3,000 bytes that is used 3,600 times.
+fn used_path() -> String {
+    let path = format!("<path id='p' stroke='#000' stroke-dasharray='1' d='M0 0{}'/>", "l1 1-1 2".repeat(375));
+    let sixty = "<use xlink:href='#p'/>".repeat(60);
+    picture(&format!("<defs>{path}<g id='a'>{sixty}</g></defs>{}", "<use xlink:href='#a'/>".repeat(60)))
+}
+
 /// `levels` entities, each of which repeats the one before ten times.
 fn entities(levels: usize) -> String {
     let mut declarations = "<!ENTITY e0 'ha'>".to_owned();
@@ -39,6 +46,7 @@ pub(crate) fn hostile() -> Vec<(&'static str, String, &'static str)> {
     vec![
         ("entities", entities(9), "damaged"),
         ("uses", uses(9), "elements, counting each use"),
+        ("uses of a long path", used_path(), "bytes, counting each use"),
         ("few uses", uses(3), ""),
         ("deep groups", nested("<g>", SQUARE, "</g>", 200_000), "damaged"),
         (

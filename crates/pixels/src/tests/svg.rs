@@ -22,7 +22,7 @@ fn svg_is_off_by_default_and_the_error_says_how_to_turn_it_on() {
 fn memory_and_time_are_those_of_the_variant_and_not_of_the_nominal_size() {
     let svg = |size: &str| format!("<svg {size} xmlns='http://www.w3.org/2000/svg'/>");
     let huge = Header::read(svg("viewBox='0 0 2e6 1e6'").as_bytes(), &ON).unwrap();
-    let tiny = Header::read(svg("viewBox='0 0 .2 .10'").as_bytes(), &ON).unwrap();
+    let tiny = Header::read(svg("viewBox='0 0 .20 .10'").as_bytes(), &ON).unwrap();
     let output = |side| OutputSpec { geometry: fit(side, side), encoding: Encoding::Png };
     let small = [output(100)];
     assert_eq!(huge.working_bytes(&small), tiny.working_bytes(&small));

@@ -10,6 +10,10 @@ const ELEMENTS_MAX: u64 = 100_000;
 /// Memory of an element of the tree. Used rectangles took 680 bytes each, and characters of a text 1,450.
 const ELEMENT_BYTES: u64 = 800;
 
+/// Maximum length in bytes of the data of paths, in which those that `use` repeats count each time. It is longer than a file,
+/// and a byte takes up to some microseconds if the path is stroked with dashes.
+const PATH_BYTES_MAX: u64 = 8 << 20;
+
 /// Maximum number of elements inside of each other. An element also counts as inside of the ones that refer to it, such as
 /// by a mask.
 const DEPTH_MAX: usize = 100;
@@ -32,14 +36,30 @@ pub(super) fn check(document: &Document<'_>, tree_bytes: u64) -> Result<(), Stri
     if extent.elements > elements_max {
         return Err(format!("it has more than {elements_max} elements, counting each use and twice each character"));
     }
+    if extent.path_bytes > PATH_BYTES_MAX {
+        return Err(format!("its paths have more than {PATH_BYTES_MAX} bytes, counting each use"));
+    }
     Ok(())
 }
 
-/// Number of elements of a subtree, and the number that are inside of each other.
+/// Number of elements of a subtree, length of its paths, and number of elements that are inside of each other.
 #[derive(Debug, Clone, Copy, Default)]
 struct Extent {
     elements: u64,
+    path_bytes: u64,
     depth: usize,
+}
+
+impl Extent {
+    fn add(&mut self, other: Self) {
+        self.elements = self.elements.saturating_add(other.elements);
+        self.path_bytes = self.path_bytes.saturating_add(other.path_bytes);
+    }
+}
+
+/// Length of the path or of the points of an element.
+fn path_bytes(node: Node<'_, '_>) -> u64 {
+    ["d", "points"].into_iter().filter_map(|name| node.attribute(name)).map(|data| data.len() as u64).sum()
 }
 
 struct Counter<'a, 'input> {
@@ -58,10 +78,10 @@ impl<'a, 'input> Counter<'a, 'input> {
             return Err(too_deep());
         }
         self.known.insert(node.id(), Extent::default());
-        let mut sum = Extent { elements: 1, depth: 1 };
+        let mut sum = Extent { elements: 1, path_bytes: path_bytes(node), depth: 1 };
         for child in node.children().filter(Node::is_element) {
             let extent = self.extent(child, depth + 1)?;
-            sum.elements = sum.elements.saturating_add(extent.elements);
+            sum.add(extent);
             sum.depth = sum.depth.max(extent.depth + 1);
         }
         if matches!(node.tag_name().name(), "text" | "tspan" | "textPath" | "a") {
@@ -76,7 +96,7 @@ impl<'a, 'input> Counter<'a, 'input> {
             let extent = self.extent(target, depth + 1)?;
             // Only `use` repeats elements. Masks, patterns and gradients are shared.
             if is_link && node.tag_name().name() == "use" {
-                sum.elements = sum.elements.saturating_add(extent.elements);
+                sum.add(extent);
             }
             sum.depth = sum.depth.max(extent.depth + 1);
         }
