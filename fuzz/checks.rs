@@ -2,14 +2,15 @@
 //! the seeds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use pixels::{
     Av1Frame, Codec, Codecs, DecodeRequest, EncodeOptions, Encoding, Geometry, HEADER_BYTES_MAX, Header, Incomplete,
-    Limits, OutputSpec, Quality, Region, RenderOptions, Sandbox, SandboxError, SandboxFormat, SandboxImage,
-    SandboxOutput, SandboxTask, SandboxWorker, decoders, output_size, render, sniff,
+    Limits, OutputSpec, Quality, Region, RenderOptions, Sandbox, SandboxError, SandboxFormat, SandboxFrame,
+    SandboxImage, SandboxOutput, SandboxTask, SandboxWorker, decoders, output_size, render, sniff,
 };
 
 /// The system allocator, with a count of the bytes in use and their maximum.
@@ -116,7 +117,12 @@ struct InProcess;
 
 struct InProcessWorker {
     memory_bytes: u64,
+    /// The frames of an animation that were not requested yet.
+    frames: VecDeque<SandboxFrame>,
 }
+
+/// Maximum number of frames that are decoded.
+const FRAMES_MAX: usize = 16;
 
 impl Sandbox for InProcess {
     fn start(
@@ -125,7 +131,7 @@ impl Sandbox for InProcess {
         memory_bytes: u64,
         _cpu_time: Duration,
     ) -> Result<Box<dyn SandboxWorker>, SandboxError> {
-        Ok(Box::new(InProcessWorker { memory_bytes }))
+        Ok(Box::new(InProcessWorker { memory_bytes, frames: VecDeque::new() }))
     }
 }
 
@@ -144,6 +150,24 @@ impl SandboxWorker for InProcessWorker {
     fn sanitize(&mut self, svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
         let value = decoders::sanitize_svg(svg).map_err(|reason| SandboxError::Failed { reason })?;
         Ok(SandboxOutput { value, cpu_time: Duration::ZERO })
+    }
+
+    fn start_animation(
+        &mut self,
+        request: &DecodeRequest<'_>,
+    ) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError> {
+        let failed = |reason| SandboxError::Failed { reason };
+        let mut frames = decoders::decode_animation(request).map_err(failed)?;
+        while self.frames.len() < FRAMES_MAX
+            && let Some((image, duration)) = frames.next_frame().map_err(failed)?
+        {
+            self.frames.push_back(SandboxFrame { image: image.into_image(), duration });
+        }
+        self.next_frame()
+    }
+
+    fn next_frame(&mut self) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError> {
+        Ok(SandboxOutput { value: self.frames.pop_front(), cpu_time: Duration::ZERO })
     }
 
     fn encode(&mut self, _frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {

@@ -1,4 +1,4 @@
-//! BMP, ICO, TIFF and JPEG XL originals, decoded in sandbox processes of the real executable.
+//! BMP, ICO, TIFF, JPEG XL and HEIC originals, decoded in sandbox processes of the real executable.
 //!
 //! `crates/pixels/tests/originals/make.py` creates both the originals and the expected images.
 
@@ -6,13 +6,20 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::fs;
+use std::io::Cursor;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
-use image::RgbaImage;
-use pixels::{Codec, Encoding, Error, Geometry, Header, Limits, OutputSpec, RenderOptions, probe, render, sniff};
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::{AnimationDecoder as _, RgbaImage};
+use pixels::{
+    Codec, Encoding, Error, Geometry, Header, Incomplete, Limits, OutputSpec, Quality, RenderOptions, probe, render,
+    sniff,
+};
 use resized::resize::sandbox::{self, ProcessSandbox};
 
 #[path = "shared/random.rs"]
@@ -58,7 +65,7 @@ fn difference(made: &RgbaImage, expected: &RgbaImage) -> u32 {
 }
 
 /// Originals, the image that they show, and the largest difference of a sample.
-const SHOWN: [(&str, &str, u32); 33] = [
+const SHOWN: [(&str, &str, u32); 40] = [
     ("rgb.bmp", "shown", 0),
     ("palette.bmp", "shown", 0),
     ("alpha.bmp", "alpha", 0),
@@ -92,6 +99,13 @@ const SHOWN: [(&str, &str, u32); 33] = [
     ("linear-float.jxl", "shown", 1),
     ("turned.jxl", "shown", 60),
     ("animated.jxl", "shown", 0),
+    ("shown.heic", "shown", 60),
+    ("half-chroma.heic", "shown", 60),
+    ("full-chroma.heic", "shown", 20),
+    ("gray.heic", "gray", 20),
+    ("alpha.heic", "alpha", 60),
+    ("ten.heic", "shown", 60),
+    ("turned.heic", "shown", 60),
 ];
 
 #[test]
@@ -106,6 +120,114 @@ fn originals_show_the_expected_image() {
         }
     }
     assert!(faults.is_empty(), "{faults:?}");
+}
+
+#[test]
+fn the_tiles_of_a_heic_grid_are_joined() {
+    let made = rendered(&file("grid.heic"));
+    let shown = image::open(path("shown.png")).unwrap().to_rgba8();
+    let enlarged = RgbaImage::from_fn(144, 96, |x, y| *shown.get_pixel(x / 6, y / 6));
+    assert_eq!(made.dimensions(), enlarged.dimensions());
+    // Colors of neighbors are mixed at the edges.
+    for (x, y) in [(3, 3), (60, 9), (66, 30), (100, 60), (130, 70), (20, 90), (64, 64), (143, 95)] {
+        let (a, b) = (made.get_pixel(x, y).0, enlarged.get_pixel(x, y).0);
+        assert!(a.iter().zip(b).all(|(a, b)| a.abs_diff(b) < 12), "{x} {y}: {a:?} {b:?}");
+    }
+}
+
+/// The frames of a variant, and their durations in milliseconds.
+fn frames(original: &[u8], encoding: Encoding, limits: &Limits) -> Result<Vec<(RgbaImage, u32)>, Error> {
+    set_program();
+    let header = Header::read(original, limits)?;
+    let geometry = Geometry::Fit { width: NonZeroU32::new(24), height: None };
+    let options = RenderOptions::new(limits).with_sandbox(&ProcessSandbox);
+    let made = Cursor::new(render(original, &header, OutputSpec { geometry, encoding }, &options)?);
+    let frames = match encoding {
+        Encoding::Gif => GifDecoder::new(made).unwrap().into_frames(),
+        Encoding::Png => PngDecoder::new(made).unwrap().apng().unwrap().into_frames(),
+        _ => WebPDecoder::new(made).unwrap().into_frames(),
+    };
+    let frames = frames.collect_frames().unwrap().into_iter();
+    Ok(frames
+        .map(|frame| (frame.delay().numer_denom_ms(), frame.into_buffer()))
+        .map(|((ms, _), made)| (made, ms))
+        .collect())
+}
+
+const LOSSLESS_WEBP: Encoding = Encoding::WebP(Quality::new(100).unwrap());
+
+#[test]
+fn animations_stay_animated() {
+    for (name, background) in
+        [("animated.avif", "shown"), ("animated-alpha.avif", "alpha"), ("animated-alpha.jxl", "alpha")]
+    {
+        let background = image::open(path(background).with_extension("png")).unwrap().to_rgba8();
+        for encoding in [LOSSLESS_WEBP, Encoding::Png, Encoding::Gif] {
+            let frames = frames(&file(name), encoding, &Limits::default()).unwrap();
+            let durations: Vec<_> = frames.iter().map(|(_, milliseconds)| *milliseconds).collect();
+            assert_eq!(durations, [100, 50, 200, 40, 300], "{name} {encoding:?}");
+            for (n, (made, _)) in (0..).zip(&frames) {
+                let close = |x, y, expected: [u8; 4]| {
+                    let is = made.get_pixel(x, y).0;
+                    assert!(
+                        is.iter().zip(expected).all(|(a, b)| a.abs_diff(b) < 40),
+                        "{name} {encoding:?} {n} {x} {y}: {is:?}"
+                    );
+                };
+                close(4 * n + 4, 8, [40, 200, 40, 255]);
+                // GIF has no partial transparency.
+                if encoding != Encoding::Gif {
+                    close(22, 14, background.get_pixel(22, 14).0);
+                    close(1, 14, background.get_pixel(1, 14).0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_without_a_still_image_is_decoded() {
+    let mut original = file("animated-alpha.avif");
+    let at = original.windows(4).position(|kind| kind == b"meta").unwrap();
+    original[at..at + 4].copy_from_slice(b"free");
+    assert_eq!(frames(&original, LOSSLESS_WEBP, &Limits::default()).unwrap().len(), 5);
+    // Other formats show the first frame.
+    let header = Header::read(&original, &Limits::default()).unwrap();
+    let geometry = Geometry::Fit { width: NonZeroU32::new(24), height: None };
+    let encoding = Encoding::Jpeg(Quality::new(90).unwrap());
+    let limits = Limits::default();
+    let options = RenderOptions::new(&limits).with_sandbox(&ProcessSandbox);
+    let made = render(&original, &header, OutputSpec { geometry, encoding }, &options).unwrap();
+    let pixel = image::load_from_memory(&made).unwrap().to_rgb8().get_pixel(4, 8).0;
+    assert!(pixel[1] > 150 && pixel[0] < 100, "{pixel:?}");
+}
+
+#[test]
+fn animations_beyond_a_limit_are_refused() {
+    for name in ["animated.avif", "animated-alpha.jxl"] {
+        for limits in
+            [Limits { frames: 4, ..Limits::default() }, Limits { animation_pixels: 4 * 24 * 16, ..Limits::default() }]
+        {
+            let error = frames(&file(name), LOSSLESS_WEBP, &limits).unwrap_err();
+            assert!(matches!(error, Error::AnimationTooLarge { frames: 5, .. }), "{name}: {error}");
+        }
+        assert!(frames(&file(name), LOSSLESS_WEBP, &Limits { frames: 5, ..Limits::default() }).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_frames_before_damage_are_kept_on_request() {
+    let (whole, keep) = (file("animated-alpha.jxl"), Limits { incomplete: Incomplete::Keep, ..Limits::default() });
+    let cut = &whole[..whole.len() - 10];
+    assert!(matches!(frames(cut, LOSSLESS_WEBP, &Limits::default()), Err(Error::Damaged { .. })));
+    assert_eq!(frames(cut, LOSSLESS_WEBP, &keep).unwrap().len(), 4);
+}
+
+#[test]
+fn authorship_in_heif_is_kept_and_places_are_not() {
+    let made = render_png(&file("gray.heic"), &Limits::default()).unwrap();
+    let contains = |text: &str| made.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(contains("<photoshop:Credit>Agency</photoshop:Credit>") && !contains("Bonn"));
 }
 
 #[test]

@@ -15,7 +15,11 @@ fn load(toml: &str) -> Result<Config, ConfigError> {
 #[test]
 fn config_toml_contains_every_key_with_its_default() {
     let text = include_str!("../../config.toml");
-    assert_eq!(load(text).unwrap(), Config::default());
+    // The file has the defaults of release binaries, which do not decode HEIC.
+    let mut defaults = Config::default();
+    defaults.formats.originals =
+        defaults.formats.originals.iter().filter(|codec| *codec != pixels::Codec::Heic).collect();
+    assert_eq!(load(text).unwrap(), defaults);
     let file: Table = text.parse().unwrap();
     for (section, keys) in &*DEFAULTS {
         let Some(keys) = keys.as_table() else {

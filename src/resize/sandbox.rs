@@ -19,8 +19,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pixels::{
-    Av1Frame, DecodeRequest, ImageShape, PixelImage, Sandbox, SandboxError, SandboxImage, SandboxOutput, SandboxTask,
-    SandboxWorker, YuvImage, YuvSamples, YuvShape,
+    Av1Frame, Cicp, DecodeRequest, ImageShape, PixelImage, Sandbox, SandboxError, SandboxFrame, SandboxImage,
+    SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvSamples, YuvShape,
 };
 use rustix::process::Signal;
 
@@ -95,6 +95,8 @@ impl Sandbox for ProcessSandbox {
 struct SandboxProcess {
     child: Child,
     socket: DeadlineSocket,
+    /// The shape of the frames of an animation that was started.
+    frame_shape: Option<ImageShape>,
 }
 
 impl SandboxProcess {
@@ -122,7 +124,8 @@ impl SandboxProcess {
         // Closes the parent's copies of the child's socket, so that reads end when the child ends.
         drop(command);
         let elapsed_max = max_delay.saturating_add(cpu_time.saturating_mul(ELAPSED_PER_CPU_TIME)).min(ELAPSED_MAX);
-        let mut process = Self { child, socket: DeadlineSocket { stream: ours, end: Instant::now() + elapsed_max } };
+        let socket = DeadlineSocket { stream: ours, end: Instant::now() + elapsed_max };
+        let mut process = Self { child, socket, frame_shape: None };
         match process.read_reply() {
             Ok(Reply::Ready) => Ok(process),
             Ok(Reply::Unconfined(_)) if task == SandboxTask::Encode => Ok(process),
@@ -145,20 +148,45 @@ impl SandboxProcess {
         }
     }
 
+    /// Requests an image or a frame of this shape. `None` at the end of an animation.
+    fn try_frame(
+        &mut self,
+        request: Request,
+        bytes: &[u8],
+        expected: ImageShape,
+    ) -> io::Result<Result<SandboxOutput<Option<SandboxFrame>>, SandboxError>> {
+        match self.request(request, [bytes])? {
+            Reply::Image { shape, .. } if shape != expected => {
+                Err(io::Error::other("it sent an image of another shape"))
+            }
+            Reply::Image { cicp, profile_bytes, cpu_time, duration_micros, .. } => {
+                let image = self.read_image(expected, cicp, profile_bytes)?;
+                let duration = Duration::from_micros(duration_micros.into());
+                Ok(Ok(SandboxOutput { value: Some(SandboxFrame { image, duration }), cpu_time }))
+            }
+            Reply::End { cpu_time } => Ok(Ok(SandboxOutput { value: None, cpu_time })),
+            Reply::Failed(reason) => Ok(Err(SandboxError::Failed { reason })),
+            Reply::Ready | Reply::Unconfined(_) | Reply::Encoded { .. } => Err(unexpected_reply()),
+        }
+    }
+
     fn try_decode(
         &mut self,
         request: &DecodeRequest<'_>,
     ) -> io::Result<Result<SandboxOutput<SandboxImage>, SandboxError>> {
-        let (shape, cicp, profile_bytes, cpu_time) = match self.request(Request::decode(request)?, [request.bytes])? {
-            Reply::Image { shape, cicp, profile_bytes, cpu_time } => (shape, cicp, profile_bytes, cpu_time),
-            Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
-            Reply::Ready | Reply::Unconfined(_) | Reply::Encoded { .. } => return Err(unexpected_reply()),
-        };
-        if shape != request.shape {
-            return Err(io::Error::other("it sent an image of another shape"));
+        match self.try_frame(Request::decode(request)?, request.bytes, request.shape)? {
+            Ok(SandboxOutput { value: Some(frame), cpu_time }) => {
+                Ok(Ok(SandboxOutput { value: frame.image, cpu_time }))
+            }
+            Ok(SandboxOutput { value: None, .. }) => Err(unexpected_reply()),
+            Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// Reads the profile and the samples of an image, whose shape was requested.
+    fn read_image(&mut self, shape: ImageShape, cicp: Cicp, profile_bytes: u32) -> io::Result<SandboxImage> {
         let profile = self.read_bytes(u64::from(profile_bytes))?;
-        let value = match shape {
+        Ok(match shape {
             ImageShape::Yuv(shape) => {
                 let planes = (0..shape.sampling.planes()).map(|n| self.read_plane(shape, n));
                 let planes = planes.collect::<io::Result<_>>()?;
@@ -170,8 +198,7 @@ impl SandboxProcess {
                 let profile = Some(profile).filter(|profile| !profile.is_empty());
                 SandboxImage::Pixels(PixelImage { shape, profile, data: self.read_bytes(samples)? })
             }
-        };
-        Ok(Ok(SandboxOutput { value, cpu_time }))
+        })
     }
 
     fn try_encode(&mut self, frame: &Av1Frame) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
@@ -194,7 +221,9 @@ impl SandboxProcess {
         let (length, cpu_time) = match self.request(request, payload)? {
             Reply::Encoded { bytes, cpu_time } => (u64::from(bytes), cpu_time),
             Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
-            Reply::Ready | Reply::Unconfined(_) | Reply::Image { .. } => return Err(unexpected_reply()),
+            Reply::Ready | Reply::Unconfined(_) | Reply::Image { .. } | Reply::End { .. } => {
+                return Err(unexpected_reply());
+            }
         };
         if length > bytes_max {
             return Err(io::Error::other("it sent a reply of an impossible length"));
@@ -273,6 +302,23 @@ impl SandboxWorker for SandboxProcess {
             Ok(result) => result,
             Err(error) => Err(self.failure(SandboxTask::Decode, &error)),
         }
+    }
+
+    fn start_animation(
+        &mut self,
+        request: &DecodeRequest<'_>,
+    ) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError> {
+        self.frame_shape = Some(request.shape);
+        let result = Request::animate(request).and_then(|head| self.try_frame(head, request.bytes, request.shape));
+        result.unwrap_or_else(|error| Err(self.failure(SandboxTask::Decode, &error)))
+    }
+
+    fn next_frame(&mut self) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError> {
+        let Some(shape) = self.frame_shape else {
+            return Err(SandboxError::Failed { reason: "no animation was started".to_owned() });
+        };
+        let result = self.try_frame(Request::NextFrame, &[], shape);
+        result.unwrap_or_else(|error| Err(self.failure(SandboxTask::Decode, &error)))
     }
 
     fn encode(&mut self, frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {

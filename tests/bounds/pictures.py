@@ -3,6 +3,9 @@
 import os
 import struct
 import zlib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def png(width: int, height: int, color_type: int, chunks: list[tuple[bytes, bytes]]) -> bytes:
@@ -193,6 +196,50 @@ def layered_svg(depth: int = 40) -> bytes:
     return (head + '<g opacity=".9">' * depth + big + "</g>" * depth + "</svg>").encode()
 
 
+def heic_tile() -> tuple[bytes, bytes]:
+    """The decoder configuration and the codestream of a HEIC test original."""
+    file = (ROOT / "crates/pixels/tests/originals/shown.heic").read_bytes()
+
+    def content(kind: bytes) -> bytes:
+        at = file.index(kind)
+        return file[at + 4 : at - 4 + int.from_bytes(file[at - 4 : at])]
+
+    return content(b"hvcC"), content(b"mdat")
+
+
+def heic_grid(columns: int = 128, rows: int = 8, side: int = 64) -> bytes:
+    """A HEIC of 1,024 tiles, all of which have the same 32 KB of data with one tile at the start."""
+    config, stream = heic_tile()
+    stream += struct.pack(">IBB", 32_000, 80, 1) + bytes(31_998)
+    count, size = columns * rows, (columns * side, rows * side)
+    box = lambda kind, *parts: struct.pack(">I4s", 8 + sum(map(len, parts)), kind) + b"".join(parts)
+    idat = box(b"idat", struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size), stream)
+    ids = range(2, count + 2)
+    locations = [struct.pack(">HHHHII", n, 1, 0, 1, *((0, 8) if n == 1 else (8, len(stream)))) for n in [1, *ids]]
+    infos = [box(b"infe", struct.pack(">IHH5s", 2 << 24, n, 0, b"grid" if n == 1 else b"hvc1")) for n in [1, *ids]]
+    sizes = [box(b"ispe", struct.pack(">III", 0, *each)) for each in [size, (side, side)]]
+    links = [struct.pack(">HBB", 1, 1, 1), *[struct.pack(">HBBB", n, 2, 2, 0x83) for n in ids]]
+    meta = box(
+        b"meta",
+        bytes(4),
+        box(b"hdlr", bytes(8), b"pict", bytes(13)),
+        box(b"pitm", struct.pack(">IH", 0, 1)),
+        box(b"iloc", struct.pack(">IHH", 1 << 24, 0x4400, count + 1), *locations),
+        box(b"iinf", struct.pack(">IH", 0, count + 1), *infos),
+        box(b"iref", bytes(4), box(b"dimg", struct.pack(f">HH{count}H", 1, count, *ids))),
+        box(b"iprp", box(b"ipco", *sizes, box(b"hvcC", config)), box(b"ipma", struct.pack(">II", 0, count + 1), *links)),
+        idat,
+    )
+    return box(b"ftyp", b"heic\0\0\0\0mif1heic") + meta
+
+
+def heic_lie(side: int = 9_000) -> bytes:
+    """A HEIC of 64x64 pixels whose container states 81 megapixels."""
+    file = (ROOT / "crates/pixels/tests/originals/full-chroma.heic").read_bytes()
+    at = file.index(b"ispe") + 8
+    return file[:at] + struct.pack(">II", side, side) + file[at + 8 :]
+
+
 def hostile() -> dict[str, bytes]:
     return {
         "profile.png": wide_profile_png(),
@@ -205,4 +252,6 @@ def hostile() -> dict[str, bytes]:
         "cut.jxl": cut_jxl(),
         "used.svg": used_svg(),
         "layered.svg": layered_svg(),
+        "grid.heic": heic_grid(),
+        "lie.heic": heic_lie(),
     }

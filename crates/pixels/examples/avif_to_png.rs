@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pixels::{
     Av1Frame, DecodeRequest, Encoding, Geometry, Header, Limits, OutputSpec, RenderOptions, Sandbox, SandboxError,
-    SandboxImage, SandboxOutput, SandboxTask, SandboxWorker, decoders, render,
+    SandboxFrame, SandboxImage, SandboxOutput, SandboxTask, SandboxWorker, decoders, render,
 };
 
 /// Decodes in this process, without any isolation.
@@ -37,6 +37,17 @@ impl SandboxWorker for InProcessDecoder {
 
     fn sanitize(&mut self, _svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
         Err(SandboxError::Failed { reason: "this example reads no SVG".to_owned() })
+    }
+
+    fn start_animation(
+        &mut self,
+        _request: &DecodeRequest<'_>,
+    ) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError> {
+        Err(SandboxError::Failed { reason: "a PNG of an animation needs its frames".to_owned() })
+    }
+
+    fn next_frame(&mut self) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError> {
+        Err(SandboxError::Failed { reason: "no animation was started".to_owned() })
     }
 
     fn encode(&mut self, _frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {

@@ -6,6 +6,8 @@ pub(crate) mod png;
 pub(crate) mod gif;
 pub(crate) mod webp;
 pub(crate) mod avif;
+#[cfg(feature = "heic")]
+pub(crate) mod heic;
 pub(crate) mod jxl;
 pub(crate) mod tiff;
 pub(crate) mod bmp;
@@ -15,6 +17,7 @@ pub(crate) mod svg;
 pub(crate) mod animation;
 pub(crate) mod decoded;
 pub(crate) mod embedded;
+pub(crate) mod heif;
 pub(crate) mod palette;
 pub(crate) mod planes;
 pub(crate) mod sandboxed;

@@ -12,6 +12,7 @@ pub enum Codec {
     WebP,
     Gif,
     Avif,
+    Heic,
     JpegXl,
     Tiff,
     Bmp,
@@ -20,12 +21,13 @@ pub enum Codec {
 }
 
 impl Codec {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Jpeg,
         Self::Png,
         Self::WebP,
         Self::Gif,
         Self::Avif,
+        Self::Heic,
         Self::JpegXl,
         Self::Tiff,
         Self::Bmp,
@@ -42,6 +44,7 @@ impl Codec {
             Self::WebP => "webp",
             Self::Gif => "gif",
             Self::Avif => "avif",
+            Self::Heic => "heic",
             Self::JpegXl => "jxl",
             Self::Tiff => "tif",
             Self::Bmp => "bmp",
@@ -58,7 +61,7 @@ impl Codec {
             Self::WebP => Some(Format::WebP),
             Self::Gif => Some(Format::Gif),
             Self::Avif => Some(Format::Avif),
-            Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico | Self::Svg => None,
+            Self::Heic | Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico | Self::Svg => None,
         }
     }
 
@@ -71,6 +74,7 @@ impl Codec {
             Self::WebP => "WebP",
             Self::Gif => "GIF",
             Self::Avif => "AVIF",
+            Self::Heic => "HEIC",
             Self::JpegXl => "JPEG XL",
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
@@ -88,6 +92,7 @@ impl Codec {
             Self::WebP => "image/webp",
             Self::Gif => "image/gif",
             Self::Avif => "image/avif",
+            Self::Heic => "image/heic",
             Self::JpegXl => "image/jxl",
             Self::Tiff => "image/tiff",
             Self::Bmp => "image/bmp",
@@ -106,7 +111,7 @@ impl Codec {
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
         let is = |other: &str| extension.eq_ignore_ascii_case(other);
-        let other_names = [("jpeg", Self::Jpeg), ("tiff", Self::Tiff)];
+        let other_names = [("jpeg", Self::Jpeg), ("heif", Self::Heic), ("tiff", Self::Tiff)];
         let other = other_names.into_iter().find(|(name, _)| is(name)).map(|(_, codec)| codec);
         other.or_else(|| Self::ALL.into_iter().find(|codec| is(codec.extension())))
     }
@@ -117,6 +122,7 @@ impl Codec {
         match self {
             Self::Jpeg | Self::Png | Self::WebP | Self::Gif => None,
             Self::Avif => Some("avif-originals"),
+            Self::Heic => Some("heic"),
             Self::JpegXl => Some("jxl-originals"),
             Self::Tiff => Some("tiff-originals"),
             Self::Bmp | Self::Ico => Some("bmp-originals"),
@@ -130,6 +136,7 @@ impl Codec {
         match self {
             Self::Jpeg | Self::Png | Self::WebP | Self::Gif => true,
             Self::Avif => cfg!(feature = "avif-originals"),
+            Self::Heic => cfg!(feature = "heic"),
             Self::JpegXl => cfg!(feature = "jxl-originals"),
             Self::Tiff => cfg!(feature = "tiff-originals"),
             Self::Bmp | Self::Ico => cfg!(feature = "bmp-originals"),

@@ -4,9 +4,12 @@
 //! server trusts only its own readers of headers, which are not these decoders.
 
 use std::io;
+use std::time::Duration;
 
 #[cfg(feature = "avif-originals")]
 use crate::codec::avif::av1;
+#[cfg(feature = "heic")]
+use crate::codec::heic;
 #[cfg(feature = "jxl-originals")]
 use crate::codec::jxl;
 #[cfg(feature = "svg-originals")]
@@ -62,6 +65,8 @@ fn decode_samples(request: &DecodeRequest<'_>) -> Result<Box<dyn Samples>, Strin
             let picture = av1::decode(request.bytes, shape.width.saturating_mul(shape.height));
             Ok(Box::new(picture.map_err(|error| error.to_string())?))
         }
+        #[cfg(feature = "heic")]
+        (SandboxFormat::Hevc, ImageShape::Yuv(shape)) => Ok(Box::new(heic::decode(request.bytes, shape)?)),
         #[cfg(feature = "jxl-originals")]
         (SandboxFormat::JpegXl, ImageShape::Pixels(shape)) => Ok(Box::new(jxl::decode::decode(request.bytes, shape)?)),
         #[cfg(feature = "tiff-originals")]
@@ -86,6 +91,56 @@ pub fn sanitize_svg(svg: &[u8]) -> Result<Vec<u8>, String> {
     return svg::sanitize::sanitize(svg);
     #[cfg(not(feature = "svg-originals"))]
     Err("this build has no sanitizer of SVG".to_owned())
+}
+
+/// The frames of an animation, each of which is decoded when it is requested.
+pub struct DecodedFrames<'a> {
+    frames: Box<dyn Frames + 'a>,
+    shape: ImageShape,
+}
+
+/// A frame and the time that it is shown.
+type Frame = (Box<dyn Samples>, Duration);
+
+/// A decoder of an animation.
+pub(crate) trait Frames {
+    /// The next frame and its duration. `None` after the last one.
+    fn next(&mut self) -> Result<Option<Frame>, String>;
+}
+
+/// Starts to decode an animation in this process, see [`decode`].
+///
+/// # Errors
+/// The reason why the data could not be decoded.
+pub fn decode_animation<'a>(request: &DecodeRequest<'a>) -> Result<DecodedFrames<'a>, String> {
+    let frames: Box<dyn Frames + 'a> = match (request.format, request.shape) {
+        #[cfg(feature = "avif-originals")]
+        (SandboxFormat::Av1, ImageShape::Yuv(shape)) => {
+            let frames = av1::Av1Frames::open(request.bytes, shape.width.saturating_mul(shape.height));
+            Box::new(frames.map_err(|error| error.to_string())?)
+        }
+        #[cfg(feature = "jxl-originals")]
+        (SandboxFormat::JpegXl, ImageShape::Pixels(shape)) => {
+            Box::new(jxl::decode::FileDecoder::open(request.bytes, shape)?)
+        }
+        (format, _) => return Err(format!("this build has no decoder of animated {format:?}")),
+    };
+    Ok(DecodedFrames { frames, shape: request.shape })
+}
+
+impl DecodedFrames<'_> {
+    /// Decodes the next frame, and returns its duration. `None` after the last one.
+    ///
+    /// # Errors
+    /// The reason why the frame could not be decoded, or its shape if it is not the requested one.
+    pub fn next_frame(&mut self) -> Result<Option<(DecodedImage, Duration)>, String> {
+        let Some((samples, duration)) = self.frames.next()? else { return Ok(None) };
+        let (shape, expected) = (samples.shape(), self.shape);
+        if shape != expected {
+            return Err(format!("a frame has {shape}, and its header says {expected}"));
+        }
+        Ok(Some((DecodedImage(samples), duration)))
+    }
 }
 
 impl DecodedImage {

@@ -51,9 +51,8 @@ pub enum UnsupportedFormat {
     NotBuiltIn(Codec),
     /// `limits.originals` does not contain the format.
     NotAccepted(Codec),
-    /// An AVIF image sequence without a still image.
-    AvifSequence,
-    Heic,
+    /// A HEIC image sequence without a still image.
+    HeicSequence,
     /// SVG, which is accepted only if the server is told so.
     SvgOff,
     /// A JPEG that uses this feature, such as lossless coding.
@@ -63,6 +62,11 @@ pub enum UnsupportedFormat {
 impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
+            Self::NotBuiltIn(Codec::Heic) => {
+                let text = "HEIC, which this server was built without because HEVC is patented (cargo build --release \
+                            --features heic, and formats.originals)";
+                return f.write_str(text);
+            }
             Self::NotBuiltIn(codec) => {
                 let (name, feature) = (codec.name(), codec.feature().unwrap_or_default());
                 return write!(f, "{name}, which this server was built without (cargo build --features {feature})");
@@ -72,8 +76,7 @@ impl fmt::Display for UnsupportedFormat {
             }
             Self::SvgOff => return f.write_str("SVG, which is off on this server (formats.svg = true turns it on)"),
             Self::JpegWith(feature) => return write!(f, "a JPEG with {feature}, which is not accepted"),
-            Self::AvifSequence => "an AVIF sequence without a still image",
-            Self::Heic => "HEIC",
+            Self::HeicSequence => "a HEIC sequence without a still image",
         };
         write!(f, "{name}, which is not accepted")
     }

@@ -45,11 +45,20 @@ impl Header {
         let (animated, still): (Vec<_>, Vec<_>) =
             outputs.iter().copied().partition(|output| is_animated(self, output.encoding));
         let decode = if still.is_empty() { 0.0 } else { self.decode_nanos(&still, options) };
-        let frames = f64::from(self.info.frames);
+        let frames = self.frames();
         let of_still = |output: &OutputSpec| self.scale_nanos(*output, options) + self.encode_nanos(*output, options);
         let of_animation = |output: &OutputSpec| {
             let per_frame = self.scale_nanos(*output, options) + self.frame_nanos(*output);
-            self.pixels() * frames * cost::CANVAS_PIXEL + self.bytes() * cost::GIF_BYTE + frames * per_frame
+            let decoded = match self.codec {
+                Codec::JpegXl => {
+                    cost::PROCESS + frames * self.pixels() * cost::JXL_PIXEL + self.bytes() * cost::JXL_BYTE
+                }
+                Codec::Avif => {
+                    cost::PROCESS + frames * self.pixels() * cost::AVIF_PIXEL + self.bytes() * cost::AVIF_BYTE
+                }
+                _ => self.bytes() * cost::GIF_BYTE,
+            };
+            self.pixels() * frames * cost::CANVAS_PIXEL + decoded + frames * per_frame
         };
         let outputs = still.iter().map(of_still).sum::<f64>() + animated.iter().map(of_animation).sum::<f64>();
         CpuEstimate { decode: duration(decode), outputs: duration(outputs) }
@@ -99,6 +108,7 @@ impl Header {
                 cost::PROCESS + pixels * cost::TIFF_PIXEL + bytes * cost::TIFF_BYTE
             }
             Codec::Svg => cost::PROCESS + pixels * cost::SVG_PIXEL + bytes * cost::SVG_BYTE,
+            Codec::Heic => cost::PROCESS + pixels * cost::HEIC_PIXEL + bytes * cost::HEIC_BYTE,
             Codec::Avif => cost::PROCESS + pixels * cost::AVIF_PIXEL + bytes * cost::AVIF_BYTE,
         }
     }
@@ -180,6 +190,12 @@ impl Header {
         }
     }
 
+    /// Number of frames. That of a JPEG XL is unknown, so a tenth of a byte a pixel is assumed.
+    fn frames(&self) -> f64 {
+        let frames = f64::from(self.info.frames);
+        if self.codec == Codec::JpegXl { (10.0 * self.bytes() / self.pixels()).clamp(1.0, frames) } else { frames }
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn bytes(&self) -> f64 {
         self.original_bytes as f64
@@ -236,6 +252,8 @@ mod cost {
     pub(super) const WEBP_BYTE: f64 = 10.0;
     pub(super) const GIF_PIXEL: f64 = 5.0;
     pub(super) const GIF_BYTE: f64 = 10.0;
+    pub(super) const HEIC_PIXEL: f64 = 30.0;
+    pub(super) const HEIC_BYTE: f64 = 140.0;
     pub(super) const AVIF_PIXEL: f64 = 10.0;
     pub(super) const AVIF_BYTE: f64 = 30.0;
     pub(super) const JXL_PIXEL: f64 = 25.0;

@@ -3,10 +3,13 @@
 use jpeg_planes::{ColorModel, Header as JpegHeader};
 use vp8_planes::Header as Vp8Header;
 
+#[cfg(feature = "avif")]
+use crate::codec::avif;
+use crate::codec::heif::container::Coding;
 use crate::codec::png::animation::encode as apng;
 use crate::codec::sandboxed::SandboxedPixels;
 use crate::codec::svg::{self, NominalSize};
-use crate::codec::{avif, bmp, gif, ico, jpeg, jxl, palette, png, tiff, webp};
+use crate::codec::{bmp, gif, heif, ico, jpeg, jxl, palette, png, tiff, webp};
 use crate::codecs::Codec;
 use crate::deadline::Deadline;
 use crate::encoding::Encoding;
@@ -93,8 +96,9 @@ impl Header {
             Codec::Png => png::read_info(original, limits)?,
             Codec::WebP => webp::container::read_info(original)?,
             Codec::Gif => gif::read_info(original, deadline)?,
-            Codec::Avif => {
-                let (info, sandbox_bytes) = avif::decode::read_info(original, limits)?;
+            Codec::Avif | Codec::Heic => {
+                let coding = if codec == Codec::Avif { Coding::Av1 } else { Coding::Hevc };
+                let (info, sandbox_bytes) = heif::decode::read_info(original, coding, limits)?;
                 header.sandbox_bytes = sandbox_bytes;
                 info
             }
@@ -172,7 +176,20 @@ impl Header {
             }
             Some(PlanarHeader::Vp8(vp8)) => webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes,
             // The sandboxed decoder has ended before its planes are converted to pixels.
-            None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes),
+            None => {
+                let is_streamed =
+                    self.sandbox_bytes > 0 && outputs.iter().any(|output| is_animated(self, output.encoding));
+                let decoded_bytes = self.decoded_bytes() + output_bytes;
+                // The decoder of an animation runs until the last frame is encoded.
+                // The alpha of an AVIF sequence has another process.
+                let has_alpha_process = self.codec == Codec::Avif && matches!(self.info.pixel_bytes, 2 | 4);
+                let processes = if has_alpha_process { 2 } else { 1 };
+                if is_streamed {
+                    processes * self.sandbox_bytes + decoded_bytes
+                } else {
+                    self.sandboxed_bytes().max(decoded_bytes)
+                }
+            }
         };
         // The map is decoded while the pixels of the original and the encoded variant are still in memory.
         let map_bytes = self.gain_map.as_ref().map_or(0, |map| map.header.working_bytes(&[GainMap::WHOLE]));
@@ -245,7 +262,7 @@ impl Header {
     /// Memory of the sandboxed decoder, and of its result in this process.
     fn sandboxed_bytes(&self) -> u64 {
         let result = self.info.codec_bytes.max(self.info.pixel_bytes);
-        self.original_bytes + self.pixel_count() * u64::from(result) + self.sandbox_bytes
+        self.original_bytes + self.pixel_count() * u64::from(result) + self.info.extra_bytes + self.sandbox_bytes
     }
 
     /// Memory for decoding to pixels.
@@ -284,7 +301,6 @@ fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
         Some(codec) if !codec.is_built_in() => UnsupportedFormat::NotBuiltIn(codec),
         Some(codec) if !limits.originals.contains(codec) => UnsupportedFormat::NotAccepted(codec),
         Some(codec) => return Ok(codec),
-        None if media_type == "image/heic" => UnsupportedFormat::Heic,
         None => return Err(unknown(original, limits)),
     };
     Err(Error::UnsupportedFormat { format, accepted: limits.originals })

@@ -11,7 +11,7 @@ pub struct ImageInfo {
     pub height: u32,
     /// Transformation that makes the stored pixels upright (EXIF 2.32, tag 274).
     pub orientation: Orientation,
-    /// Number of frames; 1 for a still image.
+    /// Number of frames; 1 for a still image. For an animated JPEG XL, an upper bound, because its header does not state it.
     pub frames: u32,
     /// Bytes per decoded pixel.
     pub(crate) pixel_bytes: u8,

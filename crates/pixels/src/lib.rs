@@ -34,7 +34,7 @@ mod tests;
 #[cfg(feature = "avif")]
 pub use codec::avif::encode::encode_av1;
 #[cfg(fuzzing)]
-pub use codec::avif::heif::check::avif as check_avif;
+pub use codec::heif::container::check::{avif as check_avif, heic as check_heic};
 pub use codec::svg::sanitized_bytes_max;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
@@ -51,8 +51,8 @@ pub use pixel_image::{ImageShape, PixelImage, PixelLayout, PixelShape};
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
 pub use sandbox::{
-    Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxImage, SandboxOutput, SandboxTask,
-    SandboxWorker,
+    Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxFrame, SandboxImage, SandboxOutput,
+    SandboxTask, SandboxWorker,
 };
 pub use sanitize::{sanitize_svg, sanitizing_bytes};
 pub use sniff::{SVG_HEAD_BYTES, is_svg, sniff};

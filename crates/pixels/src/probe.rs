@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use image::metadata::Orientation;
 
-use crate::codec::avif::heif;
+use crate::codec::heif::container::{self as heif, Coding};
 use crate::codec::jxl::JxlHeader;
 use crate::codec::tiff::TiffHeader;
 use crate::codec::webp::container;
@@ -81,7 +81,8 @@ fn size(media_type: &str, file: File, limits: &Limits) -> Result<Option<(u32, u3
         "image/png" => Ok(Some(png::read_info(&head(file)?, limits)?.oriented_size())),
         "image/webp" => webp(BufReader::new(file)).map(Some),
         "image/gif" => gif::canvas_size(file).map(Some),
-        "image/avif" => Ok(heif::shown_size(&head(file)?)),
+        "image/avif" => Ok(heif::shown_size(&head(file)?, Coding::Av1)),
+        "image/heic" => Ok(heif::shown_size(&head(file)?, Coding::Hevc)),
         "image/jxl" => Ok(JxlHeader::read(&head(file)?).ok().map(|header| header.info.oriented_size())),
         "image/tiff" => Ok(TiffHeader::read(&head(file)?).ok().map(|header| header.info.oriented_size())),
         "image/bmp" => bmp::read_info(&head(file)?, limits).map(|(info, _)| Some(info.oriented_size())),

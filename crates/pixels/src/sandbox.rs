@@ -55,6 +55,22 @@ pub trait SandboxWorker {
     /// The file is damaged, or the process ran out of time.
     fn sanitize(&mut self, svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError>;
 
+    /// Starts to decode an animation, and decodes its first frame, which must have the requested shape. `None` if the
+    /// animation has no frame.
+    ///
+    /// # Errors
+    /// The data are damaged or have another shape, or the process ran out of time.
+    fn start_animation(
+        &mut self,
+        request: &DecodeRequest<'_>,
+    ) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError>;
+
+    /// Decodes the next frame of the animation. `None` after the last frame.
+    ///
+    /// # Errors
+    /// See [`start_animation`](Self::start_animation).
+    fn next_frame(&mut self) -> Result<SandboxOutput<Option<SandboxFrame>>, SandboxError>;
+
     /// Encodes one AV1 image.
     ///
     /// # Errors
@@ -65,9 +81,12 @@ pub trait SandboxWorker {
 /// Format of the data for a sandboxed decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SandboxFormat {
-    /// Temporal units of AV1 (section 7.5), without a container.
+    /// Temporal units of AV1 (section 7.5), without a container. In an animation, each follows its length in four bytes,
+    /// little-endian.
     Av1,
-    /// A file, of which the first frame is decoded.
+    /// A HEIC file with one image, whose orientation and crop are not applied.
+    Hevc,
+    /// A file. As an image, it is decoded to its first frame.
     JpegXl,
     /// A file, of which the first image is decoded.
     Tiff,
@@ -80,7 +99,7 @@ pub enum SandboxFormat {
 }
 
 impl SandboxFormat {
-    pub const ALL: [Self; 6] = [Self::Av1, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico, Self::Svg];
+    pub const ALL: [Self; 7] = [Self::Av1, Self::Hevc, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico, Self::Svg];
 }
 
 /// An image to decode.
@@ -97,6 +116,14 @@ pub struct DecodeRequest<'a> {
 pub enum SandboxImage {
     Yuv(YuvImage),
     Pixels(PixelImage),
+}
+
+/// A frame of an animation, as it is shown: composed with the frames before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxFrame {
+    pub image: SandboxImage,
+    /// The time that the frame is shown; zero if the caller knows it.
+    pub duration: Duration,
 }
 
 /// Samples of a still image of 8 bits that the AV1 encoder gets.

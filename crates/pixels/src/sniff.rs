@@ -75,7 +75,7 @@ fn iso_brand(head: &[u8]) -> Option<&'static str> {
     // The second word is the minor version.
     brands.enumerate().filter(|(n, _)| *n != 1).find_map(|(_, brand)| match brand {
         b"avif" | b"avis" => Some("image/avif"),
-        b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" => Some("image/heic"),
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => Some("image/heic"),
         _ => None,
     })
 }

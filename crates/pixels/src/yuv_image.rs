@@ -1,4 +1,4 @@
-//! An image as AV1 codes it: YUV planes of 8 to 12 bits. It is the result of the sandboxed decoder.
+//! An image as AV1 and HEVC code it: YUV planes of 8 to 12 bits. It is the result of the sandboxed decoders.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ pub struct YuvImage {
     /// Bits per sample: 8, 10 or 12.
     pub depth: u8,
     pub sampling: ChromaSubsampling,
-    /// Color description of the AV1 sequence header (section 6.4.2). The color description of the container overrides
-    /// it.
+    /// Color description of the AV1 sequence header (section 6.4.2) or the HEVC parameter sets (ITU-T H.265, annex E.3.1).
+    /// The color description of the container overrides it.
     pub cicp: Cicp,
     /// Y alone for 4:0:0, else Y, Cb and Cr.
     pub planes: Vec<YuvSamples>,

@@ -297,11 +297,31 @@ fn fuzz_seeds_pass_the_checks_of_their_targets() {
     streams.iter().for_each(|bytes| checks::vp8l(bytes));
     let files = headers.len() + variants.len() + planes.len() + frames.len() + streams.len();
     assert!(files > 0, "{} is empty", folder.display());
-    let sandboxed = [("jxl", &[Codec::JpegXl][..]), ("tiff", &[Codec::Tiff]), ("bmp", &[Codec::Bmp, Codec::Ico])];
+    let sandboxed = [
+        ("jxl", &[Codec::JpegXl][..]),
+        ("heic", &[Codec::Heic]),
+        ("tiff", &[Codec::Tiff]),
+        ("bmp", &[Codec::Bmp, Codec::Ico]),
+    ];
     for (target, codecs) in sandboxed {
         read(target).iter().for_each(|bytes| checks::original(bytes, codecs));
     }
     read("svg").iter().for_each(|bytes| checks::svg(bytes));
+}
+
+/// A HEIC whose decoder configuration states another size than the container: the memory follows the larger one, which is
+/// refused above the limit.
+#[test]
+fn the_coded_size_of_heic_counts_against_the_limit_of_pixels() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/originals/shown.heic");
+    let whole = fs::read(path).unwrap();
+    let limits = Limits { input_pixels: 64 * 64, ..Limits::default() };
+    assert!(Header::read(&whole, &limits).is_ok());
+    let small = Limits { input_pixels: 64 * 64 - 1, ..Limits::default() };
+    let mut lying = whole;
+    let at = lying.windows(4).position(|kind| kind == b"ispe").unwrap() + 8;
+    lying[at..at + 8].copy_from_slice(&[0, 0, 0, 24, 0, 0, 0, 24]);
+    assert!(matches!(Header::read(&lying, &small), Err(Error::TooManyPixels { width: 64, height: 64, .. })));
 }
 
 /// A little-endian TIFF without compression, whose fields have one value each. Fields of the strip are added.

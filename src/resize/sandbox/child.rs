@@ -6,7 +6,8 @@ use std::panic;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pixels::{Av1Frame, DecodeRequest, decoders};
+use pixels::decoders::{self, DecodedImage};
+use pixels::{Av1Frame, DecodeRequest};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::confine::confine;
@@ -45,11 +46,18 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
                 let bytes = payload.first().map_or(&[][..], Vec::as_slice);
                 decode(&DecodeRequest { format, bytes, shape }, output)?;
             }
+            Request::Animate { format, shape, .. } if is_confined => {
+                let bytes = payload.first().map_or(&[][..], Vec::as_slice);
+                animate(&DecodeRequest { format, bytes, shape }, input, output)?;
+            }
             Request::Sanitize { .. } if is_confined => {
                 let svg = payload.first().map_or(&[][..], Vec::as_slice);
                 reply_with_bytes(decoders::sanitize_svg(svg), output)?;
             }
-            Request::Decode { .. } | Request::Sanitize { .. } => fail("this process is not confined", output)?,
+            Request::Decode { .. } | Request::Animate { .. } | Request::Sanitize { .. } => {
+                fail("this process is not confined", output)?;
+            }
+            Request::NextFrame => fail("no animation was started", output)?,
             Request::Encode { width, height, quantizer, .. } => {
                 encode(&Av1Frame { width, height, planes: payload, quantizer }, output)?;
             }
@@ -60,14 +68,40 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
 }
 
 fn decode(request: &DecodeRequest<'_>, output: &mut impl Write) -> io::Result<()> {
-    let image = match decoders::decode(request) {
-        Ok(image) => image,
+    match decoders::decode(request) {
+        Ok(image) => send(&image, Duration::ZERO, output),
+        Err(reason) => fail(&reason, output),
+    }
+}
+
+/// Decodes an animation, a frame for each request, until the input ends.
+fn animate(request: &DecodeRequest<'_>, input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
+    let mut frames = match decoders::decode_animation(request) {
+        Ok(frames) => frames,
         Err(reason) => return fail(&reason, output),
     };
+    loop {
+        match frames.next_frame() {
+            Ok(Some((image, duration))) => send(&image, duration, output)?,
+            Ok(None) => output.write_all(&Reply::End { cpu_time: cpu_time() }.to_bytes())?,
+            Err(reason) => fail(&reason, output)?,
+        }
+        output.flush()?;
+        match Request::read(input)? {
+            Some(Request::NextFrame) => {}
+            None => return Ok(()),
+            Some(_) => return Err(io::Error::other("a request within an animation")),
+        }
+    }
+}
+
+/// Sends an image that is shown for `duration`.
+fn send(image: &DecodedImage, duration: Duration, output: &mut impl Write) -> io::Result<()> {
     let profile = image.profile().unwrap_or_default();
     let Ok(profile_bytes) = u32::try_from(profile.len()) else { return fail("its profile is too long", output) };
     let (shape, cicp) = (image.shape(), image.cicp());
-    output.write_all(&Reply::Image { shape, cicp, profile_bytes, cpu_time: cpu_time() }.to_bytes())?;
+    let duration_micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    output.write_all(&Reply::Image { shape, cicp, profile_bytes, cpu_time: cpu_time(), duration_micros }.to_bytes())?;
     output.write_all(profile)?;
     image.write_samples(|samples| output.write_all(samples))
 }

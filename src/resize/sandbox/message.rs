@@ -27,6 +27,16 @@ pub(super) enum Request {
         /// Length of the payload.
         bytes: u32,
     },
+    /// Decode the first frame of the animation in the payload.
+    Animate {
+        format: SandboxFormat,
+        /// The shape that every frame must have.
+        shape: ImageShape,
+        /// Length of the payload.
+        bytes: u32,
+    },
+    /// Decode the next frame of the animation.
+    NextFrame,
     /// Encode the planes in the payload as AV1.
     Encode {
         width: u32,
@@ -51,6 +61,12 @@ impl Request {
         Ok(Self::Sanitize { bytes: u32::try_from(svg.len()).map_err(io::Error::other)? })
     }
 
+    /// The request to decode the frames of an animation, of which the first is returned.
+    pub(super) fn animate(request: &DecodeRequest<'_>) -> io::Result<Self> {
+        let bytes = u32::try_from(request.bytes.len()).map_err(io::Error::other)?;
+        Ok(Self::Animate { format: request.format, shape: request.shape, bytes })
+    }
+
     /// The request to encode `frame`.
     pub(super) fn encode(frame: &Av1Frame) -> Self {
         let sampling = if frame.planes.len() == 1 { ChromaSubsampling::Cs400 } else { ChromaSubsampling::Cs420 };
@@ -60,7 +76,10 @@ impl Request {
     /// Lengths of the planes or data in the payload, in bytes.
     pub(super) fn payload(&self) -> io::Result<Vec<usize>> {
         let lengths = match *self {
-            Self::Decode { bytes, .. } | Self::Sanitize { bytes } => vec![u64::from(bytes)],
+            Self::Decode { bytes, .. } | Self::Animate { bytes, .. } | Self::Sanitize { bytes } => {
+                vec![u64::from(bytes)]
+            }
+            Self::NextFrame => Vec::new(),
             Self::Encode { width, height, sampling, .. } => {
                 let size = |n| sampling.plane_size(n, (width, height));
                 let sizes = (0..sampling.planes()).map(size);
@@ -73,13 +92,15 @@ impl Request {
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         match self {
-            Self::Decode { format, shape, bytes: length } => {
+            Self::Decode { format, shape, bytes: length } | Self::Animate { format, shape, bytes: length } => {
+                bytes[0] = if matches!(self, Self::Animate { .. }) { 2 } else { 0 };
                 bytes[1] = index(&SandboxFormat::ALL, format);
                 bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
                 bytes[12..].copy_from_slice(&length.to_le_bytes());
             }
+            Self::NextFrame => bytes[0] = 3,
             Self::Sanitize { bytes: length } => {
-                bytes[0] = 2;
+                bytes[0] = 4;
                 bytes[12..].copy_from_slice(&length.to_le_bytes());
             }
             Self::Encode { width, height, sampling, quantizer } => {
@@ -100,13 +121,18 @@ impl Request {
             Err(error) => return Err(error),
         }
         let [kind, second, shape @ .., a, b, c, d] = head;
-        if kind == 2 {
-            return Ok(Some(Self::Sanitize { bytes: u32::from_le_bytes([a, b, c, d]) }));
+        if kind == 3 {
+            return Ok(Some(Self::NextFrame));
+        }
+        let bytes = u32::from_le_bytes([a, b, c, d]);
+        if kind == 4 {
+            return Ok(Some(Self::Sanitize { bytes }));
         }
         let shape = shape_from_bytes(&shape).ok_or_else(|| invalid("no image has this shape"))?;
         let format = SandboxFormat::ALL.get(usize::from(second)).copied();
         match (kind, shape, format) {
-            (0, _, Some(format)) => Ok(Some(Self::Decode { format, shape, bytes: u32::from_le_bytes([a, b, c, d]) })),
+            (0, _, Some(format)) => Ok(Some(Self::Decode { format, shape, bytes })),
+            (2, _, Some(format)) => Ok(Some(Self::Animate { format, shape, bytes })),
             (1, ImageShape::Yuv(YuvShape { width, height, sampling, .. }), _) => {
                 Ok(Some(Self::Encode { width, height, sampling, quantizer: second }))
             }
@@ -133,6 +159,13 @@ pub(super) enum Reply {
         profile_bytes: u32,
         /// CPU time of the process so far.
         cpu_time: Duration,
+        /// The time that a frame is shown, in microseconds; the largest number stands for a longer time.
+        duration_micros: u32,
+    },
+    /// The animation has no other frame.
+    End {
+        /// CPU time of the process so far.
+        cpu_time: Duration,
     },
     /// That many bytes of AV1 data or of sanitized SVG follow.
     Encoded {
@@ -146,7 +179,7 @@ pub(super) enum Reply {
 const TEXT_MAX: usize = 200;
 
 impl Reply {
-    const BYTES: usize = 32;
+    const BYTES: usize = 36;
 
     /// The head, followed by the text.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -156,21 +189,25 @@ impl Reply {
             Self::Failed(text) => (2, text.as_str()),
             Self::Image { .. } => (3, ""),
             Self::Encoded { .. } => (4, ""),
+            Self::End { .. } => (5, ""),
         };
         let text = text.as_bytes();
         let text = text.get(..TEXT_MAX).unwrap_or(text);
         let mut bytes = vec![kind, u8::try_from(text.len()).unwrap_or(0)];
-        if let Self::Image { shape, cicp, profile_bytes, cpu_time } = self {
+        if let Self::Image { shape, cicp, profile_bytes, cpu_time, duration_micros } = self {
             bytes.extend(shape_to_bytes(*shape));
             bytes.extend(profile_bytes.to_le_bytes());
             for n in [cicp.primaries, cicp.transfer, cicp.matrix, u16::from(cicp.full_range)] {
                 bytes.extend(n.to_le_bytes());
             }
             bytes.extend(to_nanos(*cpu_time));
+            bytes.extend(duration_micros.to_le_bytes());
         }
-        if let Self::Encoded { bytes: length, cpu_time } = self {
+        if let Self::Encoded { bytes: length, .. } = self {
             bytes.resize(4, 0);
             bytes.extend(length.to_le_bytes());
+        }
+        if let Self::Encoded { cpu_time, .. } | Self::End { cpu_time } = self {
             bytes.resize(Self::BYTES - 8, 0);
             bytes.extend(to_nanos(*cpu_time));
         }
@@ -194,12 +231,17 @@ impl Reply {
             3 => image(&head).ok_or_else(|| invalid("no image has this shape")),
             4 => {
                 let [_, _, _, _, a, b, c, d, ..] = head;
-                let cpu_time = head.last_chunk().map_or(Duration::ZERO, |nanos| from_nanos(*nanos));
-                Ok(Self::Encoded { bytes: u32::from_le_bytes([a, b, c, d]), cpu_time })
+                Ok(Self::Encoded { bytes: u32::from_le_bytes([a, b, c, d]), cpu_time: cpu_time(&head) })
             }
+            5 => Ok(Self::End { cpu_time: cpu_time(&head) }),
             _ => Err(invalid("unknown reply")),
         }
     }
+}
+
+/// The CPU time at the end of a head.
+fn cpu_time(head: &[u8; Reply::BYTES]) -> Duration {
+    head.last_chunk().map_or(Duration::ZERO, |nanos| from_nanos(*nanos))
 }
 
 fn to_nanos(time: Duration) -> [u8; 8] {
@@ -215,7 +257,9 @@ fn image(head: &[u8; Reply::BYTES]) -> Option<Reply> {
     let (_, fields) = head.split_at(2);
     let (shape, fields) = fields.split_first_chunk()?;
     let (profile_bytes, fields) = fields.split_first_chunk()?;
-    let (cicp, cpu_time) = fields.split_first_chunk::<8>()?;
+    let (cicp, fields) = fields.split_first_chunk::<8>()?;
+    let (cpu_time, duration) = fields.split_first_chunk()?;
+    let duration_micros = u32::from_le_bytes(*duration.first_chunk()?);
     let [primaries, transfer, matrix, range] = <[_; 4]>::try_from(cicp.as_chunks::<2>().0).ok()?;
     let profile_bytes = u32::from_le_bytes(*profile_bytes);
     let cicp = Cicp {
@@ -225,8 +269,8 @@ fn image(head: &[u8; Reply::BYTES]) -> Option<Reply> {
         full_range: u16::from_le_bytes(range) != 0,
     };
     let is_valid = usize::try_from(profile_bytes).is_ok_and(|bytes| bytes <= PROFILE_BYTES_MAX);
-    let (shape, cpu_time) = (shape_from_bytes(shape)?, from_nanos(cpu_time.try_into().ok()?));
-    is_valid.then_some(Reply::Image { shape, cicp, profile_bytes, cpu_time })
+    let (shape, cpu_time) = (shape_from_bytes(shape)?, from_nanos(*cpu_time));
+    is_valid.then_some(Reply::Image { shape, cicp, profile_bytes, cpu_time, duration_micros })
 }
 
 /// Code of the samples, bits per sample, width and height.

@@ -14,12 +14,22 @@ use super::*;
 fn picture() -> Reply {
     let shape = YuvShape { width: 3, height: 70_000, depth: 10, sampling: ChromaSubsampling::Cs422 };
     let cicp = Cicp { primaries: 12, transfer: 13, matrix: 6, full_range: true };
-    Reply::Image { shape: ImageShape::Yuv(shape), cicp, profile_bytes: 0, cpu_time: Duration::from_nanos(1 << 40) }
+    Reply::Image {
+        shape: ImageShape::Yuv(shape),
+        cicp,
+        profile_bytes: 0,
+        cpu_time: Duration::from_nanos(1 << 40),
+        duration_micros: 40_000,
+    }
 }
 
 fn pixels(layout: PixelLayout, profile_bytes: u32) -> Reply {
     let shape = ImageShape::Pixels(PixelShape { width: 4, height: 2, layout });
-    Reply::Image { shape, cicp: Cicp::UNSPECIFIED, profile_bytes, cpu_time: Duration::ZERO }
+    Reply::Image { shape, cicp: Cicp::UNSPECIFIED, profile_bytes, cpu_time: Duration::ZERO, duration_micros: 0 }
+}
+
+fn end() -> Reply {
+    Reply::End { cpu_time: Duration::from_nanos(1 << 40) }
 }
 
 fn encoded(bytes: u32) -> Reply {
@@ -31,7 +41,7 @@ fn messages_survive_a_round_trip() {
     let long = "a".repeat(1000);
     let texts = [Reply::Ready, Reply::Unconfined("no".into()), Reply::Failed("it is damaged".into())];
     let images = PixelLayout::ALL.map(|layout| pixels(layout, 4 << 20));
-    for reply in texts.into_iter().chain(images).chain([picture(), encoded(7)]) {
+    for reply in texts.into_iter().chain(images).chain([picture(), encoded(7), end()]) {
         let bytes = reply.to_bytes();
         let mut rest = &bytes[..];
         assert_eq!(Reply::read(&mut rest).unwrap(), reply);
@@ -43,7 +53,9 @@ fn messages_survive_a_round_trip() {
     let encode = Request::Encode { width: 70_001, height: 3, sampling, quantizer: 255 };
     let shape = ImageShape::Yuv(YuvShape { width: 1 << 20, height: 3, depth: 12, sampling });
     let decode = SandboxFormat::ALL.map(|format| Request::Decode { format, shape, bytes: 1 << 31 });
-    for request in decode.into_iter().chain([encode, Request::Sanitize { bytes: 1 << 31 }]) {
+    let animate = Request::Animate { format: SandboxFormat::JpegXl, shape, bytes: 7 };
+    let sanitize = Request::Sanitize { bytes: 1 << 31 };
+    for request in decode.into_iter().chain([encode, animate, Request::NextFrame, sanitize]) {
         assert_eq!(Request::read(&mut &request.to_bytes()[..]).unwrap(), Some(request));
     }
     assert_eq!(encode.payload().unwrap(), [210_003, 70_002, 70_002]);
@@ -57,7 +69,7 @@ fn invalid_messages_are_errors_and_texts_are_made_printable() {
         assert!(Reply::read(&mut &whole[..end]).is_err(), "{end}");
     }
     // Kind, samples, depth, length of the profile.
-    for (at, values) in [(0, &[5, 255][..]), (2, &[4, 5, 0x80, 0x85, 255]), (3, &[0, 7, 9, 11, 16]), (15, &[1, 255])] {
+    for (at, values) in [(0, &[6, 255][..]), (2, &[4, 5, 0x80, 0x85, 255]), (3, &[0, 7, 9, 11, 16]), (15, &[1, 255])] {
         for value in values {
             let mut bytes = whole.clone();
             bytes[at] = *value;
@@ -151,12 +163,13 @@ fn invalid_replies_are_errors() {
     let ready = Reply::Ready.to_bytes();
     let with_width = |width| {
         let shape = ImageShape::Yuv(YuvShape { width, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 });
-        Reply::Image { shape, cicp: Cicp::UNSPECIFIED, profile_bytes: 0, cpu_time: Duration::ZERO }.to_bytes()
+        let (cpu_time, duration_micros) = (Duration::ZERO, 0);
+        Reply::Image { shape, cicp: Cicp::UNSPECIFIED, profile_bytes: 0, cpu_time, duration_micros }.to_bytes()
     };
     let made = decode_with(&[&ready, &with_width(4), b"12345678"], READ_REQUEST, time).unwrap();
     let SandboxImage::Yuv(image) = made.value else { panic!("pixels") };
     assert_eq!(image.planes, [YuvSamples::U8(b"12345678".to_vec())]);
-    for absent in [&b""[..], &[9; 32], &with_width(4)] {
+    for absent in [&b""[..], &[9; 36], &with_width(4)] {
         let error = decode_with(&[absent], "", time).unwrap_err();
         assert!(matches!(error, SandboxError::Unavailable { .. }), "{error}");
     }
@@ -185,6 +198,31 @@ fn pixels_have_the_requested_layout_and_a_profile_of_limited_length() {
         let error = decode(&[&ready, &head, b"ICC", data], "").unwrap_err();
         assert!(matches!(error, SandboxError::Failed { .. }), "{error}");
     }
+}
+
+#[test]
+fn frames_of_an_animation_have_the_requested_shape_and_end() {
+    let (ready, head) = (Reply::Ready.to_bytes(), pixels(PixelLayout::Gray, 0).to_bytes());
+    let shape = ImageShape::Pixels(PixelShape { width: 4, height: 2, layout: PixelLayout::Gray });
+    let request = DecodeRequest { format: SandboxFormat::JpegXl, bytes: b"JXL", shape };
+    let start = |replies: &[&[u8]]| {
+        let folder = tempfile::tempdir().unwrap();
+        let program = fake_decoder(folder.path(), &replies.concat(), READ_REQUEST);
+        SandboxProcess::start(&program, SandboxTask::Decode, 0, Duration::from_secs(20), Duration::ZERO).unwrap()
+    };
+    let mut process = start(&[&ready, &head, b"12345678", &head, b"abcdefgh", &end().to_bytes()]);
+    assert!(process.next_frame().is_err(), "nothing was started");
+    for expected in [&b"12345678"[..], b"abcdefgh"] {
+        let made = if expected[0] == b'1' { process.start_animation(&request) } else { process.next_frame() };
+        let SandboxImage::Pixels(image) = made.unwrap().value.unwrap().image else { panic!("planes") };
+        assert_eq!(image.data, expected);
+    }
+    assert_eq!(process.next_frame().unwrap().value, None);
+    let mut process = start(&[&ready, &head, b"12345678", &pixels(PixelLayout::Rgb, 0).to_bytes(), &[0; 24]]);
+    process.start_animation(&request).unwrap();
+    assert!(matches!(process.next_frame(), Err(SandboxError::Failed { .. })));
+    // An image that was requested alone has no end.
+    assert!(matches!(start(&[&ready, &end().to_bytes()]).decode(&request), Err(SandboxError::Failed { .. })));
 }
 
 #[test]

@@ -1,11 +1,7 @@
-//! AVIF: the container is parsed and written here. AV1 data is decoded by rav1d in a [`Sandbox`](crate::Sandbox), and
-//! encoded by rav1e, large images in a sandbox too.
+//! AVIF: AV1 data is decoded by rav1d in a [`Sandbox`](crate::Sandbox), and encoded by rav1e, large images in a sandbox too.
+//! The container is parsed by [`heif`](crate::codec::heif), and written here.
 
 #[cfg(feature = "avif-originals")]
 pub(crate) mod av1;
-pub(crate) mod decode;
 #[cfg(feature = "avif")]
 pub(crate) mod encode;
-pub(crate) mod grid_canvas;
-pub(crate) mod heif;
-pub(crate) mod yuv;

@@ -1,4 +1,4 @@
-//! JPEG XL (ISO/IEC 18181): the header is read here, and `jxl` decodes the first frame in a [`Sandbox`](crate::Sandbox).
+//! JPEG XL (ISO/IEC 18181): the header is read here, and `jxl` decodes the frames in a [`Sandbox`](crate::Sandbox).
 //! About a hundred lines of that decoder are `unsafe`, and its memory is not limited. Compressed metadata (`brob` boxes)
 //! are never read.
 
@@ -15,6 +15,7 @@ use crate::transform::color::PROFILE_BYTES_MAX;
 mod bits;
 #[cfg(feature = "jxl-originals")]
 pub(crate) mod decode;
+pub(crate) mod frames;
 
 use bits::Bits;
 
@@ -29,10 +30,25 @@ const EXTRA_CHANNELS_MAX: u32 = 16;
 /// # Errors
 /// The header is damaged, or the image has more pixels than `limits.input_pixels`.
 pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<(JxlHeader, u64), Error> {
-    let header = JxlHeader::read(original)?;
-    check_pixels((header.info.width, header.info.height), limits)?;
+    let mut header = JxlHeader::read(original)?;
+    let size = (header.info.width, header.info.height);
+    check_pixels(size, limits)?;
+    if header.plays.is_some() {
+        header.info.frames = frames_max(size, original.len(), limits);
+    }
     Ok((header, header.sandbox_bytes(original)))
 }
+
+/// The number of frames that an animation may have, at least 2. The header does not state the number, so memory is charged
+/// for this one.
+fn frames_max((width, height): (u32, u32), bytes: usize, limits: &Limits) -> u32 {
+    let pixels = (u64::from(width) * u64::from(height)).max(1);
+    let frames = (limits.animation_pixels / pixels).min(bytes as u64 / FRAME_BYTES_MIN);
+    u32::try_from(frames).unwrap_or(u32::MAX).min(limits.frames).max(2)
+}
+
+/// Minimum length of a frame with its header and its table of contents.
+const FRAME_BYTES_MIN: u64 = 8;
 
 /// The fields `SizeHeader` and `ImageMetadata` of a codestream (ISO/IEC 18181-1, annex D), up to the color encoding.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +56,8 @@ pub(crate) struct JxlHeader {
     pub(crate) info: ImageInfo,
     pub(crate) layout: PixelLayout,
     pub(crate) extra_channels: u32,
+    /// Number of times an animation plays, 0 for infinitely often. `None` for a still image.
+    pub(crate) plays: Option<u32>,
 }
 
 impl JxlHeader {
@@ -58,7 +76,7 @@ impl JxlHeader {
     fn read_fields(bits: &mut Bits<'_>) -> Option<Self> {
         let (width, height) = size(bits)?;
         let mut info = ImageInfo { width, height, ..ImageInfo::default() };
-        let mut channels = Channels::default();
+        let (mut channels, mut plays) = (Channels::default(), None);
         let has_defaults = bits.flag()?;
         if !has_defaults {
             if bits.flag()? {
@@ -70,7 +88,7 @@ impl JxlHeader {
                     skip_preview(bits)?;
                 }
                 if bits.flag()? {
-                    skip_animation(bits)?;
+                    plays = Some(read_animation(bits)?);
                 }
             }
             skip_bit_depth(bits)?;
@@ -89,7 +107,7 @@ impl JxlHeader {
         info.pixel_bytes = layout.channels();
         // An ICC profile is compressed, so its length is unknown. The profile of an enumerated encoding is short.
         info.profile_bytes = if channels.has_icc { PROFILE_BYTES_MAX as u64 } else { 64 << 10 };
-        Some(Self { info, layout, extra_channels: channels.extra })
+        Some(Self { info, layout, extra_channels: channels.extra, plays })
     }
 
     /// Upper bound, in bytes, on the memory that the decoder needs for common files: the file, the result, and the samples
@@ -98,8 +116,9 @@ impl JxlHeader {
         let pixels = u64::from(self.info.width) * u64::from(self.info.height);
         let channels = 3 + u64::from(self.extra_channels);
         let result = 3 * u64::from(self.layout.channels());
+        let saved = if self.plays.is_some() { SAVED_FRAMES } else { 0 };
         3 * original.len() as u64
-            + pixels * (result + SAMPLE_BYTES * channels)
+            + pixels * (result + (1 + saved) * SAMPLE_BYTES * channels)
             + ROW_BYTES * channels * u64::from(self.info.width)
             + 2 * self.info.profile_bytes
             + DECODER_BYTES
@@ -110,6 +129,8 @@ impl JxlHeader {
 /// Memory of the decoder per sample, per channel and pixel of a row, and per image. With the result, lossy, lossless and
 /// progressive files of cjxl with 2 and 12 megapixels took 4 to 6 bytes a pixel, and 15 with alpha.
 const SAMPLE_BYTES: u64 = 4;
+/// Frames of an animation to which later frames can refer.
+const SAVED_FRAMES: u64 = 4;
 const ROW_BYTES: u64 = 4096;
 const DECODER_BYTES: u64 = 24 << 20;
 
@@ -212,12 +233,13 @@ fn skip_preview(bits: &mut Bits<'_>) -> Option<()> {
     Some(())
 }
 
-/// Skips `AnimationHeader`.
-fn skip_animation(bits: &mut Bits<'_>) -> Option<()> {
+/// Reads the number of plays from `AnimationHeader`.
+fn read_animation(bits: &mut Bits<'_>) -> Option<u32> {
     bits.u32([(0, 100), (0, 1000), (10, 1), (30, 1)])?;
     bits.u32([(0, 1), (0, 1001), (8, 1), (10, 1)])?;
-    bits.u32([(0, 0), (3, 0), (16, 0), (32, 0)])?;
-    bits.flag().map(drop)
+    let plays = bits.u32([(0, 0), (3, 0), (16, 0), (32, 0)])?;
+    bits.flag()?;
+    Some(plays)
 }
 
 /// Skips `BitDepth`.

@@ -30,13 +30,25 @@ pub(crate) fn decode(
     let failed = |error: crate::SandboxError| damaged(error.to_string());
     let mut session = SandboxSession::start(SandboxTask::Decode, pixels.sandbox_bytes, failed, context)?;
     let request = DecodeRequest { format, bytes, shape: ImageShape::Pixels(pixels.shape) };
-    let SandboxImage::Pixels(PixelImage { shape, profile, data }) = session.run(|worker| worker.decode(&request))?
-    else {
+    let image = session.run(|worker| worker.decode(&request))?;
+    to_decoded(image, pixels, context)
+}
+
+/// Checks the reply of a process, and adds the conversion of its colors.
+///
+/// # Errors
+/// The reply has another shape.
+pub(crate) fn to_decoded(
+    image: SandboxImage,
+    expected: SandboxedPixels,
+    context: &RenderContext,
+) -> Result<DecodedPixels, Error> {
+    let SandboxImage::Pixels(PixelImage { shape, profile, data }) = image else {
         return Err(damaged("the decoder returned planes instead of pixels"));
     };
     let PixelShape { width, height, layout } = shape;
     let channels = layout.channels();
-    if shape != pixels.shape || data.len() as u64 != u64::from(width) * u64::from(height) * u64::from(channels) {
+    if shape != expected.shape || data.len() as u64 != u64::from(width) * u64::from(height) * u64::from(channels) {
         return Err(damaged("the decoded size differs from the header"));
     }
     let conversion = match layout {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{AppleHeadroom, METADATA_BYTES_MAX};
-use crate::codec::avif::heif;
+use crate::codec::heif::container::{self as heif, Coding};
 use crate::codec::jpeg::segments::segments;
 use crate::codec::png::chunks as png;
 use crate::codec::png::profile::inflate_at_most;
@@ -28,7 +28,8 @@ impl<'a> Metadata<'a> {
             Codec::Jpeg => Self::in_jpeg(original),
             Codec::Png => Self::in_png(original),
             Codec::WebP => Self::in_webp(original),
-            Codec::Avif => Self::in_avif(original),
+            Codec::Avif => Self::in_heif(original, Coding::Av1),
+            Codec::Heic => Self::in_heif(original, Coding::Hevc),
             _ => Self::default(),
         }
     }
@@ -74,8 +75,9 @@ impl<'a> Metadata<'a> {
         Self { xmp: chunk(b"XMP ").and_then(|chunk| packet(chunk.data)), exif, iptc: None }
     }
 
-    fn in_avif(original: &'a [u8]) -> Self {
-        let [xmp, exif] = [*b"mime", *b"Exif"].map(|kind| heif::description(original, kind, METADATA_BYTES_MAX));
+    fn in_heif(original: &'a [u8], coding: Coding) -> Self {
+        let [xmp, exif] =
+            [*b"mime", *b"Exif"].map(|kind| heif::description(original, coding, kind, METADATA_BYTES_MAX));
         let xmp = xmp.and_then(|xmp| String::from_utf8(xmp.into_owned()).ok()).map(Cow::Owned);
         // The offset of the TIFF structure precedes it (ISO/IEC 23008-12, annex A.2.1).
         let exif = exif.and_then(|exif| {

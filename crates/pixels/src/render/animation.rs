@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::codec::animation::{AnimationFrames, LoopCount};
 use crate::codec::gif::GifFrames;
 use crate::codec::gif::encode::GifEncoder;
+use crate::codec::heif::frames::HeifFrames;
+use crate::codec::jxl::frames::JxlFrames;
 use crate::codec::png::animation::PngFrames;
 use crate::codec::png::animation::encode::ApngEncoder;
 use crate::codec::png::chunks::PngHeader;
@@ -30,10 +32,10 @@ use crate::transform::smart_crop::smart_crop;
 
 /// True if the variant is animated: the original is an animation, and the format of the variant supports it.
 ///
-/// A PNG is animated only if the original is. Of a GIF or WebP it shows the first frame, as JPEG and AVIF do, because users
+/// A PNG is animated only if the original is a PNG, a JPEG XL or an AVIF. Of a GIF or WebP it shows the first frame, as JPEG and AVIF do, because users
 /// who ask for it want a still image.
 pub(crate) fn is_animated(header: &Header, encoding: Encoding) -> bool {
-    let stays_png = encoding == Encoding::Png && header.codec == Codec::Png;
+    let stays_png = encoding == Encoding::Png && matches!(header.codec, Codec::Png | Codec::JpegXl | Codec::Avif);
     header.info.frames > 1 && (encoding.format().supports_animation() || stays_png)
 }
 
@@ -54,10 +56,16 @@ pub(crate) fn render(
     let profile = if header.codec == Codec::WebP { container::icc_profile(original) } else { None };
     let mut frames: Box<dyn AnimationFrames> = match header.codec {
         Codec::WebP => Box::new(WebPFrames::open(original)?),
+        Codec::Avif => Box::new(HeifFrames::open(original, header.sandbox_bytes, context)?),
+        Codec::JpegXl => {
+            let (expected, frames_max) = (header.sandboxed(), header.info.frames);
+            Box::new(JxlFrames::open(original, expected, frames_max, limits, context)?)
+        }
         Codec::Png => Box::new(PngFrames::open(original, header.info.frames)?),
         _ => Box::new(GifFrames::open(original, header.info.frames, context)?),
     };
-    // A color outside of sRGB may come in a later frame, so animations are always in sRGB. The frames of a PNG are already.
+    // A color outside of sRGB may come in a later frame, so animations are always in sRGB. Only GIF and WebP
+    // return other frames.
     let conversion = Conversion::from_icc(profile, frames.canvas().channels, ColorPolicy::Srgb);
     let has_srgb = header.codec != Codec::Png || PngHeader::read(original)?.color.is_srgb();
     let size = (crop_window.size().0.get(), crop_window.size().1.get());

@@ -1,7 +1,8 @@
 //! Decoding of an original, to planes if the variants can be made from planes, else to pixels.
 
 use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes};
-use crate::codec::{avif, gif, ico, jpeg, png, sandboxed, webp};
+use crate::codec::heif::container::Coding;
+use crate::codec::{gif, heif, ico, jpeg, png, sandboxed, webp};
 use crate::codecs::Codec;
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
@@ -20,8 +21,8 @@ pub(crate) fn decode(
     outputs: &[OutputSpec],
     context: &RenderContext,
 ) -> Result<Decoded, Error> {
-    if header.codec == Codec::Avif {
-        return avif::decode::decode(original, &header.info, header.sandbox_bytes, context);
+    if let Some(coding) = Coding::from_codec(header.codec) {
+        return heif::decode::decode(original, coding, &header.info, header.sandbox_bytes, context);
     }
     Ok(match decode_planes(original, header, outputs, context)? {
         Some(planes) => Decoded::Planes(planes),
@@ -68,7 +69,10 @@ pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderCo
             DecodedPixels { pixels, conversion }
         }
         Codec::Gif => DecodedPixels { pixels: gif::decode(original, context)?, conversion: Conversion::NONE },
-        Codec::Avif => return avif::decode::decode_pixels(original, &header.info, header.sandbox_bytes, context),
+        Codec::Avif | Codec::Heic => {
+            let coding = if header.codec == Codec::Avif { Coding::Av1 } else { Coding::Hevc };
+            return heif::decode::decode_pixels(original, coding, &header.info, header.sandbox_bytes, context);
+        }
         Codec::JpegXl => return sandboxed::decode(SandboxFormat::JpegXl, original, header.sandboxed(), context),
         Codec::Tiff => return sandboxed::decode(SandboxFormat::Tiff, original, header.sandboxed(), context),
         Codec::Bmp => return sandboxed::decode(SandboxFormat::Bmp, original, header.sandboxed(), context),

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn unsupported_formats_are_refused_by_name() {
     for (original, word) in [
-        (&b"\0\0\0\x18ftypheic\0\0\0\0mif1"[..], "HEIC"),
+        (&b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc"[..], "HEIC"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"%PDF-1.7", "not an image"),
     ] {

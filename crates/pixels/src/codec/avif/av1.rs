@@ -7,6 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::time::Duration;
 
 use rav1d::include::dav1d::data::Dav1dData;
 use rav1d::include::dav1d::dav1d::{Dav1dContext, Dav1dSettings};
@@ -21,7 +22,7 @@ use rav1d::src::lib::{
 };
 use rustix::io::Errno;
 
-use crate::decoders::Samples;
+use crate::decoders::{Frames, Samples};
 use crate::pixel_image::ImageShape;
 use crate::sandbox::SandboxImage;
 use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};
@@ -38,6 +39,49 @@ pub fn decode(av1: &[u8], pixels_max: u32) -> Result<Av1Picture, Av1Error> {
     let mut context = Context::open(pixels_max)?;
     context.send(av1)?;
     context.picture()
+}
+
+/// Decodes the frames of a track.
+pub struct Av1Frames<'a> {
+    context: Context,
+    /// Samples, each after its length in four bytes, little-endian.
+    rest: &'a [u8],
+}
+
+impl<'a> Av1Frames<'a> {
+    /// # Errors
+    /// The decoder could not be started.
+    pub fn open(samples: &'a [u8], pixels_max: u32) -> Result<Self, Av1Error> {
+        Ok(Self { context: Context::open(pixels_max)?, rest: samples })
+    }
+
+    /// The next frame. `None` after the last one.
+    ///
+    /// # Errors
+    /// The data is damaged, or a frame is too large.
+    pub fn next_picture(&mut self) -> Result<Option<Av1Picture>, Av1Error> {
+        loop {
+            match self.context.picture() {
+                Err(Av1Error::NoPicture) => {}
+                picture => return picture.map(Some),
+            }
+            let Some((length, rest)) = self.rest.split_first_chunk() else { return Ok(None) };
+            let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| Av1Error::Damaged)?;
+            let (sample, rest) = rest.split_at_checked(length).ok_or(Av1Error::Damaged)?;
+            self.rest = rest;
+            if sample.is_empty() {
+                return Err(Av1Error::Empty);
+            }
+            self.context.send(sample)?;
+        }
+    }
+}
+
+impl Frames for Av1Frames<'_> {
+    fn next(&mut self) -> Result<Option<(Box<dyn Samples>, Duration)>, String> {
+        let picture = self.next_picture().map_err(|error| error.to_string())?;
+        Ok(picture.map(|picture| (Box::new(picture) as Box<dyn Samples>, Duration::ZERO)))
+    }
 }
 
 /// The reason why decoding failed.

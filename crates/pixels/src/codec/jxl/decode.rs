@@ -1,7 +1,9 @@
-//! Decoding of the first frame of JPEG XL, which runs only in the sandboxed process.
+//! Decoding of the frames of JPEG XL, which runs only in the sandboxed process.
 //!
 //! `jxl` returns samples in the color space of the image, or in sRGB if the image is coded as XYB with an ICC profile. The
 //! orientation is not applied here.
+
+use std::time::Duration;
 
 use jxl::api::{
     AlphaMode, Endianness, Event, JxlColorEncoding, JxlColorProfile, JxlColorType, JxlDataFormat, JxlDecoder,
@@ -9,40 +11,80 @@ use jxl::api::{
 };
 
 use crate::codec::jxl::JxlHeader;
+use crate::decoders::{Frames, Samples};
 use crate::pixel_image::{PixelImage, PixelLayout, PixelShape};
 use crate::transform::color::PROFILE_BYTES_MAX;
 
+/// Decodes the first frame.
+///
 /// # Errors
 /// The reason why the data cannot be decoded, or do not have this shape.
 pub(crate) fn decode(file: &[u8], shape: PixelShape) -> Result<PixelImage, String> {
-    let header = JxlHeader::read(file).map_err(|error| error.to_string())?;
-    let mut decoder = JxlDecoder::new(options(shape, header.extra_channels));
-    let mut input = file;
-    let text = |error: jxl::error::Error| error.to_string();
-    match decoder.process(&mut input, None, None).map_err(text)? {
-        Event::BasicInfo => {}
-        _ => return Err("truncated header".to_owned()),
+    let (image, _) = FileDecoder::open(file, shape)?.next_frame()?.ok_or("no frame")?;
+    Ok(image)
+}
+
+/// Decodes the frames of a file.
+pub(crate) struct FileDecoder<'a> {
+    decoder: JxlDecoder,
+    rest: &'a [u8],
+    shape: PixelShape,
+    /// True if samples have 16 bits in linear light, because 8 bits would have too few dark levels.
+    is_linear: bool,
+    profile: Option<Vec<u8>>,
+}
+
+impl<'a> FileDecoder<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// The reason why the data cannot be decoded, or do not have this shape.
+    pub(crate) fn open(file: &'a [u8], shape: PixelShape) -> Result<Self, String> {
+        let header = JxlHeader::read(file).map_err(|error| error.to_string())?;
+        let mut decoder = JxlDecoder::new(options(shape, header.extra_channels));
+        let mut rest = file;
+        match decoder.process(&mut rest, None, None).map_err(|error| error.to_string())? {
+            Event::BasicInfo => {}
+            _ => return Err("truncated header".to_owned()),
+        }
+        let info = decoder.basic_info().ok_or("no header")?;
+        if info.size != (shape.width as usize, shape.height as usize) || header.layout != shape.layout {
+            return Err("its shape differs from its header".to_owned());
+        }
+        let extra_channels = info.extra_channels.len();
+        set_format(&mut decoder, shape.layout, JxlDataFormat::U8 { bit_depth: 8 }, extra_channels)?;
+        let profile = decoder.output_color_profile().cloned().ok_or("no color encoding")?;
+        let is_linear = profile.transfer_function() == Some(&JxlTransferFunction::Linear);
+        if is_linear {
+            let format = JxlDataFormat::U16 { endianness: Endianness::native(), bit_depth: 16 };
+            set_format(&mut decoder, shape.layout, format, extra_channels)?;
+        }
+        let profile = icc(&if is_linear { with_srgb_curve(profile) } else { profile });
+        Ok(Self { decoder, rest, shape, is_linear, profile })
     }
-    let info = decoder.basic_info().ok_or("no header")?;
-    if info.size != (shape.width as usize, shape.height as usize) || header.layout != shape.layout {
-        return Err("its shape differs from its header".to_owned());
+
+    /// The next frame and its duration. `None` after the last one.
+    fn next_frame(&mut self) -> Result<Option<(PixelImage, Duration)>, String> {
+        let (shape, profile) = (self.shape, self.profile.clone());
+        let sample_bytes = if self.is_linear { 2 } else { 1 };
+        let Some((mut data, duration)) = frame(&mut self.decoder, &mut self.rest, shape, sample_bytes)? else {
+            return Ok(None);
+        };
+        if self.is_linear {
+            data = with_curve(&data, shape.layout);
+        } else if shape.layout == PixelLayout::Cmyk {
+            // In JPEG XL, 0 is full ink.
+            data.iter_mut().for_each(|ink| *ink = u8::MAX - *ink);
+        }
+        Ok(Some((PixelImage { shape, profile, data }, duration)))
     }
-    let extra_channels = info.extra_channels.len();
-    set_format(&mut decoder, shape.layout, JxlDataFormat::U8 { bit_depth: 8 }, extra_channels)?;
-    let profile = decoder.output_color_profile().cloned().ok_or("no color encoding")?;
-    if profile.transfer_function() == Some(&JxlTransferFunction::Linear) {
-        let format = JxlDataFormat::U16 { endianness: Endianness::native(), bit_depth: 16 };
-        set_format(&mut decoder, shape.layout, format, extra_channels)?;
-        let words = frame(&mut decoder, &mut input, shape, 2)?;
-        let profile = icc(&with_srgb_curve(profile));
-        return Ok(PixelImage { shape, profile, data: with_curve(&words, shape.layout) });
+}
+
+impl Frames for FileDecoder<'_> {
+    fn next(&mut self) -> Result<Option<(Box<dyn Samples>, Duration)>, String> {
+        let frame = self.next_frame()?;
+        Ok(frame.map(|(image, duration)| (Box::new(image) as Box<dyn Samples>, duration)))
     }
-    let mut data = frame(&mut decoder, &mut input, shape, 1)?;
-    if shape.layout == PixelLayout::Cmyk {
-        // In JPEG XL, 0 is full ink.
-        data.iter_mut().for_each(|ink| *ink = u8::MAX - *ink);
-    }
-    Ok(PixelImage { shape, profile: icc(&profile), data })
 }
 
 fn options(shape: PixelShape, extra_channels: u32) -> JxlDecoderOptions {
@@ -77,24 +119,29 @@ fn set_format(
     decoder.set_pixel_format(format).map_err(|error| error.to_string())
 }
 
-/// Decodes the first visible frame to samples of `sample_bytes`.
+/// Decodes the next visible frame to samples of `sample_bytes`, and returns its duration. `None` after the last frame.
 fn frame(
     decoder: &mut JxlDecoder,
     input: &mut &[u8],
     shape: PixelShape,
     sample_bytes: usize,
-) -> Result<Vec<u8>, String> {
+) -> Result<Option<(Vec<u8>, Duration)>, String> {
     let row = shape.width as usize * usize::from(shape.layout.channels()) * sample_bytes;
     // Samples of 16 bits must be aligned, and allocators align every block to at least eight bytes.
     let mut data = vec![0; row * shape.height as usize];
+    let mut duration = Duration::ZERO;
     loop {
         let mut buffers = [JxlOutputBuffer::new(&mut data, shape.height as usize, row)];
         let event = decoder.process(input, Some(&mut buffers), None);
         match event.map_err(|error| error.to_string())? {
-            Event::FrameComplete { .. } => return Ok(data),
-            Event::FrameHeader | Event::BasicInfo => {}
+            Event::FrameComplete { .. } => return Ok(Some((data, duration))),
+            Event::FrameHeader => {
+                let milliseconds = decoder.frame_header().and_then(|header| header.duration).unwrap_or(0.0);
+                duration = Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or(Duration::MAX);
+            }
+            Event::BasicInfo => {}
             Event::NeedMoreInput { .. } => return Err("truncated file".to_owned()),
-            Event::Complete => return Err("no frame".to_owned()),
+            Event::Complete => return Ok(None),
         }
     }
 }

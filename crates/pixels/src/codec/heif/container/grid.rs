@@ -54,14 +54,14 @@ impl Grid {
         };
         let properties = tile_properties(meta, first)?;
         let size = properties.size;
-        let av1 = properties.format(first, &meta.bytes(first)?)?;
+        let (tile, format) = properties.tile(meta, first)?;
         let (width, height) = size.ok_or_else(|| damaged(format!("item {first} has no size (ispe)")))?;
         let fits = |tile: u32, count: u32, total: u32, is_subsampled: bool| {
             let (tile, count, total) = (u64::from(tile), u64::from(count), u64::from(total));
             // With subsampled chroma, tiles must start at even positions.
             tile * count >= total && tile * (count - 1) < total && !(is_subsampled && count > 1 && tile % 2 != 0)
         };
-        let (subsampled_x, subsampled_y) = match av1.sampling {
+        let (subsampled_x, subsampled_y) = match format.sampling {
             ChromaSubsampling::Cs420 => (true, true),
             ChromaSubsampling::Cs422 => (true, false),
             ChromaSubsampling::Cs400 | ChromaSubsampling::Cs444 => (false, false),
@@ -70,23 +70,27 @@ impl Grid {
         {
             return Err(damaged("the tiles do not match the size of the grid"));
         }
-        for &tile in tiles.iter().skip(1) {
-            let other = tile_properties(meta, tile)?;
-            if (other.size, other.format(tile, &meta.bytes(tile)?)?) != (size, av1) {
-                return Err(damaged("the tiles differ in size or format (ispe, av1C)"));
+        let mut found = vec![tile];
+        for &id in tiles.iter().skip(1) {
+            let other = tile_properties(meta, id)?;
+            let (tile, other_format) = other.tile(meta, id)?;
+            if (other.size, other_format) != (size, format) {
+                return Err(damaged("the tiles differ in size or format (ispe, av1C, hvcC)"));
             }
+            found.push(tile);
         }
         let config_depth = properties.av1.map(|config| config.depth);
-        if grid.bits.is_some_and(|(_, bits)| bits != av1.depth && Some(bits) != config_depth) {
-            return Err(damaged("the grid differs in bit depth from its tiles (pixi, av1C)"));
+        if grid.bits.is_some_and(|(_, bits)| bits != format.depth && Some(bits) != config_depth) {
+            return Err(damaged("the grid differs in bit depth from its tiles (pixi, av1C, hvcC)"));
         }
         Ok(Layer {
             size: self.size,
             tile_size: (width, height),
+            coded_size: format.coded_size.unwrap_or((width, height)),
             columns: self.columns,
-            tiles: tiles.iter().map(|tile| meta.bytes(*tile)).collect::<Result<_, _>>()?,
-            depth: av1.depth,
-            sampling: av1.sampling,
+            tiles: found,
+            depth: format.depth,
+            sampling: format.sampling,
             cicp: grid.cicp.or(properties.cicp),
         })
     }
@@ -94,8 +98,9 @@ impl Grid {
 
 /// The properties of a tile. Tiles must not be cropped or rotated.
 fn tile_properties<'a>(meta: &Meta<'a>, id: u32) -> Result<Properties<'a>, Error> {
-    if meta.item(id)?.kind != Some(*b"av01") {
-        return Err(damaged(format!("tile {id} is not AV1")));
+    let kind = meta.coding.item_kind();
+    if meta.item(id)?.kind != Some(kind) {
+        return Err(damaged(format!("tile {id} does not have the type '{}'", kind.escape_ascii())));
     }
     let properties = Properties::read_all(meta, id)?;
     if properties.aperture.is_some() || properties.transform != ItemTransform::default() {

@@ -1,10 +1,11 @@
-//! Item properties (ISO/IEC 23008-12, section 6.5; AV1 Image File Format, sections 2.2 and 4).
+//! Item properties (ISO/IEC 23008-12, section 6.5 and annex B; AV1 Image File Format, sections 2.2 and 4).
 
+use super::av1_format;
 use super::boxes::{Fields, IsoBox};
-use super::layer::Tile;
+use super::hevc_format::hevc_format;
+use super::layer::{Coding, SampleFormat, Tile};
 use super::meta::Meta;
 use super::orientation::{CleanAperture, ItemTransform};
-use super::sequence;
 use crate::error::{Error, damaged};
 use crate::yuv_image::{ChromaSubsampling, Cicp};
 
@@ -14,7 +15,9 @@ pub(super) struct Properties<'a> {
     /// `ispe`, in pixels.
     pub(super) size: Option<(u32, u32)>,
     /// `av1C`.
-    pub(super) av1: Option<Av1>,
+    pub(super) av1: Option<SampleFormat>,
+    /// `hvcC`.
+    pub(super) hevc: Option<&'a [u8]>,
     /// `pixi`: number of channels, and bits per channel.
     pub(super) bits: Option<(u8, u8)>,
     /// `colr` of type `nclx`.
@@ -25,13 +28,6 @@ pub(super) struct Properties<'a> {
     pub(super) aperture: Option<CleanAperture>,
     /// `irot` and `imir`.
     pub(super) transform: ItemTransform,
-}
-
-/// The format of an AV1 codestream (AV1 Codec ISO Media File Format Binding, section 2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Av1 {
-    pub(super) depth: u8,
-    pub(super) sampling: ChromaSubsampling,
 }
 
 impl<'a> Properties<'a> {
@@ -53,11 +49,27 @@ impl<'a> Properties<'a> {
         Ok(properties)
     }
 
+    /// The codestream of item `id`, and its sample format.
+    pub(super) fn tile(&self, meta: &Meta<'a>, id: u32) -> Result<(Tile<'a>, SampleFormat), Error> {
+        let tile = meta.bytes(id)?;
+        match meta.coding {
+            Coding::Av1 => self.av1_format(id, &tile).map(|format| (tile, format)),
+            Coding::Hevc => {
+                let hvcc = self.hevc.ok_or_else(|| damaged(format!("item {id} has no HEVC configuration (hvcC)")))?;
+                let format = hevc_format(hvcc)?;
+                if self.bits.is_some_and(|(_, bits)| bits != format.depth) {
+                    return Err(damaged(format!("item {id} has conflicting bit depths (pixi, hvcC)")));
+                }
+                Ok((Tile { config: Some(hvcc), ..tile }, format))
+            }
+        }
+    }
+
     /// The sample format of item `id` with the codestream `tile`: that of the sequence header, or else that of the AV1
     /// configuration, which is mandatory.
-    pub(super) fn format(&self, id: u32, tile: &Tile<'_>) -> Result<Av1, Error> {
+    pub(super) fn av1_format(&self, id: u32, tile: &Tile<'_>) -> Result<SampleFormat, Error> {
         let config = self.av1.ok_or_else(|| damaged(format!("item {id} has no AV1 configuration (av1C)")))?;
-        let av1 = sequence::av1_format(&tile.head(sequence::HEAD_BYTES)).unwrap_or(config);
+        let av1 = av1_format::av1_format(&tile.head(av1_format::HEAD_BYTES)).unwrap_or(config);
         if self.bits.is_some_and(|(_, bits)| bits != config.depth && bits != av1.depth) {
             return Err(damaged(format!("item {id} has conflicting bit depths (pixi, av1C)")));
         }
@@ -65,7 +77,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Reads a property. Returns `false` if it is unknown.
-    fn read(&mut self, property: &IsoBox<'a>) -> Result<bool, Error> {
+    pub(super) fn read(&mut self, property: &IsoBox<'a>) -> Result<bool, Error> {
         let kind = property.kind;
         let twice = || damaged(format!("an item has two properties '{}'", kind.escape_ascii()));
         let once = |was_there: bool| if was_there { Err(twice()) } else { Ok(()) };
@@ -75,6 +87,7 @@ impl<'a> Properties<'a> {
                 once(self.size.replace((fields.u32()?, fields.u32()?)).is_some())?;
             }
             b"av1C" => once(self.av1.replace(av1(property)?).is_some())?,
+            b"hvcC" => once(self.hevc.replace(property.data).is_some())?,
             b"pixi" => once(self.bits.replace(bits(property)?).is_some())?,
             b"colr" => self.color(property)?,
             b"clap" => {
@@ -122,13 +135,16 @@ pub(super) fn is_alpha(meta: &Meta<'_>, id: u32) -> bool {
     let Ok(item) = meta.item(id) else { return false };
     let mut properties = item.properties.iter().filter_map(|(number, _)| meta.property(*number));
     let purpose = properties.find(|property| property.kind == *b"auxC").and_then(|auxc| auxc.full_up_to(0).ok());
-    purpose.is_some_and(|(_, _, purpose)| {
-        let ends = |rest: &[u8]| matches!(rest, [] | [0, ..]);
-        ALPHA.iter().any(|name| purpose.rest().strip_prefix(*name).is_some_and(ends))
-    })
+    purpose.is_some_and(|(_, _, purpose)| is_alpha_type(purpose.rest()))
 }
 
-fn av1(property: &IsoBox<'_>) -> Result<Av1, Error> {
+/// True if this type of auxiliary images, which may end with a zero, is alpha.
+pub(super) fn is_alpha_type(purpose: &[u8]) -> bool {
+    let ends = |rest: &[u8]| matches!(rest, [] | [0, ..]);
+    ALPHA.iter().any(|name| purpose.strip_prefix(*name).is_some_and(ends))
+}
+
+fn av1(property: &IsoBox<'_>) -> Result<SampleFormat, Error> {
     let [marker, _, flags, _] = property.fields().array()?;
     if marker != 0x81 {
         return Err(damaged("unknown AV1 configuration version (av1C)"));
@@ -147,7 +163,7 @@ fn av1(property: &IsoBox<'_>) -> Result<Av1, Error> {
         (false, false, false) => ChromaSubsampling::Cs444,
         (false, false, true) => return Err(damaged("invalid chroma subsampling (av1C)")),
     };
-    Ok(Av1 { depth, sampling })
+    Ok(SampleFormat { depth, sampling, coded_size: None })
 }
 
 /// The number of channels and their bit depth, which must be equal for all channels (AV1 Image File Format, section

@@ -1,9 +1,8 @@
-//! Parses AVIF files: the primary item, its tiles, and the properties that define how the image is shown (ISO/IEC
-//! 14496-12, 23008-12 and 23000-22, AV1 Image File Format 1.1). No AV1 is decoded here.
+//! Parses AVIF and HEIC files: the primary item, its tiles, and the properties that define how the image is shown (ISO/IEC
+//! 14496-12, 23008-12 and 23000-22, AV1 Image File Format 1.1). Nothing is decoded here.
 //!
 //! The properties `irot` and `imir` define the orientation. The EXIF orientation is ignored, because writers copy it to
-//! these properties, and applying both would rotate twice (ISO/IEC 23000-22, section 7.3.6.7). For an image sequence,
-//! the primary still image is used.
+//! these properties, and applying both would rotate twice (ISO/IEC 23000-22, section 7.3.6.7).
 //!
 //! This crate has a parser because `mp4-atom` 0.17, the only permissively licensed crate for these boxes, trusts counts
 //! in the file: with zero-length locations, eight bytes declare 65,535 extents, and a box of 6,016 bytes
@@ -20,28 +19,35 @@ use crate::info::oriented_size;
 use crate::transform::color::PROFILE_BYTES_MAX;
 use crate::yuv_image::{ChromaSubsampling, Cicp};
 
+mod bits;
 mod boxes;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
 mod grid;
+mod hevc_format;
 mod layer;
 mod meta;
 mod property;
 mod orientation;
 mod sequence;
+mod track;
+mod av1_format;
 
 #[cfg(test)]
 mod tests;
 
 use boxes::{Boxes, IsoBox};
 use grid::Grid;
-pub(crate) use layer::{CropRect, Layer, Tile};
+use layer::SampleFormat;
+pub(crate) use layer::{Coding, CropRect, Layer, Tile};
 use meta::Meta;
-use property::{Av1, Properties, is_alpha};
+use property::{Properties, is_alpha};
+pub(crate) use sequence::Sequence;
+pub(crate) use track::Track;
 
 /// The primary image of a file.
 #[derive(Debug)]
-pub(crate) struct AvifImage<'a> {
+pub(crate) struct HeifImage<'a> {
     pub(crate) color: Layer<'a>,
     /// The alpha image, which has the size of the color image.
     pub(crate) alpha: Option<Layer<'a>>,
@@ -55,21 +61,33 @@ pub(crate) struct AvifImage<'a> {
     pub(crate) cicp: Option<Cicp>,
     /// An ICC profile, which overrides the primaries and the transfer function.
     pub(crate) profile: Option<&'a [u8]>,
+    /// The frames, if the file is an animation of AV1. A still image of another size is shown alone.
+    pub(crate) sequence: Option<Sequence<'a>>,
 }
 
-impl<'a> AvifImage<'a> {
-    /// Reads the boxes of a file.
+impl<'a> HeifImage<'a> {
+    /// Reads the boxes of a file with this coding.
     ///
     /// # Errors
     /// The boxes are damaged, or use an unsupported feature.
-    pub(crate) fn read(file: &'a [u8]) -> Result<Self, Error> {
-        let (meta, is_sequence) = find_meta(file)?;
-        let Some(id) = meta.as_ref().and_then(|meta| meta.primary) else {
-            return Err(no_picture(is_sequence));
+    pub(crate) fn read(file: &'a [u8], coding: Coding) -> Result<Self, Error> {
+        let (meta, is_sequence) = find_meta(file, coding)?;
+        let moov = if is_sequence && coding == Coding::Av1 { find_movie(file) } else { None };
+        let sequence = moov.map(|moov| Sequence::read(file, &moov));
+        let Some((meta, id)) = meta.and_then(|meta| meta.primary.map(|id| (meta, id))) else {
+            let sequence = sequence.ok_or_else(|| no_picture(is_sequence, coding))??;
+            let first = sequence.first_image();
+            return Ok(Self { sequence: Some(sequence), ..first });
         };
-        let meta = meta.ok_or_else(|| no_picture(is_sequence))?;
-        let (color, properties) = layer(&meta, id)?;
-        let alpha = alpha(&meta, id, &color)?;
+        let still = Self::read_still(&meta, id)?;
+        let sequence = sequence.and_then(Result::ok).filter(|sequence| sequence.matches(&still));
+        Ok(Self { sequence, ..still })
+    }
+
+    /// Reads the primary item.
+    fn read_still(meta: &Meta<'a>, id: u32) -> Result<Self, Error> {
+        let (color, properties) = layer(meta, id)?;
+        let alpha = alpha(meta, id, &color)?;
         let is_premultiplied =
             alpha.as_ref().is_some_and(|(alpha, _)| meta.references_from(*b"prem", id).contains(alpha));
         let (width, height) = color.size;
@@ -85,6 +103,7 @@ impl<'a> AvifImage<'a> {
             cicp: color.cicp,
             profile: properties.profile.filter(|profile| profile.len() <= PROFILE_BYTES_MAX),
             color,
+            sequence: None,
         })
     }
 
@@ -98,40 +117,42 @@ impl<'a> AvifImage<'a> {
     /// caller must check it against the pixel limit, as well as the visible size.
     pub(crate) fn decoded_size(&self) -> (u32, u32) {
         let layers = [Some(&self.color), self.alpha.as_ref()].into_iter().flatten();
-        let sizes = layers.flat_map(|layer| [layer.size, layer.tile_size]);
+        let sizes = layers.flat_map(|layer| [layer.size, layer.tile_size, layer.coded_size]);
         sizes.max_by_key(|(width, height)| u64::from(*width) * u64::from(*height)).unwrap_or(self.color.size)
     }
 
-    /// The properties that are known without decoding AV1. The size is that of the visible part.
-    ///
-    /// # Errors
-    /// The visible part is too small in relation to the decoded image.
-    pub(crate) fn info(&self) -> Result<ImageInfo, Error> {
+    /// The properties that are known without decoding tiles. The size is that of the visible part.
+    pub(crate) fn info(&self) -> ImageInfo {
         let alpha = self.alpha.as_ref();
-        // Memory for the planes, one tile, and the longest codestream that has to be concatenated.
+        // Memory for the planes, one tile, and the longest codestream that has to be copied.
         let planes = self.color.bytes().saturating_add(alpha.map_or(0, Layer::bytes));
         let tile = self.color.tile_bytes().max(alpha.map_or(0, Layer::tile_bytes));
         let tiles = self.color.tiles.iter().chain(alpha.iter().flat_map(|alpha| &alpha.tiles));
-        let copied = tiles.filter(|tile| tile.extents.len() > 1).map(Tile::len).max().unwrap_or(0) as u64;
+        let copied = tiles.map(Tile::copied_bytes).max().unwrap_or(0);
         let shown = u64::from(self.crop.width) * u64::from(self.crop.height);
-        let bytes = planes.saturating_add(tile).saturating_add(copied).div_ceil(shown.max(1));
-        let codec_bytes = u8::try_from(bytes).map_err(|_| damaged("the visible part is too small (clap, grid)"))?;
-        Ok(ImageInfo {
+        let bytes = planes.saturating_add(tile).saturating_add(copied);
+        let codec_bytes = u8::try_from(bytes.div_ceil(shown.max(1))).unwrap_or(u8::MAX);
+        ImageInfo {
             width: self.crop.width,
             height: self.crop.height,
             orientation: self.orientation,
             pixel_bytes: self.channels(),
             codec_bytes,
-            extra_bytes: 0,
+            // The samples of a sequence are copied.
+            extra_bytes: self.sequence.as_ref().map_or(0, Sequence::bytes)
+                + bytes.saturating_sub(shown.saturating_mul(codec_bytes.into())),
             profile_bytes: self.profile.map_or(0, |profile| profile.len() as u64),
-            frames: 1,
-        })
+            frames: self
+                .sequence
+                .as_ref()
+                .map_or(1, |sequence| u32::try_from(sequence.color.samples.len()).unwrap_or(u32::MAX)),
+        }
     }
 }
 
 /// The visible size in the upright orientation, if the start of the file contains it.
-pub(crate) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
-    let (meta, _) = find_meta(head).ok()?;
+pub(crate) fn shown_size(head: &[u8], coding: Coding) -> Option<(u32, u32)> {
+    let (meta, _) = find_meta(head, coding).ok()?;
     let meta = meta?;
     let properties = Properties::read_all(&meta, meta.primary?).ok()?;
     let size = properties.size?;
@@ -145,8 +166,8 @@ pub(crate) fn shown_size(head: &[u8]) -> Option<(u32, u32)> {
 
 /// The data of the first item of this type that describes the primary image (`cdsc`; ISO/IEC 23008-12, section 6.4.9).
 /// `None` if it has more than `bytes_max`.
-pub(crate) fn description(file: &[u8], kind: [u8; 4], bytes_max: usize) -> Option<Cow<'_, [u8]>> {
-    let (meta, _) = find_meta(file).ok()?;
+pub(crate) fn description(file: &[u8], coding: Coding, kind: [u8; 4], bytes_max: usize) -> Option<Cow<'_, [u8]>> {
+    let (meta, _) = find_meta(file, coding).ok()?;
     let meta = meta?;
     let mut items = meta.all_references(*b"cdsc").filter(|(_, described)| Some(*described) == meta.primary);
     let (id, _) = items.find(|(id, _)| meta.item(*id).is_ok_and(|item| item.kind == Some(kind)))?;
@@ -154,27 +175,32 @@ pub(crate) fn description(file: &[u8], kind: [u8; 4], bytes_max: usize) -> Optio
     (item.len() <= bytes_max).then(|| item.bytes())
 }
 
-/// Returns the metadata of a file with an AVIF brand, and true if the file is an image sequence.
-fn find_meta(file: &[u8]) -> Result<(Option<Meta<'_>>, bool), Error> {
+/// Returns the metadata of a file with a brand of this coding, and true if the file is an image sequence.
+fn find_meta(file: &[u8], coding: Coding) -> Result<(Option<Meta<'_>>, bool), Error> {
     let mut boxes = Boxes::new(file);
     let first = boxes.next().ok_or_else(|| damaged("empty file"))??;
     if first.kind != *b"ftyp" {
         return Err(damaged("the first box is not 'ftyp'"));
     }
     let brands = brands(&first)?;
-    if !brands.iter().any(|brand| matches!(brand, b"avif" | b"avis")) {
-        return Err(damaged("neither brand 'avif' nor 'avis' (ftyp)"));
+    if !brands.iter().any(|brand| coding.brands().contains(&brand)) {
+        return Err(damaged("no brand of its format (ftyp)"));
     }
-    let is_sequence = brands.contains(b"avis");
+    let is_sequence = brands.iter().any(|brand| coding.sequence_brands().contains(&brand));
     for found in boxes {
         let found: IsoBox<'_> = found?;
         match &found.kind {
-            b"meta" => return Ok((Some(Meta::read(file, &found)?), is_sequence)),
+            b"meta" => return Ok((Some(Meta::read(file, &found, coding)?), is_sequence)),
             b"mini" => return Err(damaged("unsupported metadata box 'mini'")),
             _ => {}
         }
     }
     Ok((None, is_sequence))
+}
+
+/// The box of the tracks, if it can be found.
+fn find_movie(file: &[u8]) -> Option<IsoBox<'_>> {
+    Boxes::new(file).map_while(Result::ok).find(|found| found.kind == *b"moov")
 }
 
 /// The major brand and the compatible brands (ISO/IEC 14496-12, section 4.3).
@@ -187,10 +213,9 @@ fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, Error> {
     Ok(words.iter().enumerate().filter(|(n, _)| *n != 1).map(|(_, brand)| *brand).collect())
 }
 
-fn no_picture(is_sequence: bool) -> Error {
-    if is_sequence {
-        let accepted = Codecs::DEFAULT;
-        return Error::UnsupportedFormat { format: UnsupportedFormat::AvifSequence, accepted };
+fn no_picture(is_sequence: bool, coding: Coding) -> Error {
+    if is_sequence && coding == Coding::Hevc {
+        return Error::UnsupportedFormat { format: UnsupportedFormat::HeicSequence, accepted: Codecs::DEFAULT };
     }
     damaged("no primary item (pitm)")
 }
@@ -204,10 +229,11 @@ fn layer<'a>(meta: &Meta<'a>, id: u32) -> Result<(Layer<'a>, Properties<'a>), Er
         return Err(damaged("zero width or height"));
     }
     let layer = match meta.item(id)?.kind {
-        Some(kind) if kind == *b"av01" => {
-            let tiles = vec![meta.bytes(id)?];
-            let Av1 { depth, sampling } = properties.format(id, &tiles[0])?;
-            Layer { size, tile_size: size, columns: 1, tiles, depth, sampling, cicp: properties.cicp }
+        Some(kind) if kind == meta.coding.item_kind() => {
+            let (tile, SampleFormat { depth, sampling, coded_size }) = properties.tile(meta, id)?;
+            let coded_size = coded_size.unwrap_or(size);
+            let cicp = properties.cicp;
+            Layer { size, tile_size: size, coded_size, columns: 1, tiles: vec![tile], depth, sampling, cicp }
         }
         Some(kind) if kind == *b"grid" => {
             Grid::read(meta, id, size)?.layer(meta, meta.references_from(*b"dimg", id), &properties)?

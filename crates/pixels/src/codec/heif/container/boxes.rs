@@ -141,6 +141,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The next `length` bytes.
+    pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let kind = self.kind;
+        let short = || damaged(format!("box '{}' is truncated", kind.escape_ascii()));
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or_else(short)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let kind = self.kind;
         let short = || damaged(format!("box '{}' is truncated", kind.escape_ascii()));

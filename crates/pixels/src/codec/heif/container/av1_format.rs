@@ -2,7 +2,8 @@
 //! sections 5.3 and 5.5). The property `av1C` repeats it, but some writers state another format there, and decoders
 //! believe the sequence header.
 
-use super::property::Av1;
+use super::bits::Bits;
+use super::layer::SampleFormat;
 use crate::yuv_image::ChromaSubsampling;
 
 /// Number of bytes of a codestream in which its sequence header is expected.
@@ -16,7 +17,7 @@ const FRAME: u64 = 6;
 
 /// The sample format of a codestream that begins with `head`. `None` if a frame comes first, or the header is damaged or
 /// reserved.
-pub(super) fn av1_format(head: &[u8]) -> Option<Av1> {
+pub(super) fn av1_format(head: &[u8]) -> Option<SampleFormat> {
     let mut rest = head;
     loop {
         let mut header = Bits::new(rest);
@@ -47,7 +48,7 @@ fn leb128(data: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// `sequence_header_obu` up to the color configuration (section 5.5.1).
-fn sequence_header(data: &[u8]) -> Option<Av1> {
+fn sequence_header(data: &[u8]) -> Option<SampleFormat> {
     let mut bits = Bits::new(data);
     let profile = bits.read(3)?;
     // still_picture
@@ -134,7 +135,7 @@ fn inter_tools(bits: &mut Bits<'_>) -> Option<()> {
 }
 
 /// `color_config` (section 5.5.2).
-fn color_config(bits: &mut Bits<'_>, profile: u64) -> Option<Av1> {
+fn color_config(bits: &mut Bits<'_>, profile: u64) -> Option<SampleFormat> {
     let is_high = bits.flag()?;
     let depth = match (profile, is_high) {
         (0..=2, false) => 8,
@@ -146,11 +147,11 @@ fn color_config(bits: &mut Bits<'_>, profile: u64) -> Option<Av1> {
     let [primaries, transfer, matrix] =
         if bits.flag()? { [bits.read(8)?, bits.read(8)?, bits.read(8)?] } else { [2; 3] };
     if is_monochrome {
-        return Some(Av1 { depth, sampling: ChromaSubsampling::Cs400 });
+        return Some(SampleFormat { depth, sampling: ChromaSubsampling::Cs400, coded_size: None });
     }
     // sRGB with the identity matrix has no fields for range and sampling.
     if [primaries, transfer, matrix] == [1, 13, 0] {
-        return Some(Av1 { depth, sampling: ChromaSubsampling::Cs444 });
+        return Some(SampleFormat { depth, sampling: ChromaSubsampling::Cs444, coded_size: None });
     }
     // color_range
     bits.skip(1)?;
@@ -162,45 +163,7 @@ fn color_config(bits: &mut Bits<'_>, profile: u64) -> Option<Av1> {
         (_, 12) if bits.flag()? => ChromaSubsampling::Cs420,
         _ => ChromaSubsampling::Cs422,
     };
-    Some(Av1 { depth, sampling })
-}
-
-/// Reads bits, highest first (section 4.10.2).
-struct Bits<'a> {
-    data: &'a [u8],
-    at: u64,
-}
-
-impl<'a> Bits<'a> {
-    fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0 }
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        let byte = self.data.get(usize::try_from(self.at / 8).ok()?)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit == 1)
-    }
-
-    /// A number of at most 64 bits.
-    fn read(&mut self, count: u64) -> Option<u64> {
-        (0..count).try_fold(0, |value, _| Some(value << 1 | u64::from(self.flag()?)))
-    }
-
-    fn skip(&mut self, count: u64) -> Option<()> {
-        self.at = self.at.checked_add(count)?;
-        Some(())
-    }
-
-    /// Skips a number that begins with as many zeros as bits follow a one (section 4.10.3).
-    fn skip_uvlc(&mut self) -> Option<()> {
-        let mut zeros = 0;
-        while !self.flag()? {
-            zeros += 1;
-        }
-        self.skip(if zeros < 32 { zeros } else { 0 })
-    }
+    Some(SampleFormat { depth, sampling, coded_size: None })
 }
 
 #[cfg(test)]
@@ -245,7 +208,11 @@ mod tests {
         ];
         for (profile, color, depth, sampling) in table {
             let file = [obu(2, &[]), reduced(profile, color)].concat();
-            assert_eq!(av1_format(&file), Some(Av1 { depth, sampling }), "{profile} {color:?}");
+            assert_eq!(
+                av1_format(&file),
+                Some(SampleFormat { depth, sampling, coded_size: None }),
+                "{profile} {color:?}"
+            );
             for end in 0..file.len() - 2 {
                 assert_eq!(av1_format(&file[..end]), None, "{profile} {color:?} {end}");
             }
@@ -263,7 +230,7 @@ mod tests {
         let tools = [(0, 4), (1, 1), (0, 2), (0, 1), (1, 1), (0, 1), (1, 1), (6, 3), (0, 3)];
         let color = [(1, 1), (1, 1), (0, 1), (0, 1), (0, 1), (1, 1), (0, 1), (0, 8)];
         let fields = [&start[..], &timing, &points, &second, &size, &tools, &color].concat();
-        let expected = Av1 { depth: 12, sampling: ChromaSubsampling::Cs422 };
+        let expected = SampleFormat { depth: 12, sampling: ChromaSubsampling::Cs422, coded_size: None };
         assert_eq!(av1_format(&obu(1, &packed(&fields))), Some(expected));
     }
 

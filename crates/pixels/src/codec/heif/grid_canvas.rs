@@ -1,7 +1,7 @@
 //! Composes an image from tiles. Each tile is copied when it is decoded, so that only the composed planes and one tile
 //! are in memory.
 
-use crate::codec::avif::heif::Layer;
+use crate::codec::heif::container::Layer;
 use crate::error::{Error, damaged};
 use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples};
 
@@ -42,7 +42,7 @@ impl GridCanvas {
             return Err(damaged("the decoded size differs from the header"));
         }
         if (tile.depth, tile.sampling) != (self.depth, self.sampling) {
-            return Err(damaged("the AV1 bit depth or subsampling differs from the header (av1C)"));
+            return Err(damaged("the bit depth or subsampling of a tile differs from the header (av1C, hvcC)"));
         }
         check_planes(&tile)?;
         let (column, row) = (self.tiles_added % self.columns.max(1), self.tiles_added / self.columns.max(1));

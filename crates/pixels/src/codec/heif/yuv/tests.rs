@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::codec::avif::grid_canvas::GridCanvas;
-use crate::codec::avif::heif::AvifImage;
+use crate::codec::heif::container::{Coding, HeifImage};
+use crate::codec::heif::grid_canvas::GridCanvas;
 use crate::limits::Limits;
 use crate::pixels::Window;
 use crate::transform::scale::{LANCZOS, resample};
@@ -95,7 +95,7 @@ fn pixels_match_those_of_libavif() {
         "identity",
     ] {
         let bytes = file(name);
-        let mut image = AvifImage::read(&bytes).unwrap();
+        let mut image = HeifImage::read(&bytes, Coding::Av1).unwrap();
         // libavif does not convert PQ samples, so replace the transfer function.
         image.cicp.iter_mut().for_each(|cicp| (cicp.primaries, cicp.transfer) = (1, 13));
         let result = pixels(&image, &y4m(name), None, &context()).unwrap();
@@ -111,7 +111,7 @@ fn pixels_match_those_of_libavif() {
 fn alpha_is_added_and_premultiplied_colors_are_divided() {
     for name in ["alpha-420", "alpha-444-premultiplied"] {
         let bytes = file(name);
-        let image = AvifImage::read(&bytes).unwrap();
+        let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
         let result = pixels(&image, &y4m(name), Some(&alpha(name)), &context()).unwrap();
         let expected = png(name).to_rgba8();
         let pairs = result.pixels.data.as_chunks::<4>().0.iter().zip(expected.pixels());
@@ -129,7 +129,7 @@ fn alpha_is_added_and_premultiplied_colors_are_divided() {
 #[test]
 fn limited_range_alpha_with_12_bits_is_converted_to_8_bits() {
     let bytes = file("alpha-420");
-    let image = AvifImage::read(&bytes).unwrap();
+    let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
     let mut deep = alpha("alpha-420");
     deep.cicp.full_range = false;
     deep.depth = 12;
@@ -145,7 +145,7 @@ fn bt601_images_scale_as_planes_to_similar_pixels() {
     let small = (12.try_into().unwrap(), 9.try_into().unwrap());
     for name in ["full-420", "full-422", "full-444", "full-400", "limited-420", "ten-420", "twelve-444-limited"] {
         let bytes = file(name);
-        let image = AvifImage::read(&bytes).unwrap();
+        let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
         let planar = planes(&image, y4m(name), ColorPolicy::Keep).unwrap();
         assert!(planar.conversion.is_none());
         let result = planar.planes.scale_to_pixels(&window, small, LANCZOS).unwrap();
@@ -162,15 +162,16 @@ fn bt601_images_scale_as_planes_to_similar_pixels() {
 fn images_that_planes_cannot_represent_are_returned_unchanged() {
     for name in ["bt709-420", "bt2020-ten-422", "identity", "alpha-420"] {
         let bytes = file(name);
-        let image = AvifImage::read(&bytes).unwrap();
+        let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
         assert_eq!(planes(&image, y4m(name), ColorPolicy::Keep).err(), Some(y4m(name)), "{name}");
     }
     let bytes = file("cropped");
-    let image = AvifImage::read(&bytes).unwrap();
+    let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
     assert!(planes(&image, y4m("full-420"), ColorPolicy::Keep).is_err());
     let result = pixels(&image, &y4m("full-420"), None, &context()).unwrap().pixels;
     assert_eq!((result.width, result.height), (20, 14));
-    let whole = AvifImage { crop: super::super::heif::CropRect { x: 0, y: 0, width: 46, height: 34 }, ..image };
+    let whole =
+        HeifImage { crop: crate::codec::heif::container::CropRect { x: 0, y: 0, width: 46, height: 34 }, ..image };
     let whole = pixels(&whole, &y4m("full-420"), None, &context()).unwrap().pixels;
     assert_eq!(result.data[..60], whole.data[3 * (6 * 46 + 4)..][..60]);
 }
@@ -181,7 +182,7 @@ fn p3_is_converted_by_profile_and_by_code_point() {
     let expected = [159, 97, 76, 0, 204, 0];
     for name in ["p3-icc", "p3-cicp"] {
         let bytes = file(name);
-        let image = AvifImage::read(&bytes).unwrap();
+        let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
         for conversion in [
             planes(&image, y4m("full-420"), ColorPolicy::Keep).unwrap().conversion,
             pixels(&image, &y4m("full-420"), None, &context()).unwrap().conversion,
@@ -203,10 +204,10 @@ fn p3_is_converted_by_profile_and_by_code_point() {
 #[test]
 fn pixels_with_another_transfer_function_are_converted_to_srgb() {
     let bytes = file("bt2020-ten-422");
-    let image = AvifImage::read(&bytes).unwrap();
+    let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
     let result = pixels(&image, &y4m("bt2020-ten-422"), None, &context()).unwrap();
     assert!(result.conversion.is_display_p3());
-    let without = AvifImage { cicp: image.cicp.map(|cicp| Cicp { transfer: 13, ..cicp }), ..image };
+    let without = HeifImage { cicp: image.cicp.map(|cicp| Cicp { transfer: 13, ..cicp }), ..image };
     let without = pixels(&without, &y4m("bt2020-ten-422"), None, &context()).unwrap();
     assert_ne!(result.pixels, without.pixels);
 }
@@ -214,7 +215,7 @@ fn pixels_with_another_transfer_function_are_converted_to_srgb() {
 #[test]
 fn unsupported_color_matrices_are_named() {
     let bytes = file("full-420");
-    let mut image = AvifImage::read(&bytes).unwrap();
+    let mut image = HeifImage::read(&bytes, Coding::Av1).unwrap();
     for (matrix, name) in [(10, "constant luminance"), (14, "ICtCp"), (16, "YCgCo"), (77, "77"), (0, "RGB planes")] {
         image.cicp.iter_mut().for_each(|cicp| cicp.matrix = matrix);
         let error = pixels(&image, &y4m("full-420"), None, &context()).err().unwrap().to_string();
@@ -226,7 +227,7 @@ fn unsupported_color_matrices_are_named() {
 #[test]
 fn planes_of_unexpected_size_are_refused() {
     let bytes = file("full-420");
-    let image = AvifImage::read(&bytes).unwrap();
+    let image = HeifImage::read(&bytes, Coding::Av1).unwrap();
     let other = YuvImage { width: 45, ..y4m("full-420") };
     assert!(pixels(&image, &other, None, &context()).is_err());
     assert!(planes(&image, other, ColorPolicy::Keep).is_err());
@@ -257,7 +258,7 @@ fn tiles_are_composed_and_cropped() {
     for name in ["full-420", "full-422", "full-444", "full-400", "ten-420"] {
         let (bytes, whole) = (file(name), y4m(name));
         for (tile_size, columns, rows) in [((46, 34), 1, 1), ((24, 18), 2, 2), ((48, 12), 1, 3), ((10, 36), 5, 1)] {
-            let mut layer = AvifImage::read(&bytes).unwrap().color;
+            let mut layer = HeifImage::read(&bytes, Coding::Av1).unwrap().color;
             layer.tiles = vec![layer.tiles[0].clone(); columns * rows];
             (layer.tile_size, layer.columns) = (tile_size, u32::try_from(columns).unwrap());
             let mut assembly = GridCanvas::new(&layer);
@@ -273,7 +274,7 @@ fn tiles_are_composed_and_cropped() {
 #[test]
 fn tiles_that_do_not_match_the_header_are_refused() {
     let bytes = file("full-420");
-    let layer = AvifImage::read(&bytes).unwrap().color;
+    let layer = HeifImage::read(&bytes, Coding::Av1).unwrap().color;
     let whole = y4m("full-420");
     let others = [
         YuvImage { width: 47, ..whole.clone() },

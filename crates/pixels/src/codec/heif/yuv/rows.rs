@@ -1,4 +1,4 @@
-//! Reads rows of an AV1 image with upsampled chroma.
+//! Reads rows of an image with upsampled chroma.
 //!
 //! Chroma samples are assumed to lie in the center of their pixels, and are interpolated linearly, as in libjpeg and
 //! libavif. The chroma sample position in `av1C` is ignored, because writers rarely set it correctly.

@@ -1,12 +1,12 @@
-//! Converts decoded AV1 images to pixels or planes with 8 bits per sample, in the stored orientation.
+//! Converts decoded images to pixels or planes with 8 bits per sample, in the stored orientation.
 //!
 //! Most images use the BT.601 matrix, as JPEG does, and are processed as [`ColorPlanes`]. Images with alpha, another
 //! matrix, a crop, or another transfer function than that of sRGB are converted to pixels. The color description of the
 //! container overrides that of the codestream. An ICC profile overrides both, except for matrix and range, which it
 //! does not define (AV1 Image File Format, section 2.2; ISO/IEC 23000-22, section 7.3.6.4).
 
-use crate::codec::avif::heif::AvifImage;
 use crate::codec::decoded::{DecodedPixels, DecodedPlanes};
+use crate::codec::heif::container::HeifImage;
 use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, level};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
@@ -30,7 +30,7 @@ const ROWS_PER_DEADLINE_CHECK: usize = 16;
 
 /// Converts the color image to planes with 8 bits per sample. If the image must be converted to pixels instead, it is
 /// returned unchanged as the error.
-pub(crate) fn planes(image: &AvifImage<'_>, color: YuvImage, policy: ColorPolicy) -> Result<DecodedPlanes, YuvImage> {
+pub(crate) fn planes(image: &HeifImage<'_>, color: YuvImage, policy: ColorPolicy) -> Result<DecodedPlanes, YuvImage> {
     let cicp = image.cicp.unwrap_or(color.cicp);
     let is_uncropped = (image.crop.width, image.crop.height) == (color.width, color.height);
     let has_size = (color.width, color.height) == image.color.size;
@@ -77,7 +77,7 @@ fn to_eight_bits(samples: YuvSamples, depth: u8) -> Vec<u8> {
 /// # Errors
 /// The color matrix is unsupported, a plane has the wrong size, or the deadline has passed.
 pub(crate) fn pixels(
-    image: &AvifImage<'_>,
+    image: &HeifImage<'_>,
     color: &YuvImage,
     alpha: Option<&YuvImage>,
     context: &RenderContext,
@@ -132,7 +132,7 @@ pub(crate) fn pixels(
 }
 
 /// The conversion of 8-bit samples, for images that [`TransferConversion`] does not convert.
-fn conversion(image: &AvifImage<'_>, cicp: Cicp, channels: u8, policy: ColorPolicy) -> Conversion {
+fn conversion(image: &HeifImage<'_>, cicp: Cicp, channels: u8, policy: ColorPolicy) -> Conversion {
     match image.profile {
         Some(profile) if channels < 3 => Conversion::from_monochrome_icc(profile),
         Some(profile) => Conversion::from_icc(Some(profile), channels, policy),

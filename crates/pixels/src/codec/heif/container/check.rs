@@ -1,9 +1,9 @@
-//! Checks invariants of the AVIF parser and the color conversion for arbitrary files and samples. Called by tests and
+//! Checks invariants of the HEIF parser and the color conversion for arbitrary files and samples. Called by tests and
 //! fuzz targets.
 
-use super::{AvifImage, CropRect, Layer};
-use crate::codec::avif::grid_canvas::GridCanvas;
-use crate::codec::avif::yuv;
+use super::{Coding, CropRect, HeifImage, Layer};
+use crate::codec::heif::grid_canvas::GridCanvas;
+use crate::codec::heif::yuv;
 use crate::context::RenderContext;
 use crate::limits::{ColorPolicy, Limits};
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
@@ -16,9 +16,21 @@ const PIXELS_MAX: u64 = 1 << 14;
 ///
 /// # Panics
 /// An invariant is violated.
-#[expect(clippy::panic, reason = "panics report violated invariants")]
 pub fn avif(bytes: &[u8]) -> Option<u64> {
-    let image = AvifImage::read(bytes).ok()?;
+    check(bytes, Coding::Av1)
+}
+
+/// Like [`avif`] for HEIC.
+///
+/// # Panics
+/// An invariant is violated.
+pub fn heic(bytes: &[u8]) -> Option<u64> {
+    check(bytes, Coding::Hevc)
+}
+
+#[expect(clippy::panic, reason = "panics report violated invariants")]
+fn check(bytes: &[u8], coding: Coding) -> Option<u64> {
+    let image = HeifImage::read(bytes, coding).ok()?;
     for layer in layers(&image) {
         assert_eq!(layer.size, image.color.size);
         let count = layer.tiles.len() as u64;
@@ -31,7 +43,7 @@ pub fn avif(bytes: &[u8]) -> Option<u64> {
     let CropRect { x, y, width, height } = image.crop;
     assert!(width > 0 && height > 0);
     assert!(x + width <= image.color.size.0 && y + height <= image.color.size.1);
-    let info = image.info().ok()?;
+    let info = image.info();
     if area(image.decoded_size()) > PIXELS_MAX {
         return None;
     }
@@ -47,10 +59,13 @@ pub fn avif(bytes: &[u8]) -> Option<u64> {
             plane.samples.data.len() == width * height
         }));
     }
-    Some(area((info.width, info.height)) * u64::from(info.pixel_bytes + info.codec_bytes))
+    Some(
+        area((info.width, info.height)) * (u64::from(info.pixel_bytes) + u64::from(info.codec_bytes))
+            + info.extra_bytes,
+    )
 }
 
-fn layers<'a, 'b>(image: &'b AvifImage<'a>) -> impl Iterator<Item = &'b Layer<'a>> {
+fn layers<'a, 'b>(image: &'b HeifImage<'a>) -> impl Iterator<Item = &'b Layer<'a>> {
     [Some(&image.color), image.alpha.as_ref()].into_iter().flatten()
 }
 

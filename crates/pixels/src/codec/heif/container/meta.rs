@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::boxes::{Boxes, Fields, IsoBox};
-use super::layer::Tile;
+use super::layer::{Coding, Tile};
 use crate::error::{Error, damaged};
 
 /// Maximum number of items: the largest grid, its alpha images, and metadata.
@@ -15,9 +15,10 @@ const REFERENCES_MAX: usize = 4 * ITEMS_MAX;
 /// Maximum number of extents of an item.
 const EXTENTS_MAX: u16 = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Meta<'a> {
     file: &'a [u8],
+    pub(super) coding: Coding,
     /// Item data within the metadata.
     idat: &'a [u8],
     pub(super) primary: Option<u32>,
@@ -49,10 +50,16 @@ struct Location {
 }
 
 impl<'a> Meta<'a> {
+    /// Metadata without items.
+    fn new(file: &'a [u8], coding: Coding) -> Self {
+        let (items, references) = (BTreeMap::new(), BTreeMap::new());
+        Self { file, coding, idat: &[], primary: None, items, references, properties: Vec::new() }
+    }
+
     /// Reads the boxes of the metadata. The items are validated on access.
-    pub(super) fn read(file: &'a [u8], meta: &IsoBox<'a>) -> Result<Self, Error> {
+    pub(super) fn read(file: &'a [u8], meta: &IsoBox<'a>, coding: Coding) -> Result<Self, Error> {
         let (_, _, fields) = meta.full_up_to(0)?;
-        let mut read = Self { file, ..Self::default() };
+        let mut read = Self::new(file, coding);
         let mut seen = Vec::new();
         for inner in Boxes::new(fields.rest()) {
             let inner = inner?;
@@ -133,7 +140,7 @@ impl<'a> Meta<'a> {
         if bytes == 0 || bytes > container.len() {
             return Err(beyond());
         }
-        Ok(Tile { extents })
+        Ok(Tile { config: None, extents })
     }
 
     /// The possibly incomplete item with this id. Adds it if it is new.
@@ -212,7 +219,7 @@ impl<'a> Meta<'a> {
         let mut room = REFERENCES_MAX;
         for list in Boxes::with_max(fields.rest(), ITEMS_MAX) {
             let list = list?;
-            if !matches!(&list.kind, b"auxl" | b"dimg" | b"prem") {
+            if !matches!(&list.kind, b"auxl" | b"cdsc" | b"dimg" | b"prem") {
                 continue;
             }
             let mut fields = list.fields();
