@@ -138,6 +138,41 @@ fn a_large_variant_has_the_bytes_of_one_that_is_encoded_in_this_process() {
     assert_eq!(children(), "");
 }
 
+/// The subsampling in `av1C` (AV1 Codec ISO Media File Format Binding, section 2.3.3).
+fn subsampling(file: &[u8]) -> &'static str {
+    let at = file.windows(4).position(|name| name == b"av1C").unwrap() + 4;
+    match file[at + 2] >> 2 & 0b111 {
+        0b000 => "4:4:4",
+        0b011 => "4:2:0",
+        0b111 => "4:0:0",
+        other => unreachable!("{other}"),
+    }
+}
+
+#[test]
+fn drawings_keep_full_chroma_and_photographs_do_not() {
+    let _lock = serialize();
+    let drawing = |width, is_gray| {
+        let line = if is_gray { [90; 3] } else { [220, 20, 20] };
+        let image = RgbImage::from_fn(width, 300, |x, y| image::Rgb(if (x + y) % 24 < 3 { line } else { [255; 3] }));
+        let mut png = Vec::new();
+        image.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+        png
+    };
+    let quality = Encoding::Avif(Quality::new(60).unwrap());
+    let made = |original: &[u8], width| render_fit(original, width, quality, &Limits::default()).unwrap();
+    // Encoded in this process, and in a sandbox.
+    for width in [300, 600] {
+        let file = made(&drawing(width, false), width);
+        assert_eq!(subsampling(&file), "4:4:4", "{width}");
+        let pixels = render_pixels(&file, width);
+        let line = pixels.get_pixel(25, 0).0;
+        assert!(line[0] > 180 && line[1] < 60, "{line:?}");
+        assert_eq!(subsampling(&made(&drawing(width, true), width)), "4:2:0");
+        assert_eq!(subsampling(&made(&noise_png(width, 300, false), width)), "4:2:0");
+    }
+}
+
 #[test]
 fn a_variant_that_needs_more_memory_than_its_permit_is_refused() {
     let _lock = serialize();

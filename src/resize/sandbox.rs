@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use pixels::{
     Av1Frame, DecodeRequest, ImageShape, PixelImage, Sandbox, SandboxError, SandboxImage, SandboxOutput, SandboxTask,
-    SandboxWorker, YuvImage, YuvSamples, YuvShape,
+    SandboxWorker, YuvImage, YuvShape,
 };
 use rustix::process::Signal;
 
@@ -28,6 +28,7 @@ mod child;
 mod confine;
 mod limits;
 mod message;
+mod planes;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use child::run;
 pub use limits::SandboxLimits;
 
 use message::{Reply, Request};
+use planes::{read_planes, write_planes};
 
 /// The program to start, see [`set_program`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -133,11 +135,12 @@ impl SandboxProcess {
     }
 
     /// Sends a request with its payload, and reads the head of the reply.
-    fn request<'a>(&mut self, request: Request, payload: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Reply> {
-        let mut sent = self.socket.write_all(&request.to_bytes());
-        for bytes in payload {
-            sent = sent.and_then(|()| self.socket.write_all(bytes));
-        }
+    fn request(
+        &mut self,
+        request: Request,
+        write_payload: impl FnOnce(&mut DeadlineSocket) -> io::Result<()>,
+    ) -> io::Result<Reply> {
+        let sent = self.socket.write_all(&request.to_bytes()).and_then(|()| write_payload(&mut self.socket));
         // If the child ended before it read the whole request, its reply may contain the reason.
         match (self.read_reply(), sent) {
             (reply @ (Ok(Reply::Failed(_)) | Err(_)), _) | (reply, Ok(())) => reply,
@@ -149,7 +152,8 @@ impl SandboxProcess {
         &mut self,
         request: &DecodeRequest<'_>,
     ) -> io::Result<Result<SandboxOutput<SandboxImage>, SandboxError>> {
-        let (shape, cicp, profile_bytes, cpu_time) = match self.request(Request::decode(request)?, [request.bytes])? {
+        let reply = self.request(Request::decode(request)?, |socket| socket.write_all(request.bytes))?;
+        let (shape, cicp, profile_bytes, cpu_time) = match reply {
             Reply::Image { shape, cicp, profile_bytes, cpu_time } => (shape, cicp, profile_bytes, cpu_time),
             Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
             Reply::Ready | Reply::Unconfined(_) | Reply::Encoded { .. } => return Err(unexpected_reply()),
@@ -160,8 +164,7 @@ impl SandboxProcess {
         let profile = self.read_bytes(u64::from(profile_bytes))?;
         let value = match shape {
             ImageShape::Yuv(shape) => {
-                let planes = (0..shape.sampling.planes()).map(|n| self.read_plane(shape, n));
-                let planes = planes.collect::<io::Result<_>>()?;
+                let planes = read_planes(&mut self.socket, shape)?;
                 let YuvShape { width, height, depth, sampling } = shape;
                 SandboxImage::Yuv(YuvImage { width, height, depth, sampling, cicp, planes })
             }
@@ -175,8 +178,8 @@ impl SandboxProcess {
     }
 
     fn try_encode(&mut self, frame: &Av1Frame) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
-        let planes = frame.planes.iter().map(Vec::as_slice);
-        let (length, cpu_time) = match self.request(Request::encode(frame), planes)? {
+        let write_frame = |socket: &mut DeadlineSocket| write_planes(socket, &frame.planes);
+        let (length, cpu_time) = match self.request(Request::encode(frame), write_frame)? {
             Reply::Encoded { bytes, cpu_time } => (u64::from(bytes), cpu_time),
             Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
             Reply::Ready | Reply::Unconfined(_) | Reply::Image { .. } => return Err(unexpected_reply()),
@@ -197,27 +200,6 @@ impl SandboxProcess {
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         self.socket.read_exact(&mut bytes)?;
         Ok(bytes)
-    }
-
-    /// Reads a plane. Its size was checked against the header of the original.
-    fn read_plane(&mut self, shape: YuvShape, n: usize) -> io::Result<YuvSamples> {
-        let (width, height) = shape.sampling.plane_size(n, (shape.width, shape.height));
-        let samples = usize::try_from(u64::from(width) * u64::from(height)).map_err(io::Error::other)?;
-        if shape.depth == 8 {
-            return self.read_bytes(samples as u64).map(YuvSamples::U8);
-        }
-        let mut plane = vec![0; samples];
-        let mut bytes = vec![0; 2 * CHUNK_SAMPLES];
-        let sample_max = (1 << shape.depth) - 1;
-        for chunk in plane.chunks_mut(CHUNK_SAMPLES) {
-            let bytes = &mut bytes[..2 * chunk.len()];
-            self.socket.read_exact(bytes)?;
-            for (sample, bytes) in chunk.iter_mut().zip(bytes.as_chunks().0) {
-                // The child is not trusted, so samples are limited to the maximum of their bit depth.
-                *sample = u16::from_ne_bytes(*bytes).min(sample_max);
-            }
-        }
-        Ok(YuvSamples::U16(plane))
     }
 
     /// The error for a missing or invalid reply.
@@ -287,9 +269,6 @@ fn describe(status: Option<ExitStatus>) -> String {
         _ => "has disappeared".to_owned(),
     }
 }
-
-/// Number of two-byte samples that are read at once.
-const CHUNK_SAMPLES: usize = 1 << 16;
 
 /// The socket to the child process, with a deadline for all reads and writes.
 #[derive(Debug)]

@@ -136,7 +136,12 @@ impl Header {
             Encoding::Png if options.png_colors.is_some() => return indexed,
             Encoding::Png => return cost::PNG + pixels * cost::PNG_ENCODED * self.detail(pixels, 0.1),
             Encoding::Gif => return indexed,
-            Encoding::Avif(quality) => return cost::PROCESS + pixels * avif_nanos(quality) * self.detail(pixels, 0.18),
+            Encoding::Avif(quality) => {
+                // The header does not tell drawings from photographs, but lossless files of drawings have few bits per pixel.
+                let may_be_drawing = matches!(self.codec, Codec::Png | Codec::Gif) && self.variety() < 0.5;
+                let full = if may_be_drawing { cost::AVIF_FULL_CHROMA } else { 1.0 };
+                return cost::PROCESS + pixels * full * avif_nanos(quality) * self.detail(pixels, 0.18);
+            }
         };
         pixels * per_pixel
     }
@@ -263,6 +268,8 @@ mod cost {
     pub(super) const WEBP_FRAME: f64 = 35.0;
     pub(super) const WEBP_LOSSLESS_FRAME: f64 = 150.0;
     pub(super) const GIF_FRAME: f64 = 55.0;
+    /// A picture in 4:4:4, compared to one in 4:2:0.
+    pub(super) const AVIF_FULL_CHROMA: f64 = 1.6;
     /// Quality, and the cost per pixel.
     pub(super) const AVIF_ENCODED: [(f64, f64); 5] =
         [(1.0, 800.0), (40.0, 1150.0), (60.0, 1400.0), (80.0, 1750.0), (100.0, 2250.0)];

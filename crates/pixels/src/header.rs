@@ -8,6 +8,8 @@ use crate::codec::sandboxed::SandboxedPixels;
 use crate::codec::{avif, bmp, gif, ico, jpeg, jxl, palette, png, tiff, webp};
 use crate::codecs::Codec;
 use crate::deadline::Deadline;
+#[cfg(feature = "avif")]
+use crate::encoding::AvifDepth;
 use crate::encoding::Encoding;
 use crate::error::{Error, UnsupportedFormat};
 use crate::gain_map::GainMap;
@@ -197,10 +199,20 @@ impl Header {
         #[cfg(feature = "avif")]
         if let Encoding::Avif(quality) = output.encoding {
             // The planes and the encoder, which takes more than the pixels before.
-            return convolved + 4 * pixels + avif::encode::working_bytes(pixels, quality);
+            let kind = self.avif_frame();
+            return convolved + kind.plane_bytes() * pixels + kind.working_bytes(pixels, quality);
         }
         // The scaled and the upright pixels, the encoder's planes, and the result.
         convolved + animation + 16 * pixels + self.encoder_bytes(output.encoding, pixels)
+    }
+
+    /// Samples of the frame of an AVIF variant.
+    #[cfg(feature = "avif")]
+    pub(crate) fn avif_frame(&self) -> avif::encode::FrameKind {
+        avif::encode::FrameKind {
+            depth: AvifDepth::Eight,
+            may_be_full: self.planar.is_none() && self.info.pixel_bytes > 2,
+        }
     }
 
     /// Memory of an encoder in addition to planes and result, measured for noise.

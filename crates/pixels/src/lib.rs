@@ -35,7 +35,7 @@ pub use codec::avif::encode::encode_av1;
 pub use codec::avif::heif::check::avif as check_avif;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
-pub use encoding::{Encoding, Format, Quality};
+pub use encoding::{AvifDepth, Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use estimate::CpuEstimate;
 pub use geometry::{Geometry, Region};

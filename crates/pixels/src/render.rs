@@ -26,7 +26,7 @@ pub(crate) mod scale;
 pub(crate) mod unchanged;
 
 /// Version of the pipeline, stored with each variant. It changes whenever the same input gives different bytes.
-pub const PIPELINE: &str = "10";
+pub const PIPELINE: &str = "11";
 
 /// Settings of a render call.
 #[derive(Clone, Copy)]
@@ -189,7 +189,8 @@ fn render_decoded(
     let is_gif = header.codec == Codec::Gif && header.info.frames == 1;
     // If all pixels are kept, the original limits the size below.
     let gif_bytes_max = (is_gif && !keeps_pixels).then_some(original.len());
-    let context = RenderContext { gif_bytes_max, ..*context };
+    let is_subsampled = header.planar.is_some();
+    let context = RenderContext { gif_bytes_max, is_subsampled, xmp, ..*context };
     let (encoded, gamut) = scale_and_encode(header, colors, crop_window, *output, options.observer, &context)?;
     let file = if keeps_pixels { unchanged::smaller(encoded, original, header, false) } else { encoded };
     let data = Embedded { profile: gamut.icc_profile(), xmp, ..Embedded::default() };

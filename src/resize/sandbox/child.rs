@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::confine::confine;
 use super::limits::SandboxLimits;
 use super::message::{Reply, Request};
+use super::planes::read_planes;
 
 /// Fulfills requests from standard input until it ends. Must be called before any other thread is started.
 #[must_use]
@@ -35,19 +36,18 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
     output.write_all(&ready.to_bytes())?;
     output.flush()?;
     while let Some(request) = Request::read(input)? {
-        let read = |length| {
-            let mut bytes = vec![0; length];
-            input.read_exact(&mut bytes).map(|()| bytes)
-        };
-        let payload = request.payload()?.into_iter().map(read).collect::<io::Result<Vec<_>>>()?;
         match request {
-            Request::Decode { format, shape, .. } if is_confined => {
-                let bytes = payload.first().map_or(&[][..], Vec::as_slice);
-                decode(&DecodeRequest { format, bytes, shape }, output)?;
+            Request::Decode { format, shape, bytes } => {
+                let mut data = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+                input.read_exact(&mut data)?;
+                if is_confined {
+                    decode(&DecodeRequest { format, bytes: &data, shape }, output)?;
+                } else {
+                    fail("this process is not confined", output)?;
+                }
             }
-            Request::Decode { .. } => fail("this process is not confined", output)?,
-            Request::Encode { width, height, quantizer, .. } => {
-                encode(&Av1Frame { width, height, planes: payload, quantizer }, output)?;
+            Request::Encode { shape, quantizer } => {
+                encode(&Av1Frame { shape, planes: read_planes(input, shape)?, quantizer }, output)?;
             }
         }
         output.flush()?;

@@ -24,10 +24,7 @@ pub(super) enum Request {
     },
     /// Encode the planes in the payload as AV1.
     Encode {
-        width: u32,
-        height: u32,
-        /// Luma only, or 4:2:0.
-        sampling: ChromaSubsampling,
+        shape: YuvShape,
         /// Quantizer index of AV1.
         quantizer: u8,
     },
@@ -43,21 +40,7 @@ impl Request {
 
     /// The request to encode `frame`.
     pub(super) fn encode(frame: &Av1Frame) -> Self {
-        let sampling = if frame.planes.len() == 1 { ChromaSubsampling::Cs400 } else { ChromaSubsampling::Cs420 };
-        Self::Encode { width: frame.width, height: frame.height, sampling, quantizer: frame.quantizer }
-    }
-
-    /// Lengths of the planes or data in the payload, in bytes.
-    pub(super) fn payload(&self) -> io::Result<Vec<usize>> {
-        let lengths = match *self {
-            Self::Decode { bytes, .. } => vec![u64::from(bytes)],
-            Self::Encode { width, height, sampling, .. } => {
-                let size = |n| sampling.plane_size(n, (width, height));
-                let sizes = (0..sampling.planes()).map(size);
-                sizes.map(|(width, height)| u64::from(width) * u64::from(height)).collect()
-            }
-        };
-        lengths.into_iter().map(|bytes| usize::try_from(bytes).map_err(io::Error::other)).collect()
+        Self::Encode { shape: frame.shape, quantizer: frame.quantizer }
     }
 
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
@@ -68,10 +51,9 @@ impl Request {
                 bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
                 bytes[12..].copy_from_slice(&length.to_le_bytes());
             }
-            Self::Encode { width, height, sampling, quantizer } => {
-                let shape = ImageShape::Yuv(YuvShape { width, height, depth: 8, sampling });
+            Self::Encode { shape, quantizer } => {
                 (bytes[0], bytes[1]) = (1, quantizer);
-                bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
+                bytes[2..12].copy_from_slice(&shape_to_bytes(ImageShape::Yuv(shape)));
             }
         }
         bytes
@@ -90,9 +72,7 @@ impl Request {
         let format = SandboxFormat::ALL.get(usize::from(second)).copied();
         match (kind, shape, format) {
             (0, _, Some(format)) => Ok(Some(Self::Decode { format, shape, bytes: u32::from_le_bytes([a, b, c, d]) })),
-            (1, ImageShape::Yuv(YuvShape { width, height, sampling, .. }), _) => {
-                Ok(Some(Self::Encode { width, height, sampling, quantizer: second }))
-            }
+            (1, ImageShape::Yuv(shape), _) => Ok(Some(Self::Encode { shape, quantizer: second })),
             _ => Err(invalid("unknown request")),
         }
     }

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "avif-originals")]
 pub(crate) mod av1;
+#[cfg(feature = "avif")]
+mod container;
 pub(crate) mod decode;
 #[cfg(feature = "avif")]
 pub(crate) mod encode;

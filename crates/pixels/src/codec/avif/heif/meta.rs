@@ -212,7 +212,7 @@ impl<'a> Meta<'a> {
         let mut room = REFERENCES_MAX;
         for list in Boxes::with_max(fields.rest(), ITEMS_MAX) {
             let list = list?;
-            if !matches!(&list.kind, b"auxl" | b"dimg" | b"prem") {
+            if !matches!(&list.kind, b"auxl" | b"cdsc" | b"dimg" | b"prem") {
                 continue;
             }
             let mut fields = list.fields();
@@ -220,7 +220,8 @@ impl<'a> Meta<'a> {
             let count = usize::from(fields.u16()?);
             room = room.checked_sub(count).ok_or_else(|| damaged(format!("more than {REFERENCES_MAX} references")))?;
             let to = (0..count).map(|_| fields.id(version > 0)).collect::<Result<Vec<_>, _>>()?;
-            if self.references.insert((list.kind, from), to).is_some() {
+            // Descriptions do not change the image, so a second list is ignored.
+            if self.references.insert((list.kind, from), to).is_some() && list.kind != *b"cdsc" {
                 return Err(damaged(format!("item {from} has two reference lists '{}'", list.kind.escape_ascii())));
             }
         }
