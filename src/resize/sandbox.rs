@@ -19,8 +19,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pixels::{
-    Av1Frame, DecodeRequest, ImageShape, PixelImage, Sandbox, SandboxError, SandboxImage, SandboxOutput, SandboxTask,
-    SandboxWorker, YuvImage, YuvShape,
+    Av1Frame, DecodeRequest, DeepPixelImage, ImageShape, PixelImage, Sandbox, SandboxError, SandboxImage,
+    SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvShape,
 };
 use rustix::process::Signal;
 
@@ -37,7 +37,7 @@ pub use child::run;
 pub use limits::SandboxLimits;
 
 use message::{Reply, Request};
-use planes::{read_planes, write_planes};
+use planes::{read_planes, read_words, write_planes};
 
 /// The program to start, see [`set_program`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -172,6 +172,13 @@ impl SandboxProcess {
                 let samples = u64::from(shape.width) * u64::from(shape.height) * u64::from(shape.layout.channels());
                 let profile = Some(profile).filter(|profile| !profile.is_empty());
                 SandboxImage::Pixels(PixelImage { shape, profile, data: self.read_bytes(samples)? })
+            }
+            ImageShape::DeepPixels(shape) => {
+                let samples = u64::from(shape.width) * u64::from(shape.height) * u64::from(shape.layout.channels());
+                let samples = usize::try_from(samples).map_err(io::Error::other)?;
+                let profile = Some(profile).filter(|profile| !profile.is_empty());
+                let data = read_words(&mut self.socket, samples, u16::MAX)?;
+                SandboxImage::DeepPixels(DeepPixelImage { shape, profile, data })
             }
         };
         Ok(Ok(SandboxOutput { value, cpu_time }))

@@ -20,7 +20,7 @@ pub(crate) struct RenderContext<'a> {
     /// Bits per sample of an AVIF variant.
     #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only AVIF has a choice"))]
     pub(crate) avif_depth: AvifDepth,
-    /// True if the original is a JPEG or a lossy WebP, whose chroma is usually subsampled.
+    /// True if the chroma of the original is probably subsampled.
     #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only AVIF has a choice"))]
     pub(crate) is_subsampled: bool,
     /// The XMP packet of an AVIF variant. Other formats get it after they are encoded.

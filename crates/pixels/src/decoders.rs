@@ -13,7 +13,7 @@ use crate::codec::jxl;
 use crate::codec::tiff;
 #[cfg(feature = "bmp-originals")]
 use crate::codec::{bmp, ico};
-use crate::pixel_image::{ImageShape, PixelImage};
+use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage};
 use crate::sandbox::{DecodeRequest, SandboxFormat, SandboxImage};
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
@@ -62,6 +62,14 @@ fn decode_samples(request: &DecodeRequest<'_>) -> Result<Box<dyn Samples>, Strin
         }
         #[cfg(feature = "jxl-originals")]
         (SandboxFormat::JpegXl, ImageShape::Pixels(shape)) => Ok(Box::new(jxl::decode::decode(request.bytes, shape)?)),
+        #[cfg(feature = "jxl-originals")]
+        (SandboxFormat::JpegXl, ImageShape::DeepPixels(shape)) => {
+            Ok(Box::new(jxl::decode::decode_deep(request.bytes, shape)?))
+        }
+        #[cfg(feature = "tiff-originals")]
+        (SandboxFormat::Tiff, ImageShape::DeepPixels(shape)) => {
+            Ok(Box::new(tiff::decode::decode_deep(request.bytes, shape)?))
+        }
         #[cfg(feature = "tiff-originals")]
         (SandboxFormat::Tiff, ImageShape::Pixels(shape)) => Ok(Box::new(tiff::decode::decode(request.bytes, shape)?)),
         #[cfg(feature = "bmp-originals")]
@@ -123,6 +131,24 @@ impl Samples for YuvImage {
 
     fn into_image(self: Box<Self>) -> SandboxImage {
         SandboxImage::Yuv(*self)
+    }
+}
+
+impl Samples for DeepPixelImage {
+    fn shape(&self) -> ImageShape {
+        ImageShape::DeepPixels(self.shape)
+    }
+
+    fn profile(&self) -> Option<&[u8]> {
+        self.profile.as_deref()
+    }
+
+    fn write(&self, to: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.data.iter().try_for_each(|sample| to(&sample.to_ne_bytes()))
+    }
+
+    fn into_image(self: Box<Self>) -> SandboxImage {
+        SandboxImage::DeepPixels(*self)
     }
 }
 

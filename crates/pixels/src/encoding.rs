@@ -16,8 +16,9 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quality(NonZeroU8);
 
-/// Bits per sample of an AVIF.
+/// Bits per sample of an AVIF: 8 or 10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "u8", into = "u8"))]
 pub enum AvifDepth {
     Eight,
     Ten,
@@ -113,6 +114,24 @@ impl AvifDepth {
     #[must_use]
     pub const fn sample_max(self) -> u16 {
         (1 << self.bits()) - 1
+    }
+}
+
+impl TryFrom<u8> for AvifDepth {
+    type Error = &'static str;
+
+    fn try_from(bits: u8) -> Result<Self, Self::Error> {
+        match bits {
+            8 => Ok(Self::Eight),
+            10 => Ok(Self::Ten),
+            _ => Err("AVIF has 8 or 10 bits per sample here"),
+        }
+    }
+}
+
+impl From<AvifDepth> for u8 {
+    fn from(depth: AvifDepth) -> Self {
+        depth.bits()
     }
 }
 

@@ -8,9 +8,7 @@ use crate::codec::sandboxed::SandboxedPixels;
 use crate::codec::{avif, bmp, gif, ico, jpeg, jxl, palette, png, tiff, webp};
 use crate::codecs::Codec;
 use crate::deadline::Deadline;
-#[cfg(feature = "avif")]
-use crate::encoding::AvifDepth;
-use crate::encoding::Encoding;
+use crate::encoding::{AvifDepth, Encoding};
 use crate::error::{Error, UnsupportedFormat};
 use crate::gain_map::GainMap;
 use crate::info::ImageInfo;
@@ -154,7 +152,12 @@ impl Header {
             }
             Some(PlanarHeader::Vp8(vp8)) => webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes,
             // The sandboxed decoder has ended before its planes are converted to pixels.
-            None => self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes),
+            None => {
+                let is_deep = outputs.iter().any(|output| self.is_deep(*output));
+                // Samples of 16 bits take twice the bytes.
+                let wide = if is_deep { self.pixel_count() * u64::from(self.info.pixel_bytes) } else { 0 };
+                self.sandboxed_bytes().max(self.decoded_bytes() + output_bytes) + wide
+            }
         };
         // The map is decoded while the pixels of the original and the encoded variant are still in memory.
         let map_bytes = self.gain_map.as_ref().map_or(0, |map| map.header.working_bytes(&[GainMap::WHOLE]));
@@ -200,18 +203,37 @@ impl Header {
         if let Encoding::Avif(quality) = output.encoding {
             // The planes and the encoder, which takes more than the pixels before.
             let kind = self.avif_frame();
-            return convolved + kind.plane_bytes() * pixels + kind.working_bytes(pixels, quality);
+            // Scaled and converted pixels of 16 bits, and their copy with 8.
+            let deep = if self.is_deep(output) { 28 * pixels } else { 0 };
+            return convolved + deep + kind.plane_bytes() * pixels + kind.working_bytes(pixels, quality);
         }
         // The scaled and the upright pixels, the encoder's planes, and the result.
         convolved + animation + 16 * pixels + self.encoder_bytes(output.encoding, pixels)
+    }
+
+    /// Bits per sample of an AVIF variant.
+    pub(crate) fn avif_depth(&self) -> AvifDepth {
+        let of_original = if self.info.is_deep { AvifDepth::Ten } else { AvifDepth::Eight };
+        self.encode.avif_depth.unwrap_or(of_original)
+    }
+
+    /// True if the chroma of the original is probably subsampled, so that it is not worth to keep more.
+    pub(crate) fn is_subsampled(&self) -> bool {
+        self.planar.is_some() || self.info.is_subsampled
+    }
+
+    /// True if the samples of the original are not reduced to 8 bits for this variant.
+    pub(crate) fn is_deep(&self, output: OutputSpec) -> bool {
+        let is_ten = matches!(output.encoding, Encoding::Avif(_)) && self.avif_depth() == AvifDepth::Ten;
+        cfg!(feature = "avif") && is_ten && self.info.is_deep
     }
 
     /// Samples of the frame of an AVIF variant.
     #[cfg(feature = "avif")]
     pub(crate) fn avif_frame(&self) -> avif::encode::FrameKind {
         avif::encode::FrameKind {
-            depth: AvifDepth::Eight,
-            may_be_full: self.planar.is_none() && self.info.pixel_bytes > 2,
+            depth: self.avif_depth(),
+            may_be_full: !self.is_subsampled() && self.info.pixel_bytes > 2,
         }
     }
 

@@ -44,7 +44,7 @@ pub use info::ImageInfo;
 pub use limits::{ColorPolicy, EncodeOptions, Incomplete, Limits};
 pub use observer::{NoObserver, Observer, Stage};
 pub use output::OutputSpec;
-pub use pixel_image::{ImageShape, PixelImage, PixelLayout, PixelShape};
+pub use pixel_image::{DeepPixelImage, ImageShape, PixelImage, PixelLayout, PixelShape};
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
 pub use sandbox::{

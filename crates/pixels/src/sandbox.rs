@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::pixel_image::{ImageShape, PixelImage};
+use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage};
 use crate::yuv_image::{YuvImage, YuvSamples, YuvShape};
 
 pub(crate) mod session;
@@ -89,6 +89,7 @@ pub struct DecodeRequest<'a> {
 pub enum SandboxImage {
     Yuv(YuvImage),
     Pixels(PixelImage),
+    DeepPixels(DeepPixelImage),
 }
 
 /// Samples of a still image in full range that the AV1 encoder gets.

@@ -201,6 +201,9 @@ fn shape_to_bytes(shape: ImageShape) -> [u8; 10] {
         ImageShape::Pixels(PixelShape { width, height, layout }) => {
             (PIXELS | index(&PixelLayout::ALL, layout), 8, width, height)
         }
+        ImageShape::DeepPixels(PixelShape { width, height, layout }) => {
+            (PIXELS | index(&PixelLayout::ALL, layout), 16, width, height)
+        }
     };
     let ([a, b, c, d], [e, f, g, h]) = (width.to_le_bytes(), height.to_le_bytes());
     [samples, depth, a, b, c, d, e, f, g, h]
@@ -215,7 +218,12 @@ fn shape_from_bytes(bytes: &[u8; 10]) -> Option<ImageShape> {
     }
     if samples & PIXELS != 0 {
         let layout = *PixelLayout::ALL.get(usize::from(samples & !PIXELS))?;
-        return (depth == 8).then_some(ImageShape::Pixels(PixelShape { width, height, layout }));
+        let shape = PixelShape { width, height, layout };
+        return match depth {
+            8 => Some(ImageShape::Pixels(shape)),
+            16 => Some(ImageShape::DeepPixels(shape)),
+            _ => None,
+        };
     }
     let sampling = *SAMPLINGS.get(usize::from(samples))?;
     matches!(depth, 8 | 10 | 12).then_some(ImageShape::Yuv(YuvShape { width, height, depth, sampling }))

@@ -3,7 +3,7 @@
 use crate::codec::avif::grid_canvas::GridCanvas;
 use crate::codec::avif::heif::{AvifImage, Layer};
 use crate::codec::avif::yuv;
-use crate::codec::decoded::{Decoded, DecodedPixels};
+use crate::codec::decoded::{Decoded, DecodedPixels, DeepPixels};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::info::ImageInfo;
@@ -42,6 +42,23 @@ pub(crate) fn decode(
     }
 }
 
+/// Decodes to pixels of 16 bits.
+///
+/// # Errors
+/// See [`decode`].
+pub(crate) fn decode_deep(
+    original: &[u8],
+    info: &ImageInfo,
+    sandbox_bytes: u64,
+    context: &RenderContext,
+) -> Result<DeepPixels, Error> {
+    let image = AvifImage::read(original)?;
+    let (color, alpha) = decode_layers(&image, sandbox_bytes, context)?;
+    let decoded = yuv::deep_pixels(&image, &color, alpha.as_ref(), context)?;
+    check_size((decoded.pixels.width, decoded.pixels.height), info, context)?;
+    Ok(decoded)
+}
+
 /// Decodes to pixels.
 ///
 /// # Errors
@@ -65,11 +82,16 @@ fn convert(
     context: &RenderContext,
 ) -> Result<DecodedPixels, Error> {
     let decoded = yuv::pixels(image, color, alpha, context)?;
+    check_size((decoded.pixels.width, decoded.pixels.height), info, context)?;
+    Ok(decoded)
+}
+
+fn check_size(size: (u32, u32), info: &ImageInfo, context: &RenderContext) -> Result<(), Error> {
     context.deadline.check()?;
-    if (decoded.pixels.width, decoded.pixels.height) != (info.width, info.height) {
+    if size != (info.width, info.height) {
         return Err(damaged("the decoded size differs from the header"));
     }
-    Ok(decoded)
+    Ok(())
 }
 
 /// Decodes the color layer and the alpha layer tile by tile in one process, which ends afterwards.
@@ -87,7 +109,9 @@ fn decode_layers(
             let request = DecodeRequest { format: SandboxFormat::Av1, bytes: &bytes, shape };
             match session.run(|worker| worker.decode(&request))? {
                 SandboxImage::Yuv(image) => canvas.push_tile(image)?,
-                SandboxImage::Pixels(_) => return Err(damaged("the decoder returned pixels instead of planes")),
+                SandboxImage::Pixels(_) | SandboxImage::DeepPixels(_) => {
+                    return Err(damaged("the decoder returned pixels instead of planes"));
+                }
             }
         }
         canvas.finish()

@@ -27,8 +27,8 @@ const IN_PROCESS_PIXELS_MAX: u64 = 1 << 17;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameKind {
     pub(crate) depth: AvifDepth,
-    /// True if the frame is in 4:4:4 if the image has sharp colors. False for originals that are decoded to planes, JPEG
-    /// and lossy WebP: they are photographs, or their chroma is blurred already.
+    /// True if the frame is in 4:4:4 if the image has sharp colors. False for JPEG, lossy WebP and subsampled AVIF: they
+    /// are photographs, or their chroma is blurred already.
     pub(crate) may_be_full: bool,
 }
 

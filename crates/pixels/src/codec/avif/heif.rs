@@ -122,6 +122,8 @@ impl<'a> AvifImage<'a> {
             orientation: self.orientation,
             pixel_bytes: self.channels(),
             codec_bytes,
+            is_deep: self.color.depth > 8,
+            is_subsampled: matches!(self.color.sampling, ChromaSubsampling::Cs420 | ChromaSubsampling::Cs422),
             extra_bytes: 0,
             profile_bytes: self.profile.map_or(0, |profile| profile.len() as u64),
             frames: 1,

@@ -9,12 +9,58 @@ use jxl::api::{
 };
 
 use crate::codec::jxl::JxlHeader;
-use crate::pixel_image::{PixelImage, PixelLayout, PixelShape};
+use crate::pixel_image::{DeepPixelImage, PixelImage, PixelLayout, PixelShape};
+use crate::pixels::Sample as _;
 use crate::transform::color::PROFILE_BYTES_MAX;
 
 /// # Errors
 /// The reason why the data cannot be decoded, or do not have this shape.
 pub(crate) fn decode(file: &[u8], shape: PixelShape) -> Result<PixelImage, String> {
+    let (mut decoder, mut input, extra_channels) = open(file, shape)?;
+    set_format(&mut decoder, shape.layout, JxlDataFormat::U8 { bit_depth: 8 }, extra_channels)?;
+    let profile = decoder.output_color_profile().cloned().ok_or("no color encoding")?;
+    if profile.transfer_function() == Some(&JxlTransferFunction::Linear) {
+        set_format(&mut decoder, shape.layout, sixteen_bits(), extra_channels)?;
+        let words = frame(&mut decoder, &mut input, shape, 2)?;
+        let profile = icc(&with_srgb_curve(profile));
+        return Ok(PixelImage { shape, profile, data: with_curve(&words, shape.layout) });
+    }
+    let mut data = frame(&mut decoder, &mut input, shape, 1)?;
+    if shape.layout == PixelLayout::Cmyk {
+        // In JPEG XL, 0 is full ink.
+        data.iter_mut().for_each(|ink| *ink = u8::MAX - *ink);
+    }
+    Ok(PixelImage { shape, profile: icc(&profile), data })
+}
+
+/// Like [`decode`], with 16 bits per sample. The colors are not inks.
+///
+/// # Errors
+/// See [`decode`].
+pub(crate) fn decode_deep(file: &[u8], shape: PixelShape) -> Result<DeepPixelImage, String> {
+    let (mut decoder, mut input, extra_channels) = open(file, shape)?;
+    set_format(&mut decoder, shape.layout, sixteen_bits(), extra_channels)?;
+    let mut profile = decoder.output_color_profile().cloned().ok_or("no color encoding")?;
+    let bytes = frame(&mut decoder, &mut input, shape, 2)?;
+    let mut data: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|word| u16::from_ne_bytes(*word)).collect();
+    drop(bytes);
+    if profile.transfer_function() == Some(&JxlTransferFunction::Linear) {
+        profile = with_srgb_curve(profile);
+        let channels = usize::from(shape.layout.channels());
+        let colors = channels - usize::from(matches!(shape.layout, PixelLayout::GrayAlpha | PixelLayout::Rgba));
+        for sample in data.chunks_exact_mut(channels).flat_map(|pixel| &mut pixel[..colors]) {
+            *sample = u16::from_unit(u16::encoded(f32::from(*sample) / 65_535.0));
+        }
+    }
+    Ok(DeepPixelImage { shape, profile: icc(&profile), data })
+}
+
+fn sixteen_bits() -> JxlDataFormat {
+    JxlDataFormat::U16 { endianness: Endianness::native(), bit_depth: 16 }
+}
+
+/// A decoder that has read the header, the bytes that it has not read, and the number of channels in addition to the colors.
+fn open(file: &[u8], shape: PixelShape) -> Result<(JxlDecoder, &[u8], usize), String> {
     let header = JxlHeader::read(file).map_err(|error| error.to_string())?;
     let mut decoder = JxlDecoder::new(options(shape, header.extra_channels));
     let mut input = file;
@@ -28,21 +74,7 @@ pub(crate) fn decode(file: &[u8], shape: PixelShape) -> Result<PixelImage, Strin
         return Err("its shape differs from its header".to_owned());
     }
     let extra_channels = info.extra_channels.len();
-    set_format(&mut decoder, shape.layout, JxlDataFormat::U8 { bit_depth: 8 }, extra_channels)?;
-    let profile = decoder.output_color_profile().cloned().ok_or("no color encoding")?;
-    if profile.transfer_function() == Some(&JxlTransferFunction::Linear) {
-        let format = JxlDataFormat::U16 { endianness: Endianness::native(), bit_depth: 16 };
-        set_format(&mut decoder, shape.layout, format, extra_channels)?;
-        let words = frame(&mut decoder, &mut input, shape, 2)?;
-        let profile = icc(&with_srgb_curve(profile));
-        return Ok(PixelImage { shape, profile, data: with_curve(&words, shape.layout) });
-    }
-    let mut data = frame(&mut decoder, &mut input, shape, 1)?;
-    if shape.layout == PixelLayout::Cmyk {
-        // In JPEG XL, 0 is full ink.
-        data.iter_mut().for_each(|ink| *ink = u8::MAX - *ink);
-    }
-    Ok(PixelImage { shape, profile: icc(&profile), data })
+    Ok((decoder, input, extra_channels))
 }
 
 fn options(shape: PixelShape, extra_channels: u32) -> JxlDecoderOptions {
