@@ -57,6 +57,7 @@ pub fn limits(config: &config::Config) -> Limits {
             png_colors: NonZeroU16::new(formats.png_colors),
             linear_light: formats.linear_light,
             color: formats.color,
+            avif_depth: formats.avif_depth.set(),
             keep_copyright: formats.keep_copyright,
             gain_maps: formats.gain_maps,
         },

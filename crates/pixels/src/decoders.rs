@@ -18,7 +18,7 @@ use crate::codec::svg;
 use crate::codec::tiff;
 #[cfg(feature = "bmp-originals")]
 use crate::codec::{bmp, ico};
-use crate::pixel_image::{ImageShape, PixelImage};
+use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage};
 use crate::sandbox::{DecodeRequest, SandboxFormat, SandboxImage};
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
@@ -69,6 +69,14 @@ fn decode_samples(request: &DecodeRequest<'_>) -> Result<Box<dyn Samples>, Strin
         (SandboxFormat::Hevc, ImageShape::Yuv(shape)) => Ok(Box::new(heic::decode(request.bytes, shape)?)),
         #[cfg(feature = "jxl-originals")]
         (SandboxFormat::JpegXl, ImageShape::Pixels(shape)) => Ok(Box::new(jxl::decode::decode(request.bytes, shape)?)),
+        #[cfg(feature = "jxl-originals")]
+        (SandboxFormat::JpegXl, ImageShape::DeepPixels(shape)) => {
+            Ok(Box::new(jxl::decode::decode_deep(request.bytes, shape)?))
+        }
+        #[cfg(feature = "tiff-originals")]
+        (SandboxFormat::Tiff, ImageShape::DeepPixels(shape)) => {
+            Ok(Box::new(tiff::decode::decode_deep(request.bytes, shape)?))
+        }
         #[cfg(feature = "tiff-originals")]
         (SandboxFormat::Tiff, ImageShape::Pixels(shape)) => Ok(Box::new(tiff::decode::decode(request.bytes, shape)?)),
         #[cfg(feature = "bmp-originals")]
@@ -100,7 +108,7 @@ pub struct DecodedFrames<'a> {
 }
 
 /// A frame and the time that it is shown.
-type Frame = (Box<dyn Samples>, Duration);
+pub(crate) type Frame = (Box<dyn Samples>, Duration);
 
 /// A decoder of an animation.
 pub(crate) trait Frames {
@@ -194,6 +202,24 @@ impl Samples for YuvImage {
 
     fn into_image(self: Box<Self>) -> SandboxImage {
         SandboxImage::Yuv(*self)
+    }
+}
+
+impl Samples for DeepPixelImage {
+    fn shape(&self) -> ImageShape {
+        ImageShape::DeepPixels(self.shape)
+    }
+
+    fn profile(&self) -> Option<&[u8]> {
+        self.profile.as_deref()
+    }
+
+    fn write(&self, to: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.data.iter().try_for_each(|sample| to(&sample.to_ne_bytes()))
+    }
+
+    fn into_image(self: Box<Self>) -> SandboxImage {
+        SandboxImage::DeepPixels(*self)
     }
 }
 

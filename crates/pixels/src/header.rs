@@ -12,7 +12,7 @@ use crate::codec::svg::{self, NominalSize};
 use crate::codec::{bmp, gif, heif, ico, jpeg, jxl, palette, png, tiff, webp};
 use crate::codecs::Codec;
 use crate::deadline::Deadline;
-use crate::encoding::Encoding;
+use crate::encoding::{AvifDepth, Encoding};
 use crate::error::{Error, UnsupportedFormat};
 use crate::gain_map::GainMap;
 use crate::info::ImageInfo;
@@ -177,18 +177,20 @@ impl Header {
             Some(PlanarHeader::Vp8(vp8)) => webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes,
             // The sandboxed decoder has ended before its planes are converted to pixels.
             None => {
+                let decoded_bytes = self.decoded_bytes() + output_bytes;
+                // The decoder of an animation runs until the last frame is encoded, and that of the alpha of an AVIF
+                // sequence is another process.
                 let is_streamed =
                     self.sandbox_bytes > 0 && outputs.iter().any(|output| is_animated(self, output.encoding));
-                let decoded_bytes = self.decoded_bytes() + output_bytes;
-                // The decoder of an animation runs until the last frame is encoded.
-                // The alpha of an AVIF sequence has another process.
                 let has_alpha_process = self.codec == Codec::Avif && matches!(self.info.pixel_bytes, 2 | 4);
                 let processes = if has_alpha_process { 2 } else { 1 };
-                if is_streamed {
-                    processes * self.sandbox_bytes + decoded_bytes
-                } else {
-                    self.sandboxed_bytes().max(decoded_bytes)
-                }
+                let bytes = match is_streamed {
+                    true => processes * self.sandbox_bytes + decoded_bytes,
+                    false => self.sandboxed_bytes().max(decoded_bytes),
+                };
+                // Samples of 16 bits take twice the bytes.
+                let is_deep = outputs.iter().any(|output| self.is_deep(*output));
+                bytes + if is_deep { self.pixel_count() * u64::from(self.info.pixel_bytes) } else { 0 }
             }
         };
         // The map is decoded while the pixels of the original and the encoded variant are still in memory.
@@ -234,10 +236,39 @@ impl Header {
         #[cfg(feature = "avif")]
         if let Encoding::Avif(quality) = output.encoding {
             // The planes and the encoder, which takes more than the pixels before.
-            return convolved + 4 * pixels + avif::encode::working_bytes(pixels, quality);
+            let kind = self.avif_frame();
+            // Scaled and converted pixels of 16 bits, and their copy with 8.
+            let deep = if self.is_deep(output) { 28 * pixels } else { 0 };
+            return convolved + deep + kind.plane_bytes() * pixels + kind.working_bytes(pixels, quality);
         }
         // The scaled and the upright pixels, the encoder's planes, and the result.
         convolved + animation + 16 * pixels + self.encoder_bytes(output.encoding, pixels)
+    }
+
+    /// Bits per sample of an AVIF variant.
+    pub(crate) fn avif_depth(&self) -> AvifDepth {
+        let of_original = if self.info.is_deep { AvifDepth::Ten } else { AvifDepth::Eight };
+        self.encode.avif_depth.unwrap_or(of_original)
+    }
+
+    /// True if the chroma of the original is probably subsampled, so that it is not worth to keep more.
+    pub(crate) fn is_subsampled(&self) -> bool {
+        self.planar.is_some() || self.info.is_subsampled
+    }
+
+    /// True if the samples of the original are not reduced to 8 bits for this variant.
+    pub(crate) fn is_deep(&self, output: OutputSpec) -> bool {
+        let is_ten = matches!(output.encoding, Encoding::Avif(_)) && self.avif_depth() == AvifDepth::Ten;
+        cfg!(feature = "avif") && is_ten && self.info.is_deep
+    }
+
+    /// Samples of the frame of an AVIF variant.
+    #[cfg(feature = "avif")]
+    pub(crate) fn avif_frame(&self) -> avif::encode::FrameKind {
+        avif::encode::FrameKind {
+            depth: self.avif_depth(),
+            may_be_full: !self.is_subsampled() && self.info.pixel_bytes > 2,
+        }
     }
 
     /// Memory of an encoder in addition to planes and result, measured for noise.

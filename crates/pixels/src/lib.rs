@@ -38,7 +38,7 @@ pub use codec::heif::container::check::{avif as check_avif, heic as check_heic};
 pub use codec::svg::sanitized_bytes_max;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
-pub use encoding::{Encoding, Format, Quality};
+pub use encoding::{AvifDepth, Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use estimate::CpuEstimate;
 pub use geometry::{Geometry, Region};
@@ -47,7 +47,7 @@ pub use info::ImageInfo;
 pub use limits::{ColorPolicy, EncodeOptions, Incomplete, Limits};
 pub use observer::{NoObserver, Observer, Stage};
 pub use output::OutputSpec;
-pub use pixel_image::{ImageShape, PixelImage, PixelLayout, PixelShape};
+pub use pixel_image::{DeepPixelImage, ImageShape, PixelImage, PixelLayout, PixelShape};
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
 pub use sandbox::{

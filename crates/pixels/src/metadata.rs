@@ -1,8 +1,8 @@
 //! The statements about authorship and license that variants keep: creator, credit line, copyright notice, usage terms, web
 //! statement and the digital source type of the IPTC. All other metadata are dropped, positions first.
 //!
-//! They are read from XMP, else from IPTC-IIM, else from EXIF, and written as a short XMP packet. AVIF and GIF variants
-//! have none.
+//! They are read from XMP, else from IPTC-IIM, else from EXIF, and written as a short XMP packet. GIF variants have
+//! none.
 
 mod apple;
 mod exif;

@@ -26,7 +26,7 @@ pub(crate) mod scale;
 pub(crate) mod unchanged;
 
 /// Version of the pipeline, stored with each variant. It changes whenever the same input gives different bytes.
-pub const PIPELINE: &str = "10";
+pub const PIPELINE: &str = "11";
 
 /// Settings of a render call.
 #[derive(Clone, Copy)]
@@ -127,8 +127,10 @@ pub fn render_each(
             Err(error) => done(index, Err(error)),
         }
     }
-    if !pending.is_empty() {
-        render_still(source, &pending, options, done);
+    // An original of more than 8 bits is decoded twice if only some variants keep them.
+    let (deep, shallow): (Vec<_>, Vec<_>) = pending.into_iter().partition(|variant| header.is_deep(variant.output));
+    for variants in [shallow, deep].iter().filter(|variants| !variants.is_empty()) {
+        render_still(source, variants, options, &mut done);
     }
 }
 
@@ -210,7 +212,8 @@ fn render_decoded(
     let is_gif = header.codec == Codec::Gif && header.info.frames == 1;
     // If all pixels are kept, the original limits the size below.
     let gif_bytes_max = (is_gif && !keeps_pixels).then_some(original.len());
-    let context = RenderContext { gif_bytes_max, ..*context };
+    let (avif_depth, is_subsampled) = (header.avif_depth(), header.is_subsampled());
+    let context = RenderContext { gif_bytes_max, avif_depth, is_subsampled, xmp, ..*context };
     let (encoded, gamut) = scale_and_encode(header, colors, crop_window, *output, options.observer, &context)?;
     let file = if keeps_pixels { unchanged::smaller(encoded, original, header, false) } else { encoded };
     let data = Embedded { profile: gamut.icc_profile(), xmp, ..Embedded::default() };

@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use crate::pixel_image::{ImageShape, PixelImage};
-use crate::yuv_image::YuvImage;
+use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage};
+use crate::yuv_image::{YuvImage, YuvSamples, YuvShape};
 
 pub(crate) mod session;
 
@@ -116,6 +116,7 @@ pub struct DecodeRequest<'a> {
 pub enum SandboxImage {
     Yuv(YuvImage),
     Pixels(PixelImage),
+    DeepPixels(DeepPixelImage),
 }
 
 /// A frame of an animation, as it is shown: composed with the frames before it.
@@ -126,13 +127,13 @@ pub struct SandboxFrame {
     pub duration: Duration,
 }
 
-/// Samples of a still image of 8 bits that the AV1 encoder gets.
+/// Samples of a still image in full range that the AV1 encoder gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Av1Frame {
-    pub width: u32,
-    pub height: u32,
-    /// Luma, or luma and both chroma planes of half the width and height, rounded up.
-    pub planes: Vec<Vec<u8>>,
+    /// 8 or 10 bits, in 4:0:0, 4:2:0 or 4:4:4.
+    pub shape: YuvShape,
+    /// Y alone for 4:0:0, else Y, Cb and Cr.
+    pub planes: Vec<YuvSamples>,
     /// Quantizer index, from 0 for the highest quality to 255.
     pub quantizer: u8,
 }

@@ -42,6 +42,7 @@ const LIMITS: Limits = Limits {
         jpeg_progressive: false,
         png_colors: None,
         linear_light: false,
+        avif_depth: None,
         color: ColorPolicy::Keep,
         keep_copyright: true,
         gain_maps: false,

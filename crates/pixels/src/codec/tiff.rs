@@ -136,6 +136,7 @@ impl TiffHeader {
             height,
             orientation: Orientation::from_exif(exif).unwrap_or(Orientation::NoTransforms),
             pixel_bytes: layout.channels(),
+            is_deep: bits == 16 && layout != PixelLayout::Cmyk,
             profile_bytes: if profile_bytes <= PROFILE_BYTES_MAX as u64 { profile_bytes } else { 0 },
             ..ImageInfo::default()
         };

@@ -138,6 +138,8 @@ impl<'a> HeifImage<'a> {
             orientation: self.orientation,
             pixel_bytes: self.channels(),
             codec_bytes,
+            is_deep: self.color.depth > 8,
+            is_subsampled: matches!(self.color.sampling, ChromaSubsampling::Cs420 | ChromaSubsampling::Cs422),
             // The samples of a sequence are copied.
             extra_bytes: self.sequence.as_ref().map_or(0, Sequence::bytes)
                 + bytes.saturating_sub(shown.saturating_mul(codec_bytes.into())),
