@@ -65,7 +65,7 @@ pub fn limits() -> Limits {
         scans: 20,
         render_time: Duration::from_secs(5),
         incomplete: Incomplete::Refuse,
-        originals: Codecs::BUILT_IN,
+        originals: Codecs::DEFAULT,
         encode: EncodeOptions::default(),
     }
 }
@@ -112,7 +112,7 @@ pub fn variant(bytes: &[u8]) {
 }
 
 /// Decodes in this process, within the memory that the header permits. The memory of the decoder of JPEG XL depends on
-/// more than the header, so only the kernel enforces it.
+/// more than the header, and that of the elements of an SVG too, so only the kernel enforces it.
 struct InProcess;
 
 struct InProcessWorker {
@@ -140,11 +140,16 @@ impl SandboxWorker for InProcessWorker {
         let (image, used) = peak(|| decoders::decode(request));
         // A process holds the data as well.
         let used = used + request.bytes.len() as u64;
-        if request.format != SandboxFormat::JpegXl {
+        if !matches!(request.format, SandboxFormat::JpegXl | SandboxFormat::Svg) {
             assert!(used <= self.memory_bytes, "{used} bytes used, {} permitted", self.memory_bytes);
         }
         let image = image.map_err(|reason| SandboxError::Failed { reason })?;
         Ok(SandboxOutput { value: image.into_image(), cpu_time: Duration::ZERO })
+    }
+
+    fn sanitize(&mut self, svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        let value = decoders::sanitize_svg(svg).map_err(|reason| SandboxError::Failed { reason })?;
+        Ok(SandboxOutput { value, cpu_time: Duration::ZERO })
     }
 
     fn start_animation(
@@ -188,6 +193,28 @@ pub fn original_within(bytes: &[u8], codecs: &[Codec], limits: &Limits) -> bool 
     let made = Header::read(&made, limits).expect("the output can be read");
     assert_eq!((made.info.width, made.info.height), (width, height));
     true
+}
+
+/// Rasterizing and sanitizing an SVG in the code of the sandboxed process gives errors, or an image that touches its box,
+/// and a file of limited length without scripts that can be sanitized again.
+pub fn svg(bytes: &[u8]) {
+    let limits = Limits { originals: Codecs::DEFAULT.with(Codec::Svg), ..limits() };
+    let Ok(header) = Header::read(bytes, &limits) else { return };
+    if header.codec != Codec::Svg {
+        return;
+    }
+    let side = NonZeroU32::new(40);
+    let output = OutputSpec { geometry: Geometry::Fit { width: side, height: side }, encoding: Encoding::Png };
+    let options = RenderOptions::new(&limits).with_sandbox(&InProcess);
+    if let Ok(made) = render(bytes, &header, output, &options) {
+        let made = Header::read(&made, &limits).expect("the output can be read").info;
+        assert_eq!(made.width.max(made.height), 40);
+    }
+    let Ok(sanitized) = decoders::sanitize_svg(bytes) else { return };
+    assert!(sanitized.len() <= pixels::sanitized_bytes_max(bytes.len()));
+    let text = String::from_utf8(sanitized).expect("XML is written as UTF-8").to_lowercase();
+    assert!(!text.contains("<script") && !text.contains("<foreignobject"), "{text}");
+    assert!(decoders::sanitize_svg(text.as_bytes()).is_ok() || !text.contains("<svg"), "{text}");
 }
 
 fn geometry(width: u8, height: u8, shape: u8) -> Geometry {

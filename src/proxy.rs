@@ -31,6 +31,7 @@ mod error;
 mod explain;
 mod object_stream;
 mod original;
+mod sanitized_svg;
 mod purge;
 mod request;
 mod response;
@@ -46,7 +47,7 @@ pub use s3_events::{EventError, EventOutcome};
 
 use error::RequestError;
 use object_stream::ObjectStreams;
-use original::Originals;
+use original::{Originals, OriginalsParts};
 use request::negotiate::negotiate;
 use request::path_cache::PathCache;
 use request::preconditions::{BodySelection, evaluate};
@@ -108,12 +109,20 @@ impl Proxy {
     pub fn new(parts: ProxyParts<'_>) -> Self {
         let ProxyParts { config, policy, .. } = parts;
         let stored = ObjectStreams::new(parts.variants.store().clone(), parts.tasks.clone());
+        let originals = Originals::new(OriginalsParts {
+            config,
+            store: parts.originals,
+            infos: parts.object_infos,
+            policy: policy.clone(),
+            variants: parts.variants.clone(),
+            tasks: parts.tasks,
+        });
         let limits = ResponseLimits::new(parts.open_bodies, &config.server.trusted_proxies);
         Self {
             paths: PathCache::new(parts.grammar),
             signatures: SignaturePolicy::new(config),
             variants: parts.variants,
-            originals: Originals::new(config, parts.originals, parts.object_infos, policy.clone(), parts.tasks),
+            originals,
             policy,
             uploads: parts.uploads,
             overload: config.work.overload,
@@ -199,7 +208,11 @@ impl Proxy {
     ) -> Result<(Response<Body>, Outcome), RequestError> {
         let variant = self.negotiated(addressed, request);
         for _ in 0..DELIVERIES_MAX {
-            let found = match self.variants.get(&variant, client).await {
+            let found = match &variant {
+                Cow::Borrowed(variant) => self.variants.get(variant, client).await,
+                Cow::Owned(preferred) => self.variants.get_negotiated(preferred, &addressed.variant, client).await,
+            };
+            let found = match found {
                 Ok(found) => found,
                 Err(missing @ Error::NotFound(_)) => {
                     return match self.original(client, method, &addressed.literal_key, request).await {
@@ -219,6 +232,7 @@ impl Proxy {
                 return Ok((response, cache_status::outcome(&found)));
             }
             self.variants.forget_variant(&variant);
+            self.variants.forget_variant(&addressed.variant);
         }
         Err(Error::StoreFailed.into())
     }
@@ -232,7 +246,7 @@ impl Proxy {
         request: &HeaderMap,
     ) -> Result<Response<Body>, RequestError> {
         let permit = |bytes| self.limits.open_object(client, bytes);
-        self.originals.respond(method, key, request, permit).await
+        self.originals.respond(client, method, key, request, permit).await
     }
 
     /// Admits a request of `client` on a stream of HTTP/2. The permit is held until its response is sent.

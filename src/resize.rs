@@ -26,7 +26,10 @@ pub mod sandbox;
 pub use error::RenderError;
 pub use header::read_header;
 pub use lane::Lane;
-pub use pixels::{Error as PixelsError, HEADER_BYTES_MAX, Header, Limits, OutputSpec, PIPELINE, Probe, probe, sniff};
+pub use pixels::{
+    Codec, Error as PixelsError, HEADER_BYTES_MAX, Header, Limits, OutputSpec, PIPELINE, Probe, SVG_HEAD_BYTES, is_svg,
+    probe, sanitizing_bytes, sniff,
+};
 
 pub use turns::{JobOwner, Turn};
 
@@ -48,12 +51,13 @@ pub fn limits(config: &config::Config) -> Limits {
         scans: Limits::default().scans,
         render_time: limits.render_time,
         incomplete: limits.incomplete,
-        originals: formats.originals,
+        originals: if formats.svg { formats.originals.with(Codec::Svg) } else { formats.originals },
         encode: pixels::EncodeOptions {
             jpeg_progressive: formats.jpeg_progressive,
             png_colors: NonZeroU16::new(formats.png_colors),
             linear_light: formats.linear_light,
             color: formats.color,
+            avif_depth: formats.avif_depth.set(),
             keep_copyright: formats.keep_copyright,
             gain_maps: formats.gain_maps,
         },
@@ -184,6 +188,30 @@ impl Resizer {
         })
     }
 
+    /// Sanitizes an SVG on the thread of `lane` that `turn` stands for. `permits` are dropped when the job ends, even if the
+    /// future was dropped before. See [`pixels::sanitize_svg`].
+    ///
+    /// # Errors
+    /// The file is not SVG or is damaged, or the job was not run.
+    pub async fn sanitize_svg<T: Send + 'static>(
+        &self,
+        (lane, turn): (Lane, Turn),
+        original: Bytes,
+        limits: Limits,
+        permits: T,
+    ) -> Result<Bytes, RenderError> {
+        let job = move || {
+            let _permits = permits;
+            sanitize(&original, &limits).map(|bytes| Bytes::from(bytes.into_boxed_slice()))
+        };
+        let sanitized = match self.pool(lane).run(turn, job).await {
+            Ok(sanitized) => sanitized.map_err(RenderError::from),
+            Err(PoolError::Closed) => Err(RenderError::Stopped),
+            Err(PoolError::Panicked) => Err(RenderError::Panicked),
+        };
+        sanitized.inspect_err(|error| self.metrics.record_failure(error.reason()))
+    }
+
     /// Number of jobs that wait for a thread of `lane`.
     #[must_use]
     pub fn waiting(&self, lane: Lane) -> usize {
@@ -208,6 +236,16 @@ impl Resizer {
             Lane::Slow => &self.slow,
         }
     }
+}
+
+#[cfg(feature = "sandbox")]
+fn sanitize(original: &[u8], limits: &Limits) -> Result<Vec<u8>, PixelsError> {
+    pixels::sanitize_svg(original, limits, &sandbox::ProcessSandbox)
+}
+
+#[cfg(not(feature = "sandbox"))]
+fn sanitize(_original: &[u8], _limits: &Limits) -> Result<Vec<u8>, PixelsError> {
+    Err(PixelsError::SandboxUnavailable { reason: "built without the feature sandbox".to_owned() })
 }
 
 fn lane_wait(lane: Lane) -> WaitKind {

@@ -17,10 +17,11 @@ use crate::config::Config;
 use crate::observability::metrics::{self, Gauge, Metrics};
 use crate::origin::Store;
 use crate::resize;
-use crate::variant::{ObjectKey, Variant};
+use crate::variant::{Format, ObjectKey, Variant};
 
 mod batch;
 mod error;
+mod gain_maps;
 mod make;
 mod memory;
 mod parts;
@@ -33,6 +34,7 @@ mod store;
 mod timings;
 
 pub use batch::preview::Preview;
+pub use batch::sanitize::SanitizedSvg;
 pub use error::Error;
 pub use make::{EnsureStored, EnsureStoredError};
 pub use parts::VariantsParts;
@@ -45,6 +47,8 @@ pub use store::purge::{PurgeError, delete_stored};
 pub use timings::Timings;
 
 use batch::run::BatchRunner;
+use batch::sanitize::sanitize_svg;
+use gain_maps::{FormatChoice, GainMapOriginals};
 use make::VariantMaker;
 use rendition::Freshness;
 use rendition::cached::CachedVariant;
@@ -110,15 +114,51 @@ impl Variants {
     /// # Errors
     /// See [`Error`].
     pub async fn get(&self, variant: &Variant, client: IpAddr) -> Result<FoundVariant, Error> {
+        self.get_chosen(variant, FormatChoice::Url, client).await
+    }
+
+    /// The variant in the format that `Accept` prefers, or `in_url`, the one in the format of the URL, if that keeps a
+    /// gain map.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn get_negotiated(
+        &self,
+        preferred: &Variant,
+        in_url: &Variant,
+        client: IpAddr,
+    ) -> Result<FoundVariant, Error> {
+        let keeps_gain_maps = self.maker.runner.limits.encode.gain_maps;
+        if !keeps_gain_maps || in_url.encoding.format() != Format::Jpeg {
+            return self.get(preferred, client).await;
+        }
+        let gain_maps = &self.maker.runner.gain_maps;
+        if !gain_maps.contains(&in_url.original) {
+            match self.get_chosen(preferred, FormatChoice::Accept, client).await {
+                Err(Error::HasGainMap) => {}
+                // Another request, for a URL with that format, may have made it.
+                Ok(_) if gain_maps.contains(&in_url.original) => {}
+                result => return result,
+            }
+        }
+        self.get(in_url, client).await
+    }
+
+    async fn get_chosen(&self, variant: &Variant, choice: FormatChoice, client: IpAddr) -> Result<FoundVariant, Error> {
         if let Some(Cached { value: CachedVariant::Found(delivery), age: Age::Fresh }) = self.cache.get(variant) {
             return Ok(FoundVariant { delivery, served_from: ServedFrom::Memory });
         }
         // The future is large, so it is boxed. Fresh variants do not need it.
-        Box::pin(self.revalidate_or_make(variant, client)).await
+        Box::pin(self.revalidate_or_make(variant, choice, client)).await
     }
 
     /// Starts over if the result of a flight cannot be used, or memory changed.
-    async fn revalidate_or_make(&self, variant: &Variant, client: IpAddr) -> Result<FoundVariant, Error> {
+    async fn revalidate_or_make(
+        &self,
+        variant: &Variant,
+        choice: FormatChoice,
+        client: IpAddr,
+    ) -> Result<FoundVariant, Error> {
         let asked_at = Instant::now();
         let mut outdated = None;
         for _ in 0..UNUSABLE_FLIGHTS_MAX {
@@ -127,7 +167,7 @@ impl Variants {
                     self.serve_from_memory(variant, client, delivery, age).await
                 }
                 Some(Cached { value: CachedVariant::Failed { error, .. }, .. }) => return Err(error),
-                None => self.make(variant, client).await,
+                None => self.make(variant, choice, client).await,
             };
             match result {
                 // Another request started the flight, too long before this one.
@@ -139,10 +179,15 @@ impl Variants {
         outdated.ok_or(Error::Overloaded)
     }
 
-    /// Joins or starts a flight for a variant that is not in memory. `None` if the flight belongs to another client that is
-    /// rate-limited, because the client of this request may be below the limit.
-    async fn make(&self, variant: &Variant, client: IpAddr) -> Option<Result<FoundVariant, Error>> {
-        let make = || self.maker.clone().make(variant.clone(), client, None);
+    /// Joins or starts a flight for a variant that is not in memory. `None` if the result of another request's flight does
+    /// not hold for this one: its client is rate-limited, or `Accept` chose a format that cannot hold the gain map.
+    async fn make(
+        &self,
+        variant: &Variant,
+        choice: FormatChoice,
+        client: IpAddr,
+    ) -> Option<Result<FoundVariant, Error>> {
+        let make = || self.maker.clone().make(variant.clone(), (client, choice), None);
         // The flight continues after the timeout, and a later request gets its result.
         let flight = tokio::time::timeout(self.maker.flight_timeout, self.cache.get_or_make(variant, make));
         let Ok(result) = flight.await else { return Some(Err(Error::FlightTimeout)) };
@@ -153,6 +198,7 @@ impl Variants {
             {
                 None
             }
+            (CachedVariant::Failed { error: Error::HasGainMap, .. }, _) if choice == FormatChoice::Url => None,
             (CachedVariant::Failed { error, .. }, _) => Some(Err(error)),
         }
     }
@@ -174,6 +220,14 @@ impl Variants {
     /// See [`Error`].
     pub async fn preview(&self, variant: &Variant, original: Bytes) -> Result<Preview, Error> {
         self.maker.runner.preview(variant, original).await
+    }
+
+    /// Reads an SVG original for `client` and removes its scripts. The result is not cached.
+    ///
+    /// # Errors
+    /// The original is not SVG or is damaged, or a limit is exceeded.
+    pub async fn sanitize_svg(&self, original: &ObjectKey, client: IpAddr) -> Result<SanitizedSvg, Error> {
+        sanitize_svg(&self.maker.runner, original, client).await
     }
 
     /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants
@@ -259,6 +313,7 @@ fn maker(
         runner: Arc::new(BatchRunner {
             originals,
             resources,
+            gain_maps: GainMapOriginals::default(),
             limits: resize::limits(config),
             original_bytes_max: config.limits.original_bytes.as_u64(),
             slow_after: config.work.slow_after,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-use image::{ColorType, ImageEncoder as _, RgbImage, RgbaImage};
+use image::{ColorType, ExtendedColorType, ImageEncoder as _, RgbImage, RgbaImage};
 use pixels::{
     Codec, Encoding, Error, Geometry, Header, Limits, OutputSpec, Quality, RenderOptions, UnsupportedFormat, render,
     render_each, sniff,
@@ -99,15 +99,17 @@ fn an_avif_original_renders_to_every_format() {
 #[test]
 fn variants_rendered_together_equal_those_rendered_alone() {
     let _lock = serialize();
-    let (original, limits) = (red_blue_avif(150, 90), Limits::default());
-    let header = Header::read(&original, &limits).unwrap();
+    let limits = Limits::default();
     let variants = encodings().map(|encoding| OutputSpec { geometry: fit(70), encoding });
-    let mut made = 0;
-    render_each(&original, &header, &variants, &options(&limits), |n, bytes| {
-        assert_eq!(bytes.unwrap(), render(&original, &header, variants[n], &options(&limits)).unwrap());
-        made += 1;
-    });
-    assert_eq!(made, variants.len());
+    for original in [red_blue_avif(150, 90), deep_png(150, 90, true)] {
+        let header = Header::read(&original, &limits).unwrap();
+        let mut made = 0;
+        render_each(&original, &header, &variants, &options(&limits), |n, bytes| {
+            assert_eq!(bytes.unwrap(), render(&original, &header, variants[n], &options(&limits)).unwrap());
+            made += 1;
+        });
+        assert_eq!(made, variants.len());
+    }
 }
 
 /// A PNG of noise, which takes the AVIF encoder long.
@@ -136,6 +138,161 @@ fn a_large_variant_has_the_bytes_of_one_that_is_encoded_in_this_process() {
         assert_eq!(here, apart);
     }
     assert_eq!(children(), "");
+}
+
+/// A PNG of 16 bits per sample, whose luma rises from left to right.
+fn deep_png(width: u32, height: u32, has_alpha: bool) -> Vec<u8> {
+    let level = |x: u32| u16::try_from(20_000 + x * 12_000 / width).unwrap();
+    let mut png = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut png);
+    let color = if has_alpha { ExtendedColorType::Rgba16 } else { ExtendedColorType::Rgb16 };
+    let samples = (0..width * height).flat_map(|n| {
+        let level = level(n % width);
+        let alpha = has_alpha.then_some(u16::MAX - level);
+        [level, level, level + 1000].into_iter().chain(alpha)
+    });
+    let bytes: Vec<u8> = samples.flat_map(u16::to_ne_bytes).collect();
+    encoder.write_image(&bytes, width, height, color).unwrap();
+    png
+}
+
+/// Luma of the color image of an AVIF without XMP.
+fn decoded_luma(file: &[u8], width: u32, height: u32, depth: u8) -> Vec<u16> {
+    let at = file.windows(4).position(|name| name == b"mdat").unwrap() + 4;
+    let sampling = pixels::ChromaSubsampling::Cs420;
+    let shape = pixels::ImageShape::Yuv(pixels::YuvShape { width, height, depth, sampling });
+    let request = pixels::DecodeRequest { format: pixels::SandboxFormat::Av1, bytes: &file[at..], shape };
+    let pixels::SandboxImage::Yuv(image) = pixels::decoders::decode(&request).unwrap().into_image() else {
+        unreachable!("AV1 has planes");
+    };
+    match &image.planes[0] {
+        pixels::YuvSamples::U8(samples) => samples.iter().map(|sample| u16::from(*sample)).collect(),
+        pixels::YuvSamples::U16(samples) => samples.clone(),
+    }
+}
+
+/// Bits per sample in each `av1C` (AV1 Codec ISO Media File Format Binding, section 2.3.3).
+fn depths(file: &[u8]) -> Vec<u8> {
+    let boxes = file.windows(7).filter(|window| window.starts_with(b"av1C"));
+    boxes.map(|window| if window[6] & 0x40 == 0 { 8 } else { 10 }).collect()
+}
+
+#[test]
+fn a_gradient_of_16_bits_keeps_10() {
+    let _lock = serialize();
+    let original = deep_png(1024, 64, false);
+    let encoding = Encoding::Avif(Quality::new(90).unwrap());
+    for width in [1024, 512] {
+        let made = render_fit(&original, width, encoding, &Limits::default()).unwrap();
+        assert_eq!(depths(&made), [10]);
+        let luma = decoded_luma(&made, width, width / 16, 10);
+        for (n, luma) in luma.iter().enumerate() {
+            let x = f64::from(u32::try_from(n).unwrap() % width) + 0.5;
+            let exact = (20_000.0 + 114.0 + x * 12_000.0 / f64::from(width)) / 65_535.0 * 1023.0;
+            // Half a level of 8 bits is 2 levels.
+            assert!((f64::from(*luma) - exact).abs() < 2.5, "{width} {n}: {luma} {exact}");
+        }
+        let levels = luma.iter().collect::<std::collections::BTreeSet<_>>().len();
+        // 8 bits have 47 levels in this range, and 10 bits have 188.
+        assert!(levels > 140, "{levels}");
+    }
+}
+
+#[test]
+fn avif_has_10_bits_if_the_original_has_more_than_8_or_the_option_says_so() {
+    let _lock = serialize();
+    let limits = |avif_depth| {
+        let limits = Limits::default();
+        Limits { encode: pixels::EncodeOptions { avif_depth, ..limits.encode }, ..limits }
+    };
+    let encoding = Encoding::Avif(Quality::new(50).unwrap());
+    let made = |original: &[u8], depth| depths(&render_fit(original, 200, encoding, &limits(depth)).unwrap());
+    let (eight, ten) = (Some(pixels::AvifDepth::Eight), Some(pixels::AvifDepth::Ten));
+    let originals = [
+        (red_blue_png(400, 300), 8, 1),
+        (red_blue_avif(400, 300), 8, 1),
+        (deep_png(400, 300, false), 10, 1),
+        (deep_png(400, 300, true), 10, 2),
+        (flat_still::<u16>((400, 300), 10, ChromaSampling::Cs444), 10, 1),
+        (file("bt2020-ten-422.avif"), 10, 1),
+    ];
+    for (n, (original, automatic, images)) in originals.iter().enumerate() {
+        assert_eq!(made(original, None), vec![*automatic; *images], "{n}");
+        assert_eq!(made(original, eight), vec![8; *images], "{n}");
+        assert_eq!(made(original, ten), vec![10; *images], "{n}");
+    }
+}
+
+#[test]
+fn deep_variants_look_like_those_of_8_bits() {
+    let _lock = serialize();
+    let originals = ["bt2020-ten-422.avif", "full-444.avif"].map(|name| (name, file(name)));
+    let pngs = [("opaque", deep_png(300, 200, false)), ("alpha", deep_png(300, 200, true))];
+    let others = ["sixteen.tif", "sixteen.jxl", "linear-float.jxl"]
+        .map(|name| (name, fs::read(path(&format!("../originals/{name}"))).unwrap()));
+    let is_built = |name: &str| match name.rsplit_once('.') {
+        Some((_, "tif")) => cfg!(feature = "tiff-originals"),
+        Some((_, "jxl")) => cfg!(feature = "jxl-originals"),
+        _ => true,
+    };
+    let all = originals.into_iter().chain(pngs).chain(others);
+    for (name, original) in all.filter(|(name, _)| is_built(name)) {
+        for linear_light in [false, true] {
+            let limits = |avif_depth| {
+                let encode = pixels::EncodeOptions { linear_light, avif_depth, ..pixels::EncodeOptions::default() };
+                Limits { encode, ..Limits::default() }
+            };
+            let png = render_fit(&original, 60, Encoding::Png, &limits(None)).unwrap();
+            let exact = image::load_from_memory(&png).unwrap().to_rgba8();
+            let encoding = Encoding::Avif(Quality::new(95).unwrap());
+            // The mean difference from the exact variant.
+            let off = |file: &[u8]| {
+                let made = render_pixels(file, 60);
+                let off = made.iter().zip(exact.iter()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>();
+                off / exact.len() as f64
+            };
+            let deep = render_fit(&original, 60, encoding, &limits(None)).unwrap();
+            assert_eq!(depths(&deep)[0], if name == "full-444.avif" { 8 } else { 10 }, "{name}");
+            let eight = render_fit(&original, 60, encoding, &limits(Some(pixels::AvifDepth::Eight))).unwrap();
+            let (deep, eight) = (off(&deep), off(&eight));
+            assert!(deep < eight + 0.5, "{name} {linear_light}: {deep} {eight}");
+        }
+    }
+}
+
+/// The subsampling in `av1C` (AV1 Codec ISO Media File Format Binding, section 2.3.3).
+fn subsampling(file: &[u8]) -> &'static str {
+    let at = file.windows(4).position(|name| name == b"av1C").unwrap() + 4;
+    match file[at + 2] >> 2 & 0b111 {
+        0b000 => "4:4:4",
+        0b011 => "4:2:0",
+        0b111 => "4:0:0",
+        other => unreachable!("{other}"),
+    }
+}
+
+#[test]
+fn drawings_keep_full_chroma_and_photographs_do_not() {
+    let _lock = serialize();
+    let drawing = |width, is_gray| {
+        let line = if is_gray { [90; 3] } else { [220, 20, 20] };
+        let image = RgbImage::from_fn(width, 300, |x, y| image::Rgb(if (x + y) % 24 < 3 { line } else { [255; 3] }));
+        let mut png = Vec::new();
+        image.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+        png
+    };
+    let quality = Encoding::Avif(Quality::new(60).unwrap());
+    let made = |original: &[u8], width| render_fit(original, width, quality, &Limits::default()).unwrap();
+    // Encoded in this process, and in a sandbox.
+    for width in [300, 600] {
+        let file = made(&drawing(width, false), width);
+        assert_eq!(subsampling(&file), "4:4:4", "{width}");
+        let pixels = render_pixels(&file, width);
+        let line = pixels.get_pixel(25, 0).0;
+        assert!(line[0] > 180 && line[1] < 60, "{line:?}");
+        assert_eq!(subsampling(&made(&drawing(width, true), width)), "4:2:0");
+        assert_eq!(subsampling(&made(&noise_png(width, 300, false), width)), "4:2:0");
+    }
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn the_formats_page_lists_every_format_of_originals() {
     let row = |codec: Codec| {
         let feature = codec.feature().map_or("always built in".to_owned(), |feature| format!("`{feature}`"));
         let place = if codec.is_sandboxed() { "process" } else { "server" };
-        format!("| {} | `{}` | {feature} | {place} |", codec.name(), codec.extension())
+        let setting = if codec == Codec::Svg { "formats.svg = true" } else { codec.extension() };
+        format!("| {} | `{setting}` | {feature} | {place} |", codec.name())
     };
     let expected = Codec::ALL.map(row).join("\n");
     assert!(page.contains(&format!("|---|---|---|---|\n{expected}\n\n")), "docs/FORMATS.md should contain\n{expected}");

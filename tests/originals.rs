@@ -292,3 +292,20 @@ fn mutated_originals_are_images_or_errors() {
         }
     }
 }
+
+#[test]
+fn icon_whose_alpha_is_zero_everywhere_is_transparent_where_its_mask_is_set() {
+    const PIXELS: usize = 22 + 40;
+    let mut icon = file("bitmap.ico");
+    let height = rendered(&icon).height();
+    icon[PIXELS..].iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 0);
+    assert!(rendered(&icon).pixels().all(|pixel| pixel.0[3] == 255), "without a mask, all pixels are opaque");
+    // Rows of four bytes are stored from the bottom to the top. The leftmost pixel of the last row is masked.
+    icon.push(0x80);
+    icon.resize(icon.len() + (4 * height - 1) as usize, 0);
+    let length = u32::try_from(icon.len() - 22).unwrap();
+    icon[14..18].copy_from_slice(&length.to_le_bytes());
+    for (x, y, pixel) in rendered(&icon).enumerate_pixels() {
+        assert_eq!(pixel.0[3], if (x, y) == (0, height - 1) { 0 } else { 255 }, "{x},{y}");
+    }
+}

@@ -18,17 +18,17 @@ const rounds = Number(process.env.ROUNDS ?? 9);
 const only = process.env.ONLY ? new RegExp(process.env.ONLY) : /./;
 const quality = 80;
 
-// ---- resized, in a process that answers each line with one line
+// ---- resized and Pillow, in processes that answer each line with one line
 
-class Ours {
-    constructor() {
-        this.child = spawn(ours, { stdio: ["pipe", "pipe", "inherit"] });
+class Program {
+    constructor(command, ...args) {
+        this.child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
         this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
     }
     async ask(job) {
         this.child.stdin.write(JSON.stringify(job) + "\n");
         const { value, done } = await this.lines.next();
-        if (done) throw new Error(`resized exited at ${JSON.stringify(job)}`);
+        if (done) throw new Error(`${this.child.spawnfile} exited at ${JSON.stringify(job)}`);
         return JSON.parse(value);
     }
     end() {
@@ -36,27 +36,37 @@ class Ours {
     }
 }
 
+const startOurs = () => new Program(ours);
+
 // ---- sharp, in this process
 
-function pipeline(input, width, format) {
-    const resized = sharp(input, { limitInputPixels: false }).rotate().resize({ width });
+function pipeline(input, width, format, option) {
+    let resized = sharp(input, { limitInputPixels: false });
+    if (option === "linear light") resized = resized.pipelineColourspace("scrgb");
+    resized = resized.rotate().resize({ width });
+    if (option === "P3 kept") resized = resized.withIccProfile("p3");
     if (format === "jpg") return resized.jpeg({ quality });
     if (format === "webp") return resized.webp({ quality });
     if (format === "avif") return resized.avif({ quality: 50 });
     return resized.png();
 }
 
-async function withSharp(input, widths, format) {
+async function withSharp(input, { widths, format, option }) {
     const cpu = process.cpuUsage();
     const start = process.hrtime.bigint();
     let made;
-    for (const width of widths) made = await pipeline(input, width, format).toBuffer();
+    for (const width of widths) made = await pipeline(input, width, format, option).toBuffer();
     const wall_ms = Number(process.hrtime.bigint() - start) / 1e6;
     const used = process.cpuUsage(cpu);
     return { cpu_ms: (used.user + used.system) / 1e3, wall_ms, made };
 }
 
 // ---- pictures
+
+// Makes a HEIC file as phones do, in 8 bits and 4:2:0.
+const HEIC =
+    "import sys, pillow_heif; from PIL import Image; pillow_heif.register_heif_opener(); " +
+    "Image.open(sys.argv[1]).convert('RGB').save(sys.argv[2], quality=80)";
 
 // Derives inputs from the pictures in PHOTOS once: lossless progressive copies, and the same photograph in other formats.
 async function prepare() {
@@ -94,15 +104,29 @@ async function prepare() {
         if (!fs.existsSync(file)) await make(first.file).toFile(file);
         copies[kind] = { name: path.basename(file), file };
     }
+    // The same photograph in formats that are decoded in a sandboxed process, and in Display P3.
+    const other = {};
+    for (const [kind, make] of Object.entries({
+        tif: (from, to) => sharp(from).tiff({ compression: "lzw" }).toFile(to),
+        avif: (from, to) => sharp(from).avif({ quality: 60, effort: 2 }).toFile(to),
+        jxl: (from, to) => execFileSync("cjxl", [from, to, "-q", "85"], { stdio: "ignore" }),
+        heic: (from, to) => execFileSync("python3", ["-c", HEIC, from, to]),
+        "p3.jpg": (from, to) => sharp(from).withIccProfile("p3").jpeg({ quality: 90 }).toFile(to),
+    })) {
+        const file = path.join(work, `${path.parse(first.name).name}.${kind}`);
+        if (!fs.existsSync(file)) await make(copies.png.file, file);
+        other[kind] = { name: path.basename(file), file };
+    }
+    const gainMaps = jpegs.filter((p) => p.gainMap);
     const alpha = found.filter((p) => p.format === "png" && p.hasAlpha && p.megapixels > 0.5);
     const webps = found.filter((p) => p.format === "webp" && p.megapixels > 0.5);
-    return { first, large: [...large, wide], progressive, pngs: [copies.png, ...alpha], webps: [copies.webp, ...webps] };
+    return { first, large: [...large, wide], progressive, pngs: [copies.png, ...alpha], webps: [copies.webp, ...webps], other, gainMaps };
 }
 
-function cells({ first, large, progressive, pngs, webps }) {
+function cells({ first, large, progressive, pngs, webps, other, gainMaps }) {
     const cells = [];
-    const add = (row, pictures, widths, format) => {
-        for (const picture of pictures) cells.push({ row, picture, widths, format });
+    const add = (row, pictures, widths, format, more = {}) => {
+        for (const picture of pictures) cells.push({ row, picture, widths, format, ...more });
     };
     for (const width of [300, 800, 1600]) add(`JPEG -> ${width} JPEG`, large, [width], "jpg");
     for (const width of [300, 800]) add(`JPEG -> ${width} WebP`, large, [width], "webp");
@@ -111,6 +135,14 @@ function cells({ first, large, progressive, pngs, webps }) {
     add("PNG -> 800 WebP", pngs, [800], "webp");
     add("WebP -> 800 WebP", webps, [800], "webp");
     add("six sizes, JPEG", [first], [320, 480, 640, 960, 1280, 1600], "jpg");
+    add("TIFF -> 800 JPEG", [other.tif], [800], "jpg");
+    add("AVIF -> 800 JPEG", [other.avif], [800], "jpg");
+    add("JPEG XL -> 800 JPEG", [other.jxl], [800], "jpg", { peer: "Pillow" });
+    add("HEIC -> 800 JPEG", [other.heic], [800], "jpg", { peer: "Pillow" });
+    add("P3 kept, 800 JPEG", [other["p3.jpg"]], [800], "jpg", { option: "P3 kept" });
+    // sharp drops the gain map.
+    add("gain map kept, 800 JPEG", gainMaps, [800], "jpg", { option: "gain map" });
+    add("linear light, 512 JPEG", large, [512], "jpg", { option: "linear light" });
     if (process.env.AVIF) add("JPEG -> 800 AVIF", large, [800], "avif");
     return cells.filter((cell) => only.test(`${cell.row} ${cell.picture.name}`));
 }
@@ -120,43 +152,53 @@ function variants({ widths, format }) {
     return widths.map((width) => ({ width, format, quality: format === "avif" ? 60 : quality }));
 }
 
+// Returns the job that renders a table cell.
+function job(cell) {
+    const options = { linear_light: cell.option === "linear light", gain_maps: cell.option === "gain map" };
+    return { job: "render", file: cell.picture.file, variants: variants(cell), ...options };
+}
+
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
 // ---- parts
 
 async function speed(all) {
-    const half = new Ours();
-    console.log("\n| cell | picture | sharp CPU ms | ours | ratio | sharp wall ms | ours | ratio |");
-    console.log("|---|---|---|---|---|---|---|---|");
+    const half = startOurs();
+    const pillow = all.some((cell) => cell.peer) && new Program("python3", path.join(import.meta.dirname, "pillow.py"));
+    console.log("\n| cell | picture | peer | CPU ms | ours | ratio | wall ms | ours | ratio |");
+    console.log("|---|---|---|---|---|---|---|---|---|");
     for (const cell of all) {
         const input = fs.readFileSync(cell.picture.file);
-        const job = { job: "render", file: cell.picture.file, variants: variants(cell) };
-        const times = { sharp: [], ours: [] };
+        const output = path.join(work, "made");
+        const times = { peer: [], ours: [] };
         for (let round = 0; round <= rounds; round++) {
-            const theirs = await withSharp(input, cell.widths, cell.format);
-            const own = await half.ask(job);
+            const theirs = cell.peer
+                ? await pillow.ask({ file: cell.picture.file, width: cell.widths[0], quality, output })
+                : await withSharp(input, cell);
+            const own = await half.ask(job(cell));
             // The first round is a warm-up.
-            if (round > 0) times.sharp.push(theirs) && times.ours.push(own);
+            if (round > 0) times.peer.push(theirs) && times.ours.push(own);
         }
         const of = (side, what) => median(times[side].map((time) => time[what]));
         const numbers = ["cpu_ms", "wall_ms"].flatMap((what) => {
-            const ratio = median(times.sharp.map((time, n) => time[what] / times.ours[n][what]));
-            return [of("sharp", what).toFixed(1), of("ours", what).toFixed(1), ratio.toFixed(2)];
+            const ratio = median(times.peer.map((time, n) => time[what] / times.ours[n][what]));
+            return [of("peer", what).toFixed(1), of("ours", what).toFixed(1), ratio.toFixed(2)];
         });
-        console.log(`| ${cell.row} | ${cell.picture.name} | ${numbers.join(" | ")} |`);
+        console.log(`| ${cell.row} | ${cell.picture.name} | ${cell.peer ?? "sharp"} | ${numbers.join(" | ")} |`);
     }
     half.end();
+    if (pillow) pillow.end();
 }
 
 async function qualities(all) {
-    const half = new Ours();
+    const half = startOurs();
     console.log("\n| cell | picture | sharp bytes | ours | ours / sharp | sharp ssimulacra2 | ours | ours - sharp |");
     console.log("|---|---|---|---|---|---|---|---|");
     for (const cell of all) {
         const input = fs.readFileSync(cell.picture.file);
         const [output, plain] = [path.join(work, "made"), path.join(work, "plain.png")];
-        const own = await half.ask({ job: "render", file: cell.picture.file, variants: variants(cell), output });
-        const theirs = await withSharp(input, cell.widths, cell.format);
+        const own = await half.ask({ ...job(cell), output });
+        const theirs = await withSharp(input, cell);
         const score = async (made) => {
             await sharp(made).png({ compressionLevel: 1 }).toFile(plain);
             return (await half.ask({ job: "score", file: cell.picture.file, made: plain })).score;
@@ -174,7 +216,7 @@ async function qualities(all) {
 // Our scaling in linear light compared with our gamma-encoded scaling, in alternating measurements. Each method is scored against
 // references of both kinds.
 async function light() {
-    const half = new Ours();
+    const half = startOurs();
     const methods = [false, true];
     console.log("\n| 512 JPEG of | gamma CPU ms | linear light | ratio | gamma bytes | linear light | gamma in gamma reference | in linear | linear light in gamma reference | in linear |");
     console.log("|---|---|---|---|---|---|---|---|---|---|");
@@ -215,20 +257,21 @@ async function memory(all) {
         const script =
             `import fs from "node:fs"; import sharp from "sharp"; sharp.concurrency(1); sharp.cache(false);` +
             `const quality = ${quality}; const input = fs.readFileSync(process.env.FILE);` +
-            `for (const width of [${cell.widths}]) await (${pipeline})(input, width, "${cell.format}").toBuffer();` +
+            `for (const width of [${cell.widths}]) await (${pipeline})(input, width, "${cell.format}", "${cell.option}").toBuffer();` +
             `console.log(Math.round(/VmHWM:\\s*(\\d+)/.exec(fs.readFileSync("/proc/self/status"))[1] / 1024));`;
         const env = { ...process.env, FILE: path.resolve(cell.picture.file) };
         const theirs = execFileSync(process.execPath, ["--input-type=module", "-e", script], { env, cwd: import.meta.dirname });
-        const half = new Ours();
-        const own = await half.ask({ job: "render", file: cell.picture.file, variants: variants(cell) });
+        const half = startOurs();
+        const own = await half.ask(job(cell));
         half.end();
         console.log(`| ${cell.row} | ${cell.picture.name} | ${Number(theirs)} | ${own.peak_mb} |`);
     }
 }
 
 const all = cells(await prepare());
+const readBySharp = all.filter((cell) => !cell.peer);
 console.log(`sharp ${sharp.versions.sharp} (libvips ${sharp.versions.vips}), quality ${quality}, ${rounds} rounds`);
 if (parts.includes("light")) await light();
 if (parts.includes("speed")) await speed(all);
-if (parts.includes("quality")) await qualities(all);
-if (parts.includes("memory")) await memory(all);
+if (parts.includes("quality")) await qualities(readBySharp);
+if (parts.includes("memory")) await memory(readBySharp);

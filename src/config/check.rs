@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pixels::Codec;
+
 use super::memory::{MemoryError, MemoryPlan};
 use super::sections::{signing, traces, upload};
 use crate::config::error::{InvalidSetting, refuse};
@@ -18,6 +20,9 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
     let formats = &config.formats;
     if formats.png_colors == 1 || formats.png_colors > 256 {
         return refuse("formats.png_colors", "must be 2 to 256, or 0 for all colors");
+    }
+    if formats.svg && !Codec::Svg.is_built_in() {
+        return refuse("formats.svg", "needs a build with the cargo feature svg-originals");
     }
     if config.answers.mode == Mode::Redirect && config.variants.public_url.is_empty() {
         return refuse(

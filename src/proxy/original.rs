@@ -1,6 +1,7 @@
 //! Serves originals: their metadata and media types are cached, and their bytes are streamed, so that an original is
 //! never in memory as a whole.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,15 +18,16 @@ use super::object_stream::ObjectStreams;
 use super::request::preconditions::{BodySelection, evaluate};
 use super::response::headers::{CACHE_STATUS, ResponsePolicy};
 use super::response::{Body, empty, respond, streamed, with_headers};
+use super::sanitized_svg::{SVG, SanitizedSvgs, SvgRequest};
 use crate::cache::{Cache, CacheValue, Retention};
 use crate::config::{self, Config, Mode, Require, Serve, Tuning};
 use crate::observability::metrics::Counter;
 use crate::origin::{ByteRange, ObjectMeta, Store, StoreError};
-use crate::resize::sniff;
+use crate::resize::{SVG_HEAD_BYTES, is_svg, sniff};
 use crate::support::open_bodies::{BodyPermit, TooManyBodies};
 use crate::support::tasks::Tasks;
 use crate::variant::ObjectKey;
-use crate::variants::{Error, Validators};
+use crate::variants::{Error, Validators, Variants};
 
 /// Serves originals.
 #[derive(Debug)]
@@ -38,6 +40,18 @@ pub(super) struct Originals {
     require: Require,
     info_ttl: Duration,
     streams: ObjectStreams,
+    /// `None` if SVG originals are not accepted.
+    svg: Option<SanitizedSvgs>,
+}
+
+/// Parts of [`Originals`].
+pub(super) struct OriginalsParts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) store: Store,
+    pub(super) infos: ObjectInfoCache,
+    pub(super) policy: Arc<ResponsePolicy>,
+    pub(super) variants: Variants,
+    pub(super) tasks: Tasks,
 }
 
 /// Cached metadata and media types of originals. Clones share the cache.
@@ -54,7 +68,7 @@ enum ObjectInfo {
 /// Memory limit of the [`ObjectInfoCache`].
 const INFO_CACHE_BYTES: u64 = 4 << 20;
 
-/// Number of bytes at the start of an object that are read to detect its media type.
+/// Number of bytes at the start of an object from which all types but SVG are detected.
 const SNIFF_BYTES: u64 = 64;
 
 /// `Cache-Status` (RFC 9211) of originals.
@@ -69,14 +83,11 @@ impl ObjectInfoCache {
 }
 
 impl Originals {
-    pub(super) fn new(
-        config: &Config,
-        store: Store,
-        infos: ObjectInfoCache,
-        policy: Arc<ResponsePolicy>,
-        tasks: Tasks,
-    ) -> Self {
+    pub(super) fn new(parts: OriginalsParts<'_>) -> Self {
+        let OriginalsParts { config, store, infos, policy, variants, tasks } = parts;
+        let svg = SanitizedSvgs { variants, policy: policy.clone() };
         Self {
+            svg: config.formats.svg.then_some(svg),
             streams: ObjectStreams::new(store.clone(), tasks),
             store,
             infos,
@@ -97,10 +108,11 @@ impl Originals {
         self.infos.0.invalidate_matching(|cached| cached == key);
     }
 
-    /// Responds with an original, if `originals.serve` includes it: as a stream, or as a redirect in redirect mode. A
-    /// stream needs a `permit` for its bytes.
+    /// Responds with an original, if `originals.serve` includes it: as a stream, as a sanitized SVG, or as a redirect in
+    /// redirect mode. A body needs a `permit` for its bytes.
     pub(super) async fn respond(
         &self,
+        client: IpAddr,
         method: &Method,
         key: &ObjectKey,
         request: &HeaderMap,
@@ -112,6 +124,14 @@ impl Originals {
             if let (Mode::Redirect, Some(url)) = (self.mode, self.store.public_url(key)) {
                 let headers = self.policy.redirect_headers(&url)?;
                 return Ok(with_headers(self.policy.redirect_status, headers, empty()));
+            }
+            if let (Some(svg), Some(SVG)) = (&self.svg, media_type) {
+                let request = SvgRequest { client, method, key, headers: request };
+                if let Some(response) = Box::pin(svg.respond(&request, &meta, &permit)).await? {
+                    return Ok(response);
+                }
+                self.infos.0.invalidate(key);
+                continue;
             }
             let (headers, validators) = describe(&self.policy, &meta, media_type)?;
             let selection = evaluate(method, request, &validators, meta.bytes)?;
@@ -147,9 +167,15 @@ impl Originals {
         if self.serve == Serve::None {
             return Err(missing());
         }
-        let request = || request_info(self.store.clone(), key.clone(), self.info_ttl);
+        let kind = if self.svg.is_some() { Sniffed::WithSvg } else { Sniffed::Images };
+        let request = || request_info(self.store.clone(), key.clone(), kind, self.info_ttl);
         match self.infos.0.get_or_make(key, request).await.0 {
             ObjectInfo::Found { media_type: None, .. } if self.serve == Serve::Images => Err(missing()),
+            // The type may be from before a reload that turned SVG off.
+            ObjectInfo::Found { meta, media_type: Some(SVG), .. } if self.svg.is_none() => match self.serve {
+                Serve::All => Ok((meta, None)),
+                Serve::Images | Serve::None => Err(missing()),
+            },
             ObjectInfo::Found { meta, media_type, .. } => Ok((meta, media_type)),
             ObjectInfo::Failed { error, .. } => Err(error),
         }
@@ -162,20 +188,42 @@ fn info_ttl(config: &Config) -> Duration {
     if config.originals.immutable { failures } else { failures.min(revalidate_after) }
 }
 
-async fn request_info(store: Store, key: ObjectKey, ttl: Duration) -> ObjectInfo {
+/// The media types that are detected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sniffed {
+    Images,
+    WithSvg,
+}
+
+impl Sniffed {
+    /// Number of bytes at the start of an object that are read to detect its media type.
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Images => SNIFF_BYTES,
+            Self::WithSvg => SVG_HEAD_BYTES as u64,
+        }
+    }
+
+    fn media_type(self, head: &[u8]) -> Option<&'static str> {
+        let is_svg = || self == Self::WithSvg && is_svg(head);
+        sniff(head).or_else(|| is_svg().then_some(SVG))
+    }
+}
+
+async fn request_info(store: Store, key: ObjectKey, sniffed: Sniffed, ttl: Duration) -> ObjectInfo {
     let requested_at = Instant::now();
-    let probed = probe(&store, &key).await;
+    let probed = probe(&store, &key, sniffed).await;
     let ttl = ttl.saturating_sub(requested_at.elapsed());
     match probed {
-        Ok((meta, head)) => ObjectInfo::Found { meta, media_type: sniff(&head), ttl },
+        Ok((meta, head)) => ObjectInfo::Found { meta, media_type: sniffed.media_type(&head), ttl },
         Err(error) => ObjectInfo::Failed { error, ttl },
     }
 }
 
 /// Reads the metadata and the first bytes of an object in one request.
-async fn probe(store: &Store, key: &ObjectKey) -> Result<(ObjectMeta, Bytes), Error> {
+async fn probe(store: &Store, key: &ObjectKey, sniffed: Sniffed) -> Result<(ObjectMeta, Bytes), Error> {
     let failed = |error: StoreError| Error::from_store(&error);
-    let first = ByteRange::FromTo { first: 0, last: SNIFF_BYTES - 1 };
+    let first = ByteRange::FromTo { first: 0, last: sniffed.bytes() - 1 };
     let object = match store.get(key, Some(first)).await {
         // An empty object has no satisfiable range.
         Err(StoreError::RangeNotSatisfiable { .. }) => store.get(key, None).await.map_err(failed)?,
@@ -219,7 +267,7 @@ impl CacheValue<ObjectKey> for ObjectInfo {
 }
 
 /// Headers and validators of an original.
-fn describe(
+pub(super) fn describe(
     policy: &ResponsePolicy,
     meta: &ObjectMeta,
     media_type: Option<&'static str>,

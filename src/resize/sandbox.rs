@@ -19,8 +19,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pixels::{
-    Av1Frame, Cicp, DecodeRequest, ImageShape, PixelImage, Sandbox, SandboxError, SandboxFrame, SandboxImage,
-    SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvSamples, YuvShape,
+    Av1Frame, Cicp, DecodeRequest, DeepPixelImage, ImageShape, PixelImage, Sandbox, SandboxError, SandboxFrame,
+    SandboxImage, SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvShape,
 };
 use rustix::process::Signal;
 
@@ -28,6 +28,7 @@ mod child;
 mod confine;
 mod limits;
 mod message;
+mod planes;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use child::run;
 pub use limits::SandboxLimits;
 
 use message::{Reply, Request};
+use planes::{read_planes, read_words, write_planes};
 
 /// The program to start, see [`set_program`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -136,11 +138,12 @@ impl SandboxProcess {
     }
 
     /// Sends a request with its payload, and reads the head of the reply.
-    fn request<'a>(&mut self, request: Request, payload: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Reply> {
-        let mut sent = self.socket.write_all(&request.to_bytes());
-        for bytes in payload {
-            sent = sent.and_then(|()| self.socket.write_all(bytes));
-        }
+    fn request(
+        &mut self,
+        request: Request,
+        write_payload: impl FnOnce(&mut DeadlineSocket) -> io::Result<()>,
+    ) -> io::Result<Reply> {
+        let sent = self.socket.write_all(&request.to_bytes()).and_then(|()| write_payload(&mut self.socket));
         // If the child ended before it read the whole request, its reply may contain the reason.
         match (self.read_reply(), sent) {
             (reply @ (Ok(Reply::Failed(_)) | Err(_)), _) | (reply, Ok(())) => reply,
@@ -155,7 +158,7 @@ impl SandboxProcess {
         bytes: &[u8],
         expected: ImageShape,
     ) -> io::Result<Result<SandboxOutput<Option<SandboxFrame>>, SandboxError>> {
-        match self.request(request, [bytes])? {
+        match self.request(request, |socket| socket.write_all(bytes))? {
             Reply::Image { shape, .. } if shape != expected => {
                 Err(io::Error::other("it sent an image of another shape"))
             }
@@ -188,8 +191,7 @@ impl SandboxProcess {
         let profile = self.read_bytes(u64::from(profile_bytes))?;
         Ok(match shape {
             ImageShape::Yuv(shape) => {
-                let planes = (0..shape.sampling.planes()).map(|n| self.read_plane(shape, n));
-                let planes = planes.collect::<io::Result<_>>()?;
+                let planes = read_planes(&mut self.socket, shape)?;
                 let YuvShape { width, height, depth, sampling } = shape;
                 SandboxImage::Yuv(YuvImage { width, height, depth, sampling, cicp, planes })
             }
@@ -198,20 +200,42 @@ impl SandboxProcess {
                 let profile = Some(profile).filter(|profile| !profile.is_empty());
                 SandboxImage::Pixels(PixelImage { shape, profile, data: self.read_bytes(samples)? })
             }
+            ImageShape::DeepPixels(shape) => {
+                let samples = u64::from(shape.width) * u64::from(shape.height) * u64::from(shape.layout.channels());
+                let samples = usize::try_from(samples).map_err(io::Error::other)?;
+                let profile = Some(profile).filter(|profile| !profile.is_empty());
+                let data = read_words(&mut self.socket, samples, u16::MAX)?;
+                SandboxImage::DeepPixels(DeepPixelImage { shape, profile, data })
+            }
         })
     }
 
     fn try_encode(&mut self, frame: &Av1Frame) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
-        let planes = frame.planes.iter().map(Vec::as_slice);
-        let (length, cpu_time) = match self.request(Request::encode(frame), planes)? {
+        let samples: u64 = frame.planes.iter().map(|plane| plane.len() as u64).sum();
+        let write_frame = |socket: &mut DeadlineSocket| write_planes(socket, &frame.planes);
+        self.request_bytes(Request::encode(frame), write_frame, 2 * samples + ENCODED_BYTES_MIN)
+    }
+
+    fn try_sanitize(&mut self, svg: &[u8]) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
+        let bytes_max = pixels::sanitized_bytes_max(svg.len()) as u64;
+        self.request_bytes(Request::sanitize(svg)?, |socket| socket.write_all(svg), bytes_max)
+    }
+
+    /// Sends a request whose reply is at most `bytes_max` long.
+    fn request_bytes(
+        &mut self,
+        request: Request,
+        write_payload: impl FnOnce(&mut DeadlineSocket) -> io::Result<()>,
+        bytes_max: u64,
+    ) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
+        let (length, cpu_time) = match self.request(request, write_payload)? {
             Reply::Encoded { bytes, cpu_time } => (u64::from(bytes), cpu_time),
             Reply::Failed(reason) => return Ok(Err(SandboxError::Failed { reason })),
             Reply::Ready | Reply::Unconfined(_) | Reply::Image { .. } | Reply::End { .. } => {
                 return Err(unexpected_reply());
             }
         };
-        let samples: u64 = frame.planes.iter().map(|plane| plane.len() as u64).sum();
-        if length > 2 * samples + ENCODED_BYTES_MIN {
+        if length > bytes_max {
             return Err(io::Error::other("it sent a reply of an impossible length"));
         }
         Ok(Ok(SandboxOutput { value: self.read_bytes(length)?, cpu_time }))
@@ -226,27 +250,6 @@ impl SandboxProcess {
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         self.socket.read_exact(&mut bytes)?;
         Ok(bytes)
-    }
-
-    /// Reads a plane. Its size was checked against the header of the original.
-    fn read_plane(&mut self, shape: YuvShape, n: usize) -> io::Result<YuvSamples> {
-        let (width, height) = shape.sampling.plane_size(n, (shape.width, shape.height));
-        let samples = usize::try_from(u64::from(width) * u64::from(height)).map_err(io::Error::other)?;
-        if shape.depth == 8 {
-            return self.read_bytes(samples as u64).map(YuvSamples::U8);
-        }
-        let mut plane = vec![0; samples];
-        let mut bytes = vec![0; 2 * CHUNK_SAMPLES];
-        let sample_max = (1 << shape.depth) - 1;
-        for chunk in plane.chunks_mut(CHUNK_SAMPLES) {
-            let bytes = &mut bytes[..2 * chunk.len()];
-            self.socket.read_exact(bytes)?;
-            for (sample, bytes) in chunk.iter_mut().zip(bytes.as_chunks().0) {
-                // The child is not trusted, so samples are limited to the maximum of their bit depth.
-                *sample = u16::from_ne_bytes(*bytes).min(sample_max);
-            }
-        }
-        Ok(YuvSamples::U16(plane))
     }
 
     /// The error for a missing or invalid reply.
@@ -278,6 +281,13 @@ impl SandboxProcess {
 impl SandboxWorker for SandboxProcess {
     fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
         match self.try_decode(request) {
+            Ok(result) => result,
+            Err(error) => Err(self.failure(SandboxTask::Decode, &error)),
+        }
+    }
+
+    fn sanitize(&mut self, svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        match self.try_sanitize(svg) {
             Ok(result) => result,
             Err(error) => Err(self.failure(SandboxTask::Decode, &error)),
         }
@@ -333,9 +343,6 @@ fn describe(status: Option<ExitStatus>) -> String {
         _ => "has disappeared".to_owned(),
     }
 }
-
-/// Number of two-byte samples that are read at once.
-const CHUNK_SAMPLES: usize = 1 << 16;
 
 /// The socket to the child process, with a deadline for all reads and writes.
 #[derive(Debug)]

@@ -58,6 +58,7 @@ pub(super) fn extension(media_type: &str) -> &'static str {
         "image/tiff" => "tiff",
         "image/bmp" => "bmp",
         "image/x-icon" => "ico",
+        "image/svg+xml" => "svg",
         _ => "bin",
     }
 }

@@ -15,9 +15,11 @@ use tokio::time::Instant;
 
 pub(super) mod job;
 pub(super) mod preview;
+pub(super) mod sanitize;
 pub(super) mod run;
 
 use super::error::Error;
+use super::gain_maps::FormatChoice;
 use super::memory::MadeMemory;
 use super::store::invalidation_log::{Epoch, InvalidationLog};
 use super::timings::Timings;
@@ -49,6 +51,7 @@ pub(super) struct Batch {
 struct Member {
     output: OutputSpec,
     client: BatchClient,
+    choice: FormatChoice,
     is_claimed: bool,
     /// `None` once the reply is sent.
     reply: Option<oneshot::Sender<Result<MadeVariant, Error>>>,
@@ -63,6 +66,13 @@ pub(super) enum BatchClient {
     Free(IpAddr),
     /// The operator.
     Operator,
+}
+
+/// The client that asks for a variant, and how its format was chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand {
+    pub(super) client: BatchClient,
+    pub(super) choice: FormatChoice,
 }
 
 /// A member whose variant is being made.
@@ -85,6 +95,8 @@ pub(super) struct MadeVariant {
     pub(super) epoch: Epoch,
     /// A time before the original was read.
     pub(super) checked_at: Instant,
+    /// True if the original has a gain map.
+    pub(super) has_gain_map: bool,
     pub(super) timings: Timings,
 }
 
@@ -108,13 +120,14 @@ impl Batches {
     pub(super) fn join_or_open(
         &self,
         variant: &Variant,
-        client: BatchClient,
+        Demand { client, choice }: Demand,
         log: &InvalidationLog,
     ) -> (PendingVariant, Membership) {
         let (reply, pending) = oneshot::channel();
         let member = Member {
             output: OutputSpec { geometry: variant.geometry, encoding: variant.encoding },
             client,
+            choice,
             is_claimed: false,
             reply: Some(reply),
         };
@@ -182,7 +195,7 @@ impl Batch {
                 }
                 Err(error) => {
                     outputs.pop();
-                    member.reply.take().map(|reply| reply.send(Err(error)));
+                    member.answer(Err(error));
                 }
             }
         }
@@ -192,21 +205,41 @@ impl Batch {
     /// Replies to all waiting members with this output, which can never be made.
     pub(super) fn reject(&self, output: OutputSpec, error: &Error) {
         for member in lock(&self.members).iter_mut().filter(|member| member.waits() && member.output == output) {
-            member.reply.take().map(|reply| reply.send(Err(error.clone())));
+            member.answer(Err(error.clone()));
+        }
+    }
+
+    /// Replies to all waiting members whose format `Accept` chose: the original has a gain map.
+    pub(super) fn keep_gain_map(&self) {
+        let chosen = |member: &&mut Member| member.waits() && member.choice == FormatChoice::Accept;
+        for member in lock(&self.members).iter_mut().filter(chosen) {
+            member.answer(Err(Error::HasGainMap));
         }
     }
 
     /// Replies to a member, unless it already has a reply.
     pub(super) fn reply(&self, index: usize, made: Result<MadeVariant, Error>) {
-        let reply = lock(&self.members).get_mut(index).and_then(|member| member.reply.take());
-        reply.map(|reply| reply.send(made));
+        if let Some(member) = lock(&self.members).get_mut(index) {
+            member.answer(made);
+        }
     }
 
     /// Replies to all members that have no reply yet.
     pub(super) fn fail(&self, error: &Error) {
-        for reply in lock(&self.members).iter_mut().filter_map(|member| member.reply.take()) {
-            let _ = reply.send(Err(error.clone()));
-        }
+        lock(&self.members).iter_mut().for_each(|member| member.answer(Err(error.clone())));
+    }
+}
+
+impl Demand {
+    pub(super) const OPERATOR: Self = Self { client: BatchClient::Operator, choice: FormatChoice::Url };
+
+    /// The same demand of a client that is not charged.
+    pub(super) fn free(self) -> Self {
+        let client = match self.client {
+            BatchClient::Charged(client) => BatchClient::Free(client),
+            BatchClient::Free(_) | BatchClient::Operator => self.client,
+        };
+        Self { client, ..self }
     }
 }
 
@@ -221,6 +254,13 @@ impl BatchClient {
 }
 
 impl Member {
+    /// Replies, unless the member has a reply. The request may have stopped waiting.
+    fn answer(&mut self, made: Result<MadeVariant, Error>) {
+        if let Some(reply) = self.reply.take() {
+            let _ = reply.send(made);
+        }
+    }
+
     fn waits(&self) -> bool {
         !self.is_claimed && self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
     }

@@ -30,6 +30,9 @@ pub enum Error {
     /// The memory of a share is in use, and the wait for it was too long.
     #[error("the server's memory for {} is in use (share {} of the setting memory); try again after the time in Retry-After", .0.content(), .0.as_str())]
     MemoryFull(MemoryShare),
+    /// The original has a gain map. [`super::Variants::get_negotiated`] then uses the format in the URL.
+    #[error("the original has a gain map, which this format cannot hold")]
+    HasGainMap,
     /// An object store returned an error.
     #[error("the object store failed; try again later")]
     StoreFailed,
@@ -147,6 +150,7 @@ impl Error {
             | Self::Overloaded
             | Self::LaneFull(_)
             | Self::MemoryFull(_)
+            | Self::HasGainMap
             | Self::StoreFailed
             | Self::StoreTimeout
             | Self::StoreUnavailable

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::batch::run::BatchRunner;
-use super::batch::{BatchClient, MadeVariant};
+use super::batch::{BatchClient, Demand, MadeVariant};
 use super::error::Error;
+use super::gain_maps::FormatChoice;
 use super::rendition::cached::CachedVariant;
 use super::rendition::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
 use super::rendition::{Acquisition, Delivery, Provenance};
@@ -16,7 +17,8 @@ use super::resources::SharedResources;
 use super::revalidation::Revalidating;
 use super::store::lease::{Claim, Lease};
 use super::store::lookup::{
-    Fetch, Lookup, META_FINGERPRINT, META_ORIGINAL_ETAG, META_PIPELINE, StoredBody, StoredVariant, StoredVariants,
+    Fetch, Lookup, META_FINGERPRINT, META_GAIN_MAP, META_ORIGINAL_ETAG, META_PIPELINE, StoredBody, StoredVariant,
+    StoredVariants,
 };
 use super::store::write_back::{VariantWrite, WriteOutcome};
 use super::timings::Timings;
@@ -82,11 +84,12 @@ impl VariantMaker {
     pub(super) async fn make(
         self: Arc<Self>,
         variant: Variant,
-        client: IpAddr,
+        (client, choice): (IpAddr, FormatChoice),
         cached: Option<Revalidating>,
     ) -> CachedVariant {
         let (started, mut timings) = (Instant::now(), Timings::default());
-        let flight = self.revalidate_or_make(&variant, client, cached.as_ref(), &mut timings);
+        let demand = Demand { client: BatchClient::Charged(client), choice };
+        let flight = self.revalidate_or_make(&variant, demand, cached.as_ref(), &mut timings);
         let error = match self.log_if_late(&variant, flight).await {
             Ok(delivery) => return CachedVariant::Found(delivery),
             Err(error) => error,
@@ -103,29 +106,29 @@ impl VariantMaker {
     async fn revalidate_or_make(
         &self,
         variant: &Variant,
-        client: IpAddr,
+        demand: Demand,
         cached: Option<&Revalidating>,
         timings: &mut Timings,
     ) -> Result<Delivery, Error> {
         let key = variant.storage_key();
         // The future is large, so it is boxed: while a store hangs, many flights check what memory holds.
         let Some(cached) = cached else {
-            return Box::pin(self.find_or_make(&key, variant, BatchClient::Charged(client), timings)).await;
+            return Box::pin(self.find_or_make(&key, variant, demand, timings)).await;
         };
         let checked_at = Instant::now();
         if self.is_current(cached, &key, variant, timings).await? {
             return Ok(cached.delivery.revalidated(&self.delivery.freshness, checked_at, timings.clone()));
         }
-        let making = Box::pin(self.find_or_make(&key, variant, BatchClient::Free(client), timings));
+        let making = Box::pin(self.find_or_make(&key, variant, demand.free(), timings));
         self.while_stores_answer(cached, making).await
     }
 
-    /// Finds the variant in its store, or makes it at the cost of `client`. Only new variants are charged.
+    /// Finds the variant in its store, or makes it at the cost of the client. Only new variants are charged.
     async fn find_or_make(
         &self,
         key: &ObjectKey,
         variant: &Variant,
-        client: BatchClient,
+        demand: Demand,
         timings: &mut Timings,
     ) -> Result<Delivery, Error> {
         let fetch = match self.mode {
@@ -134,17 +137,20 @@ impl VariantMaker {
         };
         for attempt in 0..ATTEMPTS {
             let task = match self.find_or_claim(key, variant, fetch, timings).await? {
+                FoundOrClaimed::Found(stored) if stored.has_gain_map && demand.choice == FormatChoice::Accept => {
+                    self.runner.gain_maps.record(&variant.original, true);
+                    return Err(Error::HasGainMap);
+                }
                 FoundOrClaimed::Found(stored) => return self.deliver_stored(key, variant, stored, timings),
                 FoundOrClaimed::Claimed(task) => task,
             };
             // Replacing a stored variant does not grow the bucket, so it is not rate limited.
-            let payer = match client {
+            let payer = match demand.client {
                 BatchClient::Charged(client) if attempt == 0 && task.precondition == Precondition::Absent => {
                     self.resources().rate_limits.check_new_variant(&variant.original, client)?;
-                    BatchClient::Charged(client)
+                    demand
                 }
-                BatchClient::Charged(client) => BatchClient::Free(client),
-                BatchClient::Free(_) | BatchClient::Operator => client,
+                BatchClient::Charged(_) | BatchClient::Free(_) | BatchClient::Operator => demand.free(),
             };
             if let Some(delivery) = self.make_and_store(key, variant, (task, payer), timings).await? {
                 return Ok(delivery);
@@ -183,7 +189,7 @@ impl VariantMaker {
                 FoundOrClaimed::Found(_) => return Ok(EnsureStored::AlreadyStored),
                 FoundOrClaimed::Claimed(task) => task,
             };
-            let made = self.runner.make(variant, BatchClient::Operator, &mut timings).await?;
+            let made = self.runner.make(variant, Demand::OPERATOR, &mut timings).await?;
             let mut write = self.prepare_write(&key, variant, &made, &fingerprint(&made.bytes), task);
             write.bytes = self.resources().variant_memory.charge_made(made.bytes, made.memory).await?;
             match self.resources().write_back.write(write).await? {
@@ -206,10 +212,10 @@ impl VariantMaker {
         &self,
         key: &ObjectKey,
         variant: &Variant,
-        (task, client): (MakeTask, BatchClient),
+        (task, demand): (MakeTask, Demand),
         timings: &mut Timings,
     ) -> Result<Option<Delivery>, Error> {
-        let made = self.runner.make(variant, client, timings).await?;
+        let made = self.runner.make(variant, demand, timings).await?;
         let fingerprint = fingerprint(&made.bytes);
         let write = self.prepare_write(key, variant, &made, &fingerprint, task);
         let mut provenance = Provenance {
@@ -289,7 +295,7 @@ impl VariantMaker {
         stored: StoredVariant,
         timings: &Timings,
     ) -> Result<Delivery, Error> {
-        let StoredVariant { body, version, original_etag, checked_at, is_confirmed } = stored;
+        let StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map: _ } = stored;
         let timings = timings.clone();
         let provenance = Provenance { acquisition: Acquisition::Stored, timings, original_etag, checked_at };
         let delivery = match body {
@@ -318,13 +324,15 @@ impl VariantMaker {
     ) -> VariantWrite {
         let metadata =
             [(META_ORIGINAL_ETAG, &*made.original_etag), (META_PIPELINE, PIPELINE), (META_FINGERPRINT, fingerprint)];
+        let gain_map = made.has_gain_map.then_some((META_GAIN_MAP, "true"));
+        let metadata = metadata.into_iter().chain(gain_map);
         VariantWrite {
             key: key.clone(),
             bytes: made.bytes.clone(),
             attributes: Attributes {
                 content_type: variant.encoding.format().media_type().to_owned(),
                 cache_control: self.cache_control.clone(),
-                metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+                metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             },
             precondition,
             original: variant.original.clone(),

@@ -10,6 +10,7 @@ use std::pin::pin;
 use tokio::time::{Instant, timeout};
 
 use super::error::Error;
+use super::gain_maps::FormatChoice;
 use super::make::VariantMaker;
 use super::rendition::cached::CachedVariant;
 use super::rendition::{Delivery, Freshness};
@@ -52,7 +53,7 @@ impl Variants {
                 CachedVariant::Found(delivery) => Some(Revalidating { delivery, late }),
                 CachedVariant::Failed { .. } => None,
             };
-            self.maker.clone().make(variant.clone(), client, cached)
+            self.maker.clone().make(variant.clone(), (client, FormatChoice::Url), cached)
         };
         let result = match self.cache.revalidate(variant, running_max, make) {
             Revalidation::Running(waiter) if waits => {

@@ -214,7 +214,7 @@ def hostile_pictures(folder: Path, account: Account, files: dict[str, bytes], at
     """Each picture `at_once` times at once, as different sizes of different originals."""
     prepare(folder)
     faults, seen = [], []
-    with Server(folder, **account.settings, **PATIENT) as server:
+    with Server(folder, FORMATS__SVG="true", **account.settings, **PATIENT) as server:
         for name, data in files.items():
             stem, extension = name.split(".")
             for n in range(at_once):

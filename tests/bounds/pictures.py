@@ -181,6 +181,21 @@ def cut_jxl(side: int = 3_000) -> bytes:
     return b"\xff\x0a" + bits.to_bytes(8, "little")
 
 
+def used_svg(levels: int = 3) -> bytes:
+    """An SVG of about 35,000 elements, most of which are uses of the same paths."""
+    groups = ['<g id="g0">' + '<path d="M0 0l1 2 3 4z" stroke="#000"/>' * 15 + "</g>"]
+    groups += [f'<g id="g{n}">' + f'<use href="#g{n - 1}"/>' * 10 + "</g>" for n in range(1, levels + 1)]
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><defs>'
+    return (head + "".join(groups) + f'</defs><use href="#g{levels}"/></svg>').encode()
+
+
+def layered_svg(depth: int = 40) -> bytes:
+    """An SVG of layers inside of each other, each 25 times as large as the picture."""
+    big = '<rect x="-1e6" y="-1e6" width="2e6" height="2e6"/>'
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+    return (head + '<g opacity=".9">' * depth + big + "</g>" * depth + "</svg>").encode()
+
+
 def heic_tile() -> tuple[bytes, bytes]:
     """The decoder configuration and the codestream of a HEIC test original."""
     file = (ROOT / "crates/pixels/tests/originals/shown.heic").read_bytes()
@@ -235,6 +250,8 @@ def hostile() -> dict[str, bytes]:
         "deflated.tif": deflated_tiff(),
         "empty.bmp": empty_bmp(),
         "cut.jxl": cut_jxl(),
+        "used.svg": used_svg(),
+        "layered.svg": layered_svg(),
         "grid.heic": heic_grid(),
         "lie.heic": heic_lie(),
     }

@@ -92,8 +92,18 @@ fn only_the_named_modules_use_a_crate() {
 }
 
 /// The option types of `pixels` that `config` and `variant` may name.
-const OPTION_TYPES: &[&str] =
-    &["Codec", "Codecs", "ColorPolicy", "Encoding", "Format", "Geometry", "Incomplete", "Quality", "Region"];
+const OPTION_TYPES: &[&str] = &[
+    "Codec",
+    "Codecs",
+    "AvifDepth",
+    "ColorPolicy",
+    "Encoding",
+    "Format",
+    "Geometry",
+    "Incomplete",
+    "Quality",
+    "Region",
+];
 
 #[test]
 fn only_the_resize_service_calls_pixels() {

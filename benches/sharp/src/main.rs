@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::num::NonZeroU32;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use pixels::{Encoding, Geometry, Header, Limits, OutputSpec, Quality, RenderOptions, render_each};
+use resized::resize::sandbox::{self, ProcessSandbox, SandboxLimits};
 use serde::{Deserialize, Serialize};
 
 mod reference;
@@ -25,6 +27,8 @@ enum Job {
         output: Option<String>,
         #[serde(default)]
         linear_light: bool,
+        #[serde(default)]
+        gain_maps: bool,
     },
     /// Computes the ssimulacra2 score of the PNG `made` against `file`, decoded at full size and scaled in floating
     /// point, gamma-encoded or in linear light.
@@ -59,7 +63,21 @@ struct Bench {
     references: reference::References,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    if let Some(limits) = SandboxLimits::from_arguments(std::env::args_os().skip(1)) {
+        return sandbox::run(limits);
+    }
+    sandbox::set_program(sandbox::current_program());
+    match answer_jobs() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn answer_jobs() -> anyhow::Result<()> {
     let mut bench = Bench::default();
     let mut output = std::io::stdout();
     for line in std::io::stdin().lock().lines() {
@@ -74,8 +92,9 @@ fn main() -> anyhow::Result<()> {
 impl Bench {
     fn run(&mut self, job: Job) -> anyhow::Result<Measurement> {
         match job {
-            Job::Render { file, variants, output, linear_light } => {
+            Job::Render { file, variants, output, linear_light, gain_maps } => {
                 self.limits.encode.linear_light = linear_light;
+                self.limits.encode.gain_maps = gain_maps;
                 self.render(&file, &variants, output.as_deref())
             }
             Job::Score { file, made, linear_light } => {
@@ -94,7 +113,8 @@ impl Bench {
         let (cpu, wall) = (cpu_ms(), Instant::now());
         let header = Header::read(original, &self.limits)?;
         let (mut bytes, mut failure) = (Vec::new(), None);
-        render_each(original, &header, &outputs, &RenderOptions::new(&self.limits), |_, rendered| match rendered {
+        let options = RenderOptions::new(&self.limits).with_sandbox(&ProcessSandbox);
+        render_each(original, &header, &outputs, &options, |_, rendered| match rendered {
             Ok(rendered) => bytes = rendered,
             Err(error) => failure = Some(error),
         });
@@ -123,10 +143,9 @@ fn output_spec(variant: &Variant) -> anyhow::Result<OutputSpec> {
     Ok(OutputSpec { geometry: Geometry::Fit { width: Some(variant.width), height: None }, encoding })
 }
 
-/// User and system time of all threads.
+/// CPU time of this thread and of the sandboxed processes.
 fn cpu_ms() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
+    pixels::cpu_time().as_secs_f64() * 1e3
 }
 
 fn peak_mb() -> anyhow::Result<u64> {

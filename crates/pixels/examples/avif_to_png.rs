@@ -35,6 +35,10 @@ impl SandboxWorker for InProcessDecoder {
         Ok(SandboxOutput { value: decoded.into_image(), cpu_time: self.started.elapsed() })
     }
 
+    fn sanitize(&mut self, _svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        Err(SandboxError::Failed { reason: "this example reads no SVG".to_owned() })
+    }
+
     fn start_animation(
         &mut self,
         _request: &DecodeRequest<'_>,

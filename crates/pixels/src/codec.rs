@@ -12,6 +12,7 @@ pub(crate) mod jxl;
 pub(crate) mod tiff;
 pub(crate) mod bmp;
 pub(crate) mod ico;
+pub(crate) mod svg;
 // Shared by several codecs.
 pub(crate) mod animation;
 pub(crate) mod decoded;

@@ -17,10 +17,11 @@ pub enum Codec {
     Tiff,
     Bmp,
     Ico,
+    Svg,
 }
 
 impl Codec {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Jpeg,
         Self::Png,
         Self::WebP,
@@ -31,6 +32,7 @@ impl Codec {
         Self::Tiff,
         Self::Bmp,
         Self::Ico,
+        Self::Svg,
     ];
 
     /// File extension without the dot; also the label in metrics.
@@ -47,6 +49,7 @@ impl Codec {
             Self::Tiff => "tif",
             Self::Bmp => "bmp",
             Self::Ico => "ico",
+            Self::Svg => "svg",
         }
     }
 
@@ -58,7 +61,7 @@ impl Codec {
             Self::WebP => Some(Format::WebP),
             Self::Gif => Some(Format::Gif),
             Self::Avif => Some(Format::Avif),
-            Self::Heic | Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico => None,
+            Self::Heic | Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico | Self::Svg => None,
         }
     }
 
@@ -76,6 +79,7 @@ impl Codec {
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Ico => "ICO",
+            Self::Svg => "SVG",
         }
     }
 
@@ -93,10 +97,11 @@ impl Codec {
             Self::Tiff => "image/tiff",
             Self::Bmp => "image/bmp",
             Self::Ico => "image/x-icon",
+            Self::Svg => "image/svg+xml",
         }
     }
 
-    /// The format with this media type, as [`sniff`](crate::sniff()) returns it.
+    /// The format with this media type.
     #[must_use]
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.media_type() == media_type)
@@ -121,6 +126,7 @@ impl Codec {
             Self::JpegXl => Some("jxl-originals"),
             Self::Tiff => Some("tiff-originals"),
             Self::Bmp | Self::Ico => Some("bmp-originals"),
+            Self::Svg => Some("svg-originals"),
         }
     }
 
@@ -134,6 +140,7 @@ impl Codec {
             Self::JpegXl => cfg!(feature = "jxl-originals"),
             Self::Tiff => cfg!(feature = "tiff-originals"),
             Self::Bmp | Self::Ico => cfg!(feature = "bmp-originals"),
+            Self::Svg => cfg!(feature = "svg-originals"),
         }
     }
 
@@ -164,6 +171,16 @@ impl Codecs {
         }
         Self(bits)
     };
+
+    /// The formats that are accepted by default: all that this build can decode but SVG, because a browser runs the scripts of
+    /// a file that is served as it is.
+    pub const DEFAULT: Self = Self(Self::BUILT_IN.0 & !Codec::Svg.bit());
+
+    /// The same formats and one more.
+    #[must_use]
+    pub const fn with(self, codec: Codec) -> Self {
+        Self(self.0 | codec.bit())
+    }
 
     #[must_use]
     pub const fn contains(self, codec: Codec) -> bool {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::deadline::Deadline;
+use crate::encoding::AvifDepth;
 use crate::limits::{EncodeOptions, Incomplete, Limits};
 use crate::sandbox::Sandbox;
 
@@ -16,6 +17,15 @@ pub(crate) struct RenderContext<'a> {
     pub(crate) encode: EncodeOptions,
     /// Number of bytes that a still GIF should have: those of the original, if that is a GIF.
     pub(crate) gif_bytes_max: Option<usize>,
+    /// Bits per sample of an AVIF variant.
+    #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only AVIF has a choice"))]
+    pub(crate) avif_depth: AvifDepth,
+    /// True if the chroma of the original is probably subsampled.
+    #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only AVIF has a choice"))]
+    pub(crate) is_subsampled: bool,
+    /// The XMP packet of an AVIF variant. Other formats get it after they are encoded.
+    #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only for AVIF"))]
+    pub(crate) xmp: Option<&'a [u8]>,
     /// Without it, the formats that need it are not decoded, and an AVIF variant is encoded in this process.
     pub(crate) sandbox: Option<&'a dyn Sandbox>,
 }
@@ -30,6 +40,9 @@ impl<'a> RenderContext<'a> {
             scans_max: limits.scans,
             encode: limits.encode,
             gif_bytes_max: None,
+            avif_depth: AvifDepth::Eight,
+            is_subsampled: false,
+            xmp: None,
             sandbox: None,
         }
     }

@@ -12,11 +12,13 @@ use crate::codec::avif::av1;
 use crate::codec::heic;
 #[cfg(feature = "jxl-originals")]
 use crate::codec::jxl;
+#[cfg(feature = "svg-originals")]
+use crate::codec::svg;
 #[cfg(feature = "tiff-originals")]
 use crate::codec::tiff;
 #[cfg(feature = "bmp-originals")]
 use crate::codec::{bmp, ico};
-use crate::pixel_image::{ImageShape, PixelImage};
+use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage};
 use crate::sandbox::{DecodeRequest, SandboxFormat, SandboxImage};
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
@@ -67,14 +69,36 @@ fn decode_samples(request: &DecodeRequest<'_>) -> Result<Box<dyn Samples>, Strin
         (SandboxFormat::Hevc, ImageShape::Yuv(shape)) => Ok(Box::new(heic::decode(request.bytes, shape)?)),
         #[cfg(feature = "jxl-originals")]
         (SandboxFormat::JpegXl, ImageShape::Pixels(shape)) => Ok(Box::new(jxl::decode::decode(request.bytes, shape)?)),
+        #[cfg(feature = "jxl-originals")]
+        (SandboxFormat::JpegXl, ImageShape::DeepPixels(shape)) => {
+            Ok(Box::new(jxl::decode::decode_deep(request.bytes, shape)?))
+        }
+        #[cfg(feature = "tiff-originals")]
+        (SandboxFormat::Tiff, ImageShape::DeepPixels(shape)) => {
+            Ok(Box::new(tiff::decode::decode_deep(request.bytes, shape)?))
+        }
         #[cfg(feature = "tiff-originals")]
         (SandboxFormat::Tiff, ImageShape::Pixels(shape)) => Ok(Box::new(tiff::decode::decode(request.bytes, shape)?)),
         #[cfg(feature = "bmp-originals")]
         (SandboxFormat::Bmp, ImageShape::Pixels(shape)) => Ok(Box::new(bmp::decode::decode(request.bytes, shape)?)),
         #[cfg(feature = "bmp-originals")]
         (SandboxFormat::Ico, ImageShape::Pixels(shape)) => Ok(Box::new(ico::decode::decode(request.bytes, shape)?)),
+        #[cfg(feature = "svg-originals")]
+        (SandboxFormat::Svg, ImageShape::Pixels(shape)) => Ok(Box::new(svg::decode::decode(request.bytes, shape)?)),
         (format, _) => Err(format!("this build has no decoder of {format:?} that returns {}", request.shape)),
     }
+}
+
+/// Sanitizes an SVG in this process, which must be confined unless the file is trusted: it can take any amount of time.
+///
+/// # Errors
+/// The reason why the file cannot be sanitized.
+#[cfg_attr(not(feature = "svg-originals"), expect(unused_variables, reason = "the feature contains the sanitizer"))]
+pub fn sanitize_svg(svg: &[u8]) -> Result<Vec<u8>, String> {
+    #[cfg(feature = "svg-originals")]
+    return svg::sanitize::sanitize(svg);
+    #[cfg(not(feature = "svg-originals"))]
+    Err("this build has no sanitizer of SVG".to_owned())
 }
 
 /// The frames of an animation, each of which is decoded when it is requested.
@@ -83,14 +107,14 @@ pub struct DecodedFrames<'a> {
     shape: ImageShape,
 }
 
+/// A frame and the time that it is shown.
+pub(crate) type Frame = (Box<dyn Samples>, Duration);
+
 /// A decoder of an animation.
 pub(crate) trait Frames {
     /// The next frame and its duration. `None` after the last one.
-    fn next(&mut self) -> Result<Option<TimedSamples>, String>;
+    fn next(&mut self) -> Result<Option<Frame>, String>;
 }
-
-/// A frame and its duration.
-pub(crate) type TimedSamples = (Box<dyn Samples>, Duration);
 
 /// Starts to decode an animation in this process, see [`decode`].
 ///
@@ -181,6 +205,24 @@ impl Samples for YuvImage {
 
     fn into_image(self: Box<Self>) -> SandboxImage {
         SandboxImage::Yuv(*self)
+    }
+}
+
+impl Samples for DeepPixelImage {
+    fn shape(&self) -> ImageShape {
+        ImageShape::DeepPixels(self.shape)
+    }
+
+    fn profile(&self) -> Option<&[u8]> {
+        self.profile.as_deref()
+    }
+
+    fn write(&self, to: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.data.iter().try_for_each(|sample| to(&sample.to_ne_bytes()))
+    }
+
+    fn into_image(self: Box<Self>) -> SandboxImage {
+        SandboxImage::DeepPixels(*self)
     }
 }
 

@@ -16,6 +16,14 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quality(NonZeroU8);
 
+/// Bits per sample of an AVIF: 8 or 10.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "u8", into = "u8"))]
+pub enum AvifDepth {
+    Eight,
+    Ten,
+}
+
 /// An output format with its quality. Only lossy formats have a quality; WebP at quality 100 is lossless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
@@ -90,6 +98,40 @@ impl Format {
     #[must_use]
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         Self::SUPPORTED.iter().copied().find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
+    }
+}
+
+impl AvifDepth {
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::Eight => 8,
+            Self::Ten => 10,
+        }
+    }
+
+    /// The largest sample: white, or opaque.
+    #[must_use]
+    pub const fn sample_max(self) -> u16 {
+        (1 << self.bits()) - 1
+    }
+}
+
+impl TryFrom<u8> for AvifDepth {
+    type Error = &'static str;
+
+    fn try_from(bits: u8) -> Result<Self, Self::Error> {
+        match bits {
+            8 => Ok(Self::Eight),
+            10 => Ok(Self::Ten),
+            _ => Err("AVIF has 8 or 10 bits per sample here"),
+        }
+    }
+}
+
+impl From<AvifDepth> for u8 {
+    fn from(depth: AvifDepth) -> Self {
+        depth.bits()
     }
 }
 

@@ -53,7 +53,8 @@ pub enum UnsupportedFormat {
     NotAccepted(Codec),
     /// A HEIC image sequence without a still image.
     HeicSequence,
-    Svg,
+    /// SVG, which is accepted only if the server is told so.
+    SvgOff,
     /// A JPEG that uses this feature, such as lossless coding.
     JpegWith(&'static str),
 }
@@ -73,9 +74,9 @@ impl fmt::Display for UnsupportedFormat {
             Self::NotAccepted(codec) => {
                 return write!(f, "{}, which this server does not accept (formats.originals)", codec.name());
             }
+            Self::SvgOff => return f.write_str("SVG, which is off on this server (formats.svg = true turns it on)"),
             Self::JpegWith(feature) => return write!(f, "a JPEG with {feature}, which is not accepted"),
             Self::HeicSequence => "a HEIC sequence without a still image",
-            Self::Svg => "SVG",
         };
         write!(f, "{name}, which is not accepted")
     }

@@ -9,7 +9,7 @@ use jpeg_planes::{ColorModel, Header as JpegHeader};
 
 use crate::codec::jpeg;
 use crate::codecs::Codec;
-use crate::encoding::{Encoding, Quality};
+use crate::encoding::{AvifDepth, Encoding, Quality};
 use crate::header::{Header, PlanarHeader};
 use crate::limits::EncodeOptions;
 use crate::output::OutputSpec;
@@ -36,9 +36,18 @@ impl Header {
     /// The expected CPU time of rendering these variants in one call.
     #[must_use]
     pub fn cpu_estimate(&self, outputs: &[OutputSpec], options: &EncodeOptions) -> CpuEstimate {
+        if let Some(rasters) = self.rasters(outputs) {
+            let estimates = rasters.iter().map(|(header, output)| header.cpu_estimate(&[*output], options).total());
+            // Each variant is rasterized separately, so they share no decoding.
+            let outputs = estimates.fold(Duration::ZERO, Duration::saturating_add);
+            return CpuEstimate { decode: Duration::ZERO, outputs };
+        }
         let (animated, still): (Vec<_>, Vec<_>) =
             outputs.iter().copied().partition(|output| is_animated(self, output.encoding));
-        let decode = if still.is_empty() { 0.0 } else { self.decode_nanos(&still, options) };
+        // An original is decoded for the variants that keep more than 8 bits, and for the others.
+        let (deep, shallow): (Vec<_>, Vec<_>) = still.iter().partition(|output| self.is_deep(**output));
+        let groups = [deep, shallow].into_iter().filter(|outputs| !outputs.is_empty());
+        let decode = groups.map(|outputs| self.decode_nanos(&outputs, options)).sum();
         let frames = self.frames();
         let of_still = |output: &OutputSpec| self.scale_nanos(*output, options) + self.encode_nanos(*output, options);
         let of_animation = |output: &OutputSpec| {
@@ -101,6 +110,7 @@ impl Header {
             Codec::Tiff | Codec::Bmp | Codec::Ico => {
                 cost::PROCESS + pixels * cost::TIFF_PIXEL + bytes * cost::TIFF_BYTE
             }
+            Codec::Svg => cost::PROCESS + pixels * cost::SVG_PIXEL + bytes * cost::SVG_BYTE,
             Codec::Heic => cost::PROCESS + pixels * cost::HEIC_PIXEL + bytes * cost::HEIC_BYTE,
             Codec::Avif => cost::PROCESS + pixels * cost::AVIF_PIXEL + bytes * cost::AVIF_BYTE,
         }
@@ -121,6 +131,7 @@ impl Header {
         let source_pixels = source.width * source.height * density * density;
         let has_alpha = matches!(self.info.pixel_bytes, 2 | 4);
         let per_source = match (options.linear_light, has_alpha, scales_planes) {
+            _ if self.is_deep(output) => cost::DEEP_PIXEL,
             (true, true, _) => cost::LINEAR_ALPHA_PIXEL,
             (true, false, _) => cost::LINEAR_PIXEL,
             (false, _, true) => cost::PLANE_PIXEL * samples,
@@ -146,7 +157,13 @@ impl Header {
             Encoding::Png if options.png_colors.is_some() => return indexed,
             Encoding::Png => return cost::PNG + pixels * cost::PNG_ENCODED * self.detail(pixels, 0.1),
             Encoding::Gif => return indexed,
-            Encoding::Avif(quality) => return cost::PROCESS + pixels * avif_nanos(quality) * self.detail(pixels, 0.18),
+            Encoding::Avif(quality) => {
+                // The header does not tell drawings from photographs, but lossless files of drawings have few bits per pixel.
+                let may_be_drawing = matches!(self.codec, Codec::Png | Codec::Gif) && self.variety() < 0.5;
+                let full = if may_be_drawing { cost::AVIF_FULL_CHROMA } else { 1.0 };
+                let depth = if self.avif_depth() == AvifDepth::Ten { cost::AVIF_TEN_BITS } else { 1.0 };
+                return cost::PROCESS + pixels * depth * full * avif_nanos(quality) * self.detail(pixels, 0.18);
+            }
         };
         pixels * per_pixel
     }
@@ -253,6 +270,9 @@ mod cost {
     pub(super) const JXL_BYTE: f64 = 40.0;
     pub(super) const TIFF_PIXEL: f64 = 6.0;
     pub(super) const TIFF_BYTE: f64 = 4.0;
+    /// A plain icon takes 4, one with filters up to 120.
+    pub(super) const SVG_PIXEL: f64 = 40.0;
+    pub(super) const SVG_BYTE: f64 = 100.0;
     /// Starting a sandboxed process.
     pub(super) const PROCESS: f64 = 3e6;
     /// A pixel of the canvas of an animation.
@@ -263,6 +283,7 @@ mod cost {
     pub(super) const ALPHA_PIXEL: f64 = 3.5;
     pub(super) const LINEAR_PIXEL: f64 = 3.5;
     pub(super) const LINEAR_ALPHA_PIXEL: f64 = 5.0;
+    pub(super) const DEEP_PIXEL: f64 = 8.0;
     /// Scaling and conversion, per pixel of the variant.
     pub(super) const SCALED_PIXEL: f64 = 5.0;
     /// Encoding, per pixel of the variant.
@@ -281,6 +302,10 @@ mod cost {
     pub(super) const WEBP_FRAME: f64 = 35.0;
     pub(super) const WEBP_LOSSLESS_FRAME: f64 = 150.0;
     pub(super) const GIF_FRAME: f64 = 55.0;
+    /// A picture in 4:4:4, compared to one in 4:2:0.
+    pub(super) const AVIF_FULL_CHROMA: f64 = 1.6;
+    /// A picture of 10 bits, compared to one of 8.
+    pub(super) const AVIF_TEN_BITS: f64 = 1.1;
     /// Quality, and the cost per pixel.
     pub(super) const AVIF_ENCODED: [(f64, f64); 5] =
         [(1.0, 800.0), (40.0, 1150.0), (60.0, 1400.0), (80.0, 1750.0), (100.0, 2250.0)];

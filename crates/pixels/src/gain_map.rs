@@ -1,5 +1,5 @@
 //! Gain maps: a second image in a JPEG, from which viewers with an HDR screen compute an HDR rendition (Android, Ultra HDR
-//! Image Format 1.1; ISO 21496-1).
+//! Image Format 1.1; ISO 21496-1; Apple's cameras).
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::geometry::Geometry;
 use crate::header::{Header, PlanarHeader};
 use crate::limits::{ColorPolicy, EncodeOptions, Limits};
 use crate::metadata::hdr::GainMapXmp;
-use crate::metadata::jpeg_packet;
+use crate::metadata::{AppleHeadroom, jpeg_headroom, jpeg_packet};
 use crate::output::OutputSpec;
 use crate::transform::color::{Conversion, Gamut};
 
@@ -34,6 +34,8 @@ pub(crate) struct GainMap {
     pub(crate) profile: Option<Vec<u8>>,
     /// Its description in XMP.
     pub(crate) xmp: Option<GainMapXmp>,
+    /// The headroom of a map of an Apple camera.
+    pub(crate) headroom: Option<AppleHeadroom>,
 }
 
 impl GainMap {
@@ -53,10 +55,12 @@ impl GainMap {
         let encode = EncodeOptions { linear_light: false, gain_maps: false, ..limits.encode };
         let limits = Limits { encode, ..*limits };
         let has_iso = iso(original).is_some();
+        let headroom = jpeg_headroom(original);
         let (range, header, xmp) = other_images(original).into_iter().find_map(|range| {
             let file = original.get(range.clone())?;
             let xmp = jpeg_packet(file).and_then(|packet| GainMapXmp::read(&packet));
-            if xmp.is_none() && !(has_iso && iso(file).is_some()) {
+            let is_described_by_xmp = xmp.as_ref().is_some_and(|xmp| xmp.is_complete() || headroom.is_some());
+            if !(is_described_by_xmp || has_iso && iso(file).is_some()) {
                 return None;
             }
             let header = Header::read(file, &limits).ok()?;
@@ -73,7 +77,8 @@ impl GainMap {
             let short = Gamut::DisplayP3.icc_profile().filter(|_| conversion.is_display_p3());
             if conversion.is_none() { None } else { Some(short.map_or(profile, <[u8]>::to_vec)) }
         });
-        Some(Self { range, header, profile, xmp })
+        let headroom = headroom.filter(|_| xmp.as_ref().is_some_and(|xmp| !xmp.is_of_adobe()));
+        Some(Self { range, header, profile, xmp, headroom })
     }
 
     /// The file of the gain map.

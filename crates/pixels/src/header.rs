@@ -8,10 +8,11 @@ use crate::codec::avif;
 use crate::codec::heif::container::Coding;
 use crate::codec::png::animation::encode as apng;
 use crate::codec::sandboxed::SandboxedPixels;
+use crate::codec::svg::{self, NominalSize};
 use crate::codec::{bmp, gif, heif, ico, jpeg, jxl, palette, png, tiff, webp};
 use crate::codecs::Codec;
 use crate::deadline::Deadline;
-use crate::encoding::Encoding;
+use crate::encoding::{AvifDepth, Encoding};
 use crate::error::{Error, UnsupportedFormat};
 use crate::gain_map::GainMap;
 use crate::info::ImageInfo;
@@ -42,6 +43,8 @@ pub struct Header {
     pub(crate) is_cmyk: bool,
     /// `None` if the image is decoded to pixels.
     pub(crate) planar: Option<PlanarHeader>,
+    /// The size of a vector picture, which is rasterized for each variant. Until then, [`Self::info`] has its nominal size.
+    pub(crate) vector: Option<NominalSize>,
     /// Bytes that the sandboxed decoder may allocate; 0 if the format is decoded in this process.
     pub(crate) sandbox_bytes: u64,
     pub(crate) original_bytes: u64,
@@ -52,6 +55,12 @@ pub struct Header {
 }
 
 impl Header {
+    /// True if JPEG variants keep a gain map of the original.
+    #[must_use]
+    pub const fn has_gain_map(&self) -> bool {
+        self.gain_map.is_some()
+    }
+
     /// Reads the header and checks it against `limits`. Allocates at most [`HEADER_BYTES_MAX`], and uses at most
     /// `limits.render_time`. The time grows with the size of the file.
     ///
@@ -66,6 +75,7 @@ impl Header {
             info: ImageInfo::default(),
             is_cmyk: false,
             planar: None,
+            vector: None,
             sandbox_bytes: 0,
             original_bytes: original.len() as u64,
             gain_map: None,
@@ -114,8 +124,15 @@ impl Header {
                 header.sandbox_bytes = sandbox_bytes;
                 info
             }
+            Codec::Svg => {
+                let (info, size) = svg::read_info(original)?;
+                header.vector = Some(size);
+                info
+            }
         };
-        check_pixels((header.info.width, header.info.height), limits)?;
+        if header.vector.is_none() {
+            check_pixels((header.info.width, header.info.height), limits)?;
+        }
         if codec == Codec::WebP {
             let vp8 = webp::planar::read_header(original, (header.info.width, header.info.height), limits);
             header.planar = vp8.map(PlanarHeader::Vp8);
@@ -145,6 +162,9 @@ impl Header {
     /// An upper bound, in bytes, of the memory that [`render_each`](crate::render_each) allocates for these variants.
     #[must_use]
     pub fn working_bytes(&self, outputs: &[OutputSpec]) -> u64 {
+        if let Some(rasters) = self.rasters(outputs) {
+            return rasters.iter().map(|(header, output)| header.working_bytes(&[*output])).max().unwrap_or(BASE_BYTES);
+        }
         // Variants are rendered one after the other, so only the largest counts.
         let output_bytes = outputs.iter().map(|output| self.output_bytes(*output)).max().unwrap_or(0);
         let decoded_bytes = match &self.planar {
@@ -157,18 +177,20 @@ impl Header {
             Some(PlanarHeader::Vp8(vp8)) => webp::planar::working_bytes(&self.info, vp8, outputs) + output_bytes,
             // The sandboxed decoder has ended before its planes are converted to pixels.
             None => {
+                let decoded_bytes = self.decoded_bytes() + output_bytes;
+                // The decoder of an animation runs until the last frame is encoded, and that of the alpha of an AVIF
+                // sequence is another process.
                 let is_streamed =
                     self.sandbox_bytes > 0 && outputs.iter().any(|output| is_animated(self, output.encoding));
-                let decoded_bytes = self.decoded_bytes() + output_bytes;
-                // The decoder of an animation runs until the last frame is encoded.
-                // The alpha of an AVIF sequence has another process.
                 let has_alpha_process = self.codec == Codec::Avif && matches!(self.info.pixel_bytes, 2 | 4);
                 let processes = if has_alpha_process { 2 } else { 1 };
-                if is_streamed {
-                    processes * self.sandbox_bytes + decoded_bytes
-                } else {
-                    self.sandboxed_bytes().max(decoded_bytes)
-                }
+                let bytes = match is_streamed {
+                    true => processes * self.sandbox_bytes + decoded_bytes,
+                    false => self.sandboxed_bytes().max(decoded_bytes),
+                };
+                // Samples of 16 bits take twice the bytes.
+                let is_deep = outputs.iter().any(|output| self.is_deep(*output));
+                bytes + if is_deep { self.pixel_count() * u64::from(self.info.pixel_bytes) } else { 0 }
             }
         };
         // The map is decoded while the pixels of the original and the encoded variant are still in memory.
@@ -214,10 +236,39 @@ impl Header {
         #[cfg(feature = "avif")]
         if let Encoding::Avif(quality) = output.encoding {
             // The planes and the encoder, which takes more than the pixels before.
-            return convolved + 4 * pixels + avif::encode::working_bytes(pixels, quality);
+            let kind = self.avif_frame();
+            // Scaled and converted pixels of 16 bits, and their copy with 8.
+            let deep = if self.is_deep(output) { 28 * pixels } else { 0 };
+            return convolved + deep + kind.plane_bytes() * pixels + kind.working_bytes(pixels, quality);
         }
         // The scaled and the upright pixels, the encoder's planes, and the result.
         convolved + animation + 16 * pixels + self.encoder_bytes(output.encoding, pixels)
+    }
+
+    /// Bits per sample of an AVIF variant.
+    pub(crate) fn avif_depth(&self) -> AvifDepth {
+        let of_original = if self.info.is_deep { AvifDepth::Ten } else { AvifDepth::Eight };
+        self.encode.avif_depth.unwrap_or(of_original)
+    }
+
+    /// True if the chroma of the original is probably subsampled, so that it is not worth to keep more.
+    pub(crate) fn is_subsampled(&self) -> bool {
+        self.planar.is_some() || self.info.is_subsampled
+    }
+
+    /// True if the samples of the original are not reduced to 8 bits for this variant.
+    pub(crate) fn is_deep(&self, output: OutputSpec) -> bool {
+        let is_ten = matches!(output.encoding, Encoding::Avif(_)) && self.avif_depth() == AvifDepth::Ten;
+        cfg!(feature = "avif") && is_ten && self.info.is_deep
+    }
+
+    /// Samples of the frame of an AVIF variant.
+    #[cfg(feature = "avif")]
+    pub(crate) fn avif_frame(&self) -> avif::encode::FrameKind {
+        avif::encode::FrameKind {
+            depth: self.avif_depth(),
+            may_be_full: !self.is_subsampled() && self.info.pixel_bytes > 2,
+        }
     }
 
     /// Memory of an encoder in addition to planes and result, measured for noise.
@@ -273,7 +324,10 @@ fn lossless_webp_bytes(pixels: u64) -> u64 {
 const BASE_BYTES: u64 = 2 << 20;
 
 fn detect_codec(original: &[u8], limits: &Limits) -> Result<Codec, Error> {
-    let Some(media_type) = sniff(original) else { return Err(unknown(original, limits)) };
+    let Some(media_type) = sniff(original) else {
+        let is_accepted = limits.originals.contains(Codec::Svg) && Codec::Svg.is_built_in();
+        return if is_accepted && is_svg(original) { Ok(Codec::Svg) } else { Err(unknown(original, limits)) };
+    };
     let format = match Codec::from_media_type(media_type) {
         Some(codec) if !codec.is_built_in() => UnsupportedFormat::NotBuiltIn(codec),
         Some(codec) if !limits.originals.contains(codec) => UnsupportedFormat::NotAccepted(codec),
@@ -289,7 +343,9 @@ pub(crate) fn unknown(head: &[u8], limits: &Limits) -> Error {
     if head.is_empty() {
         Error::Empty
     } else if is_svg(head) {
-        Error::UnsupportedFormat { format: UnsupportedFormat::Svg, accepted }
+        let is_built_in = Codec::Svg.is_built_in();
+        let format = if is_built_in { UnsupportedFormat::SvgOff } else { UnsupportedFormat::NotBuiltIn(Codec::Svg) };
+        Error::UnsupportedFormat { format, accepted }
     } else {
         Error::NotAnImage { accepted }
     }

@@ -17,6 +17,10 @@ pub struct ImageInfo {
     pub(crate) pixel_bytes: u8,
     /// Bytes per pixel that the decoder needs in addition to the decoded pixels.
     pub(crate) codec_bytes: u8,
+    /// True if the decoder can return 16 bits per sample, and the original has more than 8.
+    pub(crate) is_deep: bool,
+    /// True if chroma is known to be subsampled. JPEG and lossy WebP are not marked.
+    pub(crate) is_subsampled: bool,
     /// Bytes that the decoder needs in addition to those per pixel.
     pub(crate) extra_bytes: u64,
     /// Upper bound on the size of the ICC profile; 0 if there is none.
@@ -27,7 +31,18 @@ impl Default for ImageInfo {
     fn default() -> Self {
         let orientation = Orientation::NoTransforms;
         let (pixel_bytes, codec_bytes, extra_bytes, profile_bytes) = (0, 0, 0, 0);
-        Self { width: 0, height: 0, orientation, frames: 1, pixel_bytes, codec_bytes, extra_bytes, profile_bytes }
+        Self {
+            width: 0,
+            height: 0,
+            orientation,
+            frames: 1,
+            pixel_bytes,
+            codec_bytes,
+            is_deep: false,
+            is_subsampled: false,
+            extra_bytes,
+            profile_bytes,
+        }
     }
 }
 

@@ -22,8 +22,10 @@ mod metadata;
 mod gain_map;
 pub mod decoders;
 mod header;
+mod raster;
 mod probe;
 mod render;
+mod sanitize;
 mod estimate;
 
 #[cfg(test)]
@@ -33,9 +35,10 @@ mod tests;
 pub use codec::avif::encode::encode_av1;
 #[cfg(fuzzing)]
 pub use codec::heif::container::check::{avif as check_avif, heic as check_heic};
+pub use codec::svg::sanitized_bytes_max;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
-pub use encoding::{Encoding, Format, Quality};
+pub use encoding::{AvifDepth, Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use estimate::CpuEstimate;
 pub use geometry::{Geometry, Region};
@@ -44,14 +47,15 @@ pub use info::ImageInfo;
 pub use limits::{ColorPolicy, EncodeOptions, Incomplete, Limits};
 pub use observer::{NoObserver, Observer, Stage};
 pub use output::OutputSpec;
-pub use pixel_image::{ImageShape, PixelImage, PixelLayout, PixelShape};
+pub use pixel_image::{DeepPixelImage, ImageShape, PixelImage, PixelLayout, PixelShape};
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
 pub use sandbox::{
     Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxFrame, SandboxImage, SandboxOutput,
     SandboxTask, SandboxWorker,
 };
-pub use sniff::sniff;
+pub use sanitize::{sanitize_svg, sanitizing_bytes};
+pub use sniff::{SVG_HEAD_BYTES, is_svg, sniff};
 pub use transform::color::PROFILE_BYTES_MAX;
 pub use transform::crop::output_size;
 pub use yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::codecs::Codecs;
+use crate::encoding::AvifDepth;
 
 /// Limits on originals and variants. Most are checked against the header, before any pixel is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct EncodeOptions {
     pub linear_light: bool,
     /// The colors of variants.
     pub color: ColorPolicy,
+    /// Bits per sample of AVIF variants; `None` means 10 if the original has more than 8, else 8.
+    pub avif_depth: Option<AvifDepth>,
     /// True if variants keep the statements about authorship and license.
     pub keep_copyright: bool,
     /// True if JPEG variants keep the gain map of a JPEG original, for screens with HDR.
@@ -72,6 +75,7 @@ impl Default for EncodeOptions {
             png_colors: None,
             linear_light: false,
             color: ColorPolicy::Keep,
+            avif_depth: None,
             keep_copyright: true,
             gain_maps: false,
         }
@@ -88,7 +92,7 @@ impl Default for Limits {
             scans: 64,
             render_time: Duration::from_secs(30),
             incomplete: Incomplete::Refuse,
-            originals: Codecs::BUILT_IN,
+            originals: Codecs::DEFAULT,
             encode: EncodeOptions::default(),
         }
     }

@@ -1,9 +1,10 @@
 //! The statements about authorship and license that variants keep: creator, credit line, copyright notice, usage terms, web
 //! statement and the digital source type of the IPTC. All other metadata are dropped, positions first.
 //!
-//! They are read from XMP, else from IPTC-IIM, else from EXIF, and written as a short XMP packet. AVIF and GIF variants
-//! have none.
+//! They are read from XMP, else from IPTC-IIM, else from EXIF, and written as a short XMP packet. GIF variants have
+//! none.
 
+mod apple;
 mod exif;
 pub(crate) mod hdr;
 mod iptc;
@@ -11,7 +12,8 @@ mod source;
 mod text;
 mod xmp;
 
-pub(crate) use source::jpeg_packet;
+pub(crate) use apple::AppleHeadroom;
+pub(crate) use source::{jpeg_headroom, jpeg_packet};
 use text::Text;
 pub(crate) use xmp::packet;
 

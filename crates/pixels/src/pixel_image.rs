@@ -9,9 +9,11 @@ use crate::yuv_image::YuvShape;
 pub enum ImageShape {
     Yuv(YuvShape),
     Pixels(PixelShape),
+    /// Pixels with 16 bits per sample.
+    DeepPixels(PixelShape),
 }
 
-/// Size and channels of a [`PixelImage`].
+/// Size and channels of a [`PixelImage`] or a [`DeepPixelImage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelShape {
     /// Width in pixels.
@@ -21,14 +23,14 @@ pub struct PixelShape {
     pub layout: PixelLayout,
 }
 
-/// Channels of a pixel, in the order of their samples of 8 bits. Alpha is not premultiplied.
+/// Channels of a pixel, in the order of their samples. Alpha is not premultiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PixelLayout {
     Gray,
     GrayAlpha,
     Rgb,
     Rgba,
-    /// 255 is full ink.
+    /// The largest sample is full ink.
     Cmyk,
 }
 
@@ -56,11 +58,21 @@ pub struct PixelImage {
     pub data: Vec<u8>,
 }
 
+/// Pixels with 16 bits per sample in row order without padding, in the stored orientation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeepPixelImage {
+    pub shape: PixelShape,
+    /// The ICC profile of the samples.
+    pub profile: Option<Vec<u8>>,
+    pub data: Vec<u16>,
+}
+
 impl fmt::Display for ImageShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Yuv(shape) => shape.fmt(f),
-            Self::Pixels(PixelShape { width, height, layout }) => {
+            Self::Pixels(PixelShape { width, height, layout })
+            | Self::DeepPixels(PixelShape { width, height, layout }) => {
                 let layout = match layout {
                     PixelLayout::Gray => "gray",
                     PixelLayout::GrayAlpha => "gray with alpha",
@@ -68,7 +80,8 @@ impl fmt::Display for ImageShape {
                     PixelLayout::Rgba => "RGBA",
                     PixelLayout::Cmyk => "CMYK",
                 };
-                write!(f, "{width}x{height} pixels in {layout}")
+                let bits = if matches!(self, Self::DeepPixels(_)) { " of 16 bits" } else { "" };
+                write!(f, "{width}x{height} pixels{bits} in {layout}")
             }
         }
     }

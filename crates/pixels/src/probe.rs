@@ -9,13 +9,14 @@ use crate::codec::heif::container::{self as heif, Coding};
 use crate::codec::jxl::JxlHeader;
 use crate::codec::tiff::TiffHeader;
 use crate::codec::webp::container;
-use crate::codec::{bmp, gif, ico, jpeg, png};
+use crate::codec::{bmp, gif, ico, jpeg, png, svg};
+use crate::codecs::Codec;
 use crate::error::{Error, damaged};
 use crate::header::unknown;
 use crate::info::{ImageInfo, oriented_size};
 use crate::limits::Limits;
 use crate::size_limits::check_pixels;
-use crate::sniff::sniff;
+use crate::sniff::{is_svg, sniff};
 
 /// Type and upright size of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +45,17 @@ pub fn probe(mut file: File, limits: &Limits) -> Result<Probe, Error> {
     let mut head = Vec::new();
     file.rewind().map_err(|error| unreadable(&error))?;
     (&mut file).take(SNIFFED_BYTES).read_to_end(&mut head).map_err(|error| unreadable(&error))?;
-    let media_type = sniff(&head).ok_or_else(|| unknown(&head, limits))?;
+    let accepts_svg = limits.originals.contains(Codec::Svg) && Codec::Svg.is_built_in();
+    let svg = (accepts_svg && is_svg(&head)).then_some(Codec::Svg.media_type());
+    let media_type = sniff(&head).or(svg).ok_or_else(|| unknown(&head, limits))?;
     file.rewind().map_err(|error| unreadable(&error))?;
     let size = size(media_type, file, limits)?;
-    size.map_or(Ok(()), |size| check_pixels(size, limits))?;
+    // The size of a vector picture does not limit its variants.
+    if let Some(size) = size
+        && svg.is_none()
+    {
+        check_pixels(size, limits)?;
+    }
     Ok(Probe { media_type, size })
 }
 
@@ -79,6 +87,11 @@ fn size(media_type: &str, file: File, limits: &Limits) -> Result<Option<(u32, u3
         "image/tiff" => Ok(TiffHeader::read(&head(file)?).ok().map(|header| header.info.oriented_size())),
         "image/bmp" => bmp::read_info(&head(file)?, limits).map(|(info, _)| Some(info.oriented_size())),
         "image/x-icon" => ico::read_info(&head(file)?, limits).map(|(info, _)| Some(info.oriented_size())),
+        "image/svg+xml" => {
+            let bytes = file.metadata().map_err(|error| unreadable(&error))?.len();
+            svg::check_length(bytes)?;
+            svg::read_info(&head(file)?).map(|(info, _)| Some(info.oriented_size()))
+        }
         _ => Ok(None),
     }
 }

@@ -106,6 +106,9 @@ pub fn render_each(
     options: &RenderOptions<'_>,
     mut done: impl FnMut(usize, Result<Vec<u8>, Error>),
 ) {
+    if header.vector.is_some() {
+        return render_vector(original, header, outputs, options, &mut done);
+    }
     let keeps_copyright = options.limits.encode.keep_copyright;
     let copyright = if keeps_copyright { copyright(original, header.codec) } else { None };
     let xmp = copyright.as_deref().map(packet);
@@ -124,8 +127,28 @@ pub fn render_each(
             Err(error) => done(index, Err(error)),
         }
     }
-    if !pending.is_empty() {
-        render_still(source, &pending, options, done);
+    // An original of more than 8 bits is decoded twice if only some variants keep them.
+    let (deep, shallow): (Vec<_>, Vec<_>) = pending.into_iter().partition(|variant| header.is_deep(variant.output));
+    for variants in [shallow, deep].iter().filter(|variants| !variants.is_empty()) {
+        render_still(source, variants, options, &mut done);
+    }
+}
+
+/// Renders variants of a vector picture, which is rasterized for each of them.
+fn render_vector(
+    original: &[u8],
+    header: &Header,
+    outputs: &[OutputSpec],
+    options: &RenderOptions<'_>,
+    done: &mut dyn FnMut(usize, Result<Vec<u8>, Error>),
+) {
+    for (index, output) in outputs.iter().enumerate() {
+        match header.rasterized(output.geometry, options.limits) {
+            Ok(header) => {
+                render_each(original, &header, &[*output], options, &mut |_, rendered| done(index, rendered));
+            }
+            Err(error) => done(index, Err(error)),
+        }
     }
 }
 
@@ -189,7 +212,8 @@ fn render_decoded(
     let is_gif = header.codec == Codec::Gif && header.info.frames == 1;
     // If all pixels are kept, the original limits the size below.
     let gif_bytes_max = (is_gif && !keeps_pixels).then_some(original.len());
-    let context = RenderContext { gif_bytes_max, ..*context };
+    let (avif_depth, is_subsampled) = (header.avif_depth(), header.is_subsampled());
+    let context = RenderContext { gif_bytes_max, avif_depth, is_subsampled, xmp, ..*context };
     let (encoded, gamut) = scale_and_encode(header, colors, crop_window, *output, options.observer, &context)?;
     let file = if keeps_pixels { unchanged::smaller(encoded, original, header, false) } else { encoded };
     let data = Embedded { profile: gamut.icc_profile(), xmp, ..Embedded::default() };

@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use crate::pixel_image::{ImageShape, PixelImage};
-use crate::yuv_image::YuvImage;
+use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage};
+use crate::yuv_image::{YuvImage, YuvSamples, YuvShape};
 
 pub(crate) mod session;
 
@@ -35,7 +35,7 @@ pub trait Sandbox {
 /// The requests that a process will get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SandboxTask {
-    /// Decoding, which reads untrusted bytes.
+    /// Decoding or sanitizing, which reads untrusted bytes.
     Decode,
     /// Encoding of pixels, which need not be confined.
     Encode,
@@ -48,6 +48,12 @@ pub trait SandboxWorker {
     /// # Errors
     /// The data are damaged or have another shape, or the process ran out of time.
     fn decode(&mut self, request: &DecodeRequest<'_>) -> Result<SandboxOutput<SandboxImage>, SandboxError>;
+
+    /// Sanitizes an SVG. The result has at most [`sanitized_bytes_max`](crate::sanitized_bytes_max) bytes.
+    ///
+    /// # Errors
+    /// The file is damaged, or the process ran out of time.
+    fn sanitize(&mut self, svg: &[u8]) -> Result<SandboxOutput<Vec<u8>>, SandboxError>;
 
     /// Starts to decode an animation, and decodes its first frame, which must have the requested shape. `None` if the
     /// animation has no frame.
@@ -88,10 +94,12 @@ pub enum SandboxFormat {
     Bmp,
     /// A file with one picture.
     Ico,
+    /// A file, which is rasterized to the requested size.
+    Svg,
 }
 
 impl SandboxFormat {
-    pub const ALL: [Self; 6] = [Self::Av1, Self::Hevc, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico];
+    pub const ALL: [Self; 7] = [Self::Av1, Self::Hevc, Self::JpegXl, Self::Tiff, Self::Bmp, Self::Ico, Self::Svg];
 }
 
 /// An image to decode.
@@ -108,6 +116,7 @@ pub struct DecodeRequest<'a> {
 pub enum SandboxImage {
     Yuv(YuvImage),
     Pixels(PixelImage),
+    DeepPixels(DeepPixelImage),
 }
 
 /// A frame of an animation, as it is shown: composed with the frames before it.
@@ -118,13 +127,13 @@ pub struct SandboxFrame {
     pub duration: Duration,
 }
 
-/// Samples of a still image of 8 bits that the AV1 encoder gets.
+/// Samples of a still image in full range that the AV1 encoder gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Av1Frame {
-    pub width: u32,
-    pub height: u32,
-    /// Luma, or luma and both chroma planes of half the width and height, rounded up.
-    pub planes: Vec<Vec<u8>>,
+    /// 8 or 10 bits, in 4:0:0, 4:2:0 or 4:4:4.
+    pub shape: YuvShape,
+    /// Y alone for 4:0:0, else Y, Cb and Cr.
+    pub planes: Vec<YuvSamples>,
     /// Quantizer index, from 0 for the highest quality to 255.
     pub quantizer: u8,
 }

@@ -1,7 +1,7 @@
 //! Detection of image types from the first bytes.
 
 /// Media type of an image that begins with `head`, of which 64 bytes are enough. `None` if the type is unknown. SVG is
-/// never detected, because it can contain scripts.
+/// never detected, because it can contain scripts; see [`is_svg`].
 ///
 /// The signatures are those of the WHATWG MIME Sniffing standard, section 6.1, and section 6.2.1 for ISO base media
 /// files.
@@ -39,8 +39,9 @@ pub fn sniff(head: &[u8]) -> Option<&'static str> {
 }
 
 /// True if a file that begins with `head` is SVG: its root element is `svg`, after an optional byte order mark, XML
-/// declaration, comments and document type. Looks at the first 4 KiB.
-pub(crate) fn is_svg(head: &[u8]) -> bool {
+/// declaration, comments and document type. Looks at the first [`SVG_HEAD_BYTES`].
+#[must_use]
+pub fn is_svg(head: &[u8]) -> bool {
     let head = &head[..head.len().min(SVG_HEAD_BYTES)];
     let mut rest = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
     loop {
@@ -64,7 +65,7 @@ pub(crate) fn is_svg(head: &[u8]) -> bool {
 }
 
 /// Number of bytes in which the root element of an SVG must begin.
-const SVG_HEAD_BYTES: usize = 4 << 10;
+pub const SVG_HEAD_BYTES: usize = 4 << 10;
 
 /// Media type of an ISO base media file, from the major brand and the compatible brands in `head`.
 fn iso_brand(head: &[u8]) -> Option<&'static str> {

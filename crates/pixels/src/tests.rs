@@ -25,6 +25,7 @@ mod options;
 mod planar;
 mod png_color;
 mod stopping;
+mod svg;
 mod unchanged;
 mod untrusted;
 
@@ -36,11 +37,12 @@ const LIMITS: Limits = Limits {
     scans: 64,
     render_time: Duration::from_secs(30),
     incomplete: Incomplete::Refuse,
-    originals: Codecs::BUILT_IN,
+    originals: Codecs::DEFAULT,
     encode: EncodeOptions {
         jpeg_progressive: false,
         png_colors: None,
         linear_light: false,
+        avif_depth: None,
         color: ColorPolicy::Keep,
         keep_copyright: true,
         gain_maps: false,

@@ -5,6 +5,7 @@ pub(crate) mod channels;
 pub(crate) mod color;
 pub(crate) mod convolve;
 pub(crate) mod crop;
+pub(crate) mod deep;
 pub(crate) mod linear_light;
 pub(crate) mod orientation;
 pub(crate) mod saliency;

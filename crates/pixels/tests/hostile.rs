@@ -306,6 +306,7 @@ fn fuzz_seeds_pass_the_checks_of_their_targets() {
     for (target, codecs) in sandboxed {
         read(target).iter().for_each(|bytes| checks::original(bytes, codecs));
     }
+    read("svg").iter().for_each(|bytes| checks::svg(bytes));
 }
 
 /// A HEIC whose decoder configuration states another size than the container: the memory follows the larger one, which is

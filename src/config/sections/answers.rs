@@ -7,10 +7,11 @@ use http::header::{
     ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use pixels::{Codecs, ColorPolicy, Format, Quality};
+use pixels::{AvifDepth, Codecs, ColorPolicy, Format, Quality};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::config::auto::Auto;
 use crate::config::serde_with::{codecs, formats, header_value, optional_header_value, quality, redirect_status};
 
 /// The response to a request for a variant.
@@ -164,6 +165,8 @@ pub struct Formats {
     pub webp_quality: Quality,
     #[serde(with = "quality")]
     pub avif_quality: Quality,
+    /// Bits per sample of AVIF variants; `Computed` means those of the original, up to 10.
+    pub avif_depth: Auto<AvifDepth>,
     pub jpeg_progressive: bool,
     /// Maximum number of colors in a PNG, 2 to 256; 0 keeps all.
     pub png_colors: u16,
@@ -178,6 +181,8 @@ pub struct Formats {
     /// Formats of originals that are decoded.
     #[serde(with = "codecs")]
     pub originals: Codecs,
+    /// Rasterizes and sanitizes SVG originals.
+    pub svg: bool,
 }
 
 impl Default for Formats {
@@ -187,13 +192,15 @@ impl Default for Formats {
             jpeg_quality: default_quality(80),
             webp_quality: default_quality(80),
             avif_quality: default_quality(60),
+            avif_depth: Auto::Computed,
             jpeg_progressive: false,
             png_colors: 0,
             linear_light: false,
             color: ColorPolicy::Keep,
             keep_copyright: true,
             gain_maps: false,
-            originals: Codecs::BUILT_IN,
+            originals: Codecs::DEFAULT,
+            svg: false,
         }
     }
 }

@@ -20,9 +20,13 @@ pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D)
 
 fn codec(name: &str) -> Result<Codec, String> {
     let Some(codec) = Codec::from_extension(name) else {
-        let known: Vec<_> = Codec::ALL.iter().map(|codec| format!("{:?}", codec.extension())).collect();
+        let listed = Codec::ALL.iter().filter(|codec| **codec != Codec::Svg);
+        let known: Vec<_> = listed.map(|codec| format!("{:?}", codec.extension())).collect();
         return Err(format!("{name:?} is not one of {}", known.join(", ")));
     };
+    if codec == Codec::Svg {
+        return Err(format!("{name:?} is not listed: formats.svg = true turns it on"));
+    }
     match codec.feature() {
         Some(feature) if !codec.is_built_in() => {
             Err(format!("{name:?} needs a build with the cargo feature {feature} (cargo build --features {feature})"))

@@ -48,6 +48,7 @@ pub(in crate::proxy) fn error_response(error: &RequestError, policy: &ResponsePo
         | RequestError::Variant(
             Error::NotFound(_)
             | Error::Unprocessable(_)
+            | Error::HasGainMap
             | Error::StoreFailed
             | Error::StoreTimeout
             | Error::FlightTimeout

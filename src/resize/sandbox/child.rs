@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::confine::confine;
 use super::limits::SandboxLimits;
 use super::message::{Reply, Request};
+use super::planes::read_planes;
 
 /// Fulfills requests from standard input until it ends. Must be called before any other thread is started.
 #[must_use]
@@ -36,29 +37,46 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
     output.write_all(&ready.to_bytes())?;
     output.flush()?;
     while let Some(request) = Request::read(input)? {
-        let read = |length| {
-            let mut bytes = vec![0; length];
-            input.read_exact(&mut bytes).map(|()| bytes)
-        };
-        let payload = request.payload()?.into_iter().map(read).collect::<io::Result<Vec<_>>>()?;
         match request {
-            Request::Decode { format, shape, .. } if is_confined => {
-                let bytes = payload.first().map_or(&[][..], Vec::as_slice);
-                decode(&DecodeRequest { format, bytes, shape }, output)?;
+            Request::Decode { format, shape, bytes } => {
+                let data = read_bytes(input, bytes)?;
+                match is_confined {
+                    true => decode(&DecodeRequest { format, bytes: &data, shape }, output)?,
+                    false => fail(UNCONFINED, output)?,
+                }
             }
-            Request::Animate { format, shape, .. } if is_confined => {
-                let bytes = payload.first().map_or(&[][..], Vec::as_slice);
-                animate(&DecodeRequest { format, bytes, shape }, input, output)?;
+            Request::Animate { format, shape, bytes } => {
+                let data = read_bytes(input, bytes)?;
+                match is_confined {
+                    true => animate(&DecodeRequest { format, bytes: &data, shape }, input, output)?,
+                    false => fail(UNCONFINED, output)?,
+                }
             }
-            Request::Decode { .. } | Request::Animate { .. } => fail("this process is not confined", output)?,
             Request::NextFrame => fail("no animation was started", output)?,
-            Request::Encode { width, height, quantizer, .. } => {
-                encode(&Av1Frame { width, height, planes: payload, quantizer }, output)?;
+            Request::Sanitize { bytes } => {
+                let svg = read_bytes(input, bytes)?;
+                match is_confined {
+                    true => reply_with_bytes(decoders::sanitize_svg(&svg), output)?,
+                    false => fail(UNCONFINED, output)?,
+                }
+            }
+            Request::Encode { shape, quantizer } => {
+                encode(&Av1Frame { shape, planes: read_planes(input, shape)?, quantizer }, output)?;
             }
         }
         output.flush()?;
     }
     Ok(())
+}
+
+/// The reason why a process reads no untrusted bytes.
+const UNCONFINED: &str = "this process is not confined";
+
+/// Reads the payload of a request.
+fn read_bytes(input: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    input.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn decode(request: &DecodeRequest<'_>, output: &mut impl Write) -> io::Result<()> {
@@ -102,9 +120,12 @@ fn send(image: &DecodedImage, duration: Duration, output: &mut impl Write) -> io
 
 #[cfg(feature = "avif")]
 fn encode(frame: &Av1Frame, output: &mut impl Write) -> io::Result<()> {
-    let encoded = pixels::encode_av1(frame).map_err(|error| error.to_string());
+    reply_with_bytes(pixels::encode_av1(frame).map_err(|error| error.to_string()), output)
+}
+
+fn reply_with_bytes(made: Result<Vec<u8>, String>, output: &mut impl Write) -> io::Result<()> {
     let length = |bytes: Vec<u8>| u32::try_from(bytes.len()).map(|n| (n, bytes)).map_err(|error| error.to_string());
-    match encoded.and_then(length) {
+    match made.and_then(length) {
         Ok((length, bytes)) => {
             output.write_all(&Reply::Encoded { bytes: length, cpu_time: cpu_time() }.to_bytes())?;
             output.write_all(&bytes)

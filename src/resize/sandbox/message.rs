@@ -22,6 +22,11 @@ pub(super) enum Request {
         /// Length of the payload.
         bytes: u32,
     },
+    /// Sanitize the SVG in the payload.
+    Sanitize {
+        /// Length of the payload.
+        bytes: u32,
+    },
     /// Decode the first frame of the animation in the payload.
     Animate {
         format: SandboxFormat,
@@ -34,10 +39,7 @@ pub(super) enum Request {
     NextFrame,
     /// Encode the planes in the payload as AV1.
     Encode {
-        width: u32,
-        height: u32,
-        /// Luma only, or 4:2:0.
-        sampling: ChromaSubsampling,
+        shape: YuvShape,
         /// Quantizer index of AV1.
         quantizer: u8,
     },
@@ -51,6 +53,11 @@ impl Request {
         Ok(Self::Decode { format: request.format, shape: request.shape, bytes })
     }
 
+    /// The request to sanitize `svg`.
+    pub(super) fn sanitize(svg: &[u8]) -> io::Result<Self> {
+        Ok(Self::Sanitize { bytes: u32::try_from(svg.len()).map_err(io::Error::other)? })
+    }
+
     /// The request to decode the frames of an animation, of which the first is returned.
     pub(super) fn animate(request: &DecodeRequest<'_>) -> io::Result<Self> {
         let bytes = u32::try_from(request.bytes.len()).map_err(io::Error::other)?;
@@ -59,22 +66,7 @@ impl Request {
 
     /// The request to encode `frame`.
     pub(super) fn encode(frame: &Av1Frame) -> Self {
-        let sampling = if frame.planes.len() == 1 { ChromaSubsampling::Cs400 } else { ChromaSubsampling::Cs420 };
-        Self::Encode { width: frame.width, height: frame.height, sampling, quantizer: frame.quantizer }
-    }
-
-    /// Lengths of the planes or data in the payload, in bytes.
-    pub(super) fn payload(&self) -> io::Result<Vec<usize>> {
-        let lengths = match *self {
-            Self::Decode { bytes, .. } | Self::Animate { bytes, .. } => vec![u64::from(bytes)],
-            Self::NextFrame => Vec::new(),
-            Self::Encode { width, height, sampling, .. } => {
-                let size = |n| sampling.plane_size(n, (width, height));
-                let sizes = (0..sampling.planes()).map(size);
-                sizes.map(|(width, height)| u64::from(width) * u64::from(height)).collect()
-            }
-        };
-        lengths.into_iter().map(|bytes| usize::try_from(bytes).map_err(io::Error::other)).collect()
+        Self::Encode { shape: frame.shape, quantizer: frame.quantizer }
     }
 
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
@@ -87,10 +79,13 @@ impl Request {
                 bytes[12..].copy_from_slice(&length.to_le_bytes());
             }
             Self::NextFrame => bytes[0] = 3,
-            Self::Encode { width, height, sampling, quantizer } => {
-                let shape = ImageShape::Yuv(YuvShape { width, height, depth: 8, sampling });
+            Self::Sanitize { bytes: length } => {
+                bytes[0] = 4;
+                bytes[12..].copy_from_slice(&length.to_le_bytes());
+            }
+            Self::Encode { shape, quantizer } => {
                 (bytes[0], bytes[1]) = (1, quantizer);
-                bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
+                bytes[2..12].copy_from_slice(&shape_to_bytes(ImageShape::Yuv(shape)));
             }
         }
         bytes
@@ -109,14 +104,15 @@ impl Request {
             return Ok(Some(Self::NextFrame));
         }
         let bytes = u32::from_le_bytes([a, b, c, d]);
+        if kind == 4 {
+            return Ok(Some(Self::Sanitize { bytes }));
+        }
         let shape = shape_from_bytes(&shape).ok_or_else(|| invalid("no image has this shape"))?;
         let format = SandboxFormat::ALL.get(usize::from(second)).copied();
         match (kind, shape, format) {
             (0, _, Some(format)) => Ok(Some(Self::Decode { format, shape, bytes })),
             (2, _, Some(format)) => Ok(Some(Self::Animate { format, shape, bytes })),
-            (1, ImageShape::Yuv(YuvShape { width, height, sampling, .. }), _) => {
-                Ok(Some(Self::Encode { width, height, sampling, quantizer: second }))
-            }
+            (1, ImageShape::Yuv(shape), _) => Ok(Some(Self::Encode { shape, quantizer: second })),
             _ => Err(invalid("unknown request")),
         }
     }
@@ -148,7 +144,7 @@ pub(super) enum Reply {
         /// CPU time of the process so far.
         cpu_time: Duration,
     },
-    /// That many bytes of AV1 data follow.
+    /// That many bytes of AV1 data or of sanitized SVG follow.
     Encoded {
         bytes: u32,
         /// CPU time of the process so far.
@@ -263,6 +259,9 @@ fn shape_to_bytes(shape: ImageShape) -> [u8; 10] {
         ImageShape::Pixels(PixelShape { width, height, layout }) => {
             (PIXELS | index(&PixelLayout::ALL, layout), 8, width, height)
         }
+        ImageShape::DeepPixels(PixelShape { width, height, layout }) => {
+            (PIXELS | index(&PixelLayout::ALL, layout), 16, width, height)
+        }
     };
     let ([a, b, c, d], [e, f, g, h]) = (width.to_le_bytes(), height.to_le_bytes());
     [samples, depth, a, b, c, d, e, f, g, h]
@@ -277,7 +276,12 @@ fn shape_from_bytes(bytes: &[u8; 10]) -> Option<ImageShape> {
     }
     if samples & PIXELS != 0 {
         let layout = *PixelLayout::ALL.get(usize::from(samples & !PIXELS))?;
-        return (depth == 8).then_some(ImageShape::Pixels(PixelShape { width, height, layout }));
+        let shape = PixelShape { width, height, layout };
+        return match depth {
+            8 => Some(ImageShape::Pixels(shape)),
+            16 => Some(ImageShape::DeepPixels(shape)),
+            _ => None,
+        };
     }
     let sampling = *SAMPLINGS.get(usize::from(samples))?;
     matches!(depth, 8 | 10 | 12).then_some(ImageShape::Yuv(YuvShape { width, height, depth, sampling }))

@@ -6,10 +6,12 @@ use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
-use pixels::{ChromaSubsampling, Cicp, PixelLayout, PixelShape, SandboxFormat};
+use pixels::{ChromaSubsampling, Cicp, PixelLayout, PixelShape, SandboxFormat, YuvSamples};
 
 use super::confine::confine;
 use super::*;
+
+const GRAY: YuvShape = YuvShape { width: 4, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
 
 fn picture() -> Reply {
     let shape = YuvShape { width: 3, height: 70_000, depth: 10, sampling: ChromaSubsampling::Cs422 };
@@ -50,15 +52,31 @@ fn messages_survive_a_round_trip() {
     let Reply::Failed(text) = Reply::read(&mut &Reply::Failed(long).to_bytes()[..]).unwrap() else { panic!("no text") };
     assert_eq!(text, "a".repeat(200));
     let sampling = ChromaSubsampling::Cs420;
-    let encode = Request::Encode { width: 70_001, height: 3, sampling, quantizer: 255 };
+    let encode = Request::Encode { shape: YuvShape { width: 70_001, height: 3, depth: 10, sampling }, quantizer: 255 };
     let shape = ImageShape::Yuv(YuvShape { width: 1 << 20, height: 3, depth: 12, sampling });
     let decode = SandboxFormat::ALL.map(|format| Request::Decode { format, shape, bytes: 1 << 31 });
     let animate = Request::Animate { format: SandboxFormat::JpegXl, shape, bytes: 7 };
-    for request in decode.into_iter().chain([encode, animate, Request::NextFrame]) {
+    let sanitize = Request::Sanitize { bytes: 1 << 31 };
+    for request in decode.into_iter().chain([encode, animate, Request::NextFrame, sanitize]) {
         assert_eq!(Request::read(&mut &request.to_bytes()[..]).unwrap(), Some(request));
     }
-    assert_eq!(encode.payload().unwrap(), [210_003, 70_002, 70_002]);
     assert_eq!(Request::read(&mut &b""[..]).unwrap(), None);
+}
+
+#[test]
+fn planes_survive_a_round_trip_and_too_large_samples_are_reduced() {
+    let shape = YuvShape { width: 3, height: 3, depth: 10, sampling: ChromaSubsampling::Cs420 };
+    let planes = vec![YuvSamples::U16(vec![1023; 9]), YuvSamples::U16(vec![1; 4]), YuvSamples::U16(vec![u16::MAX; 4])];
+    let mut bytes = Vec::new();
+    write_planes(&mut bytes, &planes).unwrap();
+    let read = read_planes(&mut &bytes[..], shape).unwrap();
+    assert_eq!(read[..2], planes[..2]);
+    assert_eq!(read[2], YuvSamples::U16(vec![1023; 4]));
+    assert!(read_planes(&mut &bytes[1..], shape).is_err());
+    let gray = [YuvSamples::U8((0..8).collect())];
+    let mut bytes = Vec::new();
+    write_planes(&mut bytes, &gray).unwrap();
+    assert_eq!(read_planes(&mut &bytes[..], GRAY).unwrap(), gray);
 }
 
 #[test]
@@ -117,7 +135,7 @@ fn encode_with(replies: &[&[u8]], more: &str) -> Result<SandboxOutput<Vec<u8>>, 
     let program = fake_decoder(folder.path(), &replies.concat(), more);
     let time = Duration::from_secs(20);
     let mut process = SandboxProcess::start(&program, SandboxTask::Encode, 0, time, Duration::ZERO)?;
-    process.encode(&Av1Frame { width: 4, height: 2, planes: vec![vec![0; 8]], quantizer: 0 })
+    process.encode(&Av1Frame { shape: GRAY, planes: vec![YuvSamples::U8(vec![0; 8])], quantizer: 0 })
 }
 
 #[test]
@@ -140,8 +158,7 @@ fn impossible_replies_to_an_encode_request_are_errors() {
 
 /// Decodes gray planes with a fake decoder that sends these replies.
 fn decode_with(replies: &[&[u8]], more: &str, cpu_time: Duration) -> Result<SandboxOutput<SandboxImage>, SandboxError> {
-    let shape = YuvShape { width: 4, height: 2, depth: 8, sampling: ChromaSubsampling::Cs400 };
-    decode_shape(ImageShape::Yuv(shape), replies, more, cpu_time)
+    decode_shape(ImageShape::Yuv(GRAY), replies, more, cpu_time)
 }
 
 fn decode_shape(

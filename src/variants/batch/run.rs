@@ -12,8 +12,9 @@ use crate::resize::{HEADER_BYTES_MAX, Header, Lane, Limits, RenderRequest, Rende
 use crate::support::memory::{BudgetError, MemoryPermit, MemoryShare};
 use crate::variant::{ObjectKey, Variant};
 use crate::variants::batch::job::{Job, JobPermits};
-use crate::variants::batch::{Batch, BatchClient, Batches, ClaimedMember, MadeVariant, Membership};
+use crate::variants::batch::{Batch, Batches, ClaimedMember, Demand, MadeVariant, Membership};
 use crate::variants::error::Error;
+use crate::variants::gain_maps::GainMapOriginals;
 use crate::variants::resources::SharedResources;
 use crate::variants::timings::Timings;
 
@@ -22,6 +23,7 @@ use crate::variants::timings::Timings;
 pub(in crate::variants) struct BatchRunner {
     pub(in crate::variants) originals: Store,
     pub(in crate::variants) resources: SharedResources,
+    pub(in crate::variants) gain_maps: GainMapOriginals,
     pub(in crate::variants) limits: Limits,
     pub(in crate::variants) original_bytes_max: u64,
     /// Estimated CPU time above which a variant is made in the slow lane.
@@ -32,23 +34,23 @@ pub(in crate::variants) struct BatchRunner {
 /// A downloaded original with the permit for its memory.
 pub(super) struct Original {
     pub(super) bytes: Bytes,
-    etag: Box<str>,
+    pub(super) etag: Box<str>,
     _permit: MemoryPermit,
 }
 
 /// Maximum time for downloading an original. Most stores have shorter timeouts, but a folder on a network may not answer.
-const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(300);
+pub(super) const DOWNLOAD_TIME_MAX: Duration = Duration::from_secs(300);
 
 impl BatchRunner {
     /// Makes a variant, together with other variants of its original that are requested at the same time.
     pub(in crate::variants) async fn make(
         self: &Arc<Self>,
         variant: &Variant,
-        client: BatchClient,
+        demand: Demand,
         timings: &mut Timings,
     ) -> Result<MadeVariant, Error> {
         let SharedResources { batches, invalidations, tasks, .. } = &self.resources;
-        let (pending, membership) = batches.join_or_open(variant, client, invalidations);
+        let (pending, membership) = batches.join_or_open(variant, demand, invalidations);
         let made = match membership {
             Membership::Opened(batch) => {
                 let this = self.clone();
@@ -81,8 +83,12 @@ impl BatchRunner {
         let original = timings.time("original", download).await.map_err(|_| Error::FlightTimeout)??;
         let original = Arc::new(original);
         let header = self.read_header(&original.bytes).await?;
+        self.gain_maps.record(&batch.original, header.has_gain_map());
         let mut is_open = true;
         loop {
+            if header.has_gain_map() {
+                batch.keep_gain_map();
+            }
             let job = match self.next_job(batch, &header) {
                 // Requests that arrive while the job waits for the slow lane open another batch.
                 Some(Job { lane: Lane::Slow, .. }) | None if is_open => {
@@ -130,6 +136,7 @@ impl BatchRunner {
         };
         let on_made = {
             let (this, batch, original) = (self.clone(), batch.clone(), original.clone());
+            let has_gain_map = header.has_gain_map();
             let queued_at = Instant::now();
             move |Rendered { index, bytes, cpu_time }: Rendered| {
                 let Some(member) = claimed.get().and_then(|claimed| claimed.get(index)) else { return };
@@ -145,6 +152,7 @@ impl BatchRunner {
                         original_etag: original.etag.clone(),
                         epoch: batch.epoch,
                         checked_at: batch.opened_at,
+                        has_gain_map,
                         timings,
                     })
                 });
@@ -188,7 +196,7 @@ impl BatchRunner {
 
     /// Downloads the original, again if it is replaced meanwhile. The permit is taken when the length is known, before
     /// the body is read.
-    async fn download(&self, key: &ObjectKey) -> Result<Original, Error> {
+    pub(super) async fn download(&self, key: &ObjectKey) -> Result<Original, Error> {
         let failed = |error: StoreError| Error::from_store(&error);
         let mut attempts = 1..READS_MAX;
         loop {

@@ -17,10 +17,12 @@ use crate::variants::rendition::Delivery;
 use crate::variants::rendition::delivery::{LargeVariant, VariantBytes, fingerprint};
 use crate::variants::timings::Timings;
 
-/// Metadata of a stored variant: ETag of its original, pipeline version, and fingerprint of its bytes.
+/// Metadata of a stored variant: ETag of its original, pipeline version, fingerprint of its bytes, and a mark that its
+/// original has a gain map.
 pub(in crate::variants) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
 pub(in crate::variants) const META_PIPELINE: &str = "resized-pipeline";
 pub(in crate::variants) const META_FINGERPRINT: &str = "resized-fingerprint";
+pub(in crate::variants) const META_GAIN_MAP: &str = "resized-gain-map";
 
 /// Number of bytes at the start of a large variant that are read to detect its media type.
 const SNIFF_BYTES: usize = 64;
@@ -60,6 +62,8 @@ pub(in crate::variants) struct StoredVariant {
     pub(in crate::variants) checked_at: Instant,
     /// False if the originals' store failed, so that the original may have changed.
     pub(in crate::variants) is_confirmed: bool,
+    /// True if the original has a gain map, and gain maps were kept when the variant was made.
+    pub(in crate::variants) has_gain_map: bool,
 }
 
 /// The body of a stored variant.
@@ -139,7 +143,9 @@ impl StoredVariants {
             },
         };
         let (version, original_etag) = (version(&meta), original_etag.into());
-        Ok(Lookup::Found(StoredVariant { body, version, original_etag, checked_at, is_confirmed }))
+        let has_gain_map = metadata(&meta, META_GAIN_MAP).is_some();
+        let stored = StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map };
+        Ok(Lookup::Found(stored))
     }
 
     async fn request(

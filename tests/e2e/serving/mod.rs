@@ -14,5 +14,6 @@ mod rates;
 mod refusals;
 mod sizes;
 mod slow_readers;
+mod svg;
 mod streamed_variants;
 mod traces;

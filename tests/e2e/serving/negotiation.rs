@@ -4,8 +4,8 @@ use reqwest::{Response, StatusCode};
 use resized::config::{Config, Mode, SizePolicy};
 
 use crate::support::bucket::Bucket;
-use crate::support::pictures::jpeg;
-use crate::support::stage::{PUBLIC_URL, Stage, header, settings};
+use crate::support::pictures::{jpeg, jpeg_with_gain_map};
+use crate::support::stage::{PUBLIC_URL, Stage, header, settings, until};
 
 async fn stage(change: impl FnOnce(&mut Config)) -> (Bucket, Stage) {
     let bucket = Bucket::start().await;
@@ -37,6 +37,36 @@ async fn accept_selects_the_format_if_negotiation_is_enabled() {
         ("image/png", ""),
         "a URL with a second extension is not negotiated"
     );
+}
+
+#[tokio::test]
+async fn a_picture_with_a_gain_map_stays_jpeg_unless_the_url_names_another_format() {
+    let (bucket, stage) = stage(|config| config.formats.gain_maps = true).await;
+    bucket.put_object("originals/hdr.jpg", jpeg_with_gain_map(640, 480), "image/jpeg");
+    let media_type = async |stage: &Stage, path: &str| {
+        let response = stage.request("GET", path).header("accept", "image/webp,*/*;q=0.8").send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        header(&response, "content-type").to_owned()
+    };
+    // An explicit format is made, whether the server has seen the gain map before or not.
+    assert_eq!(media_type(&stage, "/hdr_32x.jpg.webp").await, "image/webp");
+    assert_eq!(media_type(&stage, "/hdr_32x.jpg").await, "image/jpeg");
+    assert_eq!(media_type(&stage, "/hdr_64x.jpg").await, "image/jpeg");
+    assert_eq!(media_type(&stage, "/hdr_64x.jpg.webp").await, "image/webp");
+    assert_eq!(media_type(&stage, "/cat_64x.jpg").await, "image/webp", "a picture without a gain map is negotiated");
+    let hdr = stage.get("/hdr_64x.jpg").await.bytes().await.unwrap();
+    assert!(hdr.windows(8).any(|bytes| bytes == b"GainMapM"), "the gain map is kept");
+    assert_eq!(media_type(&stage, "/hdr_128x.jpg").await, "image/jpeg");
+    let stored = || bucket.keys("variants/").into_iter().filter(|key| key.contains("128x")).collect::<Vec<_>>();
+    until("the variant is stored", || !stored().is_empty()).await;
+    assert!(stored().iter().all(|key| !key.ends_with(".webp")), "no other format is made: {:?}", stored());
+
+    // Another server learns of the gain map from the stored variant.
+    let mut config = settings(&bucket);
+    config.formats.negotiate = vec![resized::variant::Format::WebP];
+    config.formats.gain_maps = true;
+    let restarted = Stage::start(config).await;
+    assert_eq!(media_type(&restarted, "/hdr_32x.jpg").await, "image/jpeg");
 }
 
 #[tokio::test]

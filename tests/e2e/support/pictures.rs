@@ -55,3 +55,41 @@ impl Seen {
         }
     }
 }
+
+/// A JPEG with a gain map of a quarter of its width and height: an index of two images (CIPA DC-007), and a description of
+/// the second one (Android, Ultra HDR Image Format 1.1).
+pub fn jpeg_with_gain_map(width: u32, height: u32) -> Vec<u8> {
+    const DESCRIPTION: &str = "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF \
+        xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description \
+        xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='1.0' hdrgm:GainMapMax='2' \
+        hdrgm:HDRCapacityMax='2'/></rdf:RDF></x:xmpmeta>";
+    let with_segment = |picture: &[u8], marker: u8, payload: &[u8]| {
+        let length = u16::try_from(payload.len() + 2).unwrap().to_be_bytes();
+        [&picture[..2], &[0xFF, marker], &length, payload, &picture[2..]].concat()
+    };
+    let xmp = [b"http://ns.adobe.com/xap/1.0/\0", DESCRIPTION.as_bytes()].concat();
+    let map = with_segment(&jpeg(width / 4, height / 4), 0xE1, &xmp);
+    let base = jpeg(width, height);
+    let entry = |tag: u16, kind: u16, count: u32, value: u32| {
+        [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
+    };
+    // Offsets count from the start of this directory, which follows the markers and lengths of its segment.
+    let index = |base_length: usize| {
+        let map_offset = u32::try_from(base_length - 10).unwrap();
+        let image = |length: usize, offset: u32| {
+            [[0; 4], u32::try_from(length).unwrap().to_le_bytes(), offset.to_le_bytes(), [0; 4]].concat()
+        };
+        [
+            b"MPF\0II*\0\x08\0\0\0\x03\0",
+            &entry(0xB000, 7, 4, u32::from_le_bytes(*b"0100"))[..],
+            &entry(0xB001, 4, 1, 2),
+            &entry(0xB002, 7, 32, 50),
+            &[0; 4],
+            &image(base_length, 0),
+            &image(map.len(), map_offset),
+        ]
+        .concat()
+    };
+    let base_length = base.len() + 4 + index(10).len();
+    [with_segment(&base, 0xE2, &index(base_length)), map].concat()
+}

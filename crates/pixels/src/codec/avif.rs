@@ -4,4 +4,6 @@
 #[cfg(feature = "avif-originals")]
 pub(crate) mod av1;
 #[cfg(feature = "avif")]
+mod container;
+#[cfg(feature = "avif")]
 pub(crate) mod encode;

@@ -91,7 +91,7 @@ impl JxlHeader {
                     plays = Some(read_animation(bits)?);
                 }
             }
-            skip_bit_depth(bits)?;
+            info.is_deep = bit_depth(bits)? > 8;
             // True if buffers of 16 bits are enough.
             bits.flag()?;
             let count = bits.u32([(0, 0), (0, 1), (4, 2), (12, 1)])?;
@@ -105,6 +105,7 @@ impl JxlHeader {
         }
         let layout = channels.layout();
         info.pixel_bytes = layout.channels();
+        info.is_deep &= layout != PixelLayout::Cmyk;
         // An ICC profile is compressed, so its length is unknown. The profile of an enumerated encoding is short.
         info.profile_bytes = if channels.has_icc { PROFILE_BYTES_MAX as u64 } else { 64 << 10 };
         Some(Self { info, layout, extra_channels: channels.extra, plays })
@@ -115,7 +116,8 @@ impl JxlHeader {
     fn sandbox_bytes(&self, original: &[u8]) -> u64 {
         let pixels = u64::from(self.info.width) * u64::from(self.info.height);
         let channels = 3 + u64::from(self.extra_channels);
-        let result = 3 * u64::from(self.layout.channels());
+        // Samples of 16 bits as bytes, and the result.
+        let result = if self.info.is_deep { 4 } else { 3 } * u64::from(self.layout.channels());
         let saved = if self.plays.is_some() { SAVED_FRAMES } else { 0 };
         3 * original.len() as u64
             + pixels * (result + (1 + saved) * SAMPLE_BYTES * channels)
@@ -166,7 +168,7 @@ impl Channels {
             return Some(());
         }
         let kind = bits.enumeration()?;
-        skip_bit_depth(bits)?;
+        bit_depth(bits)?;
         // The subsampling and the name.
         bits.u32([(0, 0), (0, 3), (0, 4), (3, 1)])?;
         let name = bits.u32([(0, 0), (4, 0), (5, 16), (10, 48)])?;
@@ -242,15 +244,14 @@ fn read_animation(bits: &mut Bits<'_>) -> Option<u32> {
     Some(plays)
 }
 
-/// Skips `BitDepth`.
-fn skip_bit_depth(bits: &mut Bits<'_>) -> Option<()> {
+/// Reads `BitDepth`: the bits of an integer or floating-point sample.
+fn bit_depth(bits: &mut Bits<'_>) -> Option<u32> {
     if bits.flag()? {
-        bits.u32([(0, 32), (0, 16), (0, 24), (6, 1)])?;
+        let depth = bits.u32([(0, 32), (0, 16), (0, 24), (6, 1)])?;
         bits.read(4)?;
-    } else {
-        bits.u32([(0, 8), (0, 10), (0, 12), (6, 1)])?;
+        return Some(depth);
     }
-    Some(())
+    bits.u32([(0, 8), (0, 10), (0, 12), (6, 1)])
 }
 
 /// The first bytes of the codestream: of the whole file, or of the boxes `jxlc` or `jxlp` (ISO/IEC 18181-2, section 9).

@@ -5,6 +5,7 @@ pub(crate) mod chunks;
 pub(crate) mod embed;
 pub(crate) mod encode;
 mod color;
+pub(crate) mod deep;
 pub(crate) mod profile;
 mod rows;
 pub(crate) mod strip;
@@ -51,8 +52,10 @@ pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<ImageInfo, E
         pixel_bytes: header.channels,
         frames,
         codec_bytes: converted,
+        is_deep: header.depth > 8 && !header.is_interlaced && !header.color.has_code_points(),
         extra_bytes: decoder_bytes(original, &header) + frame_file,
         profile_bytes: header.color.profile_bytes(),
+        ..ImageInfo::default()
     })
 }
 

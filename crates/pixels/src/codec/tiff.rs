@@ -14,6 +14,8 @@ use crate::transform::color::PROFILE_BYTES_MAX;
 #[cfg(feature = "tiff-originals")]
 pub(crate) mod decode;
 mod directory;
+#[cfg(feature = "tiff-originals")]
+mod jpeg_chunks;
 
 use directory::Directory;
 
@@ -25,7 +27,7 @@ use directory::Directory;
 pub(crate) fn read_info(original: &[u8], limits: &Limits) -> Result<(TiffHeader, u64), Error> {
     let header = TiffHeader::read(original)?;
     check_pixels((header.info.width, header.info.height), limits)?;
-    if header.chunk_pixels > limits.input_pixels {
+    if header.chunk_pixels() > limits.input_pixels {
         return Err(damaged("its tiles are larger than the limit on originals"));
     }
     let sandbox_bytes = header.sandbox_bytes(original);
@@ -45,10 +47,9 @@ pub(crate) struct TiffHeader {
     pub(crate) bits: u16,
     /// Stored samples per pixel, of which some may be ignored.
     pub(crate) samples: u16,
-    /// Number of pixels of a tile or strip.
-    chunk_pixels: u64,
-    /// True if strips or tiles are decoded in one piece, as JPEG is.
-    has_whole_chunks: bool,
+    /// Width and height of a tile or strip.
+    chunk_size: (u32, u32),
+    compression: u32,
 }
 
 /// Color space of the samples (tag 262).
@@ -127,8 +128,7 @@ impl TiffHeader {
             _ => return Err(damaged(format!("{bits} bits per sample"))),
         };
         let tile = directory.number(tag::TILE_WIDTH).zip(directory.number(tag::TILE_HEIGHT));
-        let (chunk_width, chunk_height) =
-            tile.unwrap_or_else(|| (width, number(tag::ROWS_PER_STRIP, height).min(height)));
+        let chunk_size = tile.unwrap_or_else(|| (width, number(tag::ROWS_PER_STRIP, height).min(height)));
         let profile_bytes = directory.count(tag::PROFILE).map_or(0, u64::from);
         let exif = u8::try_from(number(tag::ORIENTATION, 1)).unwrap_or(1);
         let info = ImageInfo {
@@ -136,6 +136,7 @@ impl TiffHeader {
             height,
             orientation: Orientation::from_exif(exif).unwrap_or(Orientation::NoTransforms),
             pixel_bytes: layout.channels(),
+            is_deep: bits == 16 && layout != PixelLayout::Cmyk,
             profile_bytes: if profile_bytes <= PROFILE_BYTES_MAX as u64 { profile_bytes } else { 0 },
             ..ImageInfo::default()
         };
@@ -146,9 +147,19 @@ impl TiffHeader {
             is_premultiplied: extra == Some(1),
             bits: u16::try_from(bits).unwrap_or(u16::MAX),
             samples,
-            chunk_pixels: u64::from(chunk_width) * u64::from(chunk_height),
-            has_whole_chunks: matches!(number(tag::COMPRESSION, 1), JPEG | FAX),
+            chunk_size,
+            compression: number(tag::COMPRESSION, 1),
         })
+    }
+
+    /// Number of pixels of a tile or strip.
+    fn chunk_pixels(&self) -> u64 {
+        u64::from(self.chunk_size.0) * u64::from(self.chunk_size.1)
+    }
+
+    /// True if the strips or tiles are JPEGs.
+    fn is_jpeg(&self) -> bool {
+        self.compression == JPEG
     }
 
     /// Upper bound, in bytes, on the memory that the decoder allocates: the file, and a copy for its palette or for the
@@ -157,7 +168,9 @@ impl TiffHeader {
         let (width, height) = (u64::from(self.info.width), u64::from(self.info.height));
         let row = |width: u64| (width * u64::from(self.samples) * u64::from(self.bits)).div_ceil(8);
         let unpacked = if self.bits == 8 { 0 } else { width * height * u64::from(self.samples) };
-        let chunks = if self.has_whole_chunks { 4 * self.chunk_pixels * u64::from(self.samples) } else { 0 };
+        // These are decoded in one piece.
+        let has_whole_chunks = matches!(self.compression, JPEG | FAX);
+        let chunks = if has_whole_chunks { 4 * self.chunk_pixels() * u64::from(self.samples) } else { 0 };
         let pixels = width * height * u64::from(self.info.pixel_bytes);
         3 * original.len() as u64 + row(width) * height + unpacked + pixels + chunks + 2 * row(width) + PROCESS_BYTES
     }

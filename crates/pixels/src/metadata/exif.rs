@@ -15,26 +15,77 @@ pub(super) fn read(exif: &[u8]) -> Copyright {
 
 /// The value of a tag of IFD 0 with the type ASCII.
 fn ascii(exif: &[u8], tag: u16) -> Option<&[u8]> {
-    let is_little = match exif.get(..4)? {
-        b"II*\0" => true,
-        b"MM\0*" => false,
-        _ => return None,
-    };
-    let short = |at: usize| {
-        let bytes = *exif.get(at..)?.first_chunk()?;
-        Some(if is_little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
-    };
-    let long = |at: usize| {
-        let bytes = *exif.get(at..)?.first_chunk()?;
-        usize::try_from(if is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) }).ok()
-    };
-    let directory = long(4)?;
-    let entries = usize::from(short(directory)?);
-    let mut entries = (0..entries).map_while(|n| directory.checked_add(2 + 12 * n));
-    let at = entries.find(|at| short(*at) == Some(tag))?;
-    let (kind, count) = (short(at + 2)?, long(at + 4)?);
-    let value = if count <= 4 { at + 8 } else { long(at + 8)? };
-    if kind == ASCII { exif.get(value..value.checked_add(count)?) } else { None }
+    let directory = Directory::first(exif)?;
+    directory.field(tag).filter(|field| field.kind == ASCII).and_then(|field| directory.bytes(&field, 1))
+}
+
+/// An image file directory of a TIFF structure (TIFF 6.0, section 2).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Directory<'a> {
+    /// The structure to which offsets refer.
+    tiff: &'a [u8],
+    is_little: bool,
+    offset: usize,
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    pub(super) kind: u16,
+    count: usize,
+    /// Position of the four bytes that contain the value or its offset.
+    at: usize,
+}
+
+impl<'a> Directory<'a> {
+    /// IFD 0.
+    pub(super) fn first(tiff: &'a [u8]) -> Option<Self> {
+        let is_little = match tiff.get(..4)? {
+            b"II*\0" => true,
+            b"MM\0*" => false,
+            _ => return None,
+        };
+        Self { tiff, is_little, offset: 0 }.at(4)
+    }
+
+    /// The directory at `offset` of a structure that has no header.
+    pub(super) fn big_endian(tiff: &'a [u8], offset: usize) -> Self {
+        Self { tiff, is_little: false, offset }
+    }
+
+    /// The directory to which the four bytes at `position` refer.
+    fn at(self, position: usize) -> Option<Self> {
+        Some(Self { offset: self.long(position)?, ..self })
+    }
+
+    /// The directory to which a field refers.
+    pub(super) fn sub_directory(self, tag: u16) -> Option<Self> {
+        self.at(self.field(tag)?.at)
+    }
+
+    pub(super) fn field(self, tag: u16) -> Option<Field> {
+        let entries = usize::from(self.short(self.offset)?);
+        let mut entries = (0..entries).map_while(|n| self.offset.checked_add(2 + 12 * n));
+        let at = entries.find(|at| self.short(*at) == Some(tag))?;
+        Some(Field { kind: self.short(at + 2)?, count: self.long(at + 4)?, at: at + 8 })
+    }
+
+    /// The value of a field whose elements have `element_bytes` bytes.
+    pub(super) fn bytes(self, field: &Field, element_bytes: usize) -> Option<&'a [u8]> {
+        let length = field.count.checked_mul(element_bytes)?;
+        let start = if length <= 4 { field.at } else { self.long(field.at)? };
+        self.tiff.get(start..start.checked_add(length)?)
+    }
+
+    fn short(self, at: usize) -> Option<u16> {
+        let bytes = *self.tiff.get(at..)?.first_chunk()?;
+        Some(if self.is_little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+    }
+
+    fn long(self, at: usize) -> Option<usize> {
+        let bytes = *self.tiff.get(at..)?.first_chunk()?;
+        usize::try_from(if self.is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) }).ok()
+    }
 }
 
 /// The type ASCII (TIFF 6.0, section 2).

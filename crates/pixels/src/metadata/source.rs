@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::METADATA_BYTES_MAX;
+use super::{AppleHeadroom, METADATA_BYTES_MAX};
 use crate::codec::heif::container::{self as heif, Coding};
 use crate::codec::jpeg::segments::segments;
 use crate::codec::png::chunks as png;
@@ -91,6 +91,11 @@ impl<'a> Metadata<'a> {
 /// The XMP packet of a JPEG.
 pub(crate) fn jpeg_packet(original: &[u8]) -> Option<Cow<'_, str>> {
     Metadata::in_jpeg(original).xmp
+}
+
+/// The headroom of the gain map in the maker note of a JPEG.
+pub(crate) fn jpeg_headroom(original: &[u8]) -> Option<AppleHeadroom> {
+    Metadata::in_jpeg(original).exif.and_then(|exif| AppleHeadroom::read(&exif))
 }
 
 fn packet(bytes: &[u8]) -> Option<Cow<'_, str>> {

@@ -1,6 +1,6 @@
 //! Decoding of an original, to planes if the variants can be made from planes, else to pixels.
 
-use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes};
+use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes, DeepPixels};
 use crate::codec::heif::container::Coding;
 use crate::codec::{gif, heif, ico, jpeg, png, sandboxed, webp};
 use crate::codecs::Codec;
@@ -21,6 +21,9 @@ pub(crate) fn decode(
     outputs: &[OutputSpec],
     context: &RenderContext,
 ) -> Result<Decoded, Error> {
+    if outputs.iter().any(|output| header.is_deep(*output)) {
+        return decode_deep(original, header, context).map(Decoded::Deep);
+    }
     if let Some(coding) = Coding::from_codec(header.codec) {
         return heif::decode::decode(original, coding, &header.info, header.sandbox_bytes, context);
     }
@@ -28,6 +31,28 @@ pub(crate) fn decode(
         Some(planes) => Decoded::Planes(planes),
         None => Decoded::Pixels(decode_pixels(original, header, context)?),
     })
+}
+
+/// Decodes to pixels of 16 bits per sample.
+///
+/// # Errors
+/// See [`decode`].
+fn decode_deep(original: &[u8], header: &Header, context: &RenderContext) -> Result<DeepPixels, Error> {
+    let decoded = match header.codec {
+        Codec::Avif | Codec::Heic => {
+            let coding = if header.codec == Codec::Avif { Coding::Av1 } else { Coding::Hevc };
+            heif::decode::decode_deep(original, coding, &header.info, header.sandbox_bytes, context)?
+        }
+        Codec::Png => png::deep::decode(original, context)?,
+        Codec::JpegXl => sandboxed::decode_deep(SandboxFormat::JpegXl, original, header.sandboxed(), context)?,
+        Codec::Tiff => sandboxed::decode_deep(SandboxFormat::Tiff, original, header.sandboxed(), context)?,
+        _ => return Err(damaged("its decoder returns 8 bits per sample")),
+    };
+    context.deadline.check()?;
+    if (decoded.pixels.width, decoded.pixels.height) != (header.info.width, header.info.height) {
+        return Err(damaged("its size is not what its header says"));
+    }
+    Ok(decoded)
 }
 
 /// Decodes planes that are large enough for all these variants; `None` if the original has none that can be used.
@@ -80,6 +105,7 @@ pub(crate) fn decode_pixels(original: &[u8], header: &Header, context: &RenderCo
             let icon = ico::Picture::largest(original)?.to_icon();
             return sandboxed::decode(SandboxFormat::Ico, &icon, header.sandboxed(), context);
         }
+        Codec::Svg => return sandboxed::decode(SandboxFormat::Svg, original, header.sandboxed(), context),
     };
     context.deadline.check()?;
     if (decoded.pixels.width, decoded.pixels.height) != (header.info.width, header.info.height) {

@@ -93,6 +93,24 @@ pub(crate) fn encode_pixels(
     }
 }
 
+/// Encodes upright pixels of 16 bits. Only AVIF keeps more than 8.
+///
+/// # Errors
+/// See [`encode_pixels`].
+#[cfg_attr(not(feature = "avif"), expect(unused_variables, clippy::needless_pass_by_value, reason = "only for AVIF"))]
+pub(crate) fn encode_deep(
+    pixels: Pixels<u16>,
+    gamut: Gamut,
+    encoding: Encoding,
+    context: &RenderContext,
+) -> Result<Vec<u8>, Error> {
+    match encoding {
+        #[cfg(feature = "avif")]
+        Encoding::Avif(quality) => avif::encode::encode(pixels, gamut, quality, context),
+        _ => Err(Error::Encode { reason: "only AVIF is encoded from 16 bits".to_owned() }),
+    }
+}
+
 /// Inserts the data into an encoded file.
 pub(crate) fn embed(file: Vec<u8>, data: Embedded<'_>, format: Format) -> Vec<u8> {
     match format {

@@ -75,9 +75,16 @@ pub(crate) fn join(
     map: &GainMap,
     copyright: Option<&str>,
 ) -> Vec<u8> {
-    let directory = map.xmp.as_ref().map(|_| hdr::directory(encoded_map.len()));
+    let is_of_adobe = map.xmp.as_ref().is_some_and(hdr::GainMapXmp::is_of_adobe);
+    let directory = is_of_adobe.then(|| hdr::directory(encoded_map.len()));
     let descriptions = [copyright, directory.as_deref()].into_iter().flatten().collect::<String>();
     let xmp = (!descriptions.is_empty()).then(|| packet(&descriptions));
-    let data = Embedded { profile: map.profile.as_deref(), xmp: xmp.as_deref(), iso_gain_map: iso(original) };
+    let exif = map.headroom.map(|headroom| headroom.write());
+    let data = Embedded {
+        profile: map.profile.as_deref(),
+        xmp: xmp.as_deref(),
+        exif: exif.as_deref(),
+        iso_gain_map: iso(original),
+    };
     jpeg::embed::embed_with_second(base, data, encoded_map)
 }

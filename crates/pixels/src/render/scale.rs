@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use image::metadata::Orientation;
 
-use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes};
+use crate::codec::decoded::{Decoded, DecodedPixels, DecodedPlanes, DeepPixels};
 use crate::codec::planes::{PlaneColors, Yuv420};
 use crate::context::RenderContext;
 use crate::encoding::Encoding;
@@ -14,9 +14,10 @@ use crate::limits::EncodeOptions;
 use crate::output::OutputSpec;
 use crate::pixels::Pixels;
 use crate::render::encode;
-use crate::transform::color::{Conversion, Gamut};
+use crate::transform::color::{Conversion, DeepConversion, Gamut};
 use crate::transform::crop::CropWindow;
-use crate::transform::orientation::orient;
+use crate::transform::deep;
+use crate::transform::orientation::{orient, orient_deep};
 use crate::transform::scale::{LANCZOS, SUPERSAMPLING, reduce, scale};
 use crate::transform::smart_crop::smart_crop;
 
@@ -24,6 +25,7 @@ use crate::transform::smart_crop::smart_crop;
 pub(crate) enum Scaled<'a> {
     Planes(Yuv420),
     Pixels(Pixels, &'a Conversion),
+    Deep(Pixels<u16>, &'a DeepConversion),
 }
 
 /// Places the crop window over the most salient part if `geometry` requests it.
@@ -41,6 +43,10 @@ pub(crate) fn place(
             Ok(conversion.apply_srgb(planes.scale_to_pixels(&window, size, SUPERSAMPLING)?))
         }
         Decoded::Pixels(DecodedPixels { pixels, conversion }) => reduce(pixels, conversion, window, size),
+        Decoded::Deep(DeepPixels { pixels, conversion }) => {
+            let reduced = deep::resample(pixels, window, size, false).to_eight_bits();
+            Ok(conversion.eight_bits().apply_srgb(reduced))
+        }
     })
 }
 
@@ -49,7 +55,7 @@ pub(crate) fn place(
 /// # Errors
 /// A plane is missing, or the scaler refuses its arguments.
 pub(crate) fn scale_decoded<'a>(
-    decoded: &Decoded,
+    decoded: &'a Decoded,
     conversion: &'a Conversion,
     crop_window: CropWindow,
     orientation: Orientation,
@@ -75,6 +81,9 @@ pub(crate) fn scale_decoded<'a>(
         }
         Decoded::Planes(DecodedPlanes { planes, .. }) => {
             Scaled::Pixels(planes.scale_to_pixels(&window, size, LANCZOS)?, conversion)
+        }
+        Decoded::Deep(DeepPixels { pixels, conversion }) => {
+            Scaled::Deep(deep::resample(pixels, window, size, options.linear_light), conversion)
         }
         Decoded::Pixels(DecodedPixels { pixels, .. }) => {
             Scaled::Pixels(scale(pixels, conversion, window, size, options.linear_light)?, conversion)
@@ -117,6 +126,10 @@ impl Scaled<'_> {
         match self {
             Self::Planes(planes) => {
                 Ok((encode::encode_planes(planes, orientation, encoding, context.deadline)?, Gamut::Srgb))
+            }
+            Self::Deep(pixels, conversion) => {
+                let (pixels, gamut) = conversion.apply(pixels);
+                Ok((encode::encode_deep(orient_deep(pixels, orientation), gamut, encoding, context)?, gamut))
             }
             Self::Pixels(pixels, conversion) => {
                 // GIF has no color profiles.

@@ -59,6 +59,6 @@ fn keep_parts<'a>(original: &'a [u8], codec: Codec, is_animated: bool, keep: &mu
         Codec::Png => png::strip::strip(original, is_animated, keep),
         Codec::WebP => webp::strip::strip(original, is_animated, keep),
         Codec::Gif => gif::strip::strip(original, keep),
-        Codec::Avif | Codec::Heic | Codec::JpegXl | Codec::Tiff | Codec::Bmp | Codec::Ico => None,
+        Codec::Avif | Codec::Heic | Codec::JpegXl | Codec::Tiff | Codec::Bmp | Codec::Ico | Codec::Svg => None,
     }
 }

@@ -65,6 +65,12 @@ fn variants_keep_authorship_and_license_and_nothing_else() {
             assert_eq!(statements(&made), statements(&original));
             assert!(!contains(&render_as(&original, encoding, false), "Agency"));
         }
+        #[cfg(all(feature = "avif", feature = "avif-originals"))]
+        {
+            let encoding = Encoding::Avif(Quality::new(50).unwrap());
+            assert_eq!(statements(&render_as(&original, encoding, true)), statements(&original));
+            assert!(!contains(&render_as(&original, encoding, false), "Agency"));
+        }
         assert!(!contains(&render_as(&original, Encoding::Gif, true), "Agency"));
     }
 }

@@ -6,7 +6,7 @@ use crate::codec::jpeg::embed::{embed, embed_with_second};
 use crate::codec::jpeg::multi_picture::other_images;
 use crate::gain_map::iso;
 use crate::metadata::hdr::{GainMapXmp, directory};
-use crate::metadata::{jpeg_packet, packet};
+use crate::metadata::{jpeg_headroom, jpeg_packet, packet};
 
 const HDRGM: &str = "<rdf:Description xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='1.0'\
     hdrgm:GainMapMin='-1.5' hdrgm:GainMapMax='3.25' hdrgm:Gamma='1.2' hdrgm:HDRCapacityMax='3.25'/>";
@@ -25,7 +25,7 @@ fn original(profile: Option<&[u8]>, exif: Option<&[u8]>, xmp: Option<&[u8]>, iso
         base.splice(2..2, [&[0xFF, 0xE1], &length[..], b"Exif\0\0", exif].concat());
     }
     let primary = packet(&directory(map.len()));
-    embed_with_second(&base, Embedded { profile, xmp: Some(&primary), iso_gain_map }, &map)
+    embed_with_second(&base, Embedded { profile, xmp: Some(&primary), iso_gain_map, ..Embedded::default() }, &map)
 }
 
 fn render_as(original: &[u8], geometry: Geometry, encoding: Encoding, gain_maps: bool) -> Vec<u8> {
@@ -77,6 +77,34 @@ fn gain_map_is_scaled_and_cropped_like_the_picture_and_keeps_its_description() {
         let length = format!("Item:Length=\"{}\"", map.len());
         assert!(jpeg_packet(&made).unwrap().contains(&length));
     }
+}
+
+#[test]
+fn gain_map_of_an_apple_camera_keeps_its_headroom_and_nothing_else() {
+    let xmp = packet(
+        "<rdf:Description xmlns:HDRGainMap='http://ns.apple.com/HDRGainMap/1.0/' HDRGainMap:HDRGainMapVersion='65536'/>",
+    );
+    // The orientation, the camera's settings, and in these the maker note with two values and a third one between them.
+    let note = b"Apple iOS\0\0\x01MM\0\x03\0\x21\0\x0A\0\0\0\x01\0\0\0\x38\0\x22\0\x04\0\0\0\x01\0\0\0\x07\
+        \0\x30\0\x0A\0\0\0\x01\0\0\0\x40\0\0\0\0\0\0\0\x03\0\0\0\x02\0\0\0\x01\0\0\0\x64";
+    let exif = [
+        &b"MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\x87\x69\0\x04\0\0\0\x01\0\0\0\x26\0\0\0\0"[..],
+        b"\0\x01\x92\x7C\0\x07\0\0\0\x48\0\0\0\x38\0\0\0\0",
+        note,
+    ]
+    .concat();
+    assert_eq!(note.len(), 0x48);
+    let apple = original(None, Some(&exif), Some(&xmp), None);
+    let made = render_as(&apple, fit(240, 320), jpeg_q90(), true);
+    let description = GainMapXmp::read(&jpeg_packet(map_of(&made)).unwrap());
+    assert_eq!(description, GainMapXmp::read(std::str::from_utf8(&xmp).unwrap()));
+    let headroom = jpeg_headroom(&made);
+    assert!(headroom.is_some() && headroom == jpeg_headroom(&apple));
+    let header = Header::read(&made, &LIMITS).unwrap();
+    assert_eq!(header.info.orientation, image::metadata::Orientation::NoTransforms);
+    // Without the headroom, viewers cannot use the map.
+    let unknown = original(None, None, Some(&xmp), None);
+    assert!(other_images(&render_as(&unknown, fit(240, 320), jpeg_q90(), true)).is_empty());
 }
 
 #[test]

@@ -30,6 +30,8 @@ struct Premultiplied<'a, const CHANNELS: usize, L, S> {
 }
 
 impl<const CHANNELS: usize, L: Fn(u8) -> f32, S: Fn(f32) -> u8> Rows for Premultiplied<'_, CHANNELS, L, S> {
+    type Sample = u8;
+
     fn size(&self) -> (u32, u32) {
         (self.pixels.width, self.pixels.height)
     }

@@ -19,9 +19,11 @@ use moxcms::{
 use crate::limits::ColorPolicy;
 use crate::pixels::Pixels;
 
+mod deep;
 mod gamut;
 mod wide;
 
+pub(crate) use deep::DeepConversion;
 pub(crate) use gamut::Gamut;
 pub(crate) use wide::WideConversion;
 
@@ -146,6 +148,14 @@ impl Conversion {
     /// True if the samples are those of the original and stay as they are.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self.to_srgb, ToSrgb::Unchanged)
+    }
+
+    /// True if samples stay as they are in a variant with this color space.
+    fn keeps(&self, gamut: Gamut) -> bool {
+        match gamut {
+            Gamut::Srgb => matches!(self.to_srgb, ToSrgb::Unchanged | ToSrgb::Converted),
+            Gamut::DisplayP3 => self.is_display_p3(),
+        }
     }
 
     /// True if the samples are inks.

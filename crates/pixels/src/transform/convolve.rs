@@ -20,6 +20,9 @@ use sums::{ROWS, SUMS_MAX, Sums};
 
 /// The rows of an image, as values that can be averaged.
 pub(crate) trait Rows {
+    /// The samples of the target.
+    type Sample: Copy + Default;
+
     /// Width and height in pixels.
     fn size(&self) -> (u32, u32);
 
@@ -29,11 +32,15 @@ pub(crate) trait Rows {
     fn load(&mut self, y: usize, columns: Range<usize>, values: &mut [f32]);
 
     /// Converts averages, which come one channel after the other, to a row of pixels.
-    fn store(&self, means: &[f32], row: &mut [u8]);
+    fn store(&self, means: &[f32], row: &mut [Self::Sample]);
 }
 
 /// Scales the window to `size`.
-pub(crate) fn convolve(source: &mut impl Rows, window: Window, (width, height): (NonZeroU32, NonZeroU32)) -> Pixels {
+pub(crate) fn convolve<R: Rows>(
+    source: &mut R,
+    window: Window,
+    (width, height): (NonZeroU32, NonZeroU32),
+) -> Pixels<R::Sample> {
     let (source_width, source_height) = source.size();
     let across = Kernels::new(source_width, (window.x, window.width), width);
     let down = Kernels::new(source_height, (window.y, window.height), height);
@@ -42,7 +49,7 @@ pub(crate) fn convolve(source: &mut impl Rows, window: Window, (width, height): 
     let mut rows: [Vec<f32>; ROWS] = std::array::from_fn(|_| vec![0.0; samples + LANES]);
     let mut sums = Sums::new(&down.kernels, samples + LANES);
     let mut means = vec![0.0; channels * target_width];
-    let mut data = vec![0; channels * target_width * height.get() as usize];
+    let mut data = vec![R::Sample::default(); channels * target_width * height.get() as usize];
     let mut target = data.chunks_exact_mut(channels * target_width);
     for y in (down.begin..down.end).step_by(ROWS) {
         // Rows beyond the last one keep their values; their weights are zero.

@@ -50,6 +50,32 @@ pub(crate) fn sample(light: f32) -> u8 {
     CURVE.sample(light * 255.0)
 }
 
+/// Light of 0 to 1 (IEC 61966-2-1) of a sample of 0 to 1.
+pub(crate) fn light(sample: f32) -> f32 {
+    if sample <= 0.04045 { sample / 12.92 } else { ((sample + 0.055) / 1.055).powf(2.4) }
+}
+
+/// sRGB sample of 0 to 1 for linear light of 0 to 1. The error is less than 1e-6.
+pub(crate) fn encoded(light: f32) -> f32 {
+    // The entries are spaced by the square root of light, because the curve is almost straight then.
+    let at = light.clamp(0.0, 1.0).sqrt() * ROOTS as f32;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the number of entries")]
+    let n = (at as usize).min(ROOTS - 1);
+    let (low, high) = (ENCODED[n], ENCODED[n + 1]);
+    low + (high - low) * (at - n as f32)
+}
+
+/// Entries of the table of [`encoded`].
+const ROOTS: usize = 1 << 12;
+
+static ENCODED: LazyLock<Vec<f32>> = LazyLock::new(|| {
+    let sample = |n: usize| {
+        let light = (n as f64 / ROOTS as f64).powi(2);
+        if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
+    };
+    (0..=ROOTS).map(|n| sample(n) as f32).collect()
+});
+
 /// Scales the window to `size` in linear light. With 2 or 4 channels the last one is alpha, and colors are
 /// premultiplied.
 pub(crate) fn resample(pixels: &Pixels, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels {
@@ -70,6 +96,8 @@ struct Opaque<'a, const CHANNELS: usize> {
 }
 
 impl<const CHANNELS: usize> Rows for Opaque<'_, CHANNELS> {
+    type Sample = u8;
+
     fn size(&self) -> (u32, u32) {
         (self.pixels.width, self.pixels.height)
     }
@@ -120,6 +148,14 @@ mod tests {
         for sample in 0..=u8::MAX {
             let light = curve.light[usize::from(sample)];
             assert_eq!(curve.sample(light), sample, "{light}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_samples_is_the_inverse_of_light() {
+        for n in 0..=u16::MAX {
+            let sample = f32::from(n) / 65_535.0;
+            assert!((encoded(light(sample)) - sample).abs() < 4e-6, "{n}");
         }
     }
 

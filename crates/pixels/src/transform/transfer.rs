@@ -6,8 +6,8 @@
 //! curve of ITU-R BT.2390, section 5.4.1. The curve is applied to the largest of the three channels, so that hues are
 //! preserved. Browsers use similar curves.
 
+use crate::pixels::Sample;
 use crate::transform::color::{Gamut, profile_from_primaries};
-use crate::transform::linear_light::sample;
 use crate::yuv_image::Cicp;
 
 /// Number of entries of the lookup tables.
@@ -53,12 +53,12 @@ impl TransferConversion {
         }
     }
 
-    /// Converts rows of red, green and blue, or one row of gray.
-    pub(crate) fn apply(&self, rows: &mut [Vec<f32>]) {
+    /// Converts rows of red, green and blue, or one row of gray, with the precision of the sample `S`.
+    pub(crate) fn apply<S: Sample>(&self, rows: &mut [Vec<f32>]) {
         if let [gray] = rows {
             for value in gray.iter_mut() {
                 let [_, green, _] = self.display_light([look_up(&self.light, *value); 3]);
-                *value = f32::from(sample(green)) / 255.0;
+                *value = S::encoded(green);
             }
         }
         let [red, green, blue] = rows else { return };
@@ -66,7 +66,7 @@ impl TransferConversion {
             let light = self.display_light([*red, *green, *blue].map(|value| look_up(&self.light, value)));
             let row = |weights: [f32; 3]| {
                 let sum = weights[0] * light[0] + weights[1] * light[1] + weights[2] * light[2];
-                f32::from(sample(sum)) / 255.0
+                S::encoded(sum)
             };
             [*red, *green, *blue] = self.matrix.map(row);
         }
@@ -169,7 +169,7 @@ mod tests {
         let conversion =
             TransferConversion::new(Cicp { primaries, transfer, matrix: 9, full_range: true }, Gamut::Srgb);
         let mut rows = color.map(|value| vec![value]);
-        conversion.apply(&mut rows);
+        conversion.apply::<u8>(&mut rows);
         rows.map(|row| (row[0] * 255.0).round() as u8)
     }
 

@@ -22,7 +22,7 @@ use rav1d::src::lib::{
 };
 use rustix::io::Errno;
 
-use crate::decoders::{Frames, Samples, TimedSamples};
+use crate::decoders::{Frames, Samples};
 use crate::pixel_image::ImageShape;
 use crate::sandbox::SandboxImage;
 use crate::yuv_image::{ChromaSubsampling, Cicp, YuvImage, YuvSamples, YuvShape};
@@ -78,7 +78,7 @@ impl<'a> Av1Frames<'a> {
 }
 
 impl Frames for Av1Frames<'_> {
-    fn next(&mut self) -> Result<Option<TimedSamples>, String> {
+    fn next(&mut self) -> Result<Option<(Box<dyn Samples>, Duration)>, String> {
         let picture = self.next_picture().map_err(|error| error.to_string())?;
         Ok(picture.map(|picture| (Box::new(picture) as Box<dyn Samples>, Duration::ZERO)))
     }

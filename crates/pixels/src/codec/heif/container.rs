@@ -138,6 +138,8 @@ impl<'a> HeifImage<'a> {
             orientation: self.orientation,
             pixel_bytes: self.channels(),
             codec_bytes,
+            is_deep: self.color.depth > 8,
+            is_subsampled: matches!(self.color.sampling, ChromaSubsampling::Cs420 | ChromaSubsampling::Cs422),
             // The samples of a sequence are copied.
             extra_bytes: self.sequence.as_ref().map_or(0, Sequence::bytes)
                 + bytes.saturating_sub(shown.saturating_mul(codec_bytes.into())),
@@ -215,7 +217,7 @@ fn brands<'a>(ftyp: &IsoBox<'a>) -> Result<Vec<[u8; 4]>, Error> {
 
 fn no_picture(is_sequence: bool, coding: Coding) -> Error {
     if is_sequence && coding == Coding::Hevc {
-        return Error::UnsupportedFormat { format: UnsupportedFormat::HeicSequence, accepted: Codecs::BUILT_IN };
+        return Error::UnsupportedFormat { format: UnsupportedFormat::HeicSequence, accepted: Codecs::DEFAULT };
     }
     damaged("no primary item (pitm)")
 }

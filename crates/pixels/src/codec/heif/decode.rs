@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::codec::decoded::{Decoded, DecodedPixels};
+use crate::codec::decoded::{Decoded, DecodedPixels, DeepPixels};
 use crate::codec::heif::container::{Coding, HeifImage, Layer, Sequence, Tile, Track};
 use crate::codec::heif::grid_canvas::GridCanvas;
 use crate::codec::heif::{hevc_file, yuv};
@@ -46,6 +46,24 @@ pub(crate) fn decode(
     }
 }
 
+/// Decodes to pixels of 16 bits.
+///
+/// # Errors
+/// See [`decode`].
+pub(crate) fn decode_deep(
+    original: &[u8],
+    coding: Coding,
+    info: &ImageInfo,
+    sandbox_bytes: u64,
+    context: &RenderContext,
+) -> Result<DeepPixels, Error> {
+    let image = HeifImage::read(original, coding)?;
+    let (color, alpha) = decode_layers(&image, sandbox_bytes, context)?;
+    let decoded = yuv::deep_pixels(&image, &color, alpha.as_ref(), context)?;
+    check_size((decoded.pixels.width, decoded.pixels.height), info, context)?;
+    Ok(decoded)
+}
+
 /// Decodes to pixels.
 ///
 /// # Errors
@@ -70,11 +88,16 @@ fn convert(
     context: &RenderContext,
 ) -> Result<DecodedPixels, Error> {
     let decoded = yuv::pixels(image, color, alpha, context)?;
+    check_size((decoded.pixels.width, decoded.pixels.height), info, context)?;
+    Ok(decoded)
+}
+
+fn check_size(size: (u32, u32), info: &ImageInfo, context: &RenderContext) -> Result<(), Error> {
     context.deadline.check()?;
-    if (decoded.pixels.width, decoded.pixels.height) != (info.width, info.height) {
+    if size != (info.width, info.height) {
         return Err(damaged("the decoded size differs from the header"));
     }
-    Ok(decoded)
+    Ok(())
 }
 
 /// Decodes the color layer and the alpha layer tile by tile in one process, which ends afterwards.
@@ -95,7 +118,9 @@ fn decode_layers(
             let request = DecodeRequest { format, bytes: &bytes, shape: ImageShape::Yuv(shape(layer)) };
             match session.run(|worker| worker.decode(&request))? {
                 SandboxImage::Yuv(image) => canvas.push_tile(image)?,
-                SandboxImage::Pixels(_) => return Err(damaged("the decoder returned pixels instead of planes")),
+                SandboxImage::Pixels(_) | SandboxImage::DeepPixels(_) => {
+                    return Err(damaged("the decoder returned pixels instead of planes"));
+                }
             }
         }
         canvas.finish()

@@ -112,7 +112,9 @@ impl TrackDecoder {
         match frame.map(|frame| frame.image) {
             None => Ok(None),
             Some(SandboxImage::Yuv(image)) => Ok(Some(image)),
-            Some(SandboxImage::Pixels(_)) => Err(damaged("the decoder returned pixels instead of planes")),
+            Some(SandboxImage::Pixels(_) | SandboxImage::DeepPixels(_)) => {
+                Err(damaged("the decoder returned pixels instead of planes"))
+            }
         }
     }
 }

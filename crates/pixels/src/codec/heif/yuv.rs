@@ -1,18 +1,18 @@
-//! Converts decoded images to pixels or planes with 8 bits per sample, in the stored orientation.
+//! Converts decoded images to pixels of 8 or 16 bits per sample, or to planes of 8, in the stored orientation.
 //!
 //! Most images use the BT.601 matrix, as JPEG does, and are processed as [`ColorPlanes`]. Images with alpha, another
 //! matrix, a crop, or another transfer function than that of sRGB are converted to pixels. The color description of the
 //! container overrides that of the codestream. An ICC profile overrides both, except for matrix and range, which it
 //! does not define (AV1 Image File Format, section 2.2; ISO/IEC 23000-22, section 7.3.6.4).
 
-use crate::codec::decoded::{DecodedPixels, DecodedPlanes};
+use crate::codec::decoded::{DecodedPixels, DecodedPlanes, DeepPixels};
 use crate::codec::heif::container::HeifImage;
-use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range, level};
+use crate::codec::planes::{ColorPlane, ColorPlanes, PlaneColors, Range};
 use crate::context::RenderContext;
 use crate::error::{Error, damaged};
 use crate::limits::ColorPolicy;
-use crate::pixels::Pixels;
-use crate::transform::color::{Conversion, Gamut};
+use crate::pixels::{Pixels, Sample};
+use crate::transform::color::{Conversion, DeepConversion, Gamut, parse_profile, profile_from_primaries};
 use crate::transform::transfer::TransferConversion;
 use crate::yuv_image::{Cicp, YuvImage, YuvSamples};
 
@@ -72,16 +72,50 @@ fn to_eight_bits(samples: YuvSamples, depth: u8) -> Vec<u8> {
     samples.into_iter().map(rounded).collect()
 }
 
-/// Converts the visible part of the color and alpha images to pixels.
+/// Converts the visible part of the color and alpha images to pixels of 8 bits.
 ///
 /// # Errors
-/// The color matrix is unsupported, a plane has the wrong size, or the deadline has passed.
+/// See [`samples`].
 pub(crate) fn pixels(
     image: &HeifImage<'_>,
     color: &YuvImage,
     alpha: Option<&YuvImage>,
     context: &RenderContext,
 ) -> Result<DecodedPixels, Error> {
+    let (pixels, conversion) = samples(image, color, alpha, context)?;
+    Ok(DecodedPixels { pixels, conversion })
+}
+
+/// Converts the visible part of the color and alpha images to pixels of 16 bits.
+///
+/// # Errors
+/// See [`samples`].
+pub(crate) fn deep_pixels(
+    image: &HeifImage<'_>,
+    color: &YuvImage,
+    alpha: Option<&YuvImage>,
+    context: &RenderContext,
+) -> Result<DeepPixels, Error> {
+    let (pixels, conversion) = samples(image, color, alpha, context)?;
+    let cicp = image.cicp.unwrap_or(color.cicp);
+    let profile = match image.profile {
+        Some(profile) => parse_profile(profile),
+        None if TransferConversion::is_needed(cicp) => Some(conversion.gamut().profile()),
+        None => profile_from_primaries(cicp.primaries),
+    };
+    Ok(DeepPixels { pixels, conversion: DeepConversion::new(conversion, profile) })
+}
+
+/// Converts the visible part of the color and alpha images to pixels. The conversion that remains is for samples of 8 bits.
+///
+/// # Errors
+/// The color matrix is unsupported, a plane has the wrong size, or the deadline has passed.
+fn samples<S: Sample>(
+    image: &HeifImage<'_>,
+    color: &YuvImage,
+    alpha: Option<&YuvImage>,
+    context: &RenderContext,
+) -> Result<(Pixels<S>, Conversion), Error> {
     let has_size = |decoded: &YuvImage| (decoded.width, decoded.height) == image.color.size;
     if !has_size(color) || !alpha.is_none_or(has_size) || alpha.is_some() != image.alpha.is_some() {
         return Err(damaged("the decoded size differs from the header"));
@@ -100,7 +134,7 @@ pub(crate) fn pixels(
     });
     let channels = colors + usize::from(alpha.is_some());
     let (width, x) = (crop.width as usize, crop.x as usize);
-    let mut data = vec![0; channels * width * crop.height as usize];
+    let mut data = vec![S::default(); channels * width * crop.height as usize];
     let mut rows = Rows::new(color);
     let mut opacity = vec![0.0; color.width as usize];
     for (n, row) in data.chunks_exact_mut(channels * width).enumerate() {
@@ -119,7 +153,7 @@ pub(crate) fn pixels(
             store(&opacity, x, row, (channels - 1, channels));
         }
         if let Some(transfer) = &transfer {
-            transfer.apply(samples);
+            transfer.apply::<S>(samples);
         }
         for (channel, samples) in samples.iter().enumerate() {
             store(samples, x, row, (channel, channels));
@@ -128,7 +162,7 @@ pub(crate) fn pixels(
     let channels = u8::try_from(channels).unwrap_or(4);
     let conversion =
         if is_converted { Conversion::from_gamut(gamut, channels) } else { conversion(image, cicp, channels, policy) };
-    Ok(DecodedPixels { pixels: Pixels { width: crop.width, height: crop.height, channels, data }, conversion })
+    Ok((Pixels { width: crop.width, height: crop.height, channels, data }, conversion))
 }
 
 /// The conversion of 8-bit samples, for images that [`TransferConversion`] does not convert.
@@ -150,9 +184,9 @@ fn unpremultiply(samples: &mut [f32], opacity: &[f32]) {
 }
 
 /// Writes samples of 0 to 1, starting at `x`, to one channel of a row of pixels.
-fn store(samples: &[f32], x: usize, row: &mut [u8], (channel, channels): (usize, usize)) {
+fn store<S: Sample>(samples: &[f32], x: usize, row: &mut [S], (channel, channels): (usize, usize)) {
     let samples = samples.get(x..).unwrap_or_default();
     for (pixel, sample) in row.chunks_exact_mut(channels).zip(samples) {
-        pixel[channel] = level(255.0 * sample);
+        pixel[channel] = S::from_unit(*sample);
     }
 }

@@ -6,6 +6,9 @@ use crate::codec::jpeg::multi_picture::{INDEX_BYTES, index_segment};
 /// Marks an ICC profile in a segment APP2 (ICC.1:2022, annex B.4).
 const PROFILE: &[u8] = b"ICC_PROFILE\0";
 
+/// Marks EXIF in a segment APP1 (CIPA DC-008, section 4.5.4).
+const EXIF: &[u8] = b"Exif\0\0";
+
 /// Marks an XMP packet in a segment APP1 (ISO 16684-3, section 1.1.3).
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
@@ -42,6 +45,9 @@ fn split(file: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn push_segments(made: &mut Vec<u8>, data: Embedded<'_>) {
+    if let Some(exif) = data.exif {
+        push_segment(made, 0xE1, &[EXIF, exif]);
+    }
     if let Some(xmp) = data.xmp {
         push_segment(made, 0xE1, &[XMP, xmp]);
     }

@@ -11,8 +11,9 @@ use jxl::api::{
 };
 
 use crate::codec::jxl::JxlHeader;
-use crate::decoders::{Frames, Samples, TimedSamples};
-use crate::pixel_image::{PixelImage, PixelLayout, PixelShape};
+use crate::decoders::{Frame, Frames, Samples};
+use crate::pixel_image::{DeepPixelImage, PixelImage, PixelLayout, PixelShape};
+use crate::pixels::Sample as _;
 use crate::transform::color::PROFILE_BYTES_MAX;
 
 /// Decodes the first frame.
@@ -24,13 +25,40 @@ pub(crate) fn decode(file: &[u8], shape: PixelShape) -> Result<PixelImage, Strin
     Ok(image)
 }
 
+/// Decodes the first frame to 16 bits per sample. The colors are not inks.
+///
+/// # Errors
+/// See [`decode`].
+pub(crate) fn decode_deep(file: &[u8], shape: PixelShape) -> Result<DeepPixelImage, String> {
+    let FileDecoder { mut decoder, mut rest, extra_channels, is_linear, profile, .. } = FileDecoder::open(file, shape)?;
+    set_format(&mut decoder, shape.layout, sixteen_bits(), extra_channels)?;
+    let (bytes, _) = frame(&mut decoder, &mut rest, shape, 2)?.ok_or("no frame")?;
+    let mut data: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|word| u16::from_ne_bytes(*word)).collect();
+    drop(bytes);
+    if is_linear {
+        let channels = usize::from(shape.layout.channels());
+        let colors = channels - usize::from(matches!(shape.layout, PixelLayout::GrayAlpha | PixelLayout::Rgba));
+        for sample in data.chunks_exact_mut(channels).flat_map(|pixel| &mut pixel[..colors]) {
+            *sample = u16::from_unit(u16::encoded(f32::from(*sample) / 65_535.0));
+        }
+    }
+    Ok(DeepPixelImage { shape, profile, data })
+}
+
+fn sixteen_bits() -> JxlDataFormat {
+    JxlDataFormat::U16 { endianness: Endianness::native(), bit_depth: 16 }
+}
+
 /// Decodes the frames of a file.
 pub(crate) struct FileDecoder<'a> {
     decoder: JxlDecoder,
     rest: &'a [u8],
     shape: PixelShape,
+    /// Number of channels in addition to the colors.
+    extra_channels: usize,
     /// True if samples have 16 bits in linear light, because 8 bits would have too few dark levels.
     is_linear: bool,
+    /// The ICC profile of the samples after they have the curve of sRGB.
     profile: Option<Vec<u8>>,
 }
 
@@ -56,11 +84,10 @@ impl<'a> FileDecoder<'a> {
         let profile = decoder.output_color_profile().cloned().ok_or("no color encoding")?;
         let is_linear = profile.transfer_function() == Some(&JxlTransferFunction::Linear);
         if is_linear {
-            let format = JxlDataFormat::U16 { endianness: Endianness::native(), bit_depth: 16 };
-            set_format(&mut decoder, shape.layout, format, extra_channels)?;
+            set_format(&mut decoder, shape.layout, sixteen_bits(), extra_channels)?;
         }
         let profile = icc(&if is_linear { with_srgb_curve(profile) } else { profile });
-        Ok(Self { decoder, rest, shape, is_linear, profile })
+        Ok(Self { decoder, rest, shape, extra_channels, is_linear, profile })
     }
 
     /// The next frame and its duration. `None` after the last one.
@@ -81,7 +108,7 @@ impl<'a> FileDecoder<'a> {
 }
 
 impl Frames for FileDecoder<'_> {
-    fn next(&mut self) -> Result<Option<TimedSamples>, String> {
+    fn next(&mut self) -> Result<Option<Frame>, String> {
         let frame = self.next_frame()?;
         Ok(frame.map(|(image, duration)| (Box::new(image) as Box<dyn Samples>, duration)))
     }

@@ -44,6 +44,8 @@ struct GrayRows<'a> {
 }
 
 impl Rows for GrayRows<'_> {
+    type Sample = u8;
+
     fn size(&self) -> (u32, u32) {
         (self.samples.width, self.samples.height)
     }
@@ -72,6 +74,8 @@ struct ColorRows<'a> {
 }
 
 impl Rows for ColorRows<'_> {
+    type Sample = u8;
+
     fn size(&self) -> (u32, u32) {
         (self.luma.width, self.luma.height)
     }

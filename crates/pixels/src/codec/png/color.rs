@@ -7,7 +7,7 @@ use moxcms::{Chromaticity, CicpColorPrimaries, ColorPrimaries, ColorProfile, Ton
 
 use crate::codec::png::profile::decompress;
 use crate::limits::ColorPolicy;
-use crate::transform::color::{Conversion, PROFILE_BYTES_MAX, parse_profile, profile_from_primaries};
+use crate::transform::color::{Conversion, DeepConversion, PROFILE_BYTES_MAX, parse_profile, profile_from_primaries};
 use crate::yuv_image::Cicp;
 
 /// The payloads of the chunks that describe colors.
@@ -55,6 +55,11 @@ impl<'a> ColorChunks<'a> {
             Self { cicp: None, gamma: None, chromaticities: None, .. } => 0,
             _ => 1,
         }
+    }
+
+    /// True if there are code points, which may be those of HDR.
+    pub(crate) fn has_code_points(&self) -> bool {
+        self.cicp.is_some()
     }
 
     /// True if a conversion that needs more than 8 bits per sample may be applied row by row.
@@ -110,6 +115,16 @@ impl ColorChunks<'_> {
 }
 
 impl PngColor {
+    /// Conversion of samples of 16 bits, whose color is not [`PngColor::CodePoints`].
+    pub(crate) fn deep_conversion(self, channels: u8, policy: ColorPolicy) -> DeepConversion {
+        let eight = self.conversion(channels, policy);
+        let profile = match self {
+            Self::Srgb | Self::CodePoints(_) => None,
+            Self::Icc(profile) | Self::Measured(profile) => Some(*profile),
+        };
+        DeepConversion::new(eight, profile)
+    }
+
     /// Conversion of samples of 8 bits. [`PngColor::CodePoints`] are converted by row, not by it.
     pub(crate) fn conversion(&self, channels: u8, policy: ColorPolicy) -> Conversion {
         match self {

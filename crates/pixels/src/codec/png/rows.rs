@@ -87,7 +87,7 @@ impl RowConversion {
                         *value = ((sample(row, x * *channels + channel) - *zero) / (*one - *zero)).clamp(0.0, 1.0);
                     }
                 }
-                transfer.apply(rows);
+                transfer.apply::<u8>(rows);
                 let row = if *is_wide { to_eight_bits(row) } else { row };
                 for (channel, values) in rows.iter().enumerate() {
                     for (x, value) in values.iter().take(pixels).enumerate() {

@@ -6,8 +6,10 @@ use std::io::Cursor;
 use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
+use crate::codec::tiff::jpeg_chunks::check_sizes;
 use crate::codec::tiff::{Photometric, TiffHeader};
-use crate::pixel_image::{PixelImage, PixelLayout, PixelShape};
+use crate::pixel_image::{DeepPixelImage, PixelImage, PixelLayout, PixelShape};
+use crate::pixels::Sample;
 use crate::transform::color::PROFILE_BYTES_MAX;
 
 /// # Errors
@@ -19,20 +21,55 @@ pub(crate) fn decode(file: &[u8], shape: PixelShape) -> Result<PixelImage, Strin
     }
     let mut decoder = Decoder::new(Cursor::new(with_gray_palette(file, &header))).map_err(|error| error.to_string())?;
     decoder = decoder.with_limits(Limits::unlimited());
+    if header.is_jpeg() {
+        check_sizes(file, &mut decoder, header.chunk_size)?;
+    }
     let profile = profile(&mut decoder, &header);
     let palette = match header.photometric {
         Photometric::Palette { .. } => Some(palette(&mut decoder)?),
         _ => None,
     };
-    let mut stored = DecodingResult::U8(Vec::new());
-    let layout = decoder.read_image_to_buffer(&mut stored).map_err(|error| error.to_string())?;
-    drop(decoder);
-    let samples = Samples::new(stored, &layout, &header)?;
+    let (stored, layout) = read(decoder)?;
+    let data = match stored {
+        DecodingResult::U8(bytes) if header.bits == 8 => bytes,
+        DecodingResult::U8(bytes) => unpack(&bytes, header.info.width as usize, &header),
+        DecodingResult::U16(words) => words.iter().map(|word| word.to_u8()).collect(),
+        _ => return Err(NOT_INTEGERS.to_owned()),
+    };
+    let samples = Samples::new(data, &layout, &header)?;
     let data = match palette {
         Some(palette) => samples.indexed(&palette),
         None => samples.into_pixels(&header),
     };
     Ok(PixelImage { shape, profile, data })
+}
+
+/// Like [`decode`], with 16 bits per sample.
+///
+/// # Errors
+/// The reason why the data cannot be decoded, or do not have this shape and 16 bits per sample.
+pub(crate) fn decode_deep(file: &[u8], shape: PixelShape) -> Result<DeepPixelImage, String> {
+    let header = TiffHeader::read(file).map_err(|error| error.to_string())?;
+    let is_expected =
+        (header.info.width, header.info.height, header.layout) == (shape.width, shape.height, shape.layout);
+    if !is_expected || !header.info.is_deep {
+        return Err("its shape differs from its header".to_owned());
+    }
+    let mut decoder = Decoder::new(Cursor::new(Cow::Borrowed(file))).map_err(|error| error.to_string())?;
+    decoder = decoder.with_limits(Limits::unlimited());
+    let profile = profile(&mut decoder, &header);
+    let (DecodingResult::U16(words), layout) = read(decoder)? else { return Err(NOT_INTEGERS.to_owned()) };
+    let data = Samples::new(words, &layout, &header)?.into_interleaved(&header);
+    Ok(DeepPixelImage { shape, profile, data })
+}
+
+const NOT_INTEGERS: &str = "its samples are not unsigned integers of up to 16 bits";
+
+/// The samples as they are stored.
+fn read(mut decoder: FileDecoder<'_>) -> Result<(DecodingResult, BufferLayoutPreference), String> {
+    let mut stored = DecodingResult::U8(Vec::new());
+    let layout = decoder.read_image_to_buffer(&mut stored).map_err(|error| error.to_string())?;
+    Ok((stored, layout))
 }
 
 /// The file, in which the indices of a palette are declared as gray: `tiff` decodes no palettes.
@@ -64,25 +101,18 @@ fn palette(decoder: &mut FileDecoder<'_>) -> Result<Vec<[u8; 3]>, String> {
     Ok((0..count).map(|n| [value(n), value(count + n), value(2 * count + n)]).collect())
 }
 
-/// Samples of 8 bits.
-struct Samples {
-    data: Vec<u8>,
+/// Samples of 8 or 16 bits.
+struct Samples<S = u8> {
+    data: Vec<S>,
     /// Distance between the samples of two pixels, and between the channels of one pixel.
     pixel_stride: usize,
     channel_stride: usize,
     pixels: usize,
 }
 
-impl Samples {
-    fn new(stored: DecodingResult, layout: &BufferLayoutPreference, header: &TiffHeader) -> Result<Self, String> {
-        let (width, height) = (header.info.width as usize, header.info.height as usize);
-        let pixels = width * height;
-        let data = match stored {
-            DecodingResult::U8(bytes) if header.bits == 8 => bytes,
-            DecodingResult::U8(bytes) => unpack(&bytes, width, header),
-            DecodingResult::U16(words) => words.iter().map(|word| to_eight_bits(*word)).collect(),
-            _ => return Err("its samples are not unsigned integers of up to 16 bits".to_owned()),
-        };
+impl<S: Sample> Samples<S> {
+    fn new(data: Vec<S>, layout: &BufferLayoutPreference, header: &TiffHeader) -> Result<Self, String> {
+        let pixels = header.info.width as usize * header.info.height as usize;
         let (pixel_stride, channel_stride) =
             if layout.planes > 1 { (1, pixels) } else { (data.len().checked_div(pixels).unwrap_or(0), 1) };
         let channels = match header.photometric {
@@ -97,21 +127,13 @@ impl Samples {
         Ok(Self { data, pixel_stride, channel_stride, pixels })
     }
 
-    fn channel(&self, pixel: usize, channel: usize) -> u8 {
+    fn channel(&self, pixel: usize, channel: usize) -> S {
         self.data[pixel * self.pixel_stride + channel * self.channel_stride]
     }
 
-    fn indexed(&self, palette: &[[u8; 3]]) -> Vec<u8> {
-        let color = |pixel| palette.get(usize::from(self.channel(pixel, 0))).copied().unwrap_or_default();
-        (0..self.pixels).flat_map(color).collect()
-    }
-
-    fn into_pixels(self, header: &TiffHeader) -> Vec<u8> {
+    /// The channels of gray, RGB or CMYK pixel by pixel, without samples that are ignored.
+    fn into_interleaved(self, header: &TiffHeader) -> Vec<S> {
         let channels = usize::from(header.layout.channels());
-        if header.photometric == Photometric::YCbCr {
-            let color = |n| to_rgb([self.channel(n, 0), self.channel(n, 1), self.channel(n, 2)]);
-            return (0..self.pixels).flat_map(color).collect();
-        }
         let mut data = if self.pixel_stride == channels && self.channel_stride == 1 {
             self.data
         } else {
@@ -126,6 +148,21 @@ impl Samples {
             data.chunks_exact_mut(channels).for_each(unpremultiply);
         }
         data
+    }
+}
+
+impl Samples {
+    fn indexed(&self, palette: &[[u8; 3]]) -> Vec<u8> {
+        let color = |pixel| palette.get(usize::from(self.channel(pixel, 0))).copied().unwrap_or_default();
+        (0..self.pixels).flat_map(color).collect()
+    }
+
+    fn into_pixels(self, header: &TiffHeader) -> Vec<u8> {
+        if header.photometric == Photometric::YCbCr {
+            let color = |n| to_rgb([self.channel(n, 0), self.channel(n, 1), self.channel(n, 2)]);
+            return (0..self.pixels).flat_map(color).collect();
+        }
+        self.into_interleaved(header)
     }
 }
 
@@ -145,18 +182,15 @@ fn unpack(bytes: &[u8], width: usize, header: &TiffHeader) -> Vec<u8> {
     samples.map(|sample| sample * scale).collect()
 }
 
-/// Rounds to the nearest level.
-fn to_eight_bits(word: u16) -> u8 {
-    u8::try_from((u32::from(word) * 255 + 32_767) / 65_535).unwrap_or(u8::MAX)
-}
-
 /// Divides the colors by alpha, which is the last sample.
-fn unpremultiply(pixel: &mut [u8]) {
+fn unpremultiply<S: Sample>(pixel: &mut [S]) {
     let Some((alpha, colors)) = pixel.split_last_mut() else { return };
-    let alpha = u16::from(*alpha);
+    let (alpha, white): (u32, u32) = ((*alpha).into(), S::WHITE.into());
     for color in colors {
-        let divided = (u16::from(*color) * 255 + alpha / 2).checked_div(alpha).unwrap_or(0);
-        *color = u8::try_from(divided).unwrap_or(u8::MAX);
+        let value: u32 = (*color).into();
+        // 65,535 times 65,535, plus half of it, fits.
+        let divided = (value * white).saturating_add(alpha / 2).checked_div(alpha).unwrap_or(0);
+        *color = S::from_number(divided.min(white));
     }
 }
 

@@ -16,13 +16,14 @@ pub(super) struct Quality {
 
 /// Accuracies from the best to the smallest. The first one is exact for up to 256 colors, and else limited by the format.
 /// A power of two minus one leaves room for the transparent color in the color table.
-pub(super) const QUALITIES: [Quality; 6] = [
+pub(super) const QUALITIES: [Quality; 7] = [
     Quality { colors: 255, exact_colors: 256, error_max: 1.0 },
     Quality { colors: 255, exact_colors: 16, error_max: 8.0 },
     Quality { colors: 63, exact_colors: 16, error_max: 30.0 },
     Quality { colors: 15, exact_colors: 15, error_max: 120.0 },
     Quality { colors: 7, exact_colors: 7, error_max: 400.0 },
     Quality { colors: 3, exact_colors: 3, error_max: 0.0 },
+    Quality { colors: 2, exact_colors: 2, error_max: 0.0 },
 ];
 
 /// Palette indices of a frame.

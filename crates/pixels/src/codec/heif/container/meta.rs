@@ -227,7 +227,8 @@ impl<'a> Meta<'a> {
             let count = usize::from(fields.u16()?);
             room = room.checked_sub(count).ok_or_else(|| damaged(format!("more than {REFERENCES_MAX} references")))?;
             let to = (0..count).map(|_| fields.id(version > 0)).collect::<Result<Vec<_>, _>>()?;
-            if self.references.insert((list.kind, from), to).is_some() {
+            // Descriptions do not change the image, so a second list is ignored.
+            if self.references.insert((list.kind, from), to).is_some() && list.kind != *b"cdsc" {
                 return Err(damaged(format!("item {from} has two reference lists '{}'", list.kind.escape_ascii())));
             }
         }
