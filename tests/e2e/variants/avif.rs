@@ -133,6 +133,6 @@ fn the_sandbox_command_is_hidden_and_exits_at_the_end_of_its_input() {
     assert_eq!(resized(&["sandbox"], &[]).2, 2);
     let start = std::time::Instant::now();
     let (out, _, status) = resized(&["sandbox", "1000000", "10"], &[]);
-    assert_eq!((out.len(), status), (32, 0), "it writes its ready message and exits");
+    assert_eq!((out.len(), status), (36, 0), "it writes its ready message and exits");
     assert!(start.elapsed() < Duration::from_secs(20));
 }
