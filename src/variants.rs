@@ -132,12 +132,13 @@ impl Variants {
         if !keeps_gain_maps || in_url.encoding.format() != Format::Jpeg {
             return self.get(preferred, client).await;
         }
-        let gain_maps = &self.maker.runner.gain_maps;
-        if !gain_maps.contains(&in_url.original) {
+        let is_known = self.maker.runner.gain_maps.contains(&in_url.original)
+            || matches!(self.cache.get(in_url), Some(Cached { value: CachedVariant::Found(found), .. }) if found.has_gain_map());
+        if !is_known {
             match self.get_chosen(preferred, FormatChoice::Accept, client).await {
                 Err(Error::HasGainMap) => {}
-                // Another request, for a URL with that format, may have made it.
-                Ok(_) if gain_maps.contains(&in_url.original) => {}
+                // A request for a URL with that format made it.
+                Ok(found) if found.delivery.has_gain_map() => {}
                 result => return result,
             }
         }

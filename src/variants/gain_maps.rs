@@ -20,7 +20,8 @@ pub(super) enum FormatChoice {
 }
 
 /// The originals whose headers showed a gain map when they were last read: hashes of their keys, each in the slot that
-/// its lower bits select. An original may be forgotten when another takes its slot. Then its header is read again.
+/// its lower bits select. An original is forgotten when another takes its slot. The next request for a variant that is not in
+/// memory then reads it again.
 #[derive(Debug)]
 pub(super) struct GainMapOriginals {
     slots: Box<[AtomicU64]>,

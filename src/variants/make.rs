@@ -137,11 +137,15 @@ impl VariantMaker {
         };
         for attempt in 0..ATTEMPTS {
             let task = match self.find_or_claim(key, variant, fetch, timings).await? {
-                FoundOrClaimed::Found(stored) if stored.has_gain_map && demand.choice == FormatChoice::Accept => {
-                    self.runner.gain_maps.record(&variant.original, true);
-                    return Err(Error::HasGainMap);
+                FoundOrClaimed::Found(stored) => {
+                    if stored.has_gain_map {
+                        self.runner.gain_maps.record(&variant.original, true);
+                    }
+                    return match demand.choice {
+                        FormatChoice::Accept if stored.has_gain_map => Err(Error::HasGainMap),
+                        FormatChoice::Accept | FormatChoice::Url => self.deliver_stored(key, variant, stored, timings),
+                    };
                 }
-                FoundOrClaimed::Found(stored) => return self.deliver_stored(key, variant, stored, timings),
                 FoundOrClaimed::Claimed(task) => task,
             };
             // Replacing a stored variant does not grow the bucket, so it is not rate limited.
@@ -222,6 +226,7 @@ impl VariantMaker {
             acquisition: Acquisition::Made,
             timings: timings.clone(),
             original_etag: made.original_etag,
+            has_gain_map: made.has_gain_map,
             checked_at: made.checked_at,
         };
         let SharedResources { write_back, variant_memory, .. } = self.resources();
@@ -295,9 +300,10 @@ impl VariantMaker {
         stored: StoredVariant,
         timings: &Timings,
     ) -> Result<Delivery, Error> {
-        let StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map: _ } = stored;
+        let StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map } = stored;
         let timings = timings.clone();
-        let provenance = Provenance { acquisition: Acquisition::Stored, timings, original_etag, checked_at };
+        let provenance =
+            Provenance { acquisition: Acquisition::Stored, timings, original_etag, has_gain_map, checked_at };
         let delivery = match body {
             StoredBody::NotRead => Delivery::Redirect(Arc::new(self.delivery.redirect(key, &version, provenance)?)),
             StoredBody::Read(bytes) => {

@@ -79,6 +79,8 @@ pub(super) struct Provenance {
     pub(super) timings: Timings,
     /// ETag of the original that the variant was made from; empty if it is not known.
     pub(super) original_etag: Box<str>,
+    /// True if the original has a gain map.
+    pub(super) has_gain_map: bool,
     /// A time before the last check of this ETag by the store. The freshness of the variant counts from this time.
     pub(super) checked_at: Instant,
 }
@@ -221,6 +223,11 @@ impl Delivery {
     /// ETag of the original that the variant was made from; empty if it is not known.
     pub(super) fn original_etag(&self) -> &str {
         &self.provenance().original_etag
+    }
+
+    /// True if the original has a gain map.
+    pub(super) fn has_gain_map(&self) -> bool {
+        self.provenance().has_gain_map
     }
 
     /// How the flight obtained the variant.

@@ -377,3 +377,13 @@ fn large_bmps_stay_within_the_permit_of_the_sandbox() {
     file.resize(0x36 + 3 * (width * height) as usize, 77);
     assert!(checks::original_within(&file, &[Codec::Bmp], &limits));
 }
+
+#[test]
+fn tables_of_an_avif_with_many_tracks_are_not_all_read() {
+    let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/originals/animated.avif");
+    let file = make::avif_of_many_tracks(&fs::read(path).unwrap(), 200);
+    let (header, bytes) = checks::peak(|| Header::read(&file, &Limits::default()));
+    header.unwrap();
+    assert!(bytes < pixels::HEADER_BYTES_MAX, "{bytes} bytes");
+}

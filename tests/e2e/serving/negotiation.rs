@@ -65,8 +65,13 @@ async fn a_picture_with_a_gain_map_stays_jpeg_unless_the_url_names_another_forma
     let mut config = settings(&bucket);
     config.formats.negotiate = vec![resized::variant::Format::WebP];
     config.formats.gain_maps = true;
-    let restarted = Stage::start(config).await;
+    let restarted = Stage::start(config.clone()).await;
     assert_eq!(media_type(&restarted, "/hdr_32x.jpg").await, "image/jpeg");
+
+    // Even if it first gets a request for the other format, whose variant is then in memory.
+    let other = Stage::start(config).await;
+    assert_eq!(media_type(&other, "/hdr_32x.jpg.webp").await, "image/webp");
+    assert_eq!(media_type(&other, "/hdr_32x.jpg").await, "image/jpeg");
 }
 
 #[tokio::test]

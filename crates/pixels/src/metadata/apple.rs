@@ -47,7 +47,7 @@ impl AppleHeadroom {
             let count = u16::try_from(entries.len()).unwrap_or_default();
             [&count.to_be_bytes()[..], &entries.concat(), &[0; 4]].concat()
         };
-        // Behind the start and the directory of the note.
+        // After the start and the directory of the note.
         let values = MAKER_NOTE.len() as u32 + 2 + 2 * 12 + 4;
         let entries = [entry(TAGS[0], SIGNED_RATIONAL, 1, values), entry(TAGS[1], SIGNED_RATIONAL, 1, values + 8)];
         let note = [&MAKER_NOTE[..], &directory(&entries), self.0.as_flattened()].concat();

@@ -32,8 +32,8 @@ use crate::transform::smart_crop::smart_crop;
 
 /// True if the variant is animated: the original is an animation, and the format of the variant supports it.
 ///
-/// A PNG is animated only if the original is a PNG, a JPEG XL or an AVIF. Of a GIF or WebP it shows the first frame, as JPEG and AVIF do, because users
-/// who ask for it want a still image.
+/// A PNG is animated only if the original is a PNG, a JPEG XL or an AVIF. Of a GIF or WebP it shows the first frame, as
+/// JPEG and AVIF do, because users who ask for it want a still image.
 pub(crate) fn is_animated(header: &Header, encoding: Encoding) -> bool {
     let stays_png = encoding == Encoding::Png && matches!(header.codec, Codec::Png | Codec::JpegXl | Codec::Avif);
     header.info.frames > 1 && (encoding.format().supports_animation() || stays_png)

@@ -229,3 +229,56 @@ fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
+
+fn iso_box(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    [&u32::try_from(8 + content.len()).unwrap().to_be_bytes()[..], kind, content].concat()
+}
+
+/// The types and contents of consecutive boxes of ISO base media files.
+fn iso_boxes(mut bytes: &[u8]) -> Vec<([u8; 4], &[u8])> {
+    let mut found = Vec::new();
+    while let Some((head, _)) = bytes.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes(*head[..4].first_chunk().unwrap()) as usize;
+        found.push((*head[4..].first_chunk().unwrap(), &bytes[8..length]));
+        bytes = &bytes[length..];
+    }
+    found
+}
+
+/// An image sequence with `tracks` copies of the first track of `animation`, each of which states 65,536 samples.
+pub fn avif_of_many_tracks(animation: &[u8], tracks: usize) -> Vec<u8> {
+    const SAMPLES: u32 = 65_536;
+    const SAMPLE_BYTES: u32 = 24;
+    let child = |content: &'_ [u8], kind: &[u8; 4]| -> Vec<u8> {
+        iso_boxes(content).into_iter().find(|(found, _)| found == kind).unwrap().1.to_vec()
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>();
+    let brands = iso_box(b"ftyp", b"avis\0\0\0\0avisavif");
+    let data_offset = u32::try_from(brands.len()).unwrap() + 8;
+    let trak = child(&child(animation, b"moov"), b"trak");
+    let stbl = child(&child(&child(&trak, b"mdia"), b"minf"), b"stbl");
+    let first = u32::from_be_bytes(*child(&stbl, b"stco")[8..12].first_chunk().unwrap()) as usize;
+    let mut data = animation[first..first + SAMPLE_BYTES as usize].to_vec();
+    data.resize((SAMPLES * SAMPLE_BYTES) as usize, 0);
+    // Copies a box with other tables of samples.
+    fn copy(kind: [u8; 4], content: &[u8], tables: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+        if let Some((_, table)) = tables.iter().find(|(table, _)| *table == kind) {
+            return iso_box(&kind, table);
+        }
+        match &kind {
+            b"trak" | b"mdia" | b"minf" | b"stbl" => {
+                let children = iso_boxes(content).into_iter().map(|(kind, content)| copy(kind, content, tables));
+                iso_box(&kind, &children.collect::<Vec<_>>().concat())
+            }
+            _ => iso_box(&kind, content),
+        }
+    }
+    let tables = [
+        (*b"stsz", words(&[0, SAMPLE_BYTES, SAMPLES])),
+        (*b"stsc", words(&[0, 1, 1, SAMPLES, 1])),
+        (*b"stco", words(&[0, 1, data_offset])),
+        (*b"stts", words(&[0, 1, SAMPLES, 1])),
+    ];
+    let track = copy(*b"trak", &trak, &tables);
+    [brands, iso_box(b"mdat", &data), iso_box(b"moov", &track.repeat(tracks))].concat()
+}

@@ -22,7 +22,10 @@ use crate::yuv_image::{ChromaSubsampling, YuvImage, YuvShape};
 /// # Errors
 /// The header is damaged, or the uncropped image has more pixels than `limits.input_pixels`.
 pub(crate) fn read_info(original: &[u8], coding: Coding, limits: &Limits) -> Result<(ImageInfo, u64), Error> {
-    let image = HeifImage::read(original, coding)?;
+    let image = HeifImage::read(original, coding).map_err(|error| match error {
+        Error::UnsupportedFormat { format, .. } => Error::UnsupportedFormat { format, accepted: limits.originals },
+        error => error,
+    })?;
     check_pixels(image.decoded_size(), limits)?;
     Ok((image.info(), sandbox_bytes(&image)))
 }

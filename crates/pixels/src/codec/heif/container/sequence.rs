@@ -3,10 +3,28 @@
 use image::metadata::Orientation;
 
 use super::boxes::{Boxes, IsoBox};
-use super::track::{Track, TrackKind};
+use super::layer::Layer;
+use super::track::{Track, TrackHead, TrackKind};
 use super::{CropRect, HeifImage};
 use crate::error::{Error, damaged};
 use crate::transform::color::PROFILE_BYTES_MAX;
+
+/// The first track that `is_wanted` accepts.
+fn find_track<'a>(
+    moov: &IsoBox<'a>,
+    is_wanted: impl Fn(&TrackHead<'a>) -> Result<bool, Error>,
+) -> Result<Option<TrackHead<'a>>, Error> {
+    for found in Boxes::new(moov.data) {
+        let found = found?;
+        if found.kind == *b"trak"
+            && let Some(track) = TrackHead::read(found)?
+            && is_wanted(&track)?
+        {
+            return Ok(Some(track));
+        }
+    }
+    Ok(None)
+}
 
 /// The frames of an animation.
 #[derive(Debug)]
@@ -19,17 +37,11 @@ pub(crate) struct Sequence<'a> {
 impl<'a> Sequence<'a> {
     /// Reads a box `moov`, of which the first track of images is shown.
     pub(super) fn read(file: &'a [u8], moov: &IsoBox<'a>) -> Result<Self, Error> {
-        let mut tracks = Vec::new();
-        for found in Boxes::new(moov.data) {
-            let found = found?;
-            if found.kind == *b"trak" {
-                tracks.extend(Track::read(file, &found)?);
-            }
-        }
-        let at = tracks.iter().position(|track| track.kind == TrackKind::Color);
-        let color = tracks.swap_remove(at.ok_or_else(|| damaged("no track of images (moov)"))?);
-        let is_alpha = |track: &Track<'_>| track.kind == TrackKind::Alpha && track.alpha_of == Some(color.id);
-        let alpha = tracks.iter().position(is_alpha).map(|at| tracks.swap_remove(at));
+        let color = find_track(moov, |track| Ok(track.kind == TrackKind::Color))?;
+        let color = color.ok_or_else(|| damaged("no track of images (moov)"))?.read_samples(file)?;
+        let alpha =
+            find_track(moov, |track| Ok(track.kind == TrackKind::Alpha && track.alpha_of()? == Some(color.id)))?;
+        let alpha = alpha.map(|alpha| alpha.read_samples(file)).transpose()?;
         if alpha
             .as_ref()
             .is_some_and(|alpha| alpha.samples.len() != color.samples.len() || alpha.layer().size != color.layer().size)
@@ -55,11 +67,13 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    /// True if the still image of the file has the size and the channels of the frames.
+    /// True if the still image of the file has the size and the samples of the frames, for which memory is charged.
     pub(super) fn matches(&self, still: &HeifImage<'_>) -> bool {
         let frame = self.first_image();
-        let is_whole = still.crop == frame.crop && still.color.size == frame.color.size;
-        is_whole && still.orientation == Orientation::NoTransforms && still.channels() == frame.channels()
+        let samples = |layer: &Layer<'_>| (layer.size, layer.depth, layer.sampling);
+        let layers = |image: &HeifImage<'_>| (samples(&image.color), image.alpha.as_ref().map(samples));
+        let is_whole = still.crop == frame.crop && still.orientation == Orientation::NoTransforms;
+        is_whole && layers(still) == layers(&frame)
     }
 
     /// Length of all samples in bytes.

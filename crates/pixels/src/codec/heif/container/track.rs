@@ -15,10 +15,8 @@ const SAMPLES_MAX: u32 = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Track<'a> {
     pub(super) id: u32,
-    /// The track of which this one contains the alpha (`auxl`), and the track whose colors are premultiplied (`prem`).
-    pub(super) alpha_of: Option<u32>,
+    /// The track of alpha by which the colors are multiplied (`prem`).
     pub(super) premultiplied_by: Option<u32>,
-    pub(super) kind: TrackKind,
     /// Codestreams of AV1, in order of decoding and display.
     pub(crate) samples: Vec<&'a [u8]>,
     /// The duration of each sample.
@@ -37,9 +35,18 @@ pub(super) enum TrackKind {
     Alpha,
 }
 
-impl<'a> Track<'a> {
+/// A track whose samples are not read, which takes no memory. A file can have a thousand tracks, of which two are used.
+pub(super) struct TrackHead<'a> {
+    pub(super) kind: TrackKind,
+    trak: IsoBox<'a>,
+    media: IsoBox<'a>,
+    table: IsoBox<'a>,
+    entry: SampleEntry<'a>,
+}
+
+impl<'a> TrackHead<'a> {
     /// Reads a box `trak`. `None` if it contains neither images nor alpha.
-    pub(super) fn read(file: &'a [u8], trak: &IsoBox<'a>) -> Result<Option<Self>, Error> {
+    pub(super) fn read(trak: IsoBox<'a>) -> Result<Option<Self>, Error> {
         let media = required(trak.data, *b"mdia")?;
         let (_, _, mut handler) = required(media.data, *b"hdlr")?.full_up_to(0)?;
         handler.u32()?;
@@ -54,22 +61,39 @@ impl<'a> Track<'a> {
             (_, Some(kind)) if is_alpha_type(kind) => TrackKind::Alpha,
             _ => return Ok(None),
         };
+        Ok(Some(Self { kind, trak, media, table, entry }))
+    }
+
+    /// The track of which this one contains the alpha (`auxl`).
+    pub(super) fn alpha_of(&self) -> Result<Option<u32>, Error> {
+        self.reference(*b"auxl")
+    }
+
+    /// The first track to which this one refers by that type of reference (section 8.3.3).
+    fn reference(&self, kind: [u8; 4]) -> Result<Option<u32>, Error> {
+        match child(self.trak.data, *b"tref")? {
+            Some(references) => child(references.data, kind)?.map(|list| list.fields().u32()).transpose(),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the tables of samples.
+    pub(super) fn read_samples(self, file: &'a [u8]) -> Result<Track<'a>, Error> {
+        let premultiplied_by = self.reference(*b"prem")?;
+        let Self { trak, media, table, entry, .. } = self;
         let samples = samples(file, &table)?;
         let first = samples.first().ok_or_else(|| damaged("a track without samples (stsz)"))?;
         let tile = Tile { config: None, extents: vec![first] };
-        let (id, plays) = header(trak)?;
+        let (id, plays) = header(&trak)?;
         let format = entry.properties.av1_format(id, &tile)?;
         let durations = durations(&media, &table, samples.len())?;
-        let reference = |kind| match child(trak.data, *b"tref")? {
-            Some(references) => child(references.data, kind)?.map(|list| list.fields().u32()).transpose(),
-            None => Ok(None),
-        };
         let Properties { cicp, profile, .. } = entry.properties;
-        let (alpha_of, premultiplied_by) = (reference(*b"auxl")?, reference(*b"prem")?);
         let size = entry.size;
-        Ok(Some(Self { id, alpha_of, premultiplied_by, kind, samples, durations, plays, size, format, cicp, profile }))
+        Ok(Track { id, premultiplied_by, samples, durations, plays, size, format, cicp, profile })
     }
+}
 
+impl<'a> Track<'a> {
     /// The first frame as an image.
     pub(super) fn layer(&self) -> Layer<'a> {
         let SampleFormat { depth, sampling, .. } = self.format;
@@ -172,7 +196,7 @@ fn samples<'a>(file: &'a [u8], table: &IsoBox<'a>) -> Result<Vec<&'a [u8]>, Erro
     let (_, _, mut runs) = required(table.data, *b"stsc")?.full_up_to(0)?;
     let mut runs_left = runs.u32()?;
     let (mut chunk, mut per_chunk, mut next_run) = (0, 0, None);
-    let (mut found, mut total) = (Vec::new(), 0_u64);
+    let (mut found, mut total) = (Vec::with_capacity(count as usize), 0_u64);
     while found.len() < count as usize {
         chunk += 1;
         chunks = chunks.checked_sub(1).ok_or_else(|| damaged("a track with too few chunks (stco)"))?;
@@ -214,7 +238,7 @@ fn durations(media: &IsoBox<'_>, table: &IsoBox<'_>, count: usize) -> Result<Vec
     fields.uint(time_bytes)?;
     let ticks_per_second = u64::from(fields.u32()?.max(1));
     let (_, _, mut fields) = required(table.data, *b"stts")?.full_up_to(0)?;
-    let mut durations = Vec::new();
+    let mut durations = Vec::with_capacity(count);
     for _ in 0..fields.u32()? {
         let (run, ticks) = (fields.u32()?, fields.u32()?);
         let duration = Duration::from_micros(u64::from(ticks) * 1_000_000 / ticks_per_second);
