@@ -180,12 +180,13 @@ fn sequence_bytes(sequence: &Sequence<'_>) -> u64 {
     track(&sequence.color).max(sequence.alpha.as_ref().map_or(0, track))
 }
 
-/// Upper bound, in bytes, on the memory of the HEVC decoder in addition to its input: two copies of the samples with four
-/// bytes each, and the block metadata.
+/// Upper bound, in bytes, on the memory of the HEVC decoder in addition to its input: copies of the samples with four bytes
+/// each, some of which grow by doubling, and the block metadata. For 1 to 17 megapixels in one image, it took up to 22 bytes
+/// of addresses per pixel in 4:2:0, and 42 in 4:4:4.
 fn hevc_bytes(layer: &Layer<'_>) -> u64 {
     let padded = |side: u32| u64::from(side) + 64;
     let pixels = padded(layer.coded_size.0) * padded(layer.coded_size.1);
-    2 * 4 * samples(layer, pixels) + HEVC_BLOCK_BYTES * pixels
+    HEVC_SAMPLE_BYTES * samples(layer, pixels) + HEVC_BLOCK_BYTES * pixels
 }
 
 /// Number of samples of that many pixels.
@@ -201,3 +202,6 @@ fn samples(layer: &Layer<'_>, pixels: u64) -> u64 {
 /// Block metadata of the decoders, in bytes per pixel.
 const AV1_BLOCK_BYTES: u64 = 2;
 const HEVC_BLOCK_BYTES: u64 = 3;
+
+/// Copies of a sample in the HEVC decoder, in bytes.
+const HEVC_SAMPLE_BYTES: u64 = 14;
