@@ -91,6 +91,14 @@ pub struct Rendered {
     pub cpu_time: Duration,
 }
 
+/// A sanitized SVG, its cost and the permits of its job.
+#[derive(Debug)]
+pub struct Sanitized<T> {
+    pub bytes: Result<Bytes, RenderError>,
+    pub cpu_time: Duration,
+    pub permits: T,
+}
+
 impl Resizer {
     /// Starts the threads of both lanes at the lowest priority: `threads` (0: one per core) for the fast lane, half as
     /// many for the slow lane. In each lane, `queue_length` jobs may wait.
@@ -188,28 +196,40 @@ impl Resizer {
         })
     }
 
-    /// Sanitizes an SVG on the thread of `lane` that `turn` stands for. `permits` are dropped when the job ends, even if the
-    /// future was dropped before. See [`pixels::sanitize_svg`].
+    /// The expected CPU time on this machine for sanitizing an SVG of this length.
+    #[must_use]
+    pub fn sanitizing_estimate(&self, original_bytes: u64) -> Duration {
+        self.calibration.apply(pixels::sanitizing_estimate(original_bytes))
+    }
+
+    /// Sanitizes an SVG on the thread of `lane` that `turn` stands for. `permits` are returned with the result, and are held
+    /// until the job ends, even if the future was dropped before. See [`pixels::sanitize_svg`].
     ///
     /// # Errors
-    /// The file is not SVG or is damaged, or the job was not run.
+    /// The job was not run, or it panicked.
     pub async fn sanitize_svg<T: Send + 'static>(
         &self,
         (lane, turn): (Lane, Turn),
         original: Bytes,
         limits: Limits,
         permits: T,
-    ) -> Result<Bytes, RenderError> {
+    ) -> Result<Sanitized<T>, RenderError> {
+        let (metrics, estimate) = (self.metrics.clone(), self.sanitizing_estimate(original.len() as u64));
         let job = move || {
-            let _permits = permits;
-            sanitize(&original, &limits).map(|bytes| Bytes::from(bytes.into_boxed_slice()))
+            let (start, job_start) = (Instant::now(), cpu_time());
+            let bytes = sanitize(&original, &limits).map(|bytes| Bytes::from(bytes.into_boxed_slice()));
+            let cpu_time = cpu_time().saturating_sub(job_start);
+            metrics.record_stage("sanitize", "svg", start.elapsed());
+            metrics.record_job(lane.as_str(), estimate, cpu_time);
+            Sanitized { bytes: bytes.map_err(RenderError::from), cpu_time, permits }
         };
-        let sanitized = match self.pool(lane).run(turn, job).await {
-            Ok(sanitized) => sanitized.map_err(RenderError::from),
-            Err(PoolError::Closed) => Err(RenderError::Stopped),
-            Err(PoolError::Panicked) => Err(RenderError::Panicked),
-        };
-        sanitized.inspect_err(|error| self.metrics.record_failure(error.reason()))
+        let sanitized = self.pool(lane).run(turn, job).await.map_err(|error| match error {
+            PoolError::Closed => RenderError::Stopped,
+            PoolError::Panicked => RenderError::Panicked,
+        });
+        let failed = sanitized.as_ref().map_or_else(Some, |sanitized| sanitized.bytes.as_ref().err());
+        failed.into_iter().for_each(|error| self.metrics.record_failure(error.reason()));
+        sanitized
     }
 
     /// Number of jobs that wait for a thread of `lane`.

@@ -29,12 +29,12 @@ mod rate_limit;
 mod rendition;
 mod resources;
 mod revalidation;
+mod sanitized;
 mod slow_share;
 mod store;
 mod timings;
 
 pub use batch::preview::Preview;
-pub use batch::sanitize::SanitizedSvg;
 pub use error::Error;
 pub use make::{EnsureStored, EnsureStoredError};
 pub use parts::VariantsParts;
@@ -47,19 +47,20 @@ pub use store::purge::{PurgeError, delete_stored};
 pub use timings::Timings;
 
 use batch::run::BatchRunner;
-use batch::sanitize::sanitize_svg;
 use gain_maps::{FormatChoice, GainMapOriginals};
 use make::VariantMaker;
 use rendition::Freshness;
 use rendition::cached::CachedVariant;
 use rendition::delivery::DeliveryBuilder;
 use resources::SharedResources;
+use sanitized::SanitizedSvgs;
 use store::lookup::StoredVariants;
 
 /// Gets variants. Clones share memory, flights and all resources.
 #[derive(Debug, Clone)]
 pub struct Variants {
     cache: Cache<Variant, CachedVariant>,
+    sanitized: SanitizedSvgs,
     maker: Arc<VariantMaker>,
     store: Store,
     metrics: metrics::PurgeMetrics,
@@ -92,10 +93,11 @@ impl Variants {
         let flights_max = parts.tuning.flights_max;
         let cache = Cache::new(parts.cache_bytes, flights_max, parts.tasks.clone(), parts.metrics.evictions.clone());
         let resources = SharedResources::new(&parts, cache.clone());
+        let sanitized = SanitizedSvgs::new(&parts.memory, parts.tuning, parts.tasks.clone());
         let VariantsParts { config, originals, variants, headers, metrics, .. } = parts;
         register_gauges(&cache, metrics);
         let maker = Arc::new(maker(config, originals, variants.clone(), resources, headers));
-        Self { cache, maker, store: variants, metrics: metrics.purges.clone() }
+        Self { cache, sanitized, maker, store: variants, metrics: metrics.purges.clone() }
     }
 
     /// The same variants with other settings. Memory, stores, flights, threads and budgets are shared with `self` and
@@ -105,7 +107,7 @@ impl Variants {
         let resources = self.maker.resources().clone().with_rates(&config.rates);
         let originals = self.maker.runner.originals.clone();
         let maker = Arc::new(maker(config, originals, self.store.clone(), resources, headers));
-        Self { cache: self.cache.clone(), maker, store: self.store.clone(), metrics: self.metrics.clone() }
+        Self { maker, ..self.clone() }
     }
 
     /// The variant from memory, or from a flight. A variant in memory is served whatever happens, unless its original is
@@ -223,12 +225,19 @@ impl Variants {
         self.maker.runner.preview(variant, original).await
     }
 
-    /// Reads an SVG original for `client` and removes its scripts. The result is not cached.
+    /// An SVG original with this ETag without its scripts, from memory or made for `client`. `None` if the original has
+    /// another ETag now.
     ///
     /// # Errors
     /// The original is not SVG or is damaged, or a limit is exceeded.
-    pub async fn sanitize_svg(&self, original: &ObjectKey, client: IpAddr) -> Result<SanitizedSvg, Error> {
-        sanitize_svg(&self.maker.runner, original, client).await
+    pub async fn sanitized_svg(
+        &self,
+        original: &ObjectKey,
+        etag: &str,
+        client: IpAddr,
+    ) -> Result<Option<Bytes>, Error> {
+        let failure_ttl = self.maker.delivery.freshness.failure_ttl;
+        Box::pin(self.sanitized.get(&self.maker.runner, (original, etag), client, failure_ttl)).await
     }
 
     /// Removes every variant of `original` from memory and from the store, and returns the number of stored variants
@@ -258,8 +267,9 @@ impl Variants {
         purged
     }
 
-    /// Removes the variants of `original` from memory, cached errors included.
+    /// Removes the variants of `original` and its sanitized file from memory, cached errors included.
     pub fn forget(&self, original: &ObjectKey) {
+        self.sanitized.forget(original);
         self.cache.invalidate_matching(|variant| variant.original == *original);
     }
 
@@ -268,8 +278,9 @@ impl Variants {
         self.cache.invalidate(variant);
     }
 
-    /// Removes all variants from memory. A variant that is being made is sent to its waiters, but not cached.
+    /// Removes all variants and sanitized files from memory. A variant that is being made is sent to its waiters, but not cached.
     pub fn forget_all(&self) {
+        self.sanitized.forget_all();
         self.cache.invalidate_matching(|_| true);
     }
 

@@ -286,5 +286,5 @@ pub(super) fn describe(
     headers.insert(CONTENT_LENGTH, HeaderValue::from(meta.bytes));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_STATUS, HeaderValue::from_static(BYPASS));
-    Ok((headers, Validators { etag, last_modified: meta.last_modified }))
+    Ok((headers, Validators { etag, last_modified: Some(meta.last_modified) }))
 }

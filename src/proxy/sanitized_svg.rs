@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
+use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::error::RequestError;
@@ -16,15 +16,17 @@ use crate::origin::ObjectMeta;
 use crate::resize::sanitizing_bytes;
 use crate::support::open_bodies::{BodyPermit, TooManyBodies};
 use crate::variant::ObjectKey;
-use crate::variants::{Error, SanitizedSvg, Variants};
+use crate::variants::{Error, Validators, Variants};
 
 /// Media type of SVG (SVG 2, appendix D).
 pub(super) const SVG: &str = "image/svg+xml";
 
-/// Blocks all that the sanitizer may have missed, when the file is opened as a page: scripts, plugins, forms and requests.
+/// Blocks the requests that the sanitizer leaves in style sheets, and all that it may have missed, when the file is opened as a
+/// page: scripts, plugins and forms.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
 
-/// Added to the ETag of an original. It changes whenever the same original gives different bytes.
+/// Added to the ETag of an original. It changes whenever the same original gives different bytes, which a test of the sanitizer
+/// tells.
 const ETAG_SUFFIX: &str = "-svg1";
 
 /// Sanitizes and serves SVG originals.
@@ -44,7 +46,8 @@ pub(super) struct SvgRequest<'a> {
 
 impl SanitizedSvgs {
     /// Responds with the sanitized file; `None` if the original is not that of `meta` anymore. A body needs a `permit` for
-    /// its bytes. A HEAD request is answered with the headers of the whole file.
+    /// its bytes, which is acquired before the file is sanitized. A HEAD request is answered with the headers of the whole
+    /// file. The date of the original is not that of the sanitized file, which also depends on this program.
     pub(super) async fn respond(
         &self,
         request: &SvgRequest<'_>,
@@ -54,23 +57,20 @@ impl SanitizedSvgs {
         let SvgRequest { client, method, key, headers: conditions } = *request;
         let sanitized_meta = ObjectMeta { etag: derived_etag(&meta.etag), ..meta.clone() };
         let (mut headers, validators) = describe(&self.policy, &sanitized_meta, Some(SVG))?;
+        let validators = Validators { last_modified: None, ..validators };
+        headers.remove(LAST_MODIFIED);
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         // The preconditions need no bytes. HEAD has no range, so no length is compared.
         if evaluate(&Method::HEAD, conditions, &validators, 0)? == BodySelection::NotModified {
             return Ok(Some(respond(headers, &BodySelection::NotModified, 0, empty)));
         }
         sanitizing_bytes(meta.bytes).map_err(|error| Error::Unprocessable(error.to_string().into()))?;
-        let SanitizedSvg { bytes, original_etag } = self.variants.sanitize_svg(key, client).await?;
-        if original_etag != meta.etag {
-            return Ok(None);
-        }
+        let permit = if *method == Method::HEAD { None } else { Some(permit(meta.bytes)?) };
+        let Some(bytes) = self.variants.sanitized_svg(key, &meta.etag, client).await? else { return Ok(None) };
         let length = bytes.len() as u64;
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         let selection = evaluate(method, conditions, &validators, length)?;
-        if *method == Method::HEAD {
-            return Ok(Some(respond(headers, &selection, length, empty)));
-        }
-        let permit = permit(selection.bytes(length))?;
+        let Some(permit) = permit else { return Ok(Some(respond(headers, &selection, length, empty))) };
         let body = match &selection {
             BodySelection::Range(range) => slice(&bytes, range),
             BodySelection::Full | BodySelection::NotModified => bytes,

@@ -69,7 +69,8 @@ pub struct StoredRendition {
 #[derive(Debug, Clone)]
 pub struct Validators {
     pub etag: headers::ETag,
-    pub last_modified: SystemTime,
+    /// `None` if a date does not identify the representation.
+    pub last_modified: Option<SystemTime>,
 }
 
 /// How and from which original the variant was obtained.

@@ -32,6 +32,22 @@ fn nested(start: &str, inner: &str, end: &str, count: usize) -> String {
     picture(&format!("{}{inner}{}", start.repeat(count), end.repeat(count)))
 }
 
+/// A chain of masks, each of which refers to the next one by a rule of a style sheet.
+fn styled_masks(count: usize) -> String {
+    let rules: String = (0..count).map(|n| format!("#r{n}{{mask:url(#m{})}}", n + 1)).collect();
+    let masks: String =
+        (0..=count).map(|n| format!("<mask id='m{n}'><rect id='r{n}' width='9' height='9'/></mask>")).collect();
+    picture(&format!("<style>{rules}</style>{masks}<rect width='9' height='9' mask='url(#m0)'/>"))
+}
+
+/// Masks in a chain, each of which follows a reference that leads nowhere.
+fn second_references(count: usize) -> String {
+    let filters: String = (0..count)
+        .map(|n| format!("<mask id='m{n}'><g style='filter:url(#x) url(#m{})'><rect/></g></mask>", n + 1))
+        .collect();
+    picture(&filters)
+}
+
 /// Hostile files with a part of the error, which is empty if a harmless picture is acceptable.
 pub(crate) fn hostile() -> Vec<(&'static str, String, &'static str)> {
     let masks: String = (0..300)
@@ -95,8 +111,31 @@ pub(crate) fn hostile() -> Vec<(&'static str, String, &'static str)> {
         (
             "wide rules",
             picture(&format!("<style>{}</style>{}", "g g g>*{fill:red}".repeat(2000), "<g/>".repeat(20_000))),
-            "",
+            "too many rules",
         ),
+        (
+            "many rules",
+            picture(&format!("<style>{}</style>{}", ".a{fill:red}".repeat(40_000), "<g/>".repeat(40_000))),
+            "too many rules",
+        ),
+        (
+            "many declarations",
+            picture(&format!("<style>*{{{}}}</style>{}", "fill:red;".repeat(100_000), "<g/>".repeat(20_000))),
+            "too many rules",
+        ),
+        (
+            "used style attribute",
+            picture(&format!(
+                "<g id='a'><g style='{}'/></g>{}",
+                "fill:red;".repeat(50_000),
+                "<use href='#a'/>".repeat(1000)
+            )),
+            "style attributes",
+        ),
+        ("masks in a chain of rules", styled_masks(300), "levels"),
+        ("masks in a short chain of rules", styled_masks(190), ""),
+        ("references after others", second_references(300), "100 levels"),
+        ("many addresses", picture(&format!("<rect style='{}'/>", "url(a) ".repeat(500_000))), ""),
         ("long text", picture(&format!("<text>{}</text>", "W".repeat(500_000))), ""),
         ("unclosed", "<svg xmlns='http://www.w3.org/2000/svg'><g>".to_owned(), "damaged"),
         ("other root", "<svg xmlns='http://www.w3.org/1999/xhtml'/>".to_owned(), "damaged"),

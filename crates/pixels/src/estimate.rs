@@ -25,6 +25,12 @@ pub struct CpuEstimate {
     pub outputs: Duration,
 }
 
+/// Expected CPU time of sanitizing an SVG of this length.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+pub(crate) fn sanitizing(bytes: u64) -> Duration {
+    duration(cost::PROCESS + bytes as f64 * cost::SANITIZED_BYTE)
+}
+
 impl CpuEstimate {
     #[must_use]
     pub fn total(self) -> Duration {
@@ -273,6 +279,8 @@ mod cost {
     /// A plain icon takes 4, one with filters up to 120.
     pub(super) const SVG_PIXEL: f64 = 40.0;
     pub(super) const SVG_BYTE: f64 = 100.0;
+    /// Long paths take about 90, many small elements 200, and a style of thousands of `url()` 340.
+    pub(super) const SANITIZED_BYTE: f64 = 250.0;
     /// Starting a sandboxed process.
     pub(super) const PROCESS: f64 = 3e6;
     /// A pixel of the canvas of an animation.

@@ -54,7 +54,7 @@ pub use sandbox::{
     Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxFrame, SandboxImage, SandboxOutput,
     SandboxTask, SandboxWorker,
 };
-pub use sanitize::{sanitize_svg, sanitizing_bytes};
+pub use sanitize::{sanitize_svg, sanitizing_bytes, sanitizing_estimate};
 pub use sniff::{SVG_HEAD_BYTES, is_svg, sniff};
 pub use transform::color::PROFILE_BYTES_MAX;
 pub use transform::crop::output_size;

@@ -45,23 +45,37 @@ pub fn is_svg(head: &[u8]) -> bool {
     let head = &head[..head.len().min(SVG_HEAD_BYTES)];
     let mut rest = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
     loop {
-        let end: &[u8] = match rest {
-            [b'<', b'?', ..] => b"?>",
-            [b'<', b'!', b'-', b'-', ..] => b"-->",
-            // An internal subset contains `>` and ends with `]`.
-            [b'<', b'!', after @ ..] => {
-                let is_subset = after.iter().find(|byte| matches!(byte, b'[' | b'>')) == Some(&b'[');
-                if is_subset { b"]>" } else { b">" }
-            }
+        let after = match rest {
+            [b'<', b'?', ..] => after(rest, b"?>"),
+            [b'<', b'!', b'-', b'-', ..] => after(rest, b"-->"),
+            [b'<', b'!', ..] => after_document_type(rest),
             _ => break,
         };
-        let Some(at) = rest.windows(end.len()).position(|window| window == end) else { return false };
-        rest = rest[at + end.len()..].trim_ascii_start();
+        let Some(after) = after else { return false };
+        rest = after.trim_ascii_start();
     }
     let Some(tag) = rest.strip_prefix(b"<") else { return false };
     let length = tag.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/'));
     let name = &tag[..length.unwrap_or(tag.len())];
     name == b"svg" || name.ends_with(b":svg")
+}
+
+/// The bytes after the first `end`.
+fn after<'a>(bytes: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
+    let at = bytes.windows(end.len()).position(|window| window == end)?;
+    bytes.get(at + end.len()..)
+}
+
+/// The bytes after a document type. An internal subset contains `>`, and ends with `]`, white space and `>` (XML 1.0, section
+/// 2.8).
+fn after_document_type(bytes: &[u8]) -> Option<&[u8]> {
+    let first = bytes.iter().find(|byte| matches!(byte, b'[' | b'>'))?;
+    if *first == b'>' {
+        return after(bytes, b">");
+    }
+    let brackets = bytes.iter().enumerate().filter(|(_, byte)| **byte == b']');
+    let mut rests = brackets.filter_map(|(at, _)| bytes.get(at + 1..)?.trim_ascii_start().strip_prefix(b">"));
+    rests.next()
 }
 
 /// Number of bytes in which the root element of an SVG must begin.
@@ -117,10 +131,21 @@ mod tests {
             "\u{FEFF}<?xml version='1.0'?>\n<!-- <html> -->\n<!DOCTYPE svg>\n <svg\twidth='1'>",
             "<s:svg xmlns:s='http://www.w3.org/2000/svg'>",
             subset,
+            "<!DOCTYPE svg [ <!ENTITY a '>'> ] \n> <svg/>",
         ] {
             assert!(is_svg(text.as_bytes()), "{text}");
         }
-        for text in ["", "svg", "<", "<html><svg>", "<svgs>", "<?xml version='1.0'?>", "<!-- <svg>", "<!DOCTYPE svg"] {
+        for text in [
+            "<!DOCTYPE svg [ <!ENTITY a 'b'> ] <svg/>",
+            "",
+            "svg",
+            "<",
+            "<html><svg>",
+            "<svgs>",
+            "<?xml version='1.0'?>",
+            "<!-- <svg>",
+            "<!DOCTYPE svg",
+        ] {
             assert!(!is_svg(text.as_bytes()), "{text}");
         }
     }

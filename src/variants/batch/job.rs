@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::resize::{Header, Lane, OutputSpec, PixelsError, Turn};
+use crate::resize::{Header, JobOwner, Lane, OutputSpec, PixelsError, Turn};
 use crate::support::memory::{MemoryPermit, MemoryShare};
 use crate::variants::batch::run::{BatchRunner, Original};
 use crate::variants::batch::{Batch, BatchClient, ClaimedMember, DECODING_VARIANTS_MAX};
@@ -14,7 +14,7 @@ use crate::variants::slow_share::SlowPermit;
 pub(super) struct Job {
     pub(super) lane: Lane,
     pub(super) outputs: Vec<OutputSpec>,
-    client: BatchClient,
+    pub(super) client: BatchClient,
     /// Pixel memory that the job takes.
     pub(super) bytes: u64,
 }
@@ -66,17 +66,22 @@ impl BatchRunner {
         if estimate > self.slow_after { Lane::Slow } else { Lane::Fast }
     }
 
-    /// Waits for memory and a thread. A fast job takes its memory first, so that threads do not wait for memory. A slow
+    /// Waits for `bytes` of pixel memory and a thread. A fast job takes its memory first, so that threads do not wait for memory. A slow
     /// job takes it last and from the half of the budget that slow jobs may use, so that fast jobs do not wait for the
     /// memory of jobs that wait.
-    pub(super) async fn acquire_permits(&self, job: &Job, original: &Original) -> Result<JobPermits, Error> {
+    pub(super) async fn acquire_permits(
+        &self,
+        (lane, owner): (Lane, JobOwner),
+        bytes: u64,
+        original: &Original,
+    ) -> Result<JobPermits, Error> {
         let turn = async {
-            let turn = self.resources.resizer.turn(job.lane, job.client.owner()).await;
+            let turn = self.resources.resizer.turn(lane, owner).await;
             turn.map_err(|error| Error::from_render(&error))
         };
-        match job.lane {
+        match lane {
             Lane::Fast => {
-                let memory = (self.acquire_pixel_memory(job.bytes).await?, None);
+                let memory = (self.acquire_pixel_memory(bytes).await?, None);
                 Ok(JobPermits { turn: turn.await?, memory })
             }
             Lane::Slow => {
@@ -84,8 +89,8 @@ impl BatchRunner {
                 let waiting = slow_lane.downloads.try_acquire(original.bytes.len() as u64);
                 let _waiting = waiting.ok_or(Error::LaneFull(Lane::Slow))?;
                 let turn = turn.await?;
-                let share = slow_lane.pixels.acquire(job.bytes).await;
-                Ok(JobPermits { turn, memory: (self.acquire_pixel_memory(job.bytes).await?, share) })
+                let share = slow_lane.pixels.acquire(bytes).await;
+                Ok(JobPermits { turn, memory: (self.acquire_pixel_memory(bytes).await?, share) })
             }
         }
     }

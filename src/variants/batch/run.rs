@@ -101,7 +101,8 @@ impl BatchRunner {
                 None => return Ok(()),
             };
             let mut timings = timings.clone();
-            let permits = match timings.time("queue", self.acquire_permits(&job, &original)).await {
+            let permits = self.acquire_permits((job.lane, job.client.owner()), job.bytes, &original);
+            let permits = match timings.time("queue", permits).await {
                 Err(error @ Error::Unprocessable(_)) => {
                     // The memory is that of all outputs or, if that is too much, of the first.
                     job.outputs.first().into_iter().for_each(|output| batch.reject(*output, &error));

@@ -60,7 +60,7 @@ impl DeliveryBuilder {
         Ok(Rendition {
             headers: self.headers.rendition(&facts)?,
             bytes,
-            validators: Validators { etag, last_modified },
+            validators: Validators { etag, last_modified: Some(last_modified) },
             retention: self.freshness.since(provenance.checked_at),
             provenance,
         })
@@ -84,7 +84,7 @@ impl DeliveryBuilder {
             key: key.clone(),
             bytes,
             store_etag,
-            validators: Validators { etag, last_modified },
+            validators: Validators { etag, last_modified: Some(last_modified) },
             permit: self.memory.try_acquire(0).map(Arc::new),
             retention: self.freshness.since(provenance.checked_at),
             provenance,

@@ -80,6 +80,9 @@ async fn an_svg_itself_is_sent_without_scripts_and_with_its_own_validators() {
     assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(part.headers()["content-range"], format!("bytes 5-9/{}", bytes.len()).as_str());
     assert_eq!(part.bytes().await.unwrap(), bytes[5..10]);
+    assert!(headers.get("last-modified").is_none(), "the date of the object is not that of the sanitized bytes");
+    let since = client.get(&url).header("if-modified-since", "Fri, 31 Dec 2100 00:00:00 GMT").send().await.unwrap();
+    assert_eq!(since.status(), StatusCode::OK);
     let current = client.get(&url).header("if-none-match", &headers["etag"]).send().await.unwrap();
     assert_eq!(current.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(current.headers()["etag"], headers["etag"]);
@@ -93,6 +96,52 @@ async fn an_svg_itself_is_sent_without_scripts_and_with_its_own_validators() {
         assert_eq!(response.status(), status, "{name}");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_svg_is_sanitized_once_and_its_clients_are_limited() {
+    // The time of three files for each minute, because each costs at least a thirtieth of a second.
+    let (node, folder) = node(&[ON, ("RESIZED_RATES__CPU_PER_CLIENT", "100ms")]);
+    for n in 0..8 {
+        let copy = DRAWING.replace("#f00", &format!("#{n}00"));
+        fs::write(folder.path().join(format!("originals/{n}.svg")), copy).unwrap();
+    }
+    let (client, url) = (reqwest::Client::new(), format!("{}/logo.svg", node.url));
+    let at_once = futures_util::future::join_all((0..12).map(|_| client.get(&url).send())).await;
+    for response in at_once {
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
+    }
+    for _ in 0..4 {
+        assert_eq!(client.head(&url).send().await.unwrap().status(), StatusCode::OK);
+        let part = client.get(&url).header("range", "bytes=5-9").send().await.unwrap();
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    }
+    for _ in 0..8 {
+        let broken = client.get(format!("{}/broken.svg", node.url)).send().await.unwrap();
+        assert_eq!(broken.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let mut limited = None;
+    for n in 0..8 {
+        let response = client.get(format!("{}/{n}.svg", node.url)).send().await.unwrap();
+        if response.status() != StatusCode::OK {
+            limited = Some(response);
+        }
+    }
+    let limited = limited.expect("ten files are too much");
+    assert_eq!(limited.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(limited.text().await.unwrap().contains("rates.cpu_per_client"));
+    assert_eq!(client.get(&url).send().await.unwrap().status(), StatusCode::OK, "files in memory cost no CPU time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_svg_is_sanitized_again() {
+    let (node, folder) = node(&[ON, ("RESIZED_CACHE__REVALIDATE_AFTER", "0s")]);
+    let url = format!("{}/logo.svg", node.url);
+    let first = reqwest::get(&url).await.unwrap().text().await.unwrap();
+    assert!(first.contains("#f00"), "{first}");
+    fs::write(folder.path().join("originals/logo.svg"), DRAWING.replace("#f00", "#0000ff")).unwrap();
+    let second = reqwest::get(&url).await.unwrap().text().await.unwrap();
+    assert!(second.contains("#0000ff"), "{second}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
