@@ -46,8 +46,9 @@ pub use store::lookup::is_made_from;
 pub use store::purge::{PurgeError, delete_stored};
 pub use timings::Timings;
 
+use batch::FormatChoice;
 use batch::run::BatchRunner;
-use gain_maps::{FormatChoice, GainMapOriginals};
+use gain_maps::GainMapOriginals;
 use make::VariantMaker;
 use rendition::Freshness;
 use rendition::cached::CachedVariant;
@@ -134,9 +135,11 @@ impl Variants {
         if !keeps_gain_maps || in_url.encoding.format() != Format::Jpeg {
             return self.get(preferred, client).await;
         }
-        let is_known = self.maker.runner.gain_maps.contains(&in_url.original)
-            || matches!(self.cache.get(in_url), Some(Cached { value: CachedVariant::Found(found), .. }) if found.has_gain_map());
-        if !is_known {
+        let is_cached = || match self.cache.get(in_url).map(|cached| cached.value) {
+            Some(CachedVariant::Found(delivery)) => delivery.has_gain_map(),
+            Some(CachedVariant::Failed { .. }) | None => false,
+        };
+        if !self.maker.runner.gain_maps.contains(&in_url.original) && !is_cached() {
             match self.get_chosen(preferred, FormatChoice::Accept, client).await {
                 Err(Error::HasGainMap) => {}
                 // A request for a URL with that format made it.

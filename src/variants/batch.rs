@@ -19,7 +19,6 @@ pub(super) mod sanitize;
 pub(super) mod run;
 
 use super::error::Error;
-use super::gain_maps::FormatChoice;
 use super::memory::MadeMemory;
 use super::store::invalidation_log::{Epoch, InvalidationLog};
 use super::timings::Timings;
@@ -66,6 +65,15 @@ pub(super) enum BatchClient {
     Free(IpAddr),
     /// The operator.
     Operator,
+}
+
+/// How the format of a variant was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FormatChoice {
+    /// The URL names it.
+    Url,
+    /// `Accept` prefers it to the format in the URL.
+    Accept,
 }
 
 /// The client that asks for a variant, and how its format was chosen.

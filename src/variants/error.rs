@@ -107,7 +107,10 @@ impl Error {
             | PixelsError::EncoderMemory
             | PixelsError::OutputTooLarge { .. } => Self::Unprocessable(error.to_string().into()),
             PixelsError::SandboxUnconfined { reason, .. } => {
-                tracing::error!(error = reason, "sandbox process cannot be confined; AVIF originals are refused");
+                tracing::error!(
+                    error = reason,
+                    "sandbox process cannot be confined; originals that need it are refused"
+                );
                 Self::Unprocessable(error.to_string().into())
             }
             PixelsError::SandboxUnavailable { .. } => {

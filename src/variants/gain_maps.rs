@@ -10,15 +10,6 @@ use crate::variant::ObjectKey;
 /// Number of slots. They take 64 KiB.
 const SLOTS: usize = 1 << 13;
 
-/// How the format of a variant was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FormatChoice {
-    /// The URL names it.
-    Url,
-    /// `Accept` prefers it to the format in the URL.
-    Accept,
-}
-
 /// The originals whose headers showed a gain map when they were last read: hashes of their keys, each in the slot that
 /// its lower bits select. An original is forgotten when another takes its slot. The next request for a variant that is not in
 /// memory then reads it again.

@@ -7,9 +7,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::batch::run::BatchRunner;
-use super::batch::{BatchClient, Demand, MadeVariant};
+use super::batch::{BatchClient, Demand, FormatChoice, MadeVariant};
 use super::error::Error;
-use super::gain_maps::FormatChoice;
 use super::rendition::cached::CachedVariant;
 use super::rendition::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
 use super::rendition::{Acquisition, Delivery, Provenance};

@@ -9,8 +9,8 @@ use std::pin::pin;
 
 use tokio::time::{Instant, timeout};
 
+use super::batch::FormatChoice;
 use super::error::Error;
-use super::gain_maps::FormatChoice;
 use super::make::VariantMaker;
 use super::rendition::cached::CachedVariant;
 use super::rendition::{Delivery, Freshness};
