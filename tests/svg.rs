@@ -310,6 +310,16 @@ fn sanitized_bytes_change_only_with_their_etag() {
 }
 
 #[test]
+fn paths_that_reach_far_beyond_the_picture_are_refused_by_name() {
+    let made = |path: &str| made(&picture(&format!("<path d='{path}'/>")), fit(100, 0), Encoding::Png);
+    assert!(made("M-9999 0H9999V99z").is_ok());
+    for path in ["M1 1a2 36e22 4 0 1 5 5z", "M0 0L0 9L2e6 9z", "M0 0h1e30v9z"] {
+        let text = made(path).unwrap_err().to_string();
+        assert!(text.contains("a path reaches more than 1048576 pixels beyond the picture"), "{path}: {text}");
+    }
+}
+
+#[test]
 fn errors_of_the_sanitizer_say_what_is_wrong_with_the_file() {
     // Each level is indented.
     let growing = picture(&format!("{}{}", "<g>".repeat(2000), "</g>".repeat(2000)));

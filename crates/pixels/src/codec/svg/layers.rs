@@ -5,12 +5,16 @@
 //! most five times as wide and high as the picture; a filter holds the results of all its primitives; a pattern is a layer
 //! of the size of its tile.
 
-use resvg::tiny_skia::Transform;
+use resvg::tiny_skia::{Rect, Transform};
 use resvg::usvg::filter::Kind;
 use resvg::usvg::{ClipPath, Group, Mask, Node, Paint, Path, Pattern};
 
 /// Maximum number of elements that are drawn, in which those of masks and patterns count each time.
 const DRAWN_MAX: u32 = 1_000_000;
+
+/// Maximum distance in pixels of a point from the corner of the picture. The rasterizer computes in fixed point, and asserts
+/// that its edges are in order, which coordinates such as 10^22 violate.
+const DISTANCE_MAX: f32 = (1_u32 << 20) as f32;
 
 /// Layers of a filter in addition to the results of its primitives: its inputs in another color space, and the buffer of a
 /// blur.
@@ -90,6 +94,13 @@ impl Walk {
     }
 
     fn path(&mut self, path: &Path, transform: Transform) -> Result<u64, String> {
+        let is_near = |bounds: Rect| {
+            let edges = bounds.transform(transform).map(|area| [area.left(), area.top(), area.right(), area.bottom()]);
+            edges.is_some_and(|edges| edges.iter().all(|edge| edge.abs() <= DISTANCE_MAX))
+        };
+        if ![path.bounding_box(), path.stroke_bounding_box()].into_iter().all(is_near) {
+            return Err(format!("a path reaches more than {DISTANCE_MAX} pixels beyond the picture"));
+        }
         let paints = [path.fill().map(|fill| fill.paint()), path.stroke().map(|stroke| stroke.paint())];
         let mut most = 0;
         for paint in paints.into_iter().flatten() {
