@@ -19,8 +19,7 @@ pub(crate) fn decode(file: &[u8], shape: PixelShape) -> Result<PixelImage, Strin
     if (header.info.width, header.info.height, header.layout) != (shape.width, shape.height, shape.layout) {
         return Err("its shape differs from its header".to_owned());
     }
-    let mut decoder = Decoder::new(Cursor::new(with_gray_palette(file, &header))).map_err(|error| error.to_string())?;
-    decoder = decoder.with_limits(Limits::unlimited());
+    let mut decoder = decoder(with_gray_palette(file, &header), &header)?;
     if header.is_jpeg() {
         check_sizes(file, &mut decoder, header.chunk_size)?;
     }
@@ -55,8 +54,7 @@ pub(crate) fn decode_deep(file: &[u8], shape: PixelShape) -> Result<DeepPixelIma
     if !is_expected || !header.info.is_deep {
         return Err("its shape differs from its header".to_owned());
     }
-    let mut decoder = Decoder::new(Cursor::new(Cow::Borrowed(file))).map_err(|error| error.to_string())?;
-    decoder = decoder.with_limits(Limits::unlimited());
+    let mut decoder = decoder(Cow::Borrowed(file), &header)?;
     let profile = profile(&mut decoder, &header);
     let (DecodingResult::U16(words), layout) = read(decoder)? else { return Err(NOT_INTEGERS.to_owned()) };
     let data = Samples::new(words, &layout, &header)?.into_interleaved(&header);
@@ -64,6 +62,14 @@ pub(crate) fn decode_deep(file: &[u8], shape: PixelShape) -> Result<DeepPixelIma
 }
 
 const NOT_INTEGERS: &str = "its samples are not unsigned integers of up to 16 bits";
+
+/// A decoder that stays within the memory computed from the header.
+fn decoder<'a>(file: Cow<'a, [u8]>, header: &TiffHeader) -> Result<FileDecoder<'a>, String> {
+    let bytes = usize::try_from(header.sandbox_bytes(&file)).map_err(|error| error.to_string())?;
+    let mut limits = Limits::unlimited();
+    (limits.decoding_buffer_size, limits.intermediate_buffer_size, limits.ifd_value_size) = (bytes, bytes, bytes);
+    Ok(Decoder::new(Cursor::new(file)).map_err(|error| error.to_string())?.with_limits(limits))
+}
 
 /// The samples as they are stored.
 fn read(mut decoder: FileDecoder<'_>) -> Result<(DecodingResult, BufferLayoutPreference), String> {

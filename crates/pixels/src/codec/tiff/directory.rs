@@ -44,10 +44,21 @@ impl<'a> Directory<'a> {
         if directory.fields.len() > FIELDS_MAX {
             return Err(damaged(format!("more than {FIELDS_MAX} fields")));
         }
-        match directory.fields.iter().find_map(|field| directory.too_long(field)) {
-            Some(tag) => Err(damaged(format!("a field that is longer than the file (tag {tag})"))),
+        if let Some(tag) = directory.fields.iter().find_map(|field| directory.too_long(field)) {
+            return Err(damaged(format!("a field that is longer than the file (tag {tag})")));
+        }
+        match directory.duplicate() {
+            Some(tag) => Err(damaged(format!("two fields with the same tag ({tag})"))),
             None => Ok(directory),
         }
+    }
+
+    /// A tag of two fields. The decoder uses another one of them than this reader.
+    fn duplicate(&self) -> Option<u16> {
+        let mut tags: Vec<u16> =
+            self.fields.iter().filter_map(|field| self.u16(field)).filter(|tag| *tag < PRIVATE_TAGS).collect();
+        tags.sort_unstable();
+        tags.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
     /// The tag of a field that states more bytes than the file has, for which the decoder would allocate memory. Private
