@@ -40,6 +40,7 @@ impl<const CHANNELS: usize, L: Fn(u8) -> f32, S: Fn(f32) -> u8> Rows for Premult
         CHANNELS
     }
 
+    #[inline(always)]
     fn load(&mut self, y: usize, columns: Range<usize>, values: &mut [f32]) {
         let pixels = self.pixels.row::<CHANNELS>(y, columns);
         for (channel, values) in values.chunks_exact_mut(pixels.len().max(1)).enumerate() {
@@ -57,6 +58,7 @@ impl<const CHANNELS: usize, L: Fn(u8) -> f32, S: Fn(f32) -> u8> Rows for Premult
     }
 
     /// Transparent pixels become black.
+    #[inline(always)]
     fn store(&self, means: &[f32], row: &mut [u8]) {
         let pixels = row.as_chunks_mut::<CHANNELS>().0;
         let width = pixels.len();

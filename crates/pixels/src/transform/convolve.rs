@@ -5,10 +5,13 @@
 //! horizontally, converted back and rounded once. Intermediate values are not clipped, because overshoot in one
 //! direction may be compensated in the other.
 //!
-//! Every sum adds the same terms in the same order on every processor, so the bytes are the same everywhere.
+//! The code is compiled for each level of vector instructions. Every sum adds the same terms in the same order on every
+//! level, and products are rounded before they are added, so the bytes are the same everywhere.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
+
+use fearless_simd::{Level, dispatch};
 
 use crate::pixels::{Pixels, Window};
 
@@ -35,8 +38,14 @@ pub(crate) trait Rows {
     fn store(&self, means: &[f32], row: &mut [Self::Sample]);
 }
 
-/// Scales the window to `size`.
-pub(crate) fn convolve<R: Rows>(
+/// Scales the window to `size`, with the widest vectors of this processor.
+pub(crate) fn convolve<R: Rows>(source: &mut R, window: Window, size: (NonZeroU32, NonZeroU32)) -> Pixels<R::Sample> {
+    dispatch!(Level::new(), _simd => convolve_inlined(source, window, size))
+}
+
+/// Is inlined with all that it calls, so that the compiler uses the vectors of the caller.
+#[inline(always)]
+fn convolve_inlined<R: Rows>(
     source: &mut R,
     window: Window,
     (width, height): (NonZeroU32, NonZeroU32),
@@ -79,6 +88,7 @@ pub(crate) fn bytes(source: (u32, u32), target: (u32, u32), channels: u64) -> u6
 }
 
 /// Rounds to an integer and clips to 0 to 255.
+#[inline(always)]
 pub(crate) fn to_u8(sample: f32) -> u8 {
     // A number near 1.5 * 2^23 has no fraction bits, so its low bits are the integer (IEEE 754 binary32).
     const ROUNDED: f32 = 12_582_912.0;

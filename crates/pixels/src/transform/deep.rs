@@ -57,6 +57,7 @@ impl<const CHANNELS: usize> Rows for Deep<'_, CHANNELS> {
     }
 
     /// Writes values of 0 to 1. Colors are multiplied by alpha.
+    #[inline(always)]
     fn load(&mut self, y: usize, columns: Range<usize>, values: &mut [f32]) {
         let pixels = self.pixels.row::<CHANNELS>(y, columns);
         for (channel, values) in values.chunks_exact_mut(pixels.len().max(1)).enumerate() {
@@ -74,6 +75,7 @@ impl<const CHANNELS: usize> Rows for Deep<'_, CHANNELS> {
     }
 
     /// Transparent pixels become black.
+    #[inline(always)]
     fn store(&self, means: &[f32], row: &mut [u16]) {
         let pixels = row.as_chunks_mut::<CHANNELS>().0;
         let width = pixels.len();

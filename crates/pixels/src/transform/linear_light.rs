@@ -106,6 +106,7 @@ impl<const CHANNELS: usize> Rows for Opaque<'_, CHANNELS> {
         CHANNELS
     }
 
+    #[inline(always)]
     fn load(&mut self, y: usize, columns: Range<usize>, values: &mut [f32]) {
         let (pixels, curve) = (self.pixels.row::<CHANNELS>(y, columns), &CURVE.light);
         for (channel, values) in values.chunks_exact_mut(pixels.len().max(1)).enumerate() {
@@ -115,6 +116,7 @@ impl<const CHANNELS: usize> Rows for Opaque<'_, CHANNELS> {
         }
     }
 
+    #[inline(always)]
     fn store(&self, means: &[f32], row: &mut [u8]) {
         store(means, row.as_chunks_mut::<CHANNELS>().0);
     }

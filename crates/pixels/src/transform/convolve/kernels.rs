@@ -37,6 +37,7 @@ impl Kernels {
     }
 
     /// Scales a row of samples from `begin` on. [`LANES`] more samples must follow, whose values do not matter.
+    #[inline(always)]
     pub(super) fn scale(&self, row: &[f32], scaled: &mut [f32]) {
         for (scaled, kernel) in scaled.iter_mut().zip(&self.kernels) {
             let samples = row.get(kernel.begin - self.begin..).unwrap_or_default();

@@ -31,6 +31,7 @@ impl<'a> Sums<'a> {
     }
 
     /// Adds rows of the original; the first one is row `y`.
+    #[inline(always)]
     pub(super) fn add(&mut self, y: usize, rows: &[Vec<f32>; ROWS]) {
         while self.kernels.get(self.started.len()).is_some_and(|kernel| kernel.begin < y + ROWS) {
             // Reuses the buffer of the last complete row.
@@ -51,6 +52,7 @@ impl<'a> Sums<'a> {
     }
 
     /// Returns the first row if rows of the original from `y` on do not contribute to it.
+    #[inline(always)]
     pub(super) fn complete(&mut self, y: usize) -> Option<&[f32]> {
         let (first, rest) = self.kernels.split_first()?;
         if first.end > y {
@@ -62,6 +64,7 @@ impl<'a> Sums<'a> {
     }
 }
 
+#[inline(always)]
 fn add_weighted(sum: &mut [f32], [a, b, c, d]: [&[f32]; ROWS], weights: [f32; ROWS]) {
     for ((((sum, a), b), c), d) in sum.iter_mut().zip(a).zip(b).zip(c).zip(d) {
         *sum += (a * weights[0] + b * weights[1]) + (c * weights[2] + d * weights[3]);
