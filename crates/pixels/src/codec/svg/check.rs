@@ -29,12 +29,20 @@ const STYLED_DEPTH_MAX: usize = 400;
 /// Maximum number of nodes of the document: elements, texts, and comments.
 pub(super) const NODES_MAX: u32 = 400_000;
 
+/// Maximum number of digits before the decimal point of the numbers of a shape. An arc is drawn as curves, whose number is the sixth
+/// root of its radius: at most 70.
+const DIGITS_MAX: usize = 10;
+
 /// # Errors
-/// The document has too many elements for the limit or for a tree of `tree_bytes`, they are nested too deeply, or its style
+/// The document has numbers that are too large, too many elements for the limit or for a tree of `tree_bytes`, they are nested too deeply, or its style
 /// sheets take too much work.
 pub(super) fn check(document: &Document<'_>, tree_bytes: u64) -> Result<(), String> {
     let mut ids = HashMap::new();
     for node in document.descendants() {
+        let shape = ["d", "points", "r", "rx", "ry", "width", "height"];
+        if let Some(name) = shape.into_iter().find(|name| node.attribute(*name).is_some_and(has_huge_number)) {
+            return Err(format!("an attribute {name} has a number of more than {DIGITS_MAX} digits"));
+        }
         if let Some(id) = node.attribute("id") {
             ids.entry(id).or_insert(node);
         }
@@ -59,6 +67,31 @@ pub(super) fn check(document: &Document<'_>, tree_bytes: u64) -> Result<(), Stri
         ));
     }
     Ok(())
+}
+
+/// True if one of the numbers has more than [`DIGITS_MAX`] digits before the decimal point, to which its exponent adds.
+fn has_huge_number(text: &str) -> bool {
+    let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let mut rest = text;
+    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit() || c == '.') {
+        rest = &rest[begin..];
+        let integer = digits(rest);
+        rest = &rest[integer..];
+        if let Some(fraction) = rest.strip_prefix('.') {
+            rest = &fraction[digits(fraction)..];
+        }
+        let mut exponent = 0;
+        if let Some(after) = rest.strip_prefix(['e', 'E']) {
+            let after = after.strip_prefix('+').unwrap_or(after);
+            let length = digits(after);
+            exponent = if length == 0 { 0 } else { after[..length].parse().unwrap_or(usize::MAX) };
+            rest = &after[length..];
+        }
+        if integer.saturating_add(exponent) > DIGITS_MAX {
+            return true;
+        }
+    }
+    false
 }
 
 /// The texts of all style sheets.
@@ -170,4 +203,23 @@ fn function_targets(value: &str) -> impl Iterator<Item = &str> {
 
 fn too_deep() -> String {
     format!("its elements are nested more than {DEPTH_MAX} levels deep, counting references")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn huge_numbers_are_found_in_every_notation() {
+        for harmless in
+            ["", "M0 0", "1234567890", "M1e9-1e9", "1.00000000001234567", ".5.5.5", "9e-300", "2em", "1e", "m1-1e+2z"]
+        {
+            assert!(!has_huge_number(harmless), "{harmless}");
+        }
+        for huge in
+            ["12345678901", "M0 0 1e10", "1E+10", "99e9", ".5e11", "0 1e99999999999999999999", "a1 1 0 1 1 1e30 1e30"]
+        {
+            assert!(has_huge_number(huge), "{huge}");
+        }
+    }
 }
