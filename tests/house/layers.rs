@@ -101,8 +101,10 @@ const OPTION_TYPES: &[&str] = &[
     "Format",
     "Geometry",
     "Incomplete",
+    "PngEffort",
     "Quality",
     "Region",
+    "WebpEffort",
 ];
 
 #[test]

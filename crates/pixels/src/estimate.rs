@@ -8,7 +8,10 @@ use std::time::Duration;
 use jpeg_planes::{ColorModel, Header as JpegHeader};
 
 use crate::codec::jpeg;
+#[cfg(feature = "png-small")]
+use crate::codec::png;
 use crate::codecs::Codec;
+use crate::effort::PngEffort;
 use crate::encoding::{AvifDepth, Encoding, Quality};
 use crate::header::{Header, PlanarHeader};
 use crate::limits::EncodeOptions;
@@ -150,18 +153,23 @@ impl Header {
     /// Encoding of a still variant.
     fn encode_nanos(&self, output: OutputSpec, options: &EncodeOptions) -> f64 {
         let pixels = output_pixels(&CropWindow::new(self.oriented_size(), output.geometry));
+        let effort = |efforts: [f64; 7]| efforts[usize::from(options.webp_effort.method()).min(6)];
         let indexed = cost::PALETTE + pixels * cost::INDEXED_ENCODED * self.variety();
         let per_pixel = match output.encoding {
             Encoding::Jpeg(_) if options.jpeg_progressive => cost::PROGRESSIVE_ENCODED,
             Encoding::Jpeg(_) => cost::JPEG_ENCODED,
             Encoding::WebP(quality) if quality.is_lossless() => {
-                cost::WEBP_LOSSLESS * (1e6 / pixels).powf(0.22) * self.variety()
+                cost::WEBP_LOSSLESS * (1e6 / pixels).powf(0.22) * self.variety() * effort(cost::WEBP_LOSSLESS_EFFORTS)
             }
             Encoding::WebP(quality) => {
-                cost::WEBP_ENCODED * (0.85 + f64::from(quality.get()) / 400.0) * self.detail(pixels, 0.1)
+                let by_quality = 0.85 + f64::from(quality.get()) / 400.0;
+                cost::WEBP_ENCODED * by_quality * self.detail(pixels, 0.1) * effort(cost::WEBP_EFFORTS)
             }
             Encoding::Png if options.png_colors.is_some() => return indexed,
-            Encoding::Png => return cost::PNG + pixels * cost::PNG_ENCODED * self.detail(pixels, 0.1),
+            Encoding::Png => {
+                let effort = png_effort(options.png_effort, pixels);
+                return cost::PNG + pixels * (cost::PNG_ENCODED + effort) * self.detail(pixels, 0.1);
+            }
             Encoding::Gif => return indexed,
             Encoding::Avif(quality) => {
                 // The header does not tell drawings from photographs, but lossless files of drawings have few bits per pixel.
@@ -244,6 +252,23 @@ fn avif_nanos(quality: Quality) -> f64 {
     from + (to - from) * (quality - low) / (high - low)
 }
 
+/// Nanoseconds per pixel that an effort of PNG adds.
+#[cfg_attr(not(feature = "png-small"), expect(unused_variables, reason = "no more effort"))]
+fn png_effort(effort: PngEffort, pixels: f64) -> f64 {
+    match effort {
+        PngEffort::Fast => -cost::PNG_FAST_SAVED,
+        PngEffort::Default => 0.0,
+        #[cfg(feature = "png-small")]
+        PngEffort::Small => {
+            if pixels > png::small::PIXELS_MAX.into() {
+                0.0
+            } else {
+                cost::PNG_SMALL
+            }
+        }
+    }
+}
+
 fn duration(nanos: f64) -> Duration {
     Duration::try_from_secs_f64(nanos / 1e9).unwrap_or(Duration::MAX)
 }
@@ -302,6 +327,11 @@ mod cost {
     pub(super) const WEBP_LOSSLESS: f64 = 600.0;
     pub(super) const PNG: f64 = 0.3e6;
     pub(super) const PNG_ENCODED: f64 = 30.0;
+    pub(super) const PNG_FAST_SAVED: f64 = 10.0;
+    pub(super) const PNG_SMALL: f64 = 600.0;
+    /// Each effort, compared to 4.
+    pub(super) const WEBP_EFFORTS: [f64; 7] = [0.4, 0.45, 0.6, 0.95, 1.0, 1.2, 2.0];
+    pub(super) const WEBP_LOSSLESS_EFFORTS: [f64; 7] = [0.3, 0.5, 0.6, 0.9, 1.0, 1.2, 2.0];
     /// Choosing a palette.
     pub(super) const PALETTE: f64 = 1.2e6;
     pub(super) const INDEXED_ENCODED: f64 = 110.0;

@@ -12,6 +12,7 @@ use crate::codec::svg::{self, NominalSize};
 use crate::codec::{bmp, gif, heif, ico, jpeg, jxl, palette, png, tiff, webp};
 use crate::codecs::Codec;
 use crate::deadline::Deadline;
+use crate::effort::WebpEffort;
 use crate::encoding::{AvifDepth, Encoding};
 use crate::error::{Error, UnsupportedFormat};
 use crate::gain_map::GainMap;
@@ -277,11 +278,13 @@ impl Header {
         match encoding {
             Encoding::Jpeg(_) if self.encode.jpeg_progressive => 8 * pixels,
             Encoding::Jpeg(_) => 0,
-            Encoding::Png if self.encode.png_colors.is_some() => palette::bytes(pixels, has_alpha),
-            Encoding::Png => 0,
+            Encoding::Png if self.encode.png_colors.is_some() => {
+                palette::bytes(pixels, has_alpha).max(png::encode::effort_bytes(self.encode.png_effort, pixels))
+            }
+            Encoding::Png => png::encode::effort_bytes(self.encode.png_effort, pixels),
             // The history and the symbols of lossless encoding. Alpha is always lossless, and so are some frames.
             Encoding::WebP(quality) if quality.is_lossless() || has_alpha || self.info.frames > 1 => {
-                lossless_webp_bytes(pixels) + 24 * pixels
+                lossless_webp_bytes(pixels, self.encode.webp_effort) + 24 * pixels
             }
             Encoding::WebP(_) => 8 * pixels,
             Encoding::Gif => 8 * pixels + palette::bytes(pixels, false),
@@ -313,11 +316,13 @@ impl Header {
 /// states.
 pub const HEADER_BYTES_MAX: u64 = 8 << 20;
 
-/// Memory of the histograms of libwebp's lossless encoder. At its default method it takes two histograms for each block of
-/// 8 x 8 pixels, and larger blocks if there are more than 2600 (`GetHistoBits` and `MAX_HUFF_IMAGE_SIZE` in libwebp).
-fn lossless_webp_bytes(pixels: u64) -> u64 {
+/// Memory of the histograms of libwebp's lossless encoder. It takes two histograms for each block, whose side is 2 to the
+/// power of 7 minus its method, and larger blocks if there are more than 2600 (`GetHistoBits` and `MAX_HUFF_IMAGE_SIZE` in
+/// libwebp).
+fn lossless_webp_bytes(pixels: u64, effort: WebpEffort) -> u64 {
     const HISTOGRAM_BYTES: u64 = 9 << 10;
-    2 * HISTOGRAM_BYTES * pixels.div_ceil(64).min(2600)
+    let side_bits = (7 - effort.method()).max(2);
+    2 * HISTOGRAM_BYTES * pixels.div_ceil(1 << (2 * side_bits)).min(2600)
 }
 
 /// Memory for tables, names and metadata, which does not depend on the size of the image. The encoders of WebP and AVIF take most.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod codecs;
+mod effort;
 mod limits;
 mod error;
 mod info;
@@ -38,6 +39,7 @@ pub use codec::heif::container::check::{avif as check_avif, heic as check_heic};
 pub use codec::svg::sanitized_bytes_max;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
+pub use effort::{PngEffort, WebpEffort};
 pub use encoding::{AvifDepth, Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use estimate::CpuEstimate;

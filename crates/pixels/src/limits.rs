@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::codecs::Codecs;
+use crate::effort::{PngEffort, WebpEffort};
 use crate::encoding::AvifDepth;
 
 /// Limits on originals and variants. Most are checked against the header, before any pixel is decoded.
@@ -54,6 +55,8 @@ pub enum ColorPolicy {
 pub struct EncodeOptions {
     /// True if JPEGs are progressive.
     pub jpeg_progressive: bool,
+    pub webp_effort: WebpEffort,
+    pub png_effort: PngEffort,
     /// Maximum number of colors of a PNG; `None` keeps all colors.
     pub png_colors: Option<NonZeroU16>,
     /// True if images are scaled in linear light instead of gamma-encoded sRGB.
@@ -72,6 +75,8 @@ impl Default for EncodeOptions {
     fn default() -> Self {
         Self {
             jpeg_progressive: false,
+            webp_effort: WebpEffort::default(),
+            png_effort: PngEffort::default(),
             png_colors: None,
             linear_light: false,
             color: ColorPolicy::Keep,

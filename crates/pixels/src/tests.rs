@@ -40,6 +40,8 @@ const LIMITS: Limits = Limits {
     originals: Codecs::DEFAULT,
     encode: EncodeOptions {
         jpeg_progressive: false,
+        webp_effort: WebpEffort::DEFAULT,
+        png_effort: PngEffort::Default,
         png_colors: None,
         linear_light: false,
         avif_depth: None,

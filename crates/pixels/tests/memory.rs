@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use pixels::{
     AvifDepth, EncodeOptions, Encoding, Geometry, HEADER_BYTES_MAX, Header, Incomplete, Limits, OutputSpec, Quality,
-    Region, RenderOptions, render, render_each,
+    Region, RenderOptions, WebpEffort, render, render_each,
 };
 
 #[path = "../../vp8l/tests/support/attack.rs"]
@@ -105,8 +105,11 @@ fn encoders_stay_within_the_permits_of_their_worst_pictures() {
             jpeg_progressive: true,
             png_colors: NonZeroU16::new(256),
             linear_light: true,
+            webp_effort: WebpEffort::new(6).unwrap(),
             ..EncodeOptions::default()
         },
+        #[cfg(feature = "png-small")]
+        EncodeOptions { png_effort: pixels::PngEffort::Small, ..EncodeOptions::default() },
     ];
     for (name, original) in structures::pictures() {
         for encode in options {

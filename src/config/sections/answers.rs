@@ -7,7 +7,7 @@ use http::header::{
     ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use pixels::{AvifDepth, Codecs, ColorPolicy, Format, Quality};
+use pixels::{AvifDepth, Codecs, ColorPolicy, Format, PngEffort, Quality, WebpEffort};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -168,6 +168,8 @@ pub struct Formats {
     /// Bits per sample of AVIF variants; `Computed` means those of the original, up to 10.
     pub avif_depth: Auto<AvifDepth>,
     pub jpeg_progressive: bool,
+    pub webp_effort: WebpEffort,
+    pub png_effort: PngEffort,
     /// Maximum number of colors in a PNG, 2 to 256; 0 keeps all.
     pub png_colors: u16,
     /// Scales in linear light instead of sRGB values.
@@ -194,6 +196,8 @@ impl Default for Formats {
             avif_quality: default_quality(60),
             avif_depth: Auto::Computed,
             jpeg_progressive: false,
+            webp_effort: WebpEffort::default(),
+            png_effort: PngEffort::default(),
             png_colors: 0,
             linear_light: false,
             color: ColorPolicy::Keep,

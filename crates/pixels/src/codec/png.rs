@@ -8,6 +8,8 @@ mod color;
 pub(crate) mod deep;
 pub(crate) mod profile;
 mod rows;
+#[cfg(feature = "png-small")]
+pub(crate) mod small;
 pub(crate) mod strip;
 
 use std::io::Cursor;

@@ -12,7 +12,6 @@ use crate::codec::palette::indexed;
 use crate::codec::planes::{Range, Yuv420};
 use crate::codec::{gif, jpeg, png, webp};
 use crate::context::RenderContext;
-use crate::deadline::Deadline;
 use crate::encoding::{Encoding, Format};
 use crate::error::{Error, OutputLimit};
 use crate::limits::Limits;
@@ -72,15 +71,17 @@ pub(crate) fn encode_pixels(
         Encoding::Jpeg(quality) => {
             jpeg::encode::encode_planes(&Yuv420::from_pixels(&flatten_on_white(pixels)), quality, deadline)
         }
-        Encoding::Png => match context.encode.png_colors {
-            Some(colors) => {
+        Encoding::Png => match (context.encode.png_colors, context.encode.png_effort) {
+            (Some(colors), effort) => {
                 let (size, colors) = ((pixels.width, pixels.height), colors.get().clamp(2, 256));
                 let indexed = indexed(to_rgba(pixels).data.as_chunks().0, colors.into(), deadline)?;
-                png::encode::encode_indexed(&indexed, size, deadline)
+                png::encode::encode_indexed(&indexed, size, effort, deadline)
             }
-            None => png::encode::encode(&pixels, deadline),
+            (None, effort) => png::encode::encode(&pixels, effort, deadline),
         },
-        Encoding::WebP(quality) => webp::encode::encode(&to_color(pixels), quality, deadline),
+        Encoding::WebP(quality) => {
+            webp::encode::encode(&to_color(pixels), quality, context.encode.webp_effort, deadline)
+        }
         #[cfg(feature = "avif")]
         Encoding::Avif(quality) => avif::encode::encode(pixels, gamut, quality, context),
         #[cfg(not(feature = "avif"))]
@@ -130,14 +131,18 @@ pub(crate) fn encode_planes(
     stored: Yuv420,
     orientation: Orientation,
     encoding: Encoding,
-    deadline: Deadline,
+    context: &RenderContext,
 ) -> Result<Vec<u8>, Error> {
+    let deadline = context.deadline;
     deadline.check()?;
     let planes = stored.planes.into_iter().map(|plane| orient(plane, orientation)).collect();
     let upright = Yuv420 { planes, ..stored };
     match encoding {
         Encoding::Jpeg(quality) => jpeg::encode::encode_planes(&upright.into_range(Range::Full), quality, deadline),
-        Encoding::WebP(quality) => webp::encode::encode_planes(upright.into_range(Range::Limited), quality, deadline),
+        Encoding::WebP(quality) => {
+            let effort = context.encode.webp_effort;
+            webp::encode::encode_planes(upright.into_range(Range::Limited), quality, effort, deadline)
+        }
         Encoding::Png | Encoding::Avif(_) | Encoding::Gif => {
             Err(Error::Encode { reason: "only JPEG and WebP are encoded from planes".to_owned() })
         }

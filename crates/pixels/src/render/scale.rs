@@ -124,9 +124,7 @@ impl Scaled<'_> {
         context: &RenderContext,
     ) -> Result<(Vec<u8>, Gamut), Error> {
         match self {
-            Self::Planes(planes) => {
-                Ok((encode::encode_planes(planes, orientation, encoding, context.deadline)?, Gamut::Srgb))
-            }
+            Self::Planes(planes) => Ok((encode::encode_planes(planes, orientation, encoding, context)?, Gamut::Srgb)),
             Self::Deep(pixels, conversion) => {
                 let (pixels, gamut) = conversion.apply(pixels);
                 Ok((encode::encode_deep(orient_deep(pixels, orientation), gamut, encoding, context)?, gamut))

@@ -40,6 +40,50 @@ fn png_colors_option_limits_the_palette() {
 }
 
 #[test]
+fn png_efforts_keep_all_pixels_and_more_effort_gives_no_more_bytes() {
+    let clear = RgbaImage::from_fn(200, 150, |x, y| Rgba([(x / 20 * 9) as u8, (y / 3) as u8, 90, (x / 9 * 9) as u8]));
+    for picture in [gradient(200, 150), clear.into()] {
+        let original = bytes(&picture, ImageFormat::Png);
+        let made = |png_effort| {
+            render_with(&original, Encoding::Png, EncodeOptions { png_effort, ..EncodeOptions::default() })
+        };
+        let pixels = |png: &[u8]| {
+            let visible = |pixel: &Rgba<u8>| if pixel.0[3] == 0 { [0; 4] } else { pixel.0 };
+            image::load_from_memory(png).unwrap().to_rgba8().pixels().map(visible).collect::<Vec<_>>()
+        };
+        let (fast, default) = (made(PngEffort::Fast), made(PngEffort::Default));
+        assert!(default.len() <= fast.len(), "{} {}", default.len(), fast.len());
+        assert_eq!(pixels(&fast), pixels(&default));
+        #[cfg(feature = "png-small")]
+        {
+            let small = made(PngEffort::Small);
+            assert!(small.len() < default.len(), "{} {}", small.len(), default.len());
+            assert_eq!(pixels(&small), pixels(&default));
+        }
+    }
+}
+
+#[test]
+fn webp_effort_is_the_method_of_libwebp() {
+    let original = bytes(&gradient(64, 48), ImageFormat::Png);
+    let made = |method| {
+        let webp_effort = WebpEffort::new(method).unwrap();
+        render_with(
+            &original,
+            Encoding::WebP(Quality::new(80).unwrap()),
+            EncodeOptions { webp_effort, ..EncodeOptions::default() },
+        )
+    };
+    assert_eq!(WebpEffort::new(7), None);
+    assert_eq!(made(4), render_with(&original, Encoding::WebP(Quality::new(80).unwrap()), EncodeOptions::default()));
+    let files: Vec<_> = [0, 2, 6].map(made).into();
+    assert!(files[0] != files[1] && files[1] != files[2]);
+    for file in files {
+        alike(&image::load_from_memory(&file).unwrap(), &gradient(32, 24), 24);
+    }
+}
+
+#[test]
 fn linear_light_option_preserves_the_light() {
     // Half of the pixels are white. Half of the light is 188 in sRGB.
     let fine: DynamicImage = RgbImage::from_fn(64, 48, |x, y| Rgb([if (x + y) % 2 == 0 { 255 } else { 0 }; 3])).into();

@@ -119,16 +119,26 @@ fn small_variants_are_encoded_from_pixels() {
 fn only_lossy_webp_without_alpha_decodes_to_planes() {
     let picture = image::load_from_memory(&file(SamplingFactor::F_1_1, false, None)).unwrap();
     let pixels = |channels, data| Pixels { width: 453, height: 351, channels, data };
-    let lossy =
-        webp::encode::encode(&pixels(3, picture.to_rgb8().into_raw()), Quality::new(95).unwrap(), Deadline::NEVER)
-            .unwrap();
+    let lossy = webp::encode::encode(
+        &pixels(3, picture.to_rgb8().into_raw()),
+        Quality::new(95).unwrap(),
+        crate::effort::WebpEffort::default(),
+        Deadline::NEVER,
+    )
+    .unwrap();
     for (geometry, encoding) in fixed_geometries().flat_map(|g| encodings().map(|e| (g, e))) {
         let [ours, theirs] = both_ways(&lossy, geometry, encoding);
         alike(&ours, &theirs, &format!("{geometry:?} {encoding:?}"));
     }
     let mut transparent = picture.to_rgba8().into_raw();
     transparent[3] = 7;
-    let with_alpha = webp::encode::encode(&pixels(4, transparent), Quality::new(95).unwrap(), Deadline::NEVER).unwrap();
+    let with_alpha = webp::encode::encode(
+        &pixels(4, transparent),
+        Quality::new(95).unwrap(),
+        crate::effort::WebpEffort::default(),
+        Deadline::NEVER,
+    )
+    .unwrap();
     let mut lossless = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut lossless, image::ImageFormat::WebP).unwrap();
     for other in [with_alpha, lossless.into_inner()] {
@@ -158,7 +168,8 @@ fn batched_variants_have_the_same_bytes_as_single_ones() {
         file(SamplingFactor::F_2_2, false, None),
         file(SamplingFactor::F_2_2, true, None),
         file(SamplingFactor::F_2_1, false, Some(&ColorProfile::new_display_p3())),
-        webp::encode::encode(&rgb, Quality::new(95).unwrap(), Deadline::NEVER).unwrap(),
+        webp::encode::encode(&rgb, Quality::new(95).unwrap(), crate::effort::WebpEffort::default(), Deadline::NEVER)
+            .unwrap(),
         encode_pixels(rgb, Gamut::Srgb, Encoding::Png, &RenderContext::new(&limits())).unwrap(),
     ];
     for original in originals {
@@ -200,8 +211,13 @@ fn webp_of_one_color(samples: [u8; 3]) -> Vec<u8> {
     };
     let planes = vec![plane(500, samples[0]), plane(250, samples[1]), plane(250, samples[2])];
     let planes = Yuv420 { range: Range::Limited, planes };
-    crate::codec::webp::encode::encode_planes(planes, Quality::new(95).unwrap(), Deadline::after(LIMITS.render_time))
-        .unwrap()
+    crate::codec::webp::encode::encode_planes(
+        planes,
+        Quality::new(95).unwrap(),
+        crate::effort::WebpEffort::default(),
+        Deadline::after(LIMITS.render_time),
+    )
+    .unwrap()
 }
 
 #[test]

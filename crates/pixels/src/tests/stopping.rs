@@ -57,6 +57,11 @@ fn every_encoder_of_stills_stops_at_the_deadline() {
     });
     let few = EncodeOptions { png_colors: NonZeroU16::new(64), ..EncodeOptions::default() };
     assert_stopped("palette", few, |context| encode_pixels(noise(3000, 4), Gamut::Srgb, Encoding::Png, context));
+    #[cfg(feature = "png-small")]
+    for side in [1400, 3000] {
+        let small = EncodeOptions { png_effort: PngEffort::Small, ..EncodeOptions::default() };
+        assert_stopped("small", small, |context| encode_pixels(noise(side, 4), Gamut::Srgb, Encoding::Png, context));
+    }
     assert_stopped("alpha", EncodeOptions::default(), |context| {
         encode_pixels(noise(2000, 4), Gamut::Srgb, Encoding::Png, context)
     });
@@ -67,7 +72,7 @@ fn encoders_of_planes_stop_at_the_deadline() {
     for encoding in [jpeg_q90(), webp_q90()] {
         let planes = Yuv420 { range: Range::Full, ..Yuv420::from_pixels(&noise(4000, 3)) };
         assert_stopped(&format!("{encoding:?}"), EncodeOptions::default(), |context| {
-            encode_planes(planes, Orientation::NoTransforms, encoding, context.deadline)
+            encode_planes(planes, Orientation::NoTransforms, encoding, context)
         });
     }
 }

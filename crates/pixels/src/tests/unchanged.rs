@@ -18,7 +18,13 @@ fn smallest(format: ImageFormat) -> Vec<u8> {
             let pixels =
                 crate::pixels::Pixels { width: 64, height: 48, channels: 3, data: gradient(64, 48).into_bytes() };
             let quality = Quality::new(10).unwrap();
-            crate::codec::webp::encode::encode(&pixels, quality, RenderContext::new(&LIMITS).deadline).unwrap()
+            crate::codec::webp::encode::encode(
+                &pixels,
+                quality,
+                crate::effort::WebpEffort::default(),
+                RenderContext::new(&LIMITS).deadline,
+            )
+            .unwrap()
         }
         format => bytes(&gradient(64, 48), format),
     }

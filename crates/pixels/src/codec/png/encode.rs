@@ -10,7 +10,10 @@ use flate2::write::ZlibEncoder;
 use png::{BitDepth, ColorType, DeflateCompression, Encoder, Filter};
 
 use crate::codec::palette::IndexedImage;
+#[cfg(feature = "png-small")]
+use crate::codec::png::small;
 use crate::deadline::Deadline;
+use crate::effort::PngEffort;
 use crate::error::Error;
 use crate::pixels::Pixels;
 
@@ -33,8 +36,8 @@ const GRADUAL: Strategy = Strategy::Filtered;
 /// to twice the bytes for very repetitive images.
 const FLAT: Strategy = Strategy::Unfiltered { level: 6 };
 
-/// A faster version of [`FLAT`] for the trial.
-const FLAT_TRIAL: Strategy = Strategy::Unfiltered { level: 2 };
+/// A faster version of [`FLAT`] for the trial, and for [`PngEffort::Fast`].
+const FLAT_FAST: Strategy = Strategy::Unfiltered { level: 2 };
 
 /// Height of the bands from which the trial samples rows.
 const BAND_ROWS: usize = 32;
@@ -47,12 +50,36 @@ const SAMPLED_ROWS: usize = 4;
 ///
 /// # Errors
 /// The deadline passed, or [`Error::Encode`] if the encoder fails, which valid pixels do not cause.
-pub(crate) fn encode(pixels: &Pixels, deadline: Deadline) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(pixels: &Pixels, effort: PngEffort, deadline: Deadline) -> Result<Vec<u8>, Error> {
     let sample = sample_rows(pixels);
-    let (gradual, flat) = (write(&sample, GRADUAL, deadline)?.len(), write(&sample, FLAT_TRIAL, deadline)?.len());
+    let (gradual, flat) = (write(&sample, GRADUAL, deadline)?.len(), write(&sample, FLAT_FAST, deadline)?.len());
     // The measured ratio is at most 0.86 for photographs and at least 1.01 for other images. The trial of FLAT is about
     // 10 % larger than FLAT.
-    write(pixels, if 10 * gradual < 9 * flat { GRADUAL } else { FLAT }, deadline)
+    let strategy = if 10 * gradual < 9 * flat { GRADUAL } else { flat_strategy(effort) };
+    with_effort(write(pixels, strategy, deadline)?, (pixels.width, pixels.height), effort, deadline)
+}
+
+fn flat_strategy(effort: PngEffort) -> Strategy {
+    if effort == PngEffort::Fast { FLAT_FAST } else { FLAT }
+}
+
+/// Memory in bytes that the effort takes in addition to the file, for so many pixels.
+#[cfg_attr(not(feature = "png-small"), expect(unused_variables, reason = "no more effort"))]
+pub(crate) fn effort_bytes(effort: PngEffort, pixels: u64) -> u64 {
+    match effort {
+        #[cfg(feature = "png-small")]
+        PngEffort::Small => small::bytes(pixels),
+        _ => 0,
+    }
+}
+
+#[cfg_attr(not(feature = "png-small"), expect(unused_variables, clippy::unnecessary_wraps, reason = "no more effort"))]
+fn with_effort(file: Vec<u8>, size: (u32, u32), effort: PngEffort, deadline: Deadline) -> Result<Vec<u8>, Error> {
+    match effort {
+        #[cfg(feature = "png-small")]
+        PngEffort::Small => small::smaller(file, size, deadline),
+        _ => Ok(file),
+    }
 }
 
 /// The middle rows of each band of [`BAND_ROWS`] rows.
@@ -91,6 +118,7 @@ fn write(pixels: &Pixels, strategy: Strategy, deadline: Deadline) -> Result<Vec<
 pub(crate) fn encode_indexed(
     IndexedImage { palette, indices }: &IndexedImage,
     (width, height): (u32, u32),
+    effort: PngEffort,
     deadline: Deadline,
 ) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(indices.len() / 2 + 1024);
@@ -101,8 +129,8 @@ pub(crate) fn encode_indexed(
         encoder.set_trns(palette.iter().map(|color| color[3]).collect::<Vec<_>>());
     }
     // Indices repeat often, so a slower compressor pays off, and filters would only hide the repetitions.
-    finish(encoder, indices, width as usize, FLAT, deadline)?;
-    Ok(bytes)
+    finish(encoder, indices, width as usize, flat_strategy(effort), deadline)?;
+    with_effort(bytes, (width, height), effort, deadline)
 }
 
 fn finish(
@@ -192,7 +220,7 @@ mod tests {
     fn drawings_are_as_small_as_with_the_defaults_of_libpng() {
         for (width, height) in [(300, 220), (600, 440), (64, 5)] {
             let drawing = image(width, height, drawing);
-            let bytes = encode(&drawing, Deadline::NEVER).unwrap().len();
+            let bytes = encode(&drawing, PngEffort::Default, Deadline::NEVER).unwrap().len();
             let libpng = unstoppable(&drawing, DeflateCompression::Level(6), Filter::NoFilter).len();
             assert!(100 * bytes <= 103 * libpng, "{width}x{height}: {bytes} and {libpng} bytes");
         }
@@ -203,7 +231,7 @@ mod tests {
         for (width, height) in [(300, 220), (600, 440)] {
             let photograph = image(width, height, photograph);
             assert_eq!(
-                encode(&photograph, Deadline::NEVER).unwrap(),
+                encode(&photograph, PngEffort::Default, Deadline::NEVER).unwrap(),
                 unstoppable(&photograph, DeflateCompression::FdeflateUltraFast, Filter::Adaptive)
             );
         }

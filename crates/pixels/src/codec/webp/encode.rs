@@ -16,12 +16,10 @@ pub(crate) mod animation;
 
 use crate::codec::planes::Yuv420;
 use crate::deadline::Deadline;
+use crate::effort::WebpEffort;
 use crate::encoding::Quality;
 use crate::error::Error;
 use crate::pixels::Pixels;
-
-/// Effort of the encoder, 0 to 6.
-const METHOD: c_int = 4;
 
 /// Sharpness of the loop filter, 0 to 7. The default of libwebp, 0, blurs image edges the most. 7 gains 0.4 points of
 /// ssimulacra2 at 300 pixels and 0.6 at 800 (quality 80; 1.1 at quality 60, 1.7 at 30) in the mean of four to seven
@@ -36,7 +34,12 @@ const LOSSLESS_EFFORT: f32 = 70.0;
 /// # Errors
 /// A side has more than 16,383 pixels, or libwebp fails, for instance because memory is exhausted. libwebp reports no
 /// reason. Or the deadline passed.
-pub(crate) fn encode(pixels: &Pixels, quality: Quality, deadline: Deadline) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(
+    pixels: &Pixels,
+    quality: Quality,
+    effort: WebpEffort,
+    deadline: Deadline,
+) -> Result<Vec<u8>, Error> {
     let mut picture = Picture::new(pixels.width, pixels.height, quality.is_lossless())?;
     let stride = picture.0.width.checked_mul(c_int::from(pixels.channels)).ok_or_else(failed)?;
     let import = match pixels.channels {
@@ -54,14 +57,19 @@ pub(crate) fn encode(pixels: &Pixels, quality: Quality, deadline: Deadline) -> R
     if imported == 0 {
         return Err(failed());
     }
-    picture.encode(quality, deadline)
+    picture.encode(quality, effort, deadline)
 }
 
 /// Encodes limited-range planes as lossy WebP. Luma alone is encoded with neutral chroma.
 ///
 /// # Errors
 /// See [`encode`].
-pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality, deadline: Deadline) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode_planes(
+    mut planes: Yuv420,
+    quality: Quality,
+    effort: WebpEffort,
+    deadline: Deadline,
+) -> Result<Vec<u8>, Error> {
     if let [luma] = planes.planes.as_slice() {
         let (width, height) = (luma.width.div_ceil(2), luma.height.div_ceil(2));
         let gray = Pixels { width, height, channels: 1, data: vec![128; width as usize * height as usize] };
@@ -83,7 +91,7 @@ pub(crate) fn encode_planes(mut planes: Yuv420, quality: Quality, deadline: Dead
     picture.0.u = blue.data.as_mut_ptr();
     picture.0.v = red.data.as_mut_ptr();
     (picture.0.y_stride, picture.0.uv_stride) = (side(luma.width)?, side(half.0)?);
-    picture.encode(quality, deadline)
+    picture.encode(quality, effort, deadline)
 }
 
 fn failed() -> Error {
@@ -102,11 +110,11 @@ impl Picture {
         Ok(Self(picture))
     }
 
-    fn encode(mut self, quality: Quality, deadline: Deadline) -> Result<Vec<u8>, Error> {
+    fn encode(mut self, quality: Quality, effort: WebpEffort, deadline: Deadline) -> Result<Vec<u8>, Error> {
         let mut config = WebPConfig::new().map_err(|()| failed())?;
         config.lossless = self.0.use_argb;
         config.quality = if self.0.use_argb == 0 { f32::from(quality.get()) } else { LOSSLESS_EFFORT };
-        config.method = METHOD;
+        config.method = effort.method().into();
         config.filter_sharpness = FILTER_SHARPNESS;
         let mut output = Output::new();
         self.0.writer = Some(WebPMemoryWrite);

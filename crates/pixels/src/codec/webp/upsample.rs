@@ -71,7 +71,9 @@ mod tests {
             let pixels = crate::pixels::Pixels { width, height, channels: 3, data: picture.into_raw() };
             let deadline = crate::deadline::Deadline::after(std::time::Duration::from_secs(60));
             let quality = crate::Quality::new(80).unwrap();
-            let file = crate::codec::webp::encode::encode(&pixels, quality, deadline).unwrap();
+            let file =
+                crate::codec::webp::encode::encode(&pixels, quality, crate::effort::WebpEffort::default(), deadline)
+                    .unwrap();
             let mut decoder = image_webp::WebPDecoder::new(std::io::Cursor::new(&file)).unwrap();
             let mut expected = vec![0; decoder.output_buffer_size().unwrap()];
             decoder.read_image(&mut expected).unwrap();

@@ -6,6 +6,7 @@ use crate::codec::animation::{FrameRect, LoopCount};
 use crate::codec::png::chunks::{Chunks, SIGNATURE_BYTES, write_chunk};
 use crate::codec::png::encode::encode;
 use crate::deadline::Deadline;
+use crate::effort::PngEffort;
 use crate::error::Error;
 use crate::pixels::Pixels;
 
@@ -50,7 +51,7 @@ impl ApngEncoder {
         let is_first = self.frames == 0;
         let whole = FrameRect { x: 0, y: 0, width: self.size.0, height: self.size.1 };
         let rect = if is_first { whole } else { changed_rect(&self.base, frame, self.size.0 as usize) };
-        let image = encode(&cropped(pixels, &rect), self.deadline)?;
+        let image = encode(&cropped(pixels, &rect), PngEffort::Default, self.deadline)?;
         self.write_control(&rect, delay);
         self.file.reserve_exact(image.len() + 32);
         for chunk in Chunks::new(&image[SIGNATURE_BYTES..]).filter(|chunk| chunk.name == b"IDAT") {
