@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     /// Size as in URLs: 300x200, 300x, x200, 300x200_crop_top_q70@2x, or the name of a preset; by default the size in the name of OUT
     #[arg(short, long = "size", value_name = "SIZE")]
     sizes: Vec<String>,
-    /// jpg, png, webp, avif or gif; by default the extension of OUT or of the picture
+    /// jpg, png, webp, avif, jxl or gif; by default the extension of OUT or of the picture
     #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<Format>,
 }

@@ -1,8 +1,8 @@
-//! The sandboxed decoders and the AV1 encoder: a child process that implements [`pixels::Sandbox`].
+//! The sandboxed decoders and the encoders of AV1 and JPEG XL: a child process that implements [`pixels::Sandbox`].
 //!
-//! Some decoders are not memory-safe, do not limit their memory, or cannot be stopped, and neither can the AV1 encoder.
-//! They run in a child process, which executes this program again and is started for each original and for each large
-//! AVIF variant. The server reads the header of an original itself, so the process gets a request with the format, the
+//! Some decoders are not memory-safe, do not limit their memory, or cannot be stopped, and neither can these encoders.
+//! They run in a child process, which executes this program again and is started for each original, and for each JPEG XL
+//! and each large AVIF variant. The server reads the header of an original itself, so the process gets a request with the format, the
 //! size and the samples of the image, and enforces the memory and the CPU time that the server has charged. The child
 //! confines itself before it reads any data (`confine.rs`), so an abort, a crash or an endless loop affects only one
 //! image. A child that only encodes reads no untrusted bytes, so it also works where the system cannot confine it. The
@@ -15,12 +15,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::slice;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pixels::{
-    Av1Frame, Cicp, DecodeRequest, DeepPixelImage, ImageShape, PixelImage, Sandbox, SandboxError, SandboxFrame,
-    SandboxImage, SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvShape,
+    Av1Frame, Cicp, DecodeRequest, DeepPixelImage, ImageShape, JxlPicture, PixelImage, Sandbox, SandboxError,
+    SandboxFrame, SandboxImage, SandboxOutput, SandboxTask, SandboxWorker, YuvImage, YuvShape,
 };
 use rustix::process::Signal;
 
@@ -110,7 +111,7 @@ impl SandboxProcess {
         max_delay: Duration,
     ) -> Result<Self, SandboxError> {
         let seconds = cpu_time.as_secs().saturating_add(u64::from(cpu_time.subsec_nanos() > 0));
-        let limits = SandboxLimits { memory, seconds };
+        let limits = SandboxLimits { memory, seconds, task };
         let (ours, theirs) = UnixStream::pair().map_err(|error| unavailable(&error))?;
         let input = OwnedFd::from(theirs);
         let output = input.try_clone().map_err(|error| unavailable(&error))?;
@@ -216,6 +217,12 @@ impl SandboxProcess {
         self.request_bytes(Request::encode(frame), write_frame, 2 * samples + ENCODED_BYTES_MIN)
     }
 
+    fn try_encode_jxl(&mut self, picture: &JxlPicture) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
+        let write_samples = |socket: &mut DeadlineSocket| write_planes(socket, slice::from_ref(&picture.samples));
+        let bytes_max = 4 * picture.samples.len() as u64 + ENCODED_BYTES_MIN;
+        self.request_bytes(Request::encode_jxl(picture), write_samples, bytes_max)
+    }
+
     fn try_sanitize(&mut self, svg: &[u8]) -> io::Result<Result<SandboxOutput<Vec<u8>>, SandboxError>> {
         let bytes_max = pixels::sanitized_bytes_max(svg.len()) as u64;
         self.request_bytes(Request::sanitize(svg)?, |socket| socket.write_all(svg), bytes_max)
@@ -316,6 +323,13 @@ impl SandboxWorker for SandboxProcess {
             Err(error) => Err(self.failure(SandboxTask::Encode, &error)),
         }
     }
+
+    fn encode_jxl(&mut self, picture: &JxlPicture) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        match self.try_encode_jxl(picture) {
+            Ok(result) => result,
+            Err(error) => Err(self.failure(SandboxTask::Encode, &error)),
+        }
+    }
 }
 
 impl Drop for SandboxProcess {
@@ -324,7 +338,7 @@ impl Drop for SandboxProcess {
     }
 }
 
-/// AV1 data may be longer than twice the samples by this much.
+/// Encoded data may be longer than the samples by this much.
 const ENCODED_BYTES_MIN: u64 = 1 << 16;
 
 fn unexpected_reply() -> io::Error {

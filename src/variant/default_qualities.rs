@@ -9,11 +9,17 @@ pub(super) struct DefaultQualities {
     jpeg: Quality,
     webp: Quality,
     avif: Quality,
+    jxl: Quality,
 }
 
 impl DefaultQualities {
     pub(super) fn new(formats: &Formats) -> Self {
-        Self { jpeg: formats.jpeg_quality, webp: formats.webp_quality, avif: formats.avif_quality }
+        Self {
+            jpeg: formats.jpeg_quality,
+            webp: formats.webp_quality,
+            avif: formats.avif_quality,
+            jxl: formats.jxl_quality,
+        }
     }
 
     /// Returns `format` at `quality`, or at the configured quality. PNG and GIF ignore `quality`, so that each variant
@@ -24,6 +30,7 @@ impl DefaultQualities {
             Format::Png => Encoding::Png,
             Format::WebP => Encoding::WebP(quality.unwrap_or(self.webp)),
             Format::Avif => Encoding::Avif(quality.unwrap_or(self.avif)),
+            Format::Jxl => Encoding::Jxl(quality.unwrap_or(self.jxl)),
             Format::Gif => Encoding::Gif,
         }
     }

@@ -61,7 +61,8 @@ impl Codec {
             Self::WebP => Some(Format::WebP),
             Self::Gif => Some(Format::Gif),
             Self::Avif => Some(Format::Avif),
-            Self::Heic | Self::JpegXl | Self::Tiff | Self::Bmp | Self::Ico | Self::Svg => None,
+            Self::JpegXl => Some(Format::Jxl),
+            Self::Heic | Self::Tiff | Self::Bmp | Self::Ico | Self::Svg => None,
         }
     }
 

@@ -21,12 +21,15 @@ pub(crate) struct RenderContext<'a> {
     #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only AVIF has a choice"))]
     pub(crate) avif_depth: AvifDepth,
     /// True if the chroma of the original is probably subsampled.
-    #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only AVIF has a choice"))]
+    #[cfg_attr(
+        not(any(feature = "avif", feature = "jxl-variants")),
+        expect(dead_code, reason = "only AVIF and JPEG XL have a choice")
+    )]
     pub(crate) is_subsampled: bool,
     /// The XMP packet of an AVIF variant. Other formats get it after they are encoded.
     #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only for AVIF"))]
     pub(crate) xmp: Option<&'a [u8]>,
-    /// Without it, the formats that need it are not decoded, and an AVIF variant is encoded in this process.
+    /// Without it, the formats that need it are not decoded, and AVIF and JPEG XL variants are encoded in this process.
     pub(crate) sandbox: Option<&'a dyn Sandbox>,
 }
 

@@ -9,6 +9,7 @@ pub enum Format {
     Png,
     WebP,
     Avif,
+    Jxl,
     Gif,
 }
 
@@ -24,13 +25,14 @@ pub enum AvifDepth {
     Ten,
 }
 
-/// An output format with its quality. Only lossy formats have a quality; WebP at quality 100 is lossless.
+/// An output format with its quality. Only lossy formats have a quality; WebP and JPEG XL at quality 100 are lossless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     Jpeg(Quality),
     Png,
     WebP(Quality),
     Avif(Quality),
+    Jxl(Quality),
     Gif,
 }
 
@@ -42,6 +44,8 @@ impl Format {
         Self::WebP,
         #[cfg(feature = "avif")]
         Self::Avif,
+        #[cfg(feature = "jxl-variants")]
+        Self::Jxl,
         Self::Gif,
     ];
 
@@ -53,6 +57,7 @@ impl Format {
             Self::Png => "png",
             Self::WebP => "webp",
             Self::Avif => "avif",
+            Self::Jxl => "jxl",
             Self::Gif => "gif",
         }
     }
@@ -71,6 +76,7 @@ impl Format {
             Self::Png => "image/png",
             Self::WebP => "image/webp",
             Self::Avif => "image/avif",
+            Self::Jxl => "image/jxl",
             Self::Gif => "image/gif",
         }
     }
@@ -165,6 +171,7 @@ impl Encoding {
             Self::Png => Format::Png,
             Self::WebP(_) => Format::WebP,
             Self::Avif(_) => Format::Avif,
+            Self::Jxl(_) => Format::Jxl,
             Self::Gif => Format::Gif,
         }
     }
@@ -172,7 +179,7 @@ impl Encoding {
     #[must_use]
     pub const fn quality(self) -> Option<Quality> {
         match self {
-            Self::Jpeg(quality) | Self::WebP(quality) | Self::Avif(quality) => Some(quality),
+            Self::Jpeg(quality) | Self::WebP(quality) | Self::Avif(quality) | Self::Jxl(quality) => Some(quality),
             Self::Png | Self::Gif => None,
         }
     }

@@ -171,6 +171,11 @@ impl Header {
                 return cost::PNG + pixels * (cost::PNG_ENCODED + effort) * self.detail(pixels, 0.1);
             }
             Encoding::Gif => return indexed,
+            Encoding::Jxl(quality) => {
+                let may_be_lossless = quality.is_lossless() || matches!(self.codec, Codec::Png | Codec::Gif);
+                let lossless = if may_be_lossless { cost::JXL_LOSSLESS } else { 0.0 };
+                return cost::PROCESS + pixels * (cost::JXL_ENCODED + lossless);
+            }
             Encoding::Avif(quality) => {
                 // The header does not tell drawings from photographs, but lossless files of drawings have few bits per pixel.
                 let may_be_drawing = matches!(self.codec, Codec::Png | Codec::Gif) && self.variety() < 0.5;
@@ -340,6 +345,9 @@ mod cost {
     pub(super) const WEBP_FRAME: f64 = 35.0;
     pub(super) const WEBP_LOSSLESS_FRAME: f64 = 150.0;
     pub(super) const GIF_FRAME: f64 = 55.0;
+    /// Either way of encoding. Both are tried for drawings.
+    pub(super) const JXL_ENCODED: f64 = 190.0;
+    pub(super) const JXL_LOSSLESS: f64 = 60.0;
     /// A picture in 4:4:4, compared to one in 4:2:0.
     pub(super) const AVIF_FULL_CHROMA: f64 = 1.6;
     /// A picture of 10 bits, compared to one of 8.

@@ -242,6 +242,11 @@ impl Header {
             let deep = if self.is_deep(output) { 28 * pixels } else { 0 };
             return convolved + deep + kind.plane_bytes() * pixels + kind.working_bytes(pixels, quality);
         }
+        #[cfg(feature = "jxl-variants")]
+        if let Encoding::Jxl(_) = output.encoding {
+            let deep = if self.is_deep(output) { 28 * pixels } else { 0 };
+            return convolved + deep + 16 * pixels + jxl::encode::working_bytes(pixels, self.is_deep(output));
+        }
         // The scaled and the upright pixels, the encoder's planes, and the result.
         convolved + animation + 16 * pixels + self.encoder_bytes(output.encoding, pixels)
     }
@@ -259,8 +264,12 @@ impl Header {
 
     /// True if the samples of the original are not reduced to 8 bits for this variant.
     pub(crate) fn is_deep(&self, output: OutputSpec) -> bool {
-        let is_ten = matches!(output.encoding, Encoding::Avif(_)) && self.avif_depth() == AvifDepth::Ten;
-        cfg!(feature = "avif") && is_ten && self.info.is_deep
+        let keeps_deep = match output.encoding {
+            Encoding::Avif(_) => cfg!(feature = "avif") && self.avif_depth() == AvifDepth::Ten,
+            Encoding::Jxl(_) => cfg!(feature = "jxl-variants"),
+            _ => false,
+        };
+        keeps_deep && self.info.is_deep
     }
 
     /// Samples of the frame of an AVIF variant.
@@ -288,8 +297,8 @@ impl Header {
             }
             Encoding::WebP(_) => 8 * pixels,
             Encoding::Gif => 8 * pixels + palette::bytes(pixels, false),
-            // Without the feature `avif` there is no encoder.
-            Encoding::Avif(_) => 0,
+            // Without their features there is no encoder.
+            Encoding::Avif(_) | Encoding::Jxl(_) => 0,
         }
     }
 

@@ -36,6 +36,8 @@ mod tests;
 pub use codec::avif::encode::encode_av1;
 #[cfg(fuzzing)]
 pub use codec::heif::container::check::{avif as check_avif, heic as check_heic};
+#[cfg(feature = "jxl-variants")]
+pub use codec::jxl::encode::encode_jxl;
 pub use codec::svg::sanitized_bytes_max;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
@@ -53,8 +55,8 @@ pub use pixel_image::{DeepPixelImage, ImageShape, PixelImage, PixelLayout, Pixel
 pub use probe::{Probe, probe};
 pub use render::{PIPELINE, RenderOptions, render, render_each};
 pub use sandbox::{
-    Av1Frame, DecodeRequest, Sandbox, SandboxError, SandboxFormat, SandboxFrame, SandboxImage, SandboxOutput,
-    SandboxTask, SandboxWorker,
+    Av1Frame, DecodeRequest, JxlCoding, JxlColors, JxlPicture, Sandbox, SandboxError, SandboxFormat, SandboxFrame,
+    SandboxImage, SandboxOutput, SandboxTask, SandboxWorker,
 };
 pub use sanitize::{sanitize_svg, sanitizing_bytes, sanitizing_estimate};
 pub use sniff::{SVG_HEAD_BYTES, is_svg, sniff};

@@ -32,8 +32,8 @@ pub const PIPELINE: &str = "11";
 #[derive(Clone, Copy)]
 pub struct RenderOptions<'a> {
     pub limits: &'a Limits,
-    /// Decodes the formats that need isolation, and encodes large AVIF variants. Without a sandbox, originals of these
-    /// formats are refused, and the encoder is not stopped within a frame.
+    /// Decodes the formats that need isolation, and encodes JPEG XL and large AVIF variants. Without a sandbox, originals of
+    /// these formats are refused, and the encoders are not stopped within a frame.
     pub sandbox: Option<&'a dyn Sandbox>,
     pub observer: &'a dyn Observer,
 }

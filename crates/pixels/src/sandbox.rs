@@ -1,4 +1,4 @@
-//! Interface to isolated processes that decode untrusted formats and encode AV1.
+//! Interface to isolated processes that decode untrusted formats, and encode AV1 and JPEG XL.
 //!
 //! A decoder runs in such a process if it has `unsafe` code, cannot be stopped, or does not limit its memory. The AV1
 //! encoder cannot be stopped within a frame, but its process can be killed. This crate reads the headers of all formats
@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage};
+use crate::pixel_image::{DeepPixelImage, ImageShape, PixelImage, PixelShape};
 use crate::yuv_image::{YuvImage, YuvSamples, YuvShape};
 
 pub(crate) mod session;
@@ -76,6 +76,14 @@ pub trait SandboxWorker {
     /// # Errors
     /// The encoder failed or ran out of time.
     fn encode(&mut self, frame: &Av1Frame) -> Result<SandboxOutput<Vec<u8>>, SandboxError>;
+
+    /// Encodes one JPEG XL image.
+    ///
+    /// # Errors
+    /// The encoder failed or ran out of time.
+    fn encode_jxl(&mut self, _picture: &JxlPicture) -> Result<SandboxOutput<Vec<u8>>, SandboxError> {
+        Err(SandboxError::Failed { reason: "this sandbox encodes no JPEG XL".to_owned() })
+    }
 }
 
 /// Format of the data for a sandboxed decoder.
@@ -136,6 +144,33 @@ pub struct Av1Frame {
     pub planes: Vec<YuvSamples>,
     /// Quantizer index, from 0 for the highest quality to 255.
     pub quantizer: u8,
+}
+
+/// Pixels that the JPEG XL encoder gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JxlPicture {
+    pub shape: PixelShape,
+    /// Samples in row order without padding: of 8 bits, or of 16 bits from 0 to 65,535. Alpha is not premultiplied.
+    pub samples: YuvSamples,
+    pub colors: JxlColors,
+    pub coding: JxlCoding,
+}
+
+/// The color space of a [`JxlPicture`]. Gray has the transfer function of sRGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JxlColors {
+    Srgb,
+    DisplayP3,
+}
+
+/// The way in which a [`JxlPicture`] is encoded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum JxlCoding {
+    Lossless,
+    /// At this distance in units of butteraugli.
+    Lossy(f32),
+    /// Lossy at this distance, and lossless if that is not larger.
+    Smaller(f32),
 }
 
 /// A result and the cost of making it.

@@ -20,6 +20,8 @@ mod color;
 mod copyright;
 mod gain_maps;
 mod jpeg;
+#[cfg(all(feature = "jxl-originals", feature = "jxl-variants"))]
+mod jxl;
 mod linear_light;
 mod options;
 mod planar;

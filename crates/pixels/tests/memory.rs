@@ -47,6 +47,9 @@ fn encodings() -> Vec<Encoding> {
     if cfg!(feature = "avif") {
         encodings.push(Encoding::Avif(quality(60)));
     }
+    if cfg!(feature = "jxl-variants") {
+        encodings.extend([Encoding::Jxl(quality(95)), Encoding::Jxl(quality(100))]);
+    }
     encodings
 }
 

@@ -158,13 +158,15 @@ pub struct Formats {
     /// `cat_300x.jpg.webp`, is not negotiated. Empty disables negotiation.
     #[serde(with = "formats")]
     pub negotiate: Vec<Format>,
-    /// Quality of JPEGs if the URL specifies no quality. The next two fields are the qualities of WebP and AVIF.
+    /// Quality of JPEGs if the URL specifies no quality. The next three fields are the qualities of WebP, AVIF and JPEG XL.
     #[serde(with = "quality")]
     pub jpeg_quality: Quality,
     #[serde(with = "quality")]
     pub webp_quality: Quality,
     #[serde(with = "quality")]
     pub avif_quality: Quality,
+    #[serde(with = "quality")]
+    pub jxl_quality: Quality,
     /// Bits per sample of AVIF variants; `Computed` means those of the original, up to 10.
     pub avif_depth: Auto<AvifDepth>,
     pub jpeg_progressive: bool,
@@ -194,6 +196,7 @@ impl Default for Formats {
             jpeg_quality: default_quality(80),
             webp_quality: default_quality(80),
             avif_quality: default_quality(60),
+            jxl_quality: default_quality(80),
             avif_depth: Auto::Computed,
             jpeg_progressive: false,
             webp_effort: WebpEffort::default(),

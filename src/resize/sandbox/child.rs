@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pixels::decoders::{self, DecodedImage};
-use pixels::{Av1Frame, DecodeRequest};
+use pixels::{Av1Frame, DecodeRequest, JxlPicture, SandboxTask};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::confine::confine;
 use super::limits::SandboxLimits;
 use super::message::{Reply, Request};
-use super::planes::read_planes;
+use super::planes::{read_planes, read_samples};
 
 /// Fulfills requests from standard input until it ends. Must be called before any other thread is started.
 #[must_use]
@@ -23,16 +23,21 @@ pub fn run(limits: SandboxLimits) -> ExitCode {
     let (mut input, mut output) =
         (RawStdio(io::stdin()), BufWriter::with_capacity(OUTPUT_BYTES, RawStdio(io::stdout())));
     let confined = confine(limits);
-    match serve(&mut input, &mut output, confined) {
+    match serve(&mut input, &mut output, limits.task, confined) {
         Ok(()) => ExitCode::SUCCESS,
         // The parent has ended, or it detects that the reply is missing.
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Replies to requests. A process that is not confined reads no untrusted bytes.
-fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()>) -> io::Result<()> {
-    let is_confined = confined.is_ok();
+/// Replies to requests. A process that is not confined, or confined for encoding only, reads no untrusted bytes.
+fn serve(
+    input: &mut impl Read,
+    output: &mut impl Write,
+    task: SandboxTask,
+    confined: io::Result<()>,
+) -> io::Result<()> {
+    let is_confined = confined.is_ok() && task == SandboxTask::Decode;
     let ready = confined.map_or_else(|error| Reply::Unconfined(error.to_string()), |()| Reply::Ready);
     output.write_all(&ready.to_bytes())?;
     output.flush()?;
@@ -62,6 +67,10 @@ fn serve(input: &mut impl Read, output: &mut impl Write, confined: io::Result<()
             }
             Request::Encode { shape, quantizer } => {
                 encode(&Av1Frame { shape, planes: read_planes(input, shape)?, quantizer }, output)?;
+            }
+            Request::EncodeJxl { shape, depth, colors, coding } => {
+                let samples = read_samples(input, shape, depth)?;
+                encode_jxl(&JxlPicture { shape, samples, colors, coding }, output)?;
             }
         }
         output.flush()?;
@@ -137,6 +146,16 @@ fn reply_with_bytes(made: Result<Vec<u8>, String>, output: &mut impl Write) -> i
 #[cfg(not(feature = "avif"))]
 fn encode(_frame: &Av1Frame, output: &mut impl Write) -> io::Result<()> {
     fail("built without the feature avif", output)
+}
+
+#[cfg(feature = "jxl-variants")]
+fn encode_jxl(picture: &JxlPicture, output: &mut impl Write) -> io::Result<()> {
+    reply_with_bytes(pixels::encode_jxl(picture).map_err(|error| error.to_string()), output)
+}
+
+#[cfg(not(feature = "jxl-variants"))]
+fn encode_jxl(_picture: &JxlPicture, output: &mut impl Write) -> io::Result<()> {
+    fail("built without the feature jxl-variants", output)
 }
 
 fn fail(reason: &str, output: &mut impl Write) -> io::Result<()> {

@@ -27,7 +27,7 @@ pub(super) fn confine(limits: SandboxLimits) -> io::Result<()> {
         limit(resource, 0)?;
     }
     #[cfg(target_os = "linux")]
-    linux::filter()?;
+    linux::filter(limits.task)?;
     Ok(())
 }
 
@@ -40,6 +40,7 @@ mod linux {
     use std::collections::BTreeMap;
     use std::io;
 
+    use pixels::SandboxTask;
     use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -63,16 +64,36 @@ mod linux {
         Ok(pages.saturating_mul(rustix::param::page_size() as u64))
     }
 
-    /// Allows the system calls for input, output, memory and exit. Any other call kills the process.
-    pub(super) fn filter() -> io::Result<()> {
-        let (kill, allow) = (SeccompAction::KillProcess, SeccompAction::Allow);
+    /// Allows the system calls for input, output, memory and exit. Any other call kills the process, but opening a file
+    /// only fails if the process encodes: the encoder of JPEG XL asks for the number of processors, for which the standard
+    /// library reads `/proc/self/cgroup`.
+    pub(super) fn filter(task: SandboxTask) -> io::Result<()> {
+        let mut rules = rules()?;
+        if task == SandboxTask::Encode {
+            // The kernel obeys the stricter of two filters.
+            let deny = SeccompAction::Errno(libc::EACCES.unsigned_abs());
+            apply(OPEN.iter().map(|call| (*call, Vec::new())).collect(), SeccompAction::Allow, deny)?;
+            rules.extend(OPEN.iter().chain([&libc::SYS_sched_getaffinity]).map(|call| (*call, Vec::new())));
+        }
+        apply(rules, SeccompAction::KillProcess, SeccompAction::Allow)
+    }
+
+    /// The calls that open a file.
+    #[cfg(target_arch = "x86_64")]
+    const OPEN: &[libc::c_long] = &[libc::SYS_open, libc::SYS_openat];
+    #[cfg(not(target_arch = "x86_64"))]
+    const OPEN: &[libc::c_long] = &[libc::SYS_openat];
+
+    type Rules = BTreeMap<libc::c_long, Vec<SeccompRule>>;
+
+    fn apply(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> io::Result<()> {
         let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
-        let filter = SeccompFilter::new(rules()?, kill, allow, arch).map_err(io::Error::other)?;
+        let filter = SeccompFilter::new(rules, otherwise, matching, arch).map_err(io::Error::other)?;
         let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
         apply_filter(&program).map_err(io::Error::other)
     }
 
-    fn rules() -> io::Result<BTreeMap<libc::c_long, Vec<SeccompRule>>> {
+    fn rules() -> io::Result<Rules> {
         use SeccompCmpOp::{Eq, Le, MaskedEq};
         let not_executable = || only(2, MaskedEq(libc::PROT_EXEC as u64), 0);
         let own = u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());

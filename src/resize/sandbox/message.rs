@@ -7,12 +7,12 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use pixels::{
-    Av1Frame, ChromaSubsampling, Cicp, DecodeRequest, ImageShape, PROFILE_BYTES_MAX, PixelLayout, PixelShape,
-    SandboxFormat, YuvShape,
+    Av1Frame, ChromaSubsampling, Cicp, DecodeRequest, ImageShape, JxlCoding, JxlColors, JxlPicture, PROFILE_BYTES_MAX,
+    PixelLayout, PixelShape, SandboxFormat, YuvSamples, YuvShape,
 };
 
 /// Request to the child process. A payload follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Request {
     /// Decode the data in the payload.
     Decode {
@@ -43,6 +43,15 @@ pub(super) enum Request {
         /// Quantizer index of AV1.
         quantizer: u8,
     },
+    /// Encode the pixels in the payload as JPEG XL.
+    EncodeJxl { shape: PixelShape, depth: Depth, colors: JxlColors, coding: JxlCoding },
+}
+
+/// Bits per sample of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    Eight,
+    Sixteen,
 }
 
 impl Request {
@@ -69,9 +78,32 @@ impl Request {
         Self::Encode { shape: frame.shape, quantizer: frame.quantizer }
     }
 
+    /// The request to encode `picture`.
+    pub(super) fn encode_jxl(picture: &JxlPicture) -> Self {
+        let depth = match picture.samples {
+            YuvSamples::U8(_) => Depth::Eight,
+            YuvSamples::U16(_) => Depth::Sixteen,
+        };
+        Self::EncodeJxl { shape: picture.shape, depth, colors: picture.colors, coding: picture.coding }
+    }
+
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         match self {
+            Self::EncodeJxl { shape, depth, colors, coding } => {
+                let (coding, distance) = match coding {
+                    JxlCoding::Lossless => (0, 0.0),
+                    JxlCoding::Lossy(distance) => (1, distance),
+                    JxlCoding::Smaller(distance) => (2, distance),
+                };
+                (bytes[0], bytes[1]) = (5, coding | if colors == JxlColors::DisplayP3 { WIDE } else { 0 });
+                let shape = match depth {
+                    Depth::Eight => ImageShape::Pixels(shape),
+                    Depth::Sixteen => ImageShape::DeepPixels(shape),
+                };
+                bytes[2..12].copy_from_slice(&shape_to_bytes(shape));
+                bytes[12..].copy_from_slice(&distance.to_le_bytes());
+            }
             Self::Decode { format, shape, bytes: length } | Self::Animate { format, shape, bytes: length } => {
                 bytes[0] = if matches!(self, Self::Animate { .. }) { 2 } else { 0 };
                 bytes[1] = index(&SandboxFormat::ALL, format);
@@ -113,9 +145,27 @@ impl Request {
             (0, _, Some(format)) => Ok(Some(Self::Decode { format, shape, bytes })),
             (2, _, Some(format)) => Ok(Some(Self::Animate { format, shape, bytes })),
             (1, ImageShape::Yuv(shape), _) => Ok(Some(Self::Encode { shape, quantizer: second })),
+            (5, ImageShape::Pixels(shape), _) => jxl(shape, Depth::Eight, second, bytes).map(Some),
+            (5, ImageShape::DeepPixels(shape), _) => jxl(shape, Depth::Sixteen, second, bytes).map(Some),
             _ => Err(invalid("unknown request")),
         }
     }
+}
+
+/// Set in the code of the coding of pixels in Display P3.
+const WIDE: u8 = 0x80;
+
+/// The request to encode JPEG XL. `bits` are those of the distance.
+fn jxl(shape: PixelShape, depth: Depth, coding: u8, bits: u32) -> io::Result<Request> {
+    let colors = if coding & WIDE == 0 { JxlColors::Srgb } else { JxlColors::DisplayP3 };
+    let distance = f32::from_bits(bits);
+    let coding = match coding & !WIDE {
+        0 => JxlCoding::Lossless,
+        1 => JxlCoding::Lossy(distance),
+        2 => JxlCoding::Smaller(distance),
+        _ => return Err(invalid("unknown coding")),
+    };
+    Ok(Request::EncodeJxl { shape, depth, colors, coding })
 }
 
 /// Reply of the child process.

@@ -2,7 +2,9 @@
 
 use std::io::{self, Read, Write};
 
-use pixels::{YuvSamples, YuvShape};
+use pixels::{PixelShape, YuvSamples, YuvShape};
+
+use super::message::Depth;
 
 /// Number of two-byte samples that are converted at once.
 const CHUNK_SAMPLES: usize = 1 << 16;
@@ -22,6 +24,20 @@ fn read_plane(from: &mut impl Read, shape: YuvShape, n: usize) -> io::Result<Yuv
         return Ok(YuvSamples::U8(plane));
     }
     read_words(from, samples, ((1_u32 << shape.depth.min(16)) - 1) as u16).map(YuvSamples::U16)
+}
+
+/// Reads the samples of pixels of this shape, which the caller has checked or charged.
+pub(super) fn read_samples(from: &mut impl Read, shape: PixelShape, depth: Depth) -> io::Result<YuvSamples> {
+    let samples = u64::from(shape.width) * u64::from(shape.height) * u64::from(shape.layout.channels());
+    let samples = usize::try_from(samples).map_err(io::Error::other)?;
+    match depth {
+        Depth::Eight => {
+            let mut bytes = vec![0; samples];
+            from.read_exact(&mut bytes)?;
+            Ok(YuvSamples::U8(bytes))
+        }
+        Depth::Sixteen => read_words(from, samples, u16::MAX).map(YuvSamples::U16),
+    }
 }
 
 /// Reads that many samples of two bytes, each at most `sample_max`.

@@ -268,7 +268,7 @@ fn is_child() -> bool {
 }
 
 #[cfg(target_os = "linux")]
-const LIMITS: SandboxLimits = SandboxLimits { memory: 64 << 20, seconds: 5 };
+const LIMITS: SandboxLimits = SandboxLimits { memory: 64 << 20, seconds: 5, task: SandboxTask::Decode };
 
 /// Checks that a confined process is killed when it does `action`.
 #[cfg(target_os = "linux")]

@@ -132,7 +132,7 @@ fn the_sandbox_command_is_hidden_and_exits_at_the_end_of_its_input() {
     assert!(!completions.contains("sandbox"), "shell completions do not list it");
     assert_eq!(resized(&["sandbox"], &[]).2, 2);
     let start = std::time::Instant::now();
-    let (out, _, status) = resized(&["sandbox", "1000000", "10"], &[]);
+    let (out, _, status) = resized(&["sandbox", "1000000", "10", "decode"], &[]);
     assert_eq!((out.len(), status), (36, 0), "it writes its ready message and exits");
     assert!(start.elapsed() < Duration::from_secs(20));
 }

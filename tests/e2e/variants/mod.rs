@@ -9,4 +9,6 @@ mod fleet;
 mod faults;
 #[cfg(all(target_os = "linux", feature = "avif", feature = "avif-originals"))]
 mod avif;
+#[cfg(all(target_os = "linux", feature = "jxl-variants"))]
+mod jxl;
 mod warm;

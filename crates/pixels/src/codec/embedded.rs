@@ -1,7 +1,7 @@
 //! Data that a variant contains in addition to its pixels.
 
-/// Data for one variant. AVIF describes its colors by code points, not by a profile, and
-/// gets its XMP while it is encoded. GIF has neither.
+/// Data for one variant. AVIF describes its colors by code points, not by a profile, and gets its XMP while it is encoded.
+/// JPEG XL has fields for its color space too, and takes only XMP. GIF has neither.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Embedded<'a> {
     /// An ICC profile of at most 64 KB.

@@ -1,4 +1,5 @@
-//! JPEG XL (ISO/IEC 18181): the header is read here, and `jxl` decodes the frames in a [`Sandbox`](crate::Sandbox).
+//! JPEG XL (ISO/IEC 18181): the header is read here, `jxl` decodes the frames in a [`Sandbox`](crate::Sandbox), and `jixel`
+//! encodes variants in another.
 //! About a hundred lines of that decoder are `unsafe`, and its memory is not limited. Compressed metadata (`brob` boxes)
 //! are never read.
 
@@ -15,6 +16,10 @@ use crate::transform::color::PROFILE_BYTES_MAX;
 mod bits;
 #[cfg(feature = "jxl-originals")]
 pub(crate) mod decode;
+#[cfg(feature = "jxl-variants")]
+pub(crate) mod embed;
+#[cfg(feature = "jxl-variants")]
+pub(crate) mod encode;
 pub(crate) mod frames;
 
 use bits::Bits;

@@ -8,6 +8,8 @@ use crate::codec::animation::LoopCount;
 #[cfg(feature = "avif")]
 use crate::codec::avif;
 use crate::codec::embedded::Embedded;
+#[cfg(feature = "jxl-variants")]
+use crate::codec::jxl;
 use crate::codec::palette::indexed;
 use crate::codec::planes::{Range, Yuv420};
 use crate::codec::{gif, jpeg, png, webp};
@@ -29,6 +31,8 @@ const WEBP_SIDE_MAX: u32 = 16_383;
 const GIF_SIDE_MAX: u32 = 65_535;
 /// Maximum side of an AV1 frame (section 5.5.1).
 const AVIF_SIDE_MAX: u32 = 65_535;
+/// Maximum side of a JPEG XL of level 5 (ISO/IEC 18181-1, annex M).
+const JXL_SIDE_MAX: u32 = 1 << 18;
 
 /// # Errors
 /// The variant would exceed `limits.output_pixels` or the maximum size of its format.
@@ -43,6 +47,7 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
         Encoding::WebP(_) => WEBP_SIDE_MAX,
         Encoding::Gif => GIF_SIDE_MAX,
         Encoding::Avif(_) => AVIF_SIDE_MAX,
+        Encoding::Jxl(_) => JXL_SIDE_MAX,
         Encoding::Png => u32::MAX,
     };
     if width.max(height) > side_max {
@@ -55,7 +60,10 @@ pub(crate) fn check_size(crop_window: &CropWindow, encoding: Encoding, limits: &
 ///
 /// # Errors
 /// [`Error::RenderTimeout`], or [`Error::Encode`] if memory runs out or because of a bug.
-#[cfg_attr(not(feature = "avif"), expect(unused_variables, reason = "only AVIF states the color space while encoding"))]
+#[cfg_attr(
+    not(any(feature = "avif", feature = "jxl-variants")),
+    expect(unused_variables, reason = "only AVIF and JPEG XL state the color space while encoding")
+)]
 pub(crate) fn encode_pixels(
     pixels: Pixels,
     gamut: Gamut,
@@ -86,6 +94,10 @@ pub(crate) fn encode_pixels(
         Encoding::Avif(quality) => avif::encode::encode(pixels, gamut, quality, context),
         #[cfg(not(feature = "avif"))]
         Encoding::Avif(_) => Err(Error::Encode { reason: "built without the feature avif".to_owned() }),
+        #[cfg(feature = "jxl-variants")]
+        Encoding::Jxl(quality) => jxl::encode::encode(pixels, gamut, quality, context),
+        #[cfg(not(feature = "jxl-variants"))]
+        Encoding::Jxl(_) => Err(Error::Encode { reason: "built without the feature jxl-variants".to_owned() }),
         Encoding::Gif => {
             let mut encoder = gif::encode::GifEncoder::new((pixels.width, pixels.height), LoopCount::ONCE, deadline)?;
             encoder.add(&to_rgba(pixels), Duration::ZERO, context.gif_bytes_max)?;
@@ -94,11 +106,14 @@ pub(crate) fn encode_pixels(
     }
 }
 
-/// Encodes upright pixels of 16 bits. Only AVIF keeps more than 8.
+/// Encodes upright pixels of 16 bits. Only AVIF and JPEG XL keep more than 8.
 ///
 /// # Errors
 /// See [`encode_pixels`].
-#[cfg_attr(not(feature = "avif"), expect(unused_variables, clippy::needless_pass_by_value, reason = "only for AVIF"))]
+#[cfg_attr(
+    not(any(feature = "avif", feature = "jxl-variants")),
+    expect(unused_variables, clippy::needless_pass_by_value, reason = "only for AVIF and JPEG XL")
+)]
 pub(crate) fn encode_deep(
     pixels: Pixels<u16>,
     gamut: Gamut,
@@ -108,7 +123,9 @@ pub(crate) fn encode_deep(
     match encoding {
         #[cfg(feature = "avif")]
         Encoding::Avif(quality) => avif::encode::encode(pixels, gamut, quality, context),
-        _ => Err(Error::Encode { reason: "only AVIF is encoded from 16 bits".to_owned() }),
+        #[cfg(feature = "jxl-variants")]
+        Encoding::Jxl(quality) => jxl::encode::encode(pixels, gamut, quality, context),
+        _ => Err(Error::Encode { reason: "only AVIF and JPEG XL are encoded from 16 bits".to_owned() }),
     }
 }
 
@@ -119,6 +136,10 @@ pub(crate) fn embed(file: Vec<u8>, data: Embedded<'_>, format: Format) -> Vec<u8
         Format::Jpeg => jpeg::embed::embed(&file, data),
         Format::Png => png::embed::embed(&file, data),
         Format::WebP => webp::embed::embed(&file, data),
+        #[cfg(feature = "jxl-variants")]
+        Format::Jxl => jxl::embed::embed(file, data),
+        #[cfg(not(feature = "jxl-variants"))]
+        Format::Jxl => file,
         Format::Avif | Format::Gif => file,
     }
 }
@@ -143,7 +164,7 @@ pub(crate) fn encode_planes(
             let effort = context.encode.webp_effort;
             webp::encode::encode_planes(upright.into_range(Range::Limited), quality, effort, deadline)
         }
-        Encoding::Png | Encoding::Avif(_) | Encoding::Gif => {
+        Encoding::Png | Encoding::Avif(_) | Encoding::Jxl(_) | Encoding::Gif => {
             Err(Error::Encode { reason: "only JPEG and WebP are encoded from planes".to_owned() })
         }
     }

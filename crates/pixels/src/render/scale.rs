@@ -107,7 +107,7 @@ fn encodes_from_planes(encoding: Encoding, (width, height): (NonZeroU32, NonZero
     match encoding {
         Encoding::Jpeg(_) => !options.jpeg_progressive,
         Encoding::WebP(quality) => !quality.is_lossless(),
-        Encoding::Png | Encoding::Avif(_) | Encoding::Gif => false,
+        Encoding::Png | Encoding::Avif(_) | Encoding::Jxl(_) | Encoding::Gif => false,
     }
 }
 

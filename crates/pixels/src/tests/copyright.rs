@@ -71,6 +71,15 @@ fn variants_keep_authorship_and_license_and_nothing_else() {
             assert_eq!(statements(&render_as(&original, encoding, true)), statements(&original));
             assert!(!contains(&render_as(&original, encoding, false), "Agency"));
         }
+        #[cfg(feature = "jxl-variants")]
+        {
+            let encoding = Encoding::Jxl(Quality::new(50).unwrap());
+            let made = render_as(&original, encoding, true);
+            assert!(contains(&made, "<photoshop:Credit>Agency</photoshop:Credit>") && contains(&made, "jxlc"));
+            let header = Header::read(&made, &LIMITS).unwrap();
+            assert_eq!((header.codec, header.info.width), (Codec::JpegXl, 32));
+            assert!(!contains(&render_as(&original, encoding, false), "Agency"));
+        }
         assert!(!contains(&render_as(&original, Encoding::Gif, true), "Agency"));
     }
 }
