@@ -21,6 +21,7 @@ pub use sizes::SizeDecision;
 mod key;
 mod suffix;
 mod default_qualities;
+mod quality_scale;
 mod sizes;
 mod signer;
 mod reserved_keys;

@@ -1,6 +1,7 @@
 //! The URL grammar of one configuration. Its methods are in `parse` and `canonical`.
 
 use super::default_qualities::DefaultQualities;
+use super::quality_scale::equal_quality;
 use super::reserved_keys::ReservedKeys;
 use super::sizes::{SizeDecision, SizeRules};
 use super::suffix::Suffixes;
@@ -67,13 +68,14 @@ impl Grammar {
 impl Variant {
     /// The same image in another format.
     ///
-    /// A quality that the URL requested is kept. The default quality of a format becomes the default quality of the new
-    /// format, because the scales of the formats differ.
+    /// A quality that the URL requested becomes the one that looks the same in the new format, because the scales of the formats
+    /// differ. The default quality of a format becomes the default quality of the new format.
     #[must_use]
     pub fn with_format(&self, format: Format, grammar: &Grammar) -> Self {
         let qualities = grammar.default_qualities;
         let is_default = qualities.encoding(self.encoding.format(), None) == self.encoding;
-        let quality = if is_default { None } else { self.encoding.quality() };
+        let requested = if is_default { None } else { self.encoding.quality() };
+        let quality = requested.map(|quality| equal_quality(quality, self.encoding.format(), format));
         Self { encoding: qualities.encoding(format, quality), ..self.clone() }
     }
 }

@@ -67,14 +67,14 @@ fn urls_without_a_second_format_are_negotiable_if_configured() {
 }
 
 #[test]
-fn another_format_keeps_a_requested_quality() {
+fn another_format_gets_the_quality_that_looks_like_the_requested_one() {
     let mut config = config();
     config.formats.webp_quality = Quality::new(72).unwrap();
     let grammar = Grammar::new(&config).unwrap();
     let as_webp = |path| addressed(&grammar, path).variant.with_format(Format::WebP, &grammar).encoding.quality();
     assert_eq!(as_webp("/cat_300x.jpg"), Quality::new(72));
     assert_eq!(as_webp("/cat_300x_q80.jpg"), Quality::new(72), "the same variant as without a quality");
-    assert_eq!(as_webp("/cat_300x_q60.jpg"), Quality::new(60));
+    assert_eq!(as_webp("/cat_300x_q60.jpg"), Quality::new(65));
     assert_eq!(as_webp("/cat_300x.png"), Quality::new(72));
 }
 
