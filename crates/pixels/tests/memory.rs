@@ -119,8 +119,12 @@ fn encoders_stay_within_the_permits_of_their_worst_pictures() {
             let limits = Limits { encode, ..plain };
             for encoding in encodings() {
                 for geometry in [fit(4000), fit(500)] {
-                    // AV1 takes seconds for large pictures.
-                    let geometry = if matches!(encoding, Encoding::Avif(_)) { fit(300) } else { geometry };
+                    // AV1 takes seconds for large pictures, and JPEG XL several.
+                    let geometry = match encoding {
+                        Encoding::Avif(_) => fit(300),
+                        Encoding::Jxl(_) => fit(800),
+                        _ => geometry,
+                    };
                     assert!(check(name, &original, OutputSpec { geometry, encoding }, &limits), "{name} {encoding:?}");
                 }
             }
