@@ -1,5 +1,5 @@
-//! The resize service: two lanes of low-priority threads that run the pixel pipeline, each with a bounded queue, and the
-//! sandboxed AV1 decoder and encoder.
+//! The resize service: lanes of low-priority threads that run the pixel pipeline, each with a bounded queue, and the sandboxed
+//! AV1 decoder and encoder.
 //!
 //! The pipeline itself is the crate `pixels`. Only this module and `cli/resize.rs` call its functions.
 
@@ -77,6 +77,7 @@ pub struct RenderRequest {
 pub struct Resizer {
     fast: LanePool,
     slow: LanePool,
+    idle: LanePool,
     calibration: Arc<Calibration>,
     metrics: metrics::ResizeMetrics,
 }
@@ -100,15 +101,21 @@ pub struct Sanitized<T> {
 }
 
 impl Resizer {
-    /// Starts the threads of both lanes at the lowest priority: `threads` (0: one per core) for the fast lane, half as
-    /// many for the slow lane. In each lane, `queue_length` jobs may wait.
+    /// Starts the threads of all lanes at the lowest priority: `threads` (0: one per core) for the fast lane, half as many for
+    /// each of the others. In each lane, `queue_length` jobs may wait.
     ///
     /// # Errors
     /// A thread could not be started.
     pub fn start(threads: usize, queue_length: NonZeroUsize, metrics: metrics::ResizeMetrics) -> io::Result<Self> {
         let threads = count_or_cores(threads);
         let pool = |lane: Lane| LanePool::start(lane, lane.threads(threads), queue_length);
-        Ok(Self { fast: pool(Lane::Fast)?, slow: pool(Lane::Slow)?, calibration: Arc::default(), metrics })
+        Ok(Self {
+            fast: pool(Lane::Fast)?,
+            slow: pool(Lane::Slow)?,
+            idle: pool(Lane::Idle)?,
+            calibration: Arc::default(),
+            metrics,
+        })
     }
 
     /// The expected CPU time on this machine for rendering these variants of an original in one job.
@@ -133,6 +140,46 @@ impl Resizer {
             self.metrics.record_failure(error.reason());
             error
         })
+    }
+
+    /// Waits until the lanes that clients wait for have nothing to do, and then for a thread of [`Lane::Idle`].
+    ///
+    /// # Errors
+    /// The threads were stopped.
+    pub async fn idle_turn(&self) -> Result<Turn, RenderError> {
+        loop {
+            self.until_idle().await;
+            let turn = self.turn(Lane::Idle, JobOwner::Operator).await?;
+            // The wait for a thread may have taken long.
+            if self.is_idle() {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// Waits until no job runs or waits in the lanes that clients wait for.
+    pub async fn until_idle(&self) {
+        loop {
+            // Each is notified from here on, so that no return is missed.
+            let (fast, slow) = (self.fast.returned_turn(), self.slow.returned_turn());
+            if self.is_idle() {
+                return;
+            }
+            tokio::select! {
+                () = fast => {}
+                () = slow => {}
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        [&self.fast, &self.slow].into_iter().all(|pool| pool.running() == 0 && pool.waiting() == 0)
+    }
+
+    /// Number of threads of `lane`.
+    #[must_use]
+    pub fn threads(&self, lane: Lane) -> usize {
+        self.pool(lane).threads()
     }
 
     /// Renders several variants of one original on the thread of `lane` that `turn` stands for. See
@@ -244,8 +291,10 @@ impl Resizer {
         self.pool(lane).running()
     }
 
-    /// Finishes the running jobs and ends the threads. Waiting and later jobs are refused.
+    /// Finishes the running jobs and ends the threads. Waiting and later jobs are refused. Those of [`Lane::Idle`] end with the
+    /// process.
     pub fn shutdown(&self) {
+        self.idle.abandon();
         self.fast.close();
         self.slow.close();
     }
@@ -254,6 +303,7 @@ impl Resizer {
         match lane {
             Lane::Fast => &self.fast,
             Lane::Slow => &self.slow,
+            Lane::Idle => &self.idle,
         }
     }
 }
@@ -272,6 +322,7 @@ fn lane_wait(lane: Lane) -> WaitKind {
     match lane {
         Lane::Fast => WaitKind::FastLane,
         Lane::Slow => WaitKind::SlowLane,
+        Lane::Idle => WaitKind::IdleLane,
     }
 }
 

@@ -22,6 +22,7 @@ use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
 mod gauges;
+mod late;
 mod leases;
 mod lost_lines;
 mod notifications;
@@ -35,6 +36,7 @@ mod uploads;
 mod write_backs;
 
 pub use gauges::Gauge;
+pub use late::LateMetrics;
 pub use leases::LeaseMetrics;
 pub use lost_lines::{LOST_ACCESS_LINES, LOST_EVENTS, LostLines};
 pub use notifications::NotificationMetrics;
@@ -70,6 +72,8 @@ pub struct Metrics {
     pub notifications: NotificationMetrics,
     /// Leases of variants (`fleet.lease`).
     pub leases: LeaseMetrics,
+    /// Variants that are made later (`formats.avif_later`).
+    pub late: LateMetrics,
     /// Purges of variants whose original changed.
     pub purges: PurgeMetrics,
     /// Spans exported to the trace collector.
@@ -93,6 +97,7 @@ impl Metrics {
         let uploads = UploadMetrics::register(&mut registry);
         let notifications = NotificationMetrics::register(&mut registry);
         let leases = LeaseMetrics::register(&mut registry);
+        let late = LateMetrics::register(&mut registry);
         let purges = PurgeMetrics::register(&mut registry);
         let spans = SpanMetrics::register(&mut registry);
         let gauges = GaugeRegistry::register(&mut registry);
@@ -109,6 +114,7 @@ impl Metrics {
             uploads,
             notifications,
             leases,
+            late,
             purges,
             spans,
         }

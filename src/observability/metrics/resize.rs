@@ -20,6 +20,8 @@ pub enum WaitKind {
     FastLane,
     /// A resize thread of the slow lane.
     SlowLane,
+    /// A resize thread for variants that no client waits for.
+    IdleLane,
 }
 
 impl WaitKind {
@@ -29,6 +31,7 @@ impl WaitKind {
             Self::Pixels => "pixels",
             Self::FastLane => "fast_lane",
             Self::SlowLane => "slow_lane",
+            Self::IdleLane => "idle_lane",
         }
     }
 }
@@ -85,7 +88,7 @@ impl ResizeMetrics {
         failures.get_or_create(&FailureLabels { reason: "panic" }).inc_by(0);
         let (estimated, measured) = (CpuSeconds::default(), CpuSeconds::default());
         // Exported as 0 from the start, like the failures.
-        for lane in ["fast", "slow"] {
+        for lane in ["fast", "slow", "idle"] {
             estimated.get_or_create(&LaneLabels { lane }).inc_by(0.0);
             measured.get_or_create(&LaneLabels { lane }).inc_by(0.0);
         }
