@@ -318,12 +318,7 @@ impl Proxy {
         if !addressed.negotiable {
             return Cow::Borrowed(&addressed.variant);
         }
-        // If the format in the URL supports animation, the original may be animated, so only formats that support
-        // animation are offered.
-        let may_be_animated = addressed.variant.encoding.format().supports_animation();
-        let offers =
-            self.grammar().negotiated().iter().copied().filter(|offer| offer.supports_animation() || !may_be_animated);
-        let offers = offers.filter(|offer| is_offered(*offer));
+        let offers = self.grammar().offers(addressed.variant.encoding.format()).filter(|offer| is_offered(*offer));
         match negotiate(request, offers, addressed.variant.encoding.format()) {
             Some(format) => Cow::Owned(addressed.variant.with_format(format, self.grammar())),
             None => Cow::Borrowed(&addressed.variant),

@@ -236,13 +236,18 @@ impl Variants {
     }
 
     /// Makes the variant, unless its store has a current one, and waits until the store has confirmed the write. Memory
-    /// is neither read nor filled, and rate limits do not apply.
+    /// is neither read nor filled, and rate limits do not apply. If `smaller` is given, that variant is stored too, and a new variant that
+    /// does not have fewer bytes is marked, so that negotiation does not choose it.
     ///
     /// # Errors
     /// See [`EnsureStoredError`].
-    pub async fn ensure_stored(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+    pub async fn ensure_stored(
+        &self,
+        variant: &Variant,
+        smaller: Option<&Variant>,
+    ) -> Result<EnsureStored, EnsureStoredError> {
         // The future is large, so it is boxed.
-        Box::pin(self.maker.ensure_stored(variant)).await
+        Box::pin(self.maker.ensure_stored(variant, smaller)).await
     }
 
     /// Makes a variant from the bytes `original`. It is neither stored nor cached. The limits, memory budgets and

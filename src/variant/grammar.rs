@@ -57,6 +57,13 @@ impl Grammar {
         &self.negotiated
     }
 
+    /// The formats that `Accept` may select for a URL in the format `in_url`, best first. If that supports animation, the original may be
+    /// animated, so only formats that support animation are offered.
+    pub fn offers(&self, in_url: Format) -> impl Iterator<Item = Format> + '_ {
+        let may_be_animated = in_url.supports_animation();
+        self.negotiated.iter().copied().filter(move |offer| offer.supports_animation() || !may_be_animated)
+    }
+
     /// Decides if clients may request `variant`.
     #[must_use]
     pub fn size_decision(&self, variant: &Variant) -> SizeDecision {

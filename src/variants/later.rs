@@ -13,7 +13,7 @@ use super::rendition::Freshness;
 use super::{FoundVariant, Variants};
 use crate::variant::{Format, Variant};
 
-mod make;
+pub(super) mod make;
 pub(super) mod queue;
 
 use queue::LateJob;

@@ -10,6 +10,7 @@ use super::batch::run::BatchRunner;
 use super::batch::{BatchClient, Demand, FormatChoice, MadeVariant};
 use super::error::Error;
 use super::later::LateState;
+use super::later::make::mark_unless_smaller;
 use super::rendition::cached::CachedVariant;
 use super::rendition::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
 use super::rendition::{Acquisition, Delivery, Provenance};
@@ -200,9 +201,18 @@ impl VariantMaker {
 
     /// Makes the variant, unless the store has a current one, and waits until the store has confirmed the write. Like a
     /// flight, the work continues after the timeout.
-    pub(super) async fn ensure_stored(self: &Arc<Self>, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
-        let (this, variant) = (self.clone(), variant.clone());
-        let ensured = self.resources().tasks.spawn(async move { this.find_or_store(&variant).await });
+    pub(super) async fn ensure_stored(
+        self: &Arc<Self>,
+        variant: &Variant,
+        smaller: Option<&Variant>,
+    ) -> Result<EnsureStored, EnsureStoredError> {
+        let (this, variant, smaller) = (self.clone(), variant.clone(), smaller.cloned());
+        let ensured = self.resources().tasks.spawn(async move {
+            if let Some(smaller) = &smaller {
+                this.find_or_store(smaller, None).await?;
+            }
+            this.find_or_store(&variant, smaller.as_ref()).await
+        });
         match tokio::time::timeout(self.flight_timeout, ensured).await {
             Ok(Ok(ensured)) => ensured,
             Ok(Err(_panicked)) => Err(Error::Internal.into()),
@@ -220,7 +230,11 @@ impl VariantMaker {
         flight.await
     }
 
-    async fn find_or_store(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+    async fn find_or_store(
+        &self,
+        variant: &Variant,
+        smaller: Option<&Variant>,
+    ) -> Result<EnsureStored, EnsureStoredError> {
         let (key, mut timings) = (variant.storage_key(), Timings::default());
         for _ in 0..ATTEMPTS {
             let task = match self.find_or_claim(&key, variant, (Fetch::Metadata, None), &mut timings).await? {
@@ -229,6 +243,10 @@ impl VariantMaker {
             };
             let made = self.runner.make(variant, Demand::OPERATOR, &mut timings).await?;
             let mut write = self.prepare_write(&key, variant, &made, &fingerprint(&made.bytes), task);
+            if let Some(smaller) = smaller {
+                let bytes = self.stored_bytes(smaller, &made.original_etag).await;
+                mark_unless_smaller(&mut write, smaller, bytes);
+            }
             write.bytes = self.resources().variant_memory.charge_made(made.bytes, made.memory).await?;
             match self.resources().write_back.write(write).await? {
                 WriteOutcome::Stored => return Ok(EnsureStored::Made),

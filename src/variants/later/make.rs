@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::queue::LateJob;
 use crate::support::error_chain::chain;
+use crate::variant::Variant;
 use crate::variants::batch::idle::MadeIdle;
 use crate::variants::error::Error;
 use crate::variants::make::{ATTEMPTS, EnsureStoredError, FoundOrClaimed, VariantMaker};
 use crate::variants::rendition::delivery::fingerprint;
 use crate::variants::store::lookup::{Fetch, META_NOT_SMALLER, is_made_from_etag};
-use crate::variants::store::write_back::WriteOutcome;
+use crate::variants::store::write_back::{VariantWrite, WriteOutcome};
 use crate::variants::timings::Timings;
 
 /// How long a variant that failed is not tried again.
@@ -49,6 +50,20 @@ impl LateOutcome {
     }
 }
 
+/// Marks a variant that does not have fewer bytes than `interim`, if the number of those is known. Returns true if it is smaller.
+pub(in crate::variants) fn mark_unless_smaller(
+    write: &mut VariantWrite,
+    interim: &Variant,
+    interim_bytes: Option<u64>,
+) -> bool {
+    let is_smaller = interim_bytes.is_none_or(|interim| (write.bytes.len() as u64) < interim);
+    if !is_smaller {
+        let format = interim.encoding.format().extension();
+        write.attributes.metadata.push((META_NOT_SMALLER.to_owned(), format.to_owned()));
+    }
+    is_smaller
+}
+
 impl VariantMaker {
     /// Makes the variant, unless the store has a current one, and waits until the store has confirmed the write.
     pub(super) async fn make_late(&self, job: &LateJob) -> LateOutcome {
@@ -74,11 +89,7 @@ impl VariantMaker {
             let bytes = made.bytes.len() as u64;
             let interim_bytes = self.interim_bytes(job, &made.original_etag).await;
             let mut write = self.prepare_write(&key, &job.variant, &made, &fingerprint(&made.bytes), task);
-            let is_smaller = interim_bytes.is_none_or(|interim| bytes < interim);
-            if !is_smaller {
-                let format = job.interim.encoding.format().extension();
-                write.attributes.metadata.push((META_NOT_SMALLER.to_owned(), format.to_owned()));
-            }
+            let is_smaller = mark_unless_smaller(&mut write, &job.interim, interim_bytes);
             write.bytes = self.resources().variant_memory.charge_made(made.bytes, made.memory).await?;
             match self.resources().write_back.write(write).await? {
                 WriteOutcome::Stored if is_smaller => {
@@ -102,7 +113,12 @@ impl VariantMaker {
         {
             return Some(*bytes);
         }
-        let stored = self.stored.variants.head(&job.interim.storage_key()).await.ok()??;
+        self.stored_bytes(&job.interim, original_etag).await
+    }
+
+    /// Bytes of a stored variant of the original with this ETag; `None` if there is none, or the store failed.
+    pub(in crate::variants) async fn stored_bytes(&self, variant: &Variant, original_etag: &str) -> Option<u64> {
+        let stored = self.stored.variants.head(&variant.storage_key()).await.ok()??;
         is_made_from_etag(&stored, original_etag).then_some(stored.bytes)
     }
 }

@@ -6,7 +6,9 @@ use reqwest::{Response, StatusCode};
 use resized::config::{Config, Tuning};
 use resized::variant::{Format, ObjectKey, Signer, UrlToSign};
 
+use crate::operating::check::resized;
 use crate::support::bucket::{Bucket, Operation};
+use crate::support::node::on_bucket;
 use crate::support::pictures::{jpeg, textured_jpeg};
 use crate::support::stage::{Stage, header, redirecting, settings, until};
 
@@ -347,6 +349,34 @@ async fn variants_of_the_queue_are_charged_to_their_original() {
     }
     assert_eq!(outcomes(&stage, "limited"), 1, "it is not tried again soon");
     assert!(bucket.object(CAT_AVIF).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warming_makes_the_formats_that_later_viewers_get() {
+    let bucket = bucket().await;
+    let settings = on_bucket(&bucket);
+    let negotiate = ("RESIZED_FORMATS__NEGOTIATE", "[\"avif\", \"webp\"]");
+    let environment: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).chain([negotiate]).collect();
+    let warm =
+        |arguments: &[&str]| tokio::task::block_in_place(|| resized(&[&["warm"], arguments].concat(), &environment));
+    let (out, error, status) = warm(&[CAT, FLAT]);
+    assert!(status == 0 && out.starts_with("6 made, 0 already stored, 0 failed"), "{out}{error}");
+    let (out, error, status) = warm(&["--size", "80x60", "cat.jpg"]);
+    assert!(status == 0 && out.starts_with("0 made, 3 already stored, 0 failed"), "{out}{error}");
+    let (out, error, status) = warm(&["--size", "60x", "--format", "avif", "cat.jpg"]);
+    assert!(status == 0 && out.starts_with("1 made"), "{out}{error}");
+    let stage = stage(&bucket).await;
+    assert_final(&view(&stage, CAT).await, "image/avif");
+    assert_final(&view(&stage, FLAT).await, "image/webp");
+
+    let explain = |path: &str| tokio::task::block_in_place(|| resized(&["explain", path], &environment)).0;
+    let later = |path: &str, state: &str| {
+        let out = explain(path);
+        assert!(out.contains(state), "{out}");
+    };
+    later(CAT, "clients that accept avif get it\n");
+    later(FLAT, "it is not smaller than the webp, so clients that accept both get webp\n");
+    later("/cat_50x.jpg", "clients that accept avif get another format until it is made (formats.avif_later)\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
