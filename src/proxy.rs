@@ -25,7 +25,7 @@ use crate::upload::Uploads;
 use crate::variant::{
     AddressedVariant, Format, Grammar, NearMiss, ObjectKey, ParsedPath, PathError, Signature, SizeDecision, Variant,
 };
-use crate::variants::{Delivery, Error, FoundVariant, NegotiatedVariant, Preview, Rendition, Variants, is_made_later};
+use crate::variants::{Delivery, Error, FoundVariant, NegotiatedVariant, Preview, Rendition, Variants};
 
 mod error;
 mod explain;
@@ -72,7 +72,6 @@ pub struct Proxy {
     uploads: Option<Uploads>,
     overload: Overload,
     side_max: u16,
-    avif_later: bool,
     metrics: Arc<Metrics>,
     traces: Traces,
     limits: ResponseLimits,
@@ -128,7 +127,6 @@ impl Proxy {
             uploads: parts.uploads,
             overload: config.work.overload,
             side_max: config.limits.max_side.get(),
-            avif_later: config.formats.avif_later,
             metrics: parts.metrics,
             traces: parts.traces,
             limits,
@@ -304,8 +302,8 @@ impl Proxy {
         preferred: &Variant,
     ) -> Option<Cow<'a, Variant>> {
         let (format, in_url) = (preferred.encoding.format(), addressed.variant.encoding.format());
-        let is_late = self.avif_later && is_made_later(format) && format != in_url;
-        is_late.then(|| self.negotiated(addressed, request, |offer| !is_made_later(offer)))
+        let is_late = self.grammar().is_made_later(format) && format != in_url;
+        is_late.then(|| self.negotiated(addressed, request, |offer| !self.grammar().is_made_later(offer)))
     }
 
     /// The variant in the format that `Accept` prefers of those that `is_offered`, if the URL leaves the format open.

@@ -79,6 +79,8 @@ pub struct Resizer {
     slow: LanePool,
     idle: LanePool,
     calibration: Arc<Calibration>,
+    #[cfg(feature = "sandbox")]
+    yielding: Arc<sandbox::yielding::Yielding>,
     metrics: metrics::ResizeMetrics,
 }
 
@@ -114,6 +116,8 @@ impl Resizer {
             slow: pool(Lane::Slow)?,
             idle: pool(Lane::Idle)?,
             calibration: Arc::default(),
+            #[cfg(feature = "sandbox")]
+            yielding: Arc::default(),
             metrics,
         })
     }
@@ -200,8 +204,12 @@ impl Resizer {
     ) -> Result<(), RenderError> {
         let (metrics, span, calibration) =
             (self.metrics.clone(), traces::SpanHandle::current(), self.calibration.clone());
+        #[cfg(feature = "sandbox")]
+        let yielding = self.yielding.clone();
         let job = move || {
             let _permits = permits;
+            #[cfg(feature = "sandbox")]
+            let _client_job = (lane != Lane::Idle).then(|| yielding.start_client_job());
             let outputs = take();
             if outputs.is_empty() {
                 return;
@@ -211,7 +219,12 @@ impl Resizer {
             let observer = StageRecorder { metrics: &metrics, span: &span };
             let options = RenderOptions::new(&limits).with_observer(&observer);
             #[cfg(feature = "sandbox")]
-            let options = options.with_sandbox(&sandbox::ProcessSandbox);
+            let yielding_sandbox = sandbox::YieldingSandbox(yielding.clone());
+            #[cfg(feature = "sandbox")]
+            let options = match lane {
+                Lane::Fast | Lane::Slow => options.with_sandbox(&sandbox::ProcessSandbox),
+                Lane::Idle => options.with_sandbox(&yielding_sandbox),
+            };
             let (job_start, mut start, mut is_complete) = (cpu_time(), (Instant::now(), cpu_time()), true);
             pixels::render_each(&original, &header, &outputs, &options, |index, rendered| {
                 // The time of the first variant includes decoding.

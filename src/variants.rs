@@ -37,7 +37,7 @@ mod timings;
 
 pub use batch::preview::Preview;
 pub use error::Error;
-pub use later::{LateState, NegotiatedVariant, is_made_later};
+pub use later::{LateState, NegotiatedVariant};
 pub use make::{EnsureStored, EnsureStoredError};
 pub use parts::VariantsParts;
 pub use rate_limit::{RateLimitExceeded, RateLimitKind};

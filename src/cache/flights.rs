@@ -36,7 +36,7 @@ struct ActiveFlight<V> {
     late: Late,
 }
 
-/// What a flight does with its key.
+/// The work of a flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlightPurpose {
     /// It makes a missing value.

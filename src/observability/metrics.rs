@@ -72,8 +72,6 @@ pub struct Metrics {
     pub notifications: NotificationMetrics,
     /// Leases of variants (`fleet.lease`).
     pub leases: LeaseMetrics,
-    /// Variants that are made later (`formats.avif_later`).
-    pub late: LateMetrics,
     /// Purges of variants whose original changed.
     pub purges: PurgeMetrics,
     /// Spans exported to the trace collector.
@@ -97,7 +95,6 @@ impl Metrics {
         let uploads = UploadMetrics::register(&mut registry);
         let notifications = NotificationMetrics::register(&mut registry);
         let leases = LeaseMetrics::register(&mut registry);
-        let late = LateMetrics::register(&mut registry);
         let purges = PurgeMetrics::register(&mut registry);
         let spans = SpanMetrics::register(&mut registry);
         let gauges = GaugeRegistry::register(&mut registry);
@@ -114,7 +111,6 @@ impl Metrics {
             uploads,
             notifications,
             leases,
-            late,
             purges,
             spans,
         }

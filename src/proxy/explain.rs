@@ -8,7 +8,7 @@ use crate::support::error_chain::chain;
 use crate::variant::{
     AddressedVariant, Format, Grammar, GrammarError, NearMiss, ObjectKey, ParsedPath, Signature, SizeDecision, Variant,
 };
-use crate::variants::{Error, is_made_from, is_made_later, not_smaller_than};
+use crate::variants::{Error, is_made_from, not_smaller_than};
 
 /// Metadata of an object, `None` if it does not exist, or the error of the store.
 pub type ObjectStatus = Result<Option<ObjectMeta>, String>;
@@ -87,7 +87,6 @@ pub struct Explainer {
     variants: Store,
     serve: Serve,
     immutable: bool,
-    avif_later: bool,
     side_max: u16,
     original_bytes_max: u64,
 }
@@ -105,7 +104,6 @@ impl Explainer {
             variants,
             serve: config.originals.serve,
             immutable: config.originals.immutable,
-            avif_later: config.formats.avif_later,
             side_max: config.limits.max_side.get(),
             original_bytes_max: config.limits.original_bytes.as_u64(),
         })
@@ -165,8 +163,8 @@ impl Explainer {
 
     async fn explain_later(&self, variant: &Variant, offers: &[Format], original: &ObjectStatus) -> Vec<LateVariant> {
         let mut later = Vec::new();
-        let is_late = |format: &&Format| is_made_later(**format) && **format != variant.encoding.format();
-        for format in offers.iter().filter(|_| self.avif_later).filter(is_late) {
+        let is_late = |format: &&Format| self.grammar.is_made_later(**format) && **format != variant.encoding.format();
+        for format in offers.iter().filter(is_late) {
             let key = variant.with_format(*format, &self.grammar).storage_key();
             let stored = status(&self.variants, &key).await;
             let is_current = self.is_current(original, &stored);

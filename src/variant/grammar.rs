@@ -17,6 +17,7 @@ pub struct Grammar {
     pub(super) size_rules: SizeRules,
     pub(super) default_qualities: DefaultQualities,
     negotiated: Vec<Format>,
+    avif_later: bool,
 }
 
 /// An invalid setting of the grammar.
@@ -48,6 +49,7 @@ impl Grammar {
             segment: config.urls.segment,
             default_qualities: DefaultQualities::new(&config.formats),
             negotiated: config.formats.negotiate.clone(),
+            avif_later: config.formats.avif_later,
         })
     }
 
@@ -55,6 +57,12 @@ impl Grammar {
     #[must_use]
     pub fn negotiated(&self) -> &[Format] {
         &self.negotiated
+    }
+
+    /// True if negotiated variants in this format are made later, because they take long (`formats.avif_later`).
+    #[must_use]
+    pub fn is_made_later(&self, format: Format) -> bool {
+        self.avif_later && format == Format::Avif
     }
 
     /// The formats that `Accept` may select for a URL in the format `in_url`, best first. If that supports animation, the original may be

@@ -45,12 +45,6 @@ pub const LOOKUP_PERIOD: Duration = Duration::from_secs(60);
 /// How long a node knows that a variant is not smaller, if originals never change.
 const FINAL_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
-/// True if variants in this format take so long that they are made later.
-#[must_use]
-pub const fn is_made_later(format: Format) -> bool {
-    matches!(format, Format::Avif)
-}
-
 impl LateState {
     /// How long memory holds the state.
     pub(super) fn ttl(self, freshness: &Freshness) -> Duration {

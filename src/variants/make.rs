@@ -68,7 +68,7 @@ pub enum EnsureStoredError {
 /// Attempts before giving up when other nodes keep storing variants of a different version of the original.
 pub(super) const ATTEMPTS: usize = 3;
 
-/// What a flight finds in memory.
+/// The content of memory at the start of a flight.
 pub(super) enum FlightStart {
     /// Nothing. The signal tells the requests that can use another format that the variant has to be made.
     Missing(Late),

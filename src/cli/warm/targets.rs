@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use resized::origin::{PAGE_OBJECTS_MAX, Store};
 use resized::variant::{Encoding, Format, Geometry, Grammar, ObjectKey, ParsedPath, SizeDecision, Variant};
-use resized::variants::is_made_later;
 
 use super::super::args::sizes::{parse_size, url_path};
 use super::{Arguments, sitemap};
@@ -69,7 +68,7 @@ impl Targets {
     /// they are compared with another.
     fn negotiated(&self, in_url: &Variant) -> Vec<Target> {
         let format = in_url.encoding.format();
-        let is_late = |offer: &Format| is_made_later(*offer);
+        let is_late = |offer: &Format| self.grammar.is_made_later(*offer);
         let (late, others): (Vec<_>, Vec<_>) =
             self.grammar.offers(format).filter(|offer| *offer != format).partition(is_late);
         let with_format = |offer: Format| in_url.with_format(offer, &self.grammar);

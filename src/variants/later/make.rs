@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::queue::LateJob;
 use crate::support::error_chain::chain;
 use crate::variant::Variant;
-use crate::variants::batch::idle::MadeIdle;
+use crate::variants::batch::idle::{MadeIdle, make_idle};
 use crate::variants::error::Error;
 use crate::variants::make::{ATTEMPTS, EnsureStoredError, FoundOrClaimed, VariantMaker};
 use crate::variants::rendition::delivery::fingerprint;
@@ -85,7 +85,7 @@ impl VariantMaker {
         for _ in 0..ATTEMPTS {
             let claimed = self.find_or_claim(&key, &job.variant, (Fetch::Metadata, None), &mut timings).await?;
             let FoundOrClaimed::Claimed(task) = claimed else { return Ok(LateOutcome::AlreadyStored) };
-            let MadeIdle { made, cpu_time } = self.runner.make_idle(&job.variant, job.client).await?;
+            let MadeIdle { made, cpu_time } = make_idle(&self.runner, &job.variant, job.client).await?;
             let bytes = made.bytes.len() as u64;
             let interim_bytes = self.interim_bytes(job, &made.original_etag).await;
             let mut write = self.prepare_write(&key, &job.variant, &made, &fingerprint(&made.bytes), task);

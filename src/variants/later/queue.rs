@@ -87,7 +87,7 @@ impl LateVariants {
             cache,
             resizer: parts.resizer.clone(),
             tasks: parts.tasks.clone(),
-            metrics: parts.metrics.late.clone(),
+            metrics: parts.metrics.resize.late.clone(),
             waiting_max: parts.tuning.late_variants_max,
             abandoned: CancellationToken::new(),
         });
