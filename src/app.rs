@@ -230,6 +230,7 @@ impl App {
         // Connections and background tasks share the time.
         let drain_start = self.runtime.block_on(shutdown_at).map_err(io::Error::other)?;
         let remaining = config.server.drain_timeout.saturating_sub(drain_start.elapsed());
+        proxy.get().variants().abandon_late();
         let is_drained = self.runtime.block_on(self.shared.tasks.drain(remaining));
         self.runtime.block_on(self.shared.traces.shutdown());
         if is_drained {

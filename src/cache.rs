@@ -23,10 +23,10 @@ mod flights;
 mod tests;
 
 pub use entry::{Age, Cached, Schedule};
-pub use flights::{FlightWaiter, Late};
+pub use flights::{FlightWaiter, Late, Wait};
 
 use entry::{CacheEntry, RetentionExpiry};
-use flights::{Flights, NewFlight};
+use flights::{FlightPurpose, Flights, NewFlight};
 
 /// The result of a flight, a success or an error. It must be cheap to clone.
 pub trait CacheValue<K>: Clone + Send + Sync + 'static {
@@ -133,13 +133,39 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        if let Some(value) = self.fresh(key) {
-            return (value, ServedFrom::Memory);
-        }
-        match self.join_or_start(key, make) {
+        match self.find_or_start(key, |_| make()) {
             FlightEntry::Running(waiter) => waiter.result().await,
             FlightEntry::Completed(value) => (value, ServedFrom::Memory),
             FlightEntry::Full => (V::overloaded(), ServedFrom::OwnFlight),
+        }
+    }
+
+    /// Like [`Self::get_or_make`]. `make` gets a signal by which the flight tells the requests with [`Wait::UnlessLate`] not to
+    /// wait for it any longer. They get `None`.
+    pub async fn get_or_make_unless_late<F>(
+        &self,
+        key: &K,
+        wait: Wait,
+        make: impl FnOnce(Late) -> F,
+    ) -> Option<(V, ServedFrom)>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        match (self.find_or_start(key, make), wait) {
+            (FlightEntry::Running(waiter), Wait::ToTheEnd) => Some(waiter.result().await),
+            (FlightEntry::Running(waiter), Wait::UnlessLate) => waiter.result_unless_late().await,
+            (FlightEntry::Completed(value), _) => Some((value, ServedFrom::Memory)),
+            (FlightEntry::Full, _) => Some((V::overloaded(), ServedFrom::OwnFlight)),
+        }
+    }
+
+    fn find_or_start<F>(&self, key: &K, make: impl FnOnce(Late) -> F) -> FlightEntry<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        match self.fresh(key) {
+            Some(value) => FlightEntry::Completed(value),
+            None => self.join_or_start(key, make),
         }
     }
 
@@ -147,10 +173,11 @@ where
         self.get(key).filter(|cached| cached.age.is_fresh()).map(|cached| cached.value)
     }
 
-    fn join_or_start<F>(&self, key: &K, make: impl FnOnce() -> F) -> FlightEntry<V>
+    fn join_or_start<F>(&self, key: &K, make: impl FnOnce(Late) -> F) -> FlightEntry<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
+        let late = Late::default();
         let flight = {
             let mut flights = self.flights.lock();
             if let Some(waiter) = flights.join(key) {
@@ -164,9 +191,9 @@ where
             if flights.len() - flights.revalidations() >= self.flights_max {
                 return FlightEntry::Full;
             }
-            self.flights.enter(&mut flights, key, None)
+            self.flights.enter(&mut flights, key, (FlightPurpose::Make, late.clone()))
         };
-        FlightEntry::Running(self.spawn(flight, make()))
+        FlightEntry::Running(self.spawn(flight, make(late)))
     }
 
     /// Joins the flight for `key`, or starts one if a revalidation of the value in memory is due and fewer than
@@ -188,7 +215,7 @@ where
                 return Revalidation::TooMany;
             }
             let late = Late::default();
-            (value, late.clone(), self.flights.enter(&mut flights, key, Some(late)))
+            (value, late.clone(), self.flights.enter(&mut flights, key, (FlightPurpose::Revalidate, late)))
         };
         Revalidation::Running(self.spawn(flight, make(value, late)))
     }

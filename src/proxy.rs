@@ -23,9 +23,9 @@ use crate::support::request_filter::Refusal;
 use crate::support::tasks::Tasks;
 use crate::upload::Uploads;
 use crate::variant::{
-    AddressedVariant, Grammar, NearMiss, ObjectKey, ParsedPath, PathError, Signature, SizeDecision, Variant,
+    AddressedVariant, Format, Grammar, NearMiss, ObjectKey, ParsedPath, PathError, Signature, SizeDecision, Variant,
 };
-use crate::variants::{Delivery, Error, FoundVariant, Preview, Rendition, Variants};
+use crate::variants::{Delivery, Error, FoundVariant, NegotiatedVariant, Preview, Rendition, Variants};
 
 mod error;
 mod explain;
@@ -39,7 +39,7 @@ mod response_limits;
 mod s3_events;
 mod uploads;
 
-pub use explain::{ExplainedVariant, Explainer, Explanation, ObjectStatus, VariantAccess};
+pub use explain::{ExplainedVariant, Explainer, Explanation, LateVariant, ObjectStatus, VariantAccess};
 pub use original::ObjectInfoCache;
 pub use response::Body;
 pub use response::headers::ResponsePolicy;
@@ -55,7 +55,7 @@ use request::signature::{SignaturePolicy, cap_cache_lifetime};
 use request::validation::validate;
 use response::cache_status::{self, server_timing};
 use response::headers::SERVER_TIMING;
-use response::{cors, empty, full, problem_details, respond, slice, with_headers};
+use response::{cors, empty, full, interim, problem_details, respond, slice, with_headers};
 use response_limits::ResponseLimits;
 
 /// Maximum number of lookups of a stored variant that is replaced or deleted before it can be streamed.
@@ -206,11 +206,15 @@ impl Proxy {
         request: &HeaderMap,
         addressed: &AddressedVariant,
     ) -> Result<(Response<Body>, Outcome), RequestError> {
-        let variant = self.negotiated(addressed, request);
+        let variant = self.negotiated(addressed, request, |_| true);
+        let interim = self.interim(addressed, request, &variant);
         for _ in 0..DELIVERIES_MAX {
             let found = match &variant {
                 Cow::Borrowed(variant) => self.variants.get(variant, client).await,
-                Cow::Owned(preferred) => self.variants.get_negotiated(preferred, &addressed.variant, client).await,
+                Cow::Owned(preferred) => {
+                    let (interim, in_url) = (interim.as_deref(), &addressed.variant);
+                    self.variants.get_negotiated(NegotiatedVariant { preferred, interim, in_url }, client).await
+                }
             };
             let found = match found {
                 Ok(found) => found,
@@ -233,6 +237,7 @@ impl Proxy {
             }
             self.variants.forget_variant(&variant);
             self.variants.forget_variant(&addressed.variant);
+            interim.iter().for_each(|interim| self.variants.forget_variant(interim));
         }
         Err(Error::StoreFailed.into())
     }
@@ -284,19 +289,34 @@ impl Proxy {
             }
         };
         cache_status::describe(found, &self.policy, response.headers_mut());
+        interim::describe(found, &mut response);
         Ok(Some(response))
     }
 
-    /// The variant in the format that `Accept` prefers, if the URL leaves the format open.
-    fn negotiated<'a>(&self, addressed: &'a AddressedVariant, request: &HeaderMap) -> Cow<'a, Variant> {
+    /// The variant that a client gets until `preferred`, which `Accept` chose, is stored. `None` if that does not take long, or if
+    /// the URL names its format.
+    fn interim<'a>(
+        &self,
+        addressed: &'a AddressedVariant,
+        request: &HeaderMap,
+        preferred: &Variant,
+    ) -> Option<Cow<'a, Variant>> {
+        let (format, in_url) = (preferred.encoding.format(), addressed.variant.encoding.format());
+        let is_late = self.grammar().is_made_later(format) && format != in_url;
+        is_late.then(|| self.negotiated(addressed, request, |offer| !self.grammar().is_made_later(offer)))
+    }
+
+    /// The variant in the format that `Accept` prefers of those that `is_offered`, if the URL leaves the format open.
+    fn negotiated<'a>(
+        &self,
+        addressed: &'a AddressedVariant,
+        request: &HeaderMap,
+        is_offered: impl Fn(Format) -> bool,
+    ) -> Cow<'a, Variant> {
         if !addressed.negotiable {
             return Cow::Borrowed(&addressed.variant);
         }
-        // If the format in the URL supports animation, the original may be animated, so only formats that support
-        // animation are offered.
-        let may_be_animated = addressed.variant.encoding.format().supports_animation();
-        let offers =
-            self.grammar().negotiated().iter().copied().filter(|offer| offer.supports_animation() || !may_be_animated);
+        let offers = self.grammar().offers(addressed.variant.encoding.format()).filter(|offer| is_offered(*offer));
         match negotiate(request, offers, addressed.variant.encoding.format()) {
             Some(format) => Cow::Owned(addressed.variant.with_format(format, self.grammar())),
             None => Cow::Borrowed(&addressed.variant),

@@ -1,5 +1,5 @@
-//! The resize service: two lanes of low-priority threads that run the pixel pipeline, each with a bounded queue, and the
-//! sandboxed AV1 decoder and encoder.
+//! The resize service: lanes of low-priority threads that run the pixel pipeline, each with a bounded queue, and the sandboxed
+//! AV1 decoder and encoder.
 //!
 //! The pipeline itself is the crate `pixels`. Only this module and `cli/resize.rs` call its functions.
 
@@ -79,7 +79,10 @@ pub struct RenderRequest {
 pub struct Resizer {
     fast: LanePool,
     slow: LanePool,
+    idle: LanePool,
     calibration: Arc<Calibration>,
+    #[cfg(feature = "sandbox")]
+    yielding: Arc<sandbox::yielding::Yielding>,
     metrics: metrics::ResizeMetrics,
 }
 
@@ -102,15 +105,23 @@ pub struct Sanitized<T> {
 }
 
 impl Resizer {
-    /// Starts the threads of both lanes at the lowest priority: `threads` (0: one per core) for the fast lane, half as
-    /// many for the slow lane. In each lane, `queue_length` jobs may wait.
+    /// Starts the threads of all lanes at the lowest priority: `threads` (0: one per core) for the fast lane, half as many for
+    /// each of the others. In each lane, `queue_length` jobs may wait.
     ///
     /// # Errors
     /// A thread could not be started.
     pub fn start(threads: usize, queue_length: NonZeroUsize, metrics: metrics::ResizeMetrics) -> io::Result<Self> {
         let threads = count_or_cores(threads);
         let pool = |lane: Lane| LanePool::start(lane, lane.threads(threads), queue_length);
-        Ok(Self { fast: pool(Lane::Fast)?, slow: pool(Lane::Slow)?, calibration: Arc::default(), metrics })
+        Ok(Self {
+            fast: pool(Lane::Fast)?,
+            slow: pool(Lane::Slow)?,
+            idle: pool(Lane::Idle)?,
+            calibration: Arc::default(),
+            #[cfg(feature = "sandbox")]
+            yielding: Arc::default(),
+            metrics,
+        })
     }
 
     /// The expected CPU time on this machine for rendering these variants of an original in one job.
@@ -137,6 +148,46 @@ impl Resizer {
         })
     }
 
+    /// Waits until the lanes that clients wait for have nothing to do, and then for a thread of [`Lane::Idle`].
+    ///
+    /// # Errors
+    /// The threads were stopped.
+    pub async fn idle_turn(&self) -> Result<Turn, RenderError> {
+        loop {
+            self.until_idle().await;
+            let turn = self.turn(Lane::Idle, JobOwner::Operator).await?;
+            // The wait for a thread may have taken long.
+            if self.is_idle() {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// Waits until no job runs or waits in the lanes that clients wait for.
+    pub async fn until_idle(&self) {
+        loop {
+            // Each is notified from here on, so that no return is missed.
+            let (fast, slow) = (self.fast.returned_turn(), self.slow.returned_turn());
+            if self.is_idle() {
+                return;
+            }
+            tokio::select! {
+                () = fast => {}
+                () = slow => {}
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        [&self.fast, &self.slow].into_iter().all(|pool| pool.running() == 0 && pool.waiting() == 0)
+    }
+
+    /// Number of threads of `lane`.
+    #[must_use]
+    pub fn threads(&self, lane: Lane) -> usize {
+        self.pool(lane).threads()
+    }
+
     /// Renders several variants of one original on the thread of `lane` that `turn` stands for. See
     /// [`pixels::render_each`].
     ///
@@ -155,8 +206,12 @@ impl Resizer {
     ) -> Result<(), RenderError> {
         let (metrics, span, calibration) =
             (self.metrics.clone(), traces::SpanHandle::current(), self.calibration.clone());
+        #[cfg(feature = "sandbox")]
+        let yielding = self.yielding.clone();
         let job = move || {
             let _permits = permits;
+            #[cfg(feature = "sandbox")]
+            let _client_job = (lane != Lane::Idle).then(|| yielding.start_client_job());
             let outputs = take();
             if outputs.is_empty() {
                 return;
@@ -166,7 +221,12 @@ impl Resizer {
             let observer = StageRecorder { metrics: &metrics, span: &span };
             let options = RenderOptions::new(&limits).with_observer(&observer);
             #[cfg(feature = "sandbox")]
-            let options = options.with_sandbox(&sandbox::ProcessSandbox);
+            let yielding_sandbox = sandbox::YieldingSandbox(yielding.clone());
+            #[cfg(feature = "sandbox")]
+            let options = match lane {
+                Lane::Fast | Lane::Slow => options.with_sandbox(&sandbox::ProcessSandbox),
+                Lane::Idle => options.with_sandbox(&yielding_sandbox),
+            };
             let (job_start, mut start, mut is_complete) = (cpu_time(), (Instant::now(), cpu_time()), true);
             pixels::render_each(&original, &header, &outputs, &options, |index, rendered| {
                 // The time of the first variant includes decoding.
@@ -246,8 +306,10 @@ impl Resizer {
         self.pool(lane).running()
     }
 
-    /// Finishes the running jobs and ends the threads. Waiting and later jobs are refused.
+    /// Finishes the running jobs and ends the threads. Waiting and later jobs are refused. Those of [`Lane::Idle`] end with the
+    /// process.
     pub fn shutdown(&self) {
+        self.idle.abandon();
         self.fast.close();
         self.slow.close();
     }
@@ -256,6 +318,7 @@ impl Resizer {
         match lane {
             Lane::Fast => &self.fast,
             Lane::Slow => &self.slow,
+            Lane::Idle => &self.idle,
         }
     }
 }
@@ -274,6 +337,7 @@ fn lane_wait(lane: Lane) -> WaitKind {
     match lane {
         Lane::Fast => WaitKind::FastLane,
         Lane::Slow => WaitKind::SlowLane,
+        Lane::Idle => WaitKind::IdleLane,
     }
 }
 

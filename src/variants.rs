@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::cache::{Age, Cache, Cached, ServedFrom};
+use crate::cache::{Age, Cache, Cached, ServedFrom, Wait};
 use crate::config::Config;
 use crate::observability::metrics::{self, Gauge, Metrics};
 use crate::origin::Store;
@@ -22,6 +22,7 @@ use crate::variant::{Format, ObjectKey, Variant};
 mod batch;
 mod error;
 mod gain_maps;
+mod later;
 mod make;
 mod memory;
 mod parts;
@@ -36,20 +37,22 @@ mod timings;
 
 pub use batch::preview::Preview;
 pub use error::Error;
+pub use later::{LateState, NegotiatedVariant};
 pub use make::{EnsureStored, EnsureStoredError};
 pub use parts::VariantsParts;
 pub use rate_limit::{RateLimitExceeded, RateLimitKind};
 pub use rendition::{
     Acquisition, Delivery, PrebuildHeaders, Redirect, Rendition, RenditionFacts, StoredRendition, Validators,
 };
-pub use store::lookup::is_made_from;
+pub use store::lookup::{is_made_from, not_smaller_than};
 pub use store::purge::{PurgeError, delete_stored};
 pub use timings::Timings;
 
 use batch::FormatChoice;
 use batch::run::BatchRunner;
 use gain_maps::GainMapOriginals;
-use make::VariantMaker;
+use later::queue::LateVariants;
+use make::{FlightStart, VariantMaker};
 use rendition::Freshness;
 use rendition::cached::CachedVariant;
 use rendition::delivery::DeliveryBuilder;
@@ -62,6 +65,7 @@ use store::lookup::StoredVariants;
 pub struct Variants {
     cache: Cache<Variant, CachedVariant>,
     sanitized: SanitizedSvgs,
+    late: LateVariants,
     maker: Arc<VariantMaker>,
     store: Store,
     metrics: metrics::PurgeMetrics,
@@ -72,12 +76,18 @@ pub struct Variants {
 pub struct FoundVariant {
     pub delivery: Delivery,
     pub served_from: ServedFrom,
+    /// True if a later request for the same URL is expected to get another format, which is made in the background.
+    pub is_interim: bool,
 }
 
 /// Maximum number of flights that a request joins whose results it cannot use.
 const UNUSABLE_FLIGHTS_MAX: usize = 8;
 
 impl FoundVariant {
+    fn new(delivery: Delivery, served_from: ServedFrom) -> Self {
+        Self { delivery, served_from, is_interim: false }
+    }
+
     /// True if a flight found the variant, but its original was checked so long ago that it was stale at `time` already.
     fn was_outdated_at(&self, time: Instant) -> bool {
         match self.served_from {
@@ -94,11 +104,12 @@ impl Variants {
         let flights_max = parts.tuning.flights_max;
         let cache = Cache::new(parts.cache_bytes, flights_max, parts.tasks.clone(), parts.metrics.evictions.clone());
         let resources = SharedResources::new(&parts, cache.clone());
+        let late = LateVariants::new(&parts, cache.clone());
         let sanitized = SanitizedSvgs::new(&parts.memory, parts.tuning, parts.tasks.clone());
         let VariantsParts { config, originals, variants, headers, metrics, .. } = parts;
         register_gauges(&cache, metrics);
         let maker = Arc::new(maker(config, originals, variants.clone(), resources, headers));
-        Self { cache, sanitized, maker, store: variants, metrics: metrics.purges.clone() }
+        Self { cache, sanitized, late, maker, store: variants, metrics: metrics.purges.clone() }
     }
 
     /// The same variants with other settings. Memory, stores, flights, threads and budgets are shared with `self` and
@@ -122,24 +133,11 @@ impl Variants {
 
     /// The variant in the format that `Accept` prefers, or `in_url`, the one in the format of the URL, if that keeps a
     /// gain map.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn get_negotiated(
-        &self,
-        preferred: &Variant,
-        in_url: &Variant,
-        client: IpAddr,
-    ) -> Result<FoundVariant, Error> {
-        let keeps_gain_maps = self.maker.runner.limits.encode.gain_maps;
-        if !keeps_gain_maps || in_url.encoding.format() != Format::Jpeg {
+    async fn get_now(&self, preferred: &Variant, in_url: &Variant, client: IpAddr) -> Result<FoundVariant, Error> {
+        if !self.may_have_gain_map(in_url) {
             return self.get(preferred, client).await;
         }
-        let is_cached = || match self.cache.get(in_url).map(|cached| cached.value) {
-            Some(CachedVariant::Found(delivery)) => delivery.has_gain_map(),
-            Some(CachedVariant::Failed { .. }) | None => false,
-        };
-        if !self.maker.runner.gain_maps.contains(&in_url.original) && !is_cached() {
+        if !self.has_known_gain_map(in_url) {
             match self.get_chosen(preferred, FormatChoice::Accept, client).await {
                 Err(Error::HasGainMap) => {}
                 // A request for a URL with that format made it.
@@ -150,9 +148,23 @@ impl Variants {
         self.get(in_url, client).await
     }
 
+    /// True if the variant in the format of the URL would keep a gain map.
+    fn may_have_gain_map(&self, in_url: &Variant) -> bool {
+        self.maker.runner.limits.encode.gain_maps && in_url.encoding.format() == Format::Jpeg
+    }
+
+    /// True if the original is known to have a gain map that the variant in the format of the URL keeps.
+    fn has_known_gain_map(&self, in_url: &Variant) -> bool {
+        let is_cached = || match self.cache.get(in_url).map(|cached| cached.value) {
+            Some(CachedVariant::Found(delivery)) => delivery.has_gain_map(),
+            Some(CachedVariant::Failed { .. }) | None => false,
+        };
+        self.may_have_gain_map(in_url) && (self.maker.runner.gain_maps.contains(&in_url.original) || is_cached())
+    }
+
     async fn get_chosen(&self, variant: &Variant, choice: FormatChoice, client: IpAddr) -> Result<FoundVariant, Error> {
         if let Some(Cached { value: CachedVariant::Found(delivery), age: Age::Fresh }) = self.cache.get(variant) {
-            return Ok(FoundVariant { delivery, served_from: ServedFrom::Memory });
+            return Ok(FoundVariant::new(delivery, ServedFrom::Memory));
         }
         // The future is large, so it is boxed. Fresh variants do not need it.
         Box::pin(self.revalidate_or_make(variant, choice, client)).await
@@ -170,7 +182,14 @@ impl Variants {
         for _ in 0..UNUSABLE_FLIGHTS_MAX {
             let result = match self.cache.get(variant) {
                 Some(Cached { value: CachedVariant::Found(delivery), age }) => {
-                    self.serve_from_memory(variant, client, delivery, age).await
+                    self.serve_from_memory(variant, (client, choice), delivery, age).await
+                }
+                // Negotiation has looked the variant up. This request makes it.
+                Some(Cached { value: CachedVariant::Failed { error: Error::MadeLater(_), .. }, .. })
+                    if choice != FormatChoice::Later =>
+                {
+                    self.cache.invalidate(variant);
+                    None
                 }
                 Some(Cached { value: CachedVariant::Failed { error, .. }, .. }) => return Err(error),
                 None => self.make(variant, choice, client).await,
@@ -193,12 +212,19 @@ impl Variants {
         choice: FormatChoice,
         client: IpAddr,
     ) -> Option<Result<FoundVariant, Error>> {
-        let make = || self.maker.clone().make(variant.clone(), (client, choice), None);
+        let make = |late| self.maker.clone().make(variant.clone(), (client, choice), FlightStart::Missing(late));
+        let wait = if choice == FormatChoice::Later { Wait::UnlessLate } else { Wait::ToTheEnd };
         // The flight continues after the timeout, and a later request gets its result.
-        let flight = tokio::time::timeout(self.maker.flight_timeout, self.cache.get_or_make(variant, make));
+        let flight = self.cache.get_or_make_unless_late(variant, wait, make);
+        let flight = tokio::time::timeout(self.maker.flight_timeout, flight);
         let Ok(result) = flight.await else { return Some(Err(Error::FlightTimeout)) };
+        let Some(result) = result else { return Some(Err(Error::MadeLater(LateState::BeingMade))) };
         match result {
-            (CachedVariant::Found(delivery), served_from) => Some(Ok(FoundVariant { delivery, served_from })),
+            (CachedVariant::Found(delivery), served_from) => Some(Ok(FoundVariant::new(delivery, served_from))),
+            (CachedVariant::Failed { error: Error::MadeLater(_), .. }, _) if choice != FormatChoice::Later => {
+                self.cache.invalidate(variant);
+                None
+            }
             (CachedVariant::Failed { error: Error::RateLimited(limit), .. }, ServedFrom::JoinedFlight)
                 if limit.kind == RateLimitKind::CpuPerClient =>
             {
@@ -210,13 +236,18 @@ impl Variants {
     }
 
     /// Makes the variant, unless its store has a current one, and waits until the store has confirmed the write. Memory
-    /// is neither read nor filled, and rate limits do not apply.
+    /// is neither read nor filled, and rate limits do not apply. If `smaller` is given, that variant is stored too, and a new variant that
+    /// does not have fewer bytes is marked, so that negotiation does not choose it.
     ///
     /// # Errors
     /// See [`EnsureStoredError`].
-    pub async fn ensure_stored(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+    pub async fn ensure_stored(
+        &self,
+        variant: &Variant,
+        smaller: Option<&Variant>,
+    ) -> Result<EnsureStored, EnsureStoredError> {
         // The future is large, so it is boxed.
-        Box::pin(self.maker.ensure_stored(variant)).await
+        Box::pin(self.maker.ensure_stored(variant, smaller)).await
     }
 
     /// Makes a variant from the bytes `original`. It is neither stored nor cached. The limits, memory budgets and
@@ -273,6 +304,7 @@ impl Variants {
     /// Removes the variants of `original` and its sanitized file from memory, cached errors included.
     pub fn forget(&self, original: &ObjectKey) {
         self.sanitized.forget(original);
+        self.late.forget(original);
         self.cache.invalidate_matching(|variant| variant.original == *original);
     }
 
@@ -295,8 +327,14 @@ impl Variants {
         self.maker.resources().rate_limits.check_request(client)
     }
 
+    /// Ends the work on variants that are made later, and forgets those that wait.
+    pub fn abandon_late(&self) {
+        self.late.abandon();
+    }
+
     /// Finishes the running resize jobs and ends the threads.
     pub fn shutdown(&self) {
+        self.abandon_late();
         self.maker.resources().resizer.shutdown();
     }
 

@@ -32,13 +32,31 @@ struct ActiveFlight<V> {
     id: u64,
     flight: Flight<V>,
     span: traces::SpanLink,
-    /// `None` if the flight does not revalidate a value.
-    late: Option<Late>,
+    purpose: FlightPurpose,
+    late: Late,
+}
+
+/// The work of a flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FlightPurpose {
+    /// It makes a missing value.
+    Make,
+    /// It revalidates a value in memory.
+    Revalidate,
+}
+
+/// How long a request waits for a flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    ToTheEnd,
+    /// Until the flight ends or is [`Late`].
+    UnlessLate,
 }
 
 static NEXT_FLIGHT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// Tells the requests that wait for a revalidation that they should use the stale value instead. Clones share the signal.
+/// Tells the requests that wait for a flight that they should use another value instead, such as the stale one in memory. Clones share
+/// the signal.
 #[derive(Debug, Clone, Default)]
 pub struct Late(CancellationToken);
 
@@ -62,7 +80,7 @@ pub struct FlightWaiter<V> {
     flight: Flight<V>,
     /// Span of the request that started the flight; `None` if this request started it.
     joined: Option<traces::SpanLink>,
-    late: Option<Late>,
+    late: Late,
 }
 
 impl<V: Clone> FlightWaiter<V> {
@@ -76,7 +94,7 @@ impl<V: Clone> FlightWaiter<V> {
 
     /// The result of the flight; `None` once the flight is [`Late`].
     pub async fn result_unless_late(self) -> Option<(V, ServedFrom)> {
-        let Some(Late(late)) = self.late.clone() else { return Some(self.result().await) };
+        let Late(late) = self.late.clone();
         tokio::select! {
             biased;
             result = self.result() => Some(result),
@@ -109,14 +127,19 @@ where
     K: Hash + Eq + Clone,
     V: CacheValue<K>,
 {
-    /// Enters a flight for `key`, which has none, into the locked map. `late` is given if the flight revalidates a value.
-    pub(super) fn enter(&self, map: &mut FlightMap<K, V>, key: &K, late: Option<Late>) -> NewFlight<K, V> {
+    /// Enters a flight for `key`, which has none, into the locked map. Its owner announces `late`.
+    pub(super) fn enter(
+        &self,
+        map: &mut FlightMap<K, V>,
+        key: &K,
+        (purpose, late): (FlightPurpose, Late),
+    ) -> NewFlight<K, V> {
         let (sender, receiver) = oneshot::channel();
         let flight = shared_result::<K, V>(receiver);
         let id = NEXT_FLIGHT_ID.fetch_add(1, Ordering::Relaxed);
         let span = traces::child_span("flight");
-        map.revalidations += usize::from(late.is_some());
-        let active = ActiveFlight { id, flight: flight.clone(), span: span.link(), late: late.clone() };
+        map.revalidations += usize::from(purpose == FlightPurpose::Revalidate);
+        let active = ActiveFlight { id, flight: flight.clone(), span: span.link(), purpose, late: late.clone() };
         map.active.insert(key.clone(), active);
         let guard = FlightGuard { flights: self.clone(), key: key.clone(), id };
         NewFlight { guard, sender, span, waiter: FlightWaiter { flight, joined: None, late } }
@@ -145,7 +168,7 @@ impl<K: Hash + Eq, V> FlightMap<K, V> {
         let Self { active, revalidations } = self;
         active.retain(|key, flight| {
             let is_kept = !matches(key);
-            *revalidations -= usize::from(!is_kept && flight.late.is_some());
+            *revalidations -= usize::from(!is_kept && flight.purpose == FlightPurpose::Revalidate);
             is_kept
         });
     }
@@ -153,7 +176,7 @@ impl<K: Hash + Eq, V> FlightMap<K, V> {
     /// Removes the flight for `key`, if there is one.
     pub(super) fn detach(&mut self, key: &K) {
         if let Some(flight) = self.active.remove(key) {
-            self.revalidations -= usize::from(flight.late.is_some());
+            self.revalidations -= usize::from(flight.purpose == FlightPurpose::Revalidate);
         }
     }
 }

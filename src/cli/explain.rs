@@ -7,7 +7,7 @@ use resized::app::Stores;
 use resized::config::StoreAddress;
 use resized::observability::metrics::Metrics;
 use resized::origin::ObjectMeta;
-use resized::proxy::{ExplainedVariant, Explainer, Explanation, ObjectStatus};
+use resized::proxy::{ExplainedVariant, Explainer, Explanation, LateVariant, ObjectStatus};
 use tokio::runtime::Runtime;
 
 use super::args::sizes::url_path;
@@ -74,6 +74,7 @@ fn explain_variant(explained: &ExplainedVariant, settings: &Settings) -> Result<
         line("fallback", &describe(&config.originals.store, literal.as_str(), seen));
     }
     line("variant", &describe(&config.variants.store, explained.key.as_str(), &explained.stored));
+    explained.later.iter().for_each(|later| explain_later(later, settings));
     if let Some(reason) = &explained.access.forbidden {
         return Err(format!("403: {reason}"));
     }
@@ -97,6 +98,25 @@ fn explain_variant(explained: &ExplainedVariant, settings: &Settings) -> Result<
         (Ok(Some(_)), Ok(None), _) => Ok("made and stored".to_owned()),
         (Ok(Some(_)), Err(reason), _) => Ok(format!("made but not stored: {reason}")),
     }
+}
+
+/// Prints which format a client gets that accepts the one that is made later.
+fn explain_later(later: &LateVariant, settings: &Settings) {
+    line("later", &describe(&settings.config.variants.store, later.key.as_str(), &later.stored));
+    let format = later.format.extension();
+    line(
+        "",
+        &match (later.is_current, later.not_smaller_than) {
+            (false, _) => {
+                format!("clients that accept {format} get another format until it is made (formats.avif_later)")
+            }
+            (true, None) => format!("clients that accept {format} get it"),
+            (true, Some(other)) => {
+                let other = other.extension();
+                format!("it is not smaller than the {other}, so clients that accept both get {other}")
+            }
+        },
+    );
 }
 
 fn original_response(object: &ObjectStatus, refused: Option<String>) -> Result<String, String> {

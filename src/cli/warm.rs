@@ -35,6 +35,9 @@ mod targets;
 
 /// Make and store variants in advance
 ///
+/// Of a name without a second extension, the variants in all formats of formats.negotiate are made too, so that visitors get the final
+/// one at once.
+///
 /// A variant that is already stored and up to date costs two HEAD requests. The others are made and stored as the server would.
 /// No server has to run. The memory of running servers is not changed.
 ///
@@ -59,7 +62,7 @@ pub(super) struct Arguments {
     /// Size as in URLs: 300x200, 300x, 300x200_crop_top@2x, or the name of a preset
     #[arg(short, long = "size", value_name = "SIZE")]
     sizes: Vec<String>,
-    /// Output format, with --size; by default that of the original
+    /// Output format, with --size; by default that of the original and all of formats.negotiate
     #[arg(short, long = "format", value_name = "FORMAT", value_parser = parse_format, requires = "sizes")]
     formats: Vec<Format>,
     /// Number of concurrent variants; by default two per resize thread
@@ -138,12 +141,12 @@ fn named_targets<'a>(
                 return stream::iter(Vec::new());
             }
         };
-        let targets = targets.of_name(&name).unwrap_or_else(|error| {
-            progress.reduce_total(targets.per_name() - 1);
+        let found = targets.of_name(&name).unwrap_or_else(|error| {
             progress.failed(&name, &format!("{error:#}"));
             Vec::new()
         });
-        stream::iter(targets)
+        progress.reduce_total(targets.per_name() - (found.len() as u64).max(1));
+        stream::iter(found)
     };
     names.stream(originals).flat_map(of_name).filter(|target| std::future::ready(!progress.is_done(&target.path)))
 }
@@ -154,13 +157,13 @@ const ATTEMPT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Makes and stores a variant and counts the result.
 async fn warm(variants: &Variants, target: Target, progress: &Progress) {
-    let Target { path, allowed } = target;
+    let Target { path, allowed, smaller } = target;
     let variant = match allowed {
         Ok(variant) => variant,
         Err(reason) => return progress.failed(&path, &reason),
     };
     for is_last in (0..ATTEMPTS_MAX).map(|n| n + 1 == ATTEMPTS_MAX) {
-        match variants.ensure_stored(&variant).await {
+        match variants.ensure_stored(&variant, smaller.as_ref()).await {
             Ok(EnsureStored::Made) => return progress.made(&path),
             Ok(EnsureStored::AlreadyStored) => return progress.stored(&path),
             Err(EnsureStoredError::Variant(Error::Overloaded | Error::LaneFull(_) | Error::MemoryFull(_)))

@@ -19,6 +19,8 @@ pub struct Tuning {
     pub queue_length: NonZeroUsize,
     /// Requests after which an HTTP/1.1 connection is closed, which frees its buffers. 0 means no limit.
     pub requests_per_connection: usize,
+    /// Maximum number of variants that wait to be made later (`formats.avif_later`). Further ones are dropped.
+    pub late_variants_max: usize,
     pub span_export: SpanExport,
 }
 
@@ -43,6 +45,7 @@ impl Default for Tuning {
             background_revalidations_max: 64,
             queue_length: nonzero(1000),
             requests_per_connection: 100_000,
+            late_variants_max: 1000,
             span_export: SpanExport::default(),
         }
     }

@@ -22,6 +22,7 @@ use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
 mod gauges;
+mod late;
 mod leases;
 mod lost_lines;
 mod notifications;
@@ -35,6 +36,7 @@ mod uploads;
 mod write_backs;
 
 pub use gauges::Gauge;
+pub use late::LateMetrics;
 pub use leases::LeaseMetrics;
 pub use lost_lines::{LOST_ACCESS_LINES, LOST_EVENTS, LostLines};
 pub use notifications::NotificationMetrics;

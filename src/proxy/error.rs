@@ -78,7 +78,7 @@ impl RequestError {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Outcome::Overloaded)
             }
             Self::Variant(Error::NotFound(_)) => (StatusCode::NOT_FOUND, "not-found", Outcome::NotFound),
-            Self::Variant(Error::Unprocessable(_) | Error::HasGainMap) => {
+            Self::Variant(Error::Unprocessable(_) | Error::HasGainMap | Error::MadeLater(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable-original", Outcome::Unprocessable)
             }
             Self::Variant(Error::RateLimited(_)) => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", Outcome::Limited),

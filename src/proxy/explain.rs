@@ -6,9 +6,9 @@ use crate::config::{Config, Serve};
 use crate::origin::{ObjectMeta, Store};
 use crate::support::error_chain::chain;
 use crate::variant::{
-    AddressedVariant, Grammar, GrammarError, NearMiss, ObjectKey, ParsedPath, Signature, SizeDecision, Variant,
+    AddressedVariant, Format, Grammar, GrammarError, NearMiss, ObjectKey, ParsedPath, Signature, SizeDecision, Variant,
 };
-use crate::variants::{Error, is_made_from};
+use crate::variants::{Error, is_made_from, not_smaller_than};
 
 /// Metadata of an object, `None` if it does not exist, or the error of the store.
 pub type ObjectStatus = Result<Option<ObjectMeta>, String>;
@@ -49,8 +49,22 @@ pub struct ExplainedVariant {
     pub is_current: bool,
     /// Extensions of the formats that `Accept` may select instead.
     pub negotiable: Vec<&'static str>,
+    /// The variants in negotiable formats that are made later.
+    pub later: Vec<LateVariant>,
     /// Why the variant would not be made although its original exists.
     pub refused: Option<String>,
+}
+
+/// The state of a variant that is made later.
+#[derive(Debug)]
+pub struct LateVariant {
+    pub format: Format,
+    pub key: ObjectKey,
+    pub stored: ObjectStatus,
+    /// True if the stored variant was made from the current original.
+    pub is_current: bool,
+    /// The format that clients get instead, because its variant is not larger.
+    pub not_smaller_than: Option<Format>,
 }
 
 /// Results of the checks that precede the lookup of a variant.
@@ -128,12 +142,10 @@ impl Explainer {
             Ok(None) => Some((literal.clone(), status(&self.originals, &literal).await)),
             Ok(Some(_)) | Err(_) => None,
         };
-        let is_current = match (&original, &stored) {
-            (Ok(Some(original)), Ok(Some(stored))) => self.immutable || is_made_from(stored, original),
-            (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
-        };
+        let is_current = self.is_current(&original, &stored);
         let refused = original.as_ref().ok().and_then(Option::as_ref).and_then(|meta| self.refusal(meta));
         let offers = if negotiable { self.grammar.negotiated() } else { &[] };
+        let later = self.explain_later(&variant, offers, &original).await;
         ExplainedVariant {
             canonical_path: self.grammar.canonical_path(&variant),
             variant,
@@ -143,8 +155,29 @@ impl Explainer {
             literal,
             stored,
             is_current,
+            later,
             negotiable: offers.iter().map(|format| format.extension()).collect(),
             refused,
+        }
+    }
+
+    async fn explain_later(&self, variant: &Variant, offers: &[Format], original: &ObjectStatus) -> Vec<LateVariant> {
+        let mut later = Vec::new();
+        let is_late = |format: &&Format| self.grammar.is_made_later(**format) && **format != variant.encoding.format();
+        for format in offers.iter().filter(is_late) {
+            let key = variant.with_format(*format, &self.grammar).storage_key();
+            let stored = status(&self.variants, &key).await;
+            let is_current = self.is_current(original, &stored);
+            let not_smaller_than = stored.as_ref().ok().and_then(Option::as_ref).and_then(not_smaller_than);
+            later.push(LateVariant { format: *format, key, stored, is_current, not_smaller_than });
+        }
+        later
+    }
+
+    fn is_current(&self, original: &ObjectStatus, stored: &ObjectStatus) -> bool {
+        match (original, stored) {
+            (Ok(Some(original)), Ok(Some(stored))) => self.immutable || is_made_from(stored, original),
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
         }
     }
 

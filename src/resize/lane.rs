@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use tokio::sync::futures::Notified;
 use tokio::sync::oneshot;
 
 use super::turns::{JobOwner, Turn, TurnError, Turns};
@@ -24,10 +25,12 @@ pub enum Lane {
     Fast,
     /// All others.
     Slow,
+    /// Jobs that no client waits for. They start only while the other two lanes have nothing to do.
+    Idle,
 }
 
 impl Lane {
-    pub const ALL: [Self; 2] = [Self::Fast, Self::Slow];
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Slow, Self::Idle];
 
     /// Name in metrics, messages and the names of threads.
     #[must_use]
@@ -35,6 +38,7 @@ impl Lane {
         match self {
             Self::Fast => "fast",
             Self::Slow => "slow",
+            Self::Idle => "idle",
         }
     }
 
@@ -42,7 +46,7 @@ impl Lane {
     pub(super) fn threads(self, threads: usize) -> usize {
         match self {
             Self::Fast => threads,
-            Self::Slow => (threads / 2).max(1),
+            Self::Slow | Self::Idle => (threads / 2).max(1),
         }
     }
 }
@@ -122,10 +126,25 @@ impl LanePool {
         self.turns.taken()
     }
 
-    /// Refuses waiting and new jobs, finishes those that have a thread, and ends the threads.
-    pub(super) fn close(&self) {
+    /// Number of threads.
+    pub(super) fn threads(&self) -> usize {
+        self.turns.total()
+    }
+
+    /// Waits until a job returns its turn, from the call on.
+    pub(super) fn returned_turn(&self) -> Notified<'_> {
+        self.turns.returned()
+    }
+
+    /// Refuses waiting and new jobs, and leaves those that run to the end of the process.
+    pub(super) fn abandon(&self) {
         self.turns.close();
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Refuses waiting and new jobs, finishes those that have a thread, and ends the threads.
+    pub(super) fn close(&self) {
+        self.abandon();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // Joining cannot fail: jobs catch their panics.
             let _ = thread.join();

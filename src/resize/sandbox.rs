@@ -16,7 +16,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::slice;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use pixels::{
@@ -30,6 +30,7 @@ mod confine;
 mod limits;
 mod message;
 mod planes;
+pub(super) mod yielding;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use limits::SandboxLimits;
 
 use message::{Reply, Request};
 use planes::{read_planes, read_words, write_planes};
+use yielding::{Yielding, YieldingProcess};
 
 /// The program to start, see [`set_program`].
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -93,10 +95,30 @@ impl Sandbox for ProcessSandbox {
     }
 }
 
+/// Like [`ProcessSandbox`], for jobs that no client waits for.
+#[derive(Debug, Clone)]
+pub(super) struct YieldingSandbox(pub(super) Arc<Yielding>);
+
+impl Sandbox for YieldingSandbox {
+    fn start(
+        &self,
+        task: SandboxTask,
+        memory_bytes: u64,
+        cpu_time: Duration,
+    ) -> Result<Box<dyn SandboxWorker>, SandboxError> {
+        let program = PROGRAM.get().ok_or_else(|| unavailable("no program is set for it"))?;
+        let mut process = SandboxProcess::start(program, task, memory_bytes, cpu_time, MAX_DELAY)?;
+        process.yielding = self.0.add(process.child.id());
+        Ok(Box::new(process))
+    }
+}
+
 /// A running child process. It is killed when this is dropped.
 #[derive(Debug)]
 struct SandboxProcess {
     child: Child,
+    /// `None` if a client waits for it.
+    yielding: Option<YieldingProcess>,
     socket: DeadlineSocket,
     /// The shape of the frames of an animation that was started.
     frame_shape: Option<ImageShape>,
@@ -128,7 +150,7 @@ impl SandboxProcess {
         drop(command);
         let elapsed_max = max_delay.saturating_add(cpu_time.saturating_mul(ELAPSED_PER_CPU_TIME)).min(ELAPSED_MAX);
         let socket = DeadlineSocket { stream: ours, end: Instant::now() + elapsed_max };
-        let mut process = Self { child, socket, frame_shape: None };
+        let mut process = Self { child, yielding: None, socket, frame_shape: None };
         match process.read_reply() {
             Ok(Reply::Ready) => Ok(process),
             Ok(Reply::Unconfined(_)) if task == SandboxTask::Encode => Ok(process),
@@ -279,6 +301,7 @@ impl SandboxProcess {
 
     /// Kills the process unless it has ended, and reaps it.
     fn end(&mut self) -> Option<ExitStatus> {
+        self.yielding = None;
         // Killing a process that has ended does not change its status.
         let _ = self.child.kill();
         self.child.wait().ok()

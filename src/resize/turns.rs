@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
 
 use crate::support::rate_limiter::client_network;
 
@@ -33,6 +34,8 @@ pub(super) struct Turns {
     state: Mutex<State>,
     total: usize,
     waiting_max: NonZeroUsize,
+    /// Notified of each turn that no job waits for, and of the end.
+    returned: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +67,12 @@ pub(super) enum TurnError {
 
 impl Turns {
     pub(super) fn new(total: usize, waiting_max: NonZeroUsize) -> Self {
-        Self { state: Mutex::new(State { free: total, ..State::default() }), total, waiting_max }
+        Self {
+            state: Mutex::new(State { free: total, ..State::default() }),
+            total,
+            waiting_max,
+            returned: Notify::new(),
+        }
     }
 
     /// A turn, immediately or when it is the turn of `owner`.
@@ -98,6 +106,17 @@ impl Turns {
         state.queues.clear();
         state.order.clear();
         state.waiting = 0;
+        self.returned.notify_waiters();
+    }
+
+    /// Number of turns.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Waits for the return of a turn, or for the end, from the call on.
+    pub(super) fn returned(&self) -> Notified<'_> {
+        self.returned.notified()
     }
 
     /// Number of waiting jobs.
@@ -128,6 +147,7 @@ impl Turns {
             }
         }
         turn.turns = None;
+        self.returned.notify_waiters();
     }
 
     /// Ignores poisoning: the state is consistent at every unlock.

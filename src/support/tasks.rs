@@ -32,6 +32,14 @@ impl Tasks {
         self.tracker.spawn_on(traces::with_current_context(task), &self.runtime)
     }
 
+    /// Spawns a task that shutdown does not wait for.
+    pub fn spawn_unawaited<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(self.runtime.spawn(task));
+    }
+
     /// Waits up to `max_wait` until every task has finished. Returns `false` if some are still running.
     pub async fn drain(&self, max_wait: Duration) -> bool {
         self.tracker.close();

@@ -18,6 +18,7 @@ pub struct Grammar {
     pub(super) size_rules: SizeRules,
     pub(super) default_qualities: DefaultQualities,
     negotiated: Vec<Format>,
+    avif_later: bool,
 }
 
 /// An invalid setting of the grammar.
@@ -49,6 +50,7 @@ impl Grammar {
             segment: config.urls.segment,
             default_qualities: DefaultQualities::new(&config.formats),
             negotiated: config.formats.negotiate.clone(),
+            avif_later: config.formats.avif_later,
         })
     }
 
@@ -56,6 +58,19 @@ impl Grammar {
     #[must_use]
     pub fn negotiated(&self) -> &[Format] {
         &self.negotiated
+    }
+
+    /// True if negotiated variants in this format are made later, because they take long (`formats.avif_later`).
+    #[must_use]
+    pub fn is_made_later(&self, format: Format) -> bool {
+        self.avif_later && format == Format::Avif
+    }
+
+    /// The formats that `Accept` may select for a URL in the format `in_url`, best first. If that supports animation, the original may be
+    /// animated, so only formats that support animation are offered.
+    pub fn offers(&self, in_url: Format) -> impl Iterator<Item = Format> + '_ {
+        let may_be_animated = in_url.supports_animation();
+        self.negotiated.iter().copied().filter(move |offer| offer.supports_animation() || !may_be_animated)
     }
 
     /// Decides if clients may request `variant`.

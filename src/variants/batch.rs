@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub(super) mod idle;
 pub(super) mod job;
 pub(super) mod preview;
 pub(super) mod sanitize;
@@ -74,6 +75,8 @@ pub(super) enum FormatChoice {
     Url,
     /// `Accept` prefers it to the format in the URL.
     Accept,
+    /// `Accept` prefers it, but it is only looked up, because it is made later.
+    Later,
 }
 
 /// The client that asks for a variant, and how its format was chosen.
@@ -219,7 +222,7 @@ impl Batch {
 
     /// Replies to all waiting members whose format `Accept` chose: the original has a gain map.
     pub(super) fn keep_gain_map(&self) {
-        let chosen = |member: &&mut Member| member.waits() && member.choice == FormatChoice::Accept;
+        let chosen = |member: &&mut Member| member.waits() && member.choice != FormatChoice::Url;
         for member in lock(&self.members).iter_mut().filter(chosen) {
             member.answer(Err(Error::HasGainMap));
         }
@@ -235,6 +238,16 @@ impl Batch {
     /// Replies to all members that have no reply yet.
     pub(super) fn fail(&self, error: &Error) {
         lock(&self.members).iter_mut().for_each(|member| member.answer(Err(error.clone())));
+    }
+}
+
+impl FormatChoice {
+    /// The choice of a flight that revalidates a variant in memory.
+    pub(super) fn revalidating(self) -> Self {
+        match self {
+            Self::Url | Self::Accept => Self::Url,
+            Self::Later => Self::Later,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::later::LateState;
 use super::rate_limit::RateLimitExceeded;
 use crate::origin::StoreError;
 use crate::resize::{Lane, PixelsError, RenderError};
@@ -33,6 +34,9 @@ pub enum Error {
     /// The original has a gain map. [`super::Variants::get_negotiated`] then uses the format in the URL.
     #[error("the original has a gain map, which this format cannot hold")]
     HasGainMap,
+    /// `Accept` chose a format that is made later. [`super::Variants::get_negotiated`] then uses another format.
+    #[error("the variant in this format is not sent now")]
+    MadeLater(LateState),
     /// An object store returned an error.
     #[error("the object store failed; try again later")]
     StoreFailed,
@@ -148,7 +152,7 @@ impl Error {
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         match self {
-            Self::NotFound(_) | Self::Unprocessable(_) => true,
+            Self::NotFound(_) | Self::Unprocessable(_) | Self::MadeLater(_) => true,
             Self::RateLimited(_)
             | Self::Overloaded
             | Self::LaneFull(_)

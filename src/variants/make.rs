@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::batch::run::BatchRunner;
 use super::batch::{BatchClient, Demand, FormatChoice, MadeVariant};
 use super::error::Error;
+use super::later::LateState;
+use super::later::make::mark_unless_smaller;
 use super::rendition::cached::CachedVariant;
 use super::rendition::delivery::{DeliveryBuilder, VariantBytes, fingerprint};
 use super::rendition::{Acquisition, Delivery, Provenance};
@@ -21,6 +23,7 @@ use super::store::lookup::{
 };
 use super::store::write_back::{VariantWrite, WriteOutcome};
 use super::timings::Timings;
+use crate::cache::Late;
 use crate::config::Mode;
 use crate::origin::{Attributes, Precondition, StoreError};
 use crate::resize::PIPELINE;
@@ -63,42 +66,53 @@ pub enum EnsureStoredError {
 }
 
 /// Attempts before giving up when other nodes keep storing variants of a different version of the original.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
+
+/// The content of memory at the start of a flight.
+pub(super) enum FlightStart {
+    /// Nothing. The signal tells the requests that can use another format that the variant has to be made.
+    Missing(Late),
+    /// A delivery that it revalidates.
+    Cached(Revalidating),
+}
 
 /// The task of making a variant: the precondition of its write, and the lease if nodes coordinate by leases.
-struct MakeTask {
+pub(super) struct MakeTask {
     precondition: Precondition,
     lease: Option<Arc<Lease>>,
 }
 
 /// Result of a lookup after waiting for the lease.
-enum FoundOrClaimed {
+pub(super) enum FoundOrClaimed {
     Found(StoredVariant),
     Claimed(MakeTask),
 }
 
 impl VariantMaker {
-    /// Runs a flight that a request of `client` started. `cached` is the delivery in memory that it revalidates, if any.
-    /// It is kept if the flight fails.
+    /// Runs a flight that a request of `client` started. A delivery in memory that it revalidates is kept if the flight fails.
     pub(super) async fn make(
         self: Arc<Self>,
         variant: Variant,
         (client, choice): (IpAddr, FormatChoice),
-        cached: Option<Revalidating>,
+        start: FlightStart,
     ) -> CachedVariant {
         let (started, mut timings) = (Instant::now(), Timings::default());
         let demand = Demand { client: BatchClient::Charged(client), choice };
-        let flight = self.revalidate_or_make(&variant, demand, cached.as_ref(), &mut timings);
+        let flight = self.revalidate_or_make(&variant, demand, &start, &mut timings);
         let error = match self.log_if_late(&variant, flight).await {
             Ok(delivery) => return CachedVariant::Found(delivery),
             Err(error) => error,
         };
         let freshness = &self.delivery.freshness;
-        match cached {
-            Some(Revalidating { delivery, .. }) if error.allows_stale() => {
+        match (start, &error) {
+            (FlightStart::Cached(Revalidating { delivery, .. }), _) if error.allows_stale() => {
                 CachedVariant::Found(delivery.unconfirmed(freshness, timings))
             }
-            Some(_) | None => self.failed(error, freshness.error_ttl(started)),
+            (_, Error::MadeLater(state)) => {
+                let ttl = state.ttl(freshness).saturating_sub(started.elapsed());
+                self.failed(error, ttl)
+            }
+            _ => self.failed(error, freshness.error_ttl(started)),
         }
     }
 
@@ -106,44 +120,48 @@ impl VariantMaker {
         &self,
         variant: &Variant,
         demand: Demand,
-        cached: Option<&Revalidating>,
+        start: &FlightStart,
         timings: &mut Timings,
     ) -> Result<Delivery, Error> {
         let key = variant.storage_key();
         // The future is large, so it is boxed: while a store hangs, many flights check what memory holds.
-        let Some(cached) = cached else {
-            return Box::pin(self.find_or_make(&key, variant, demand, timings)).await;
+        let cached = match start {
+            FlightStart::Missing(late) => {
+                return Box::pin(self.find_or_make(&key, variant, (demand, Some(late)), timings)).await;
+            }
+            FlightStart::Cached(cached) => cached,
         };
         let checked_at = Instant::now();
         if self.is_current(cached, &key, variant, timings).await? {
             return Ok(cached.delivery.revalidated(&self.delivery.freshness, checked_at, timings.clone()));
         }
-        let making = Box::pin(self.find_or_make(&key, variant, demand.free(), timings));
+        let making = Box::pin(self.find_or_make(&key, variant, (demand.free(), None), timings));
         self.while_stores_answer(cached, making).await
     }
 
-    /// Finds the variant in its store, or makes it at the cost of the client. Only new variants are charged.
+    /// Finds the variant in its store, or makes it at the cost of the client. Only new variants are charged. `late` is announced
+    /// if the variant has to be made.
     async fn find_or_make(
         &self,
         key: &ObjectKey,
         variant: &Variant,
-        demand: Demand,
+        (demand, late): (Demand, Option<&Late>),
         timings: &mut Timings,
     ) -> Result<Delivery, Error> {
         let fetch = match self.mode {
             Mode::Stream => Fetch::Bytes,
             Mode::Redirect => Fetch::Metadata,
         };
+        if demand.choice == FormatChoice::Later {
+            return match self.stored.lookup(key, variant, fetch, timings).await? {
+                Lookup::Found(stored) => self.choose_stored(key, variant, (stored, demand.choice), timings),
+                Lookup::Missing(_) => Err(Error::MadeLater(LateState::NotYet)),
+            };
+        }
         for attempt in 0..ATTEMPTS {
-            let task = match self.find_or_claim(key, variant, fetch, timings).await? {
+            let task = match self.find_or_claim(key, variant, (fetch, late), timings).await? {
                 FoundOrClaimed::Found(stored) => {
-                    if stored.has_gain_map {
-                        self.runner.gain_maps.record(&variant.original, true);
-                    }
-                    return match demand.choice {
-                        FormatChoice::Accept if stored.has_gain_map => Err(Error::HasGainMap),
-                        FormatChoice::Accept | FormatChoice::Url => self.deliver_stored(key, variant, stored, timings),
-                    };
+                    return self.choose_stored(key, variant, (stored, demand.choice), timings);
                 }
                 FoundOrClaimed::Claimed(task) => task,
             };
@@ -163,11 +181,38 @@ impl VariantMaker {
         Err(Error::Overloaded)
     }
 
+    /// Delivers a stored variant, unless negotiation uses another format instead.
+    fn choose_stored(
+        &self,
+        key: &ObjectKey,
+        variant: &Variant,
+        (stored, choice): (StoredVariant, FormatChoice),
+        timings: &Timings,
+    ) -> Result<Delivery, Error> {
+        if stored.has_gain_map {
+            self.runner.gain_maps.record(&variant.original, true);
+        }
+        match (choice, stored.not_smaller_than) {
+            (FormatChoice::Accept | FormatChoice::Later, _) if stored.has_gain_map => Err(Error::HasGainMap),
+            (FormatChoice::Later, Some(format)) => Err(Error::MadeLater(LateState::NotSmallerThan(format))),
+            _ => self.deliver_stored(key, variant, stored, timings),
+        }
+    }
+
     /// Makes the variant, unless the store has a current one, and waits until the store has confirmed the write. Like a
     /// flight, the work continues after the timeout.
-    pub(super) async fn ensure_stored(self: &Arc<Self>, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
-        let (this, variant) = (self.clone(), variant.clone());
-        let ensured = self.resources().tasks.spawn(async move { this.find_or_store(&variant).await });
+    pub(super) async fn ensure_stored(
+        self: &Arc<Self>,
+        variant: &Variant,
+        smaller: Option<&Variant>,
+    ) -> Result<EnsureStored, EnsureStoredError> {
+        let (this, variant, smaller) = (self.clone(), variant.clone(), smaller.cloned());
+        let ensured = self.resources().tasks.spawn(async move {
+            if let Some(smaller) = &smaller {
+                this.find_or_store(smaller, None).await?;
+            }
+            this.find_or_store(&variant, smaller.as_ref()).await
+        });
         match tokio::time::timeout(self.flight_timeout, ensured).await {
             Ok(Ok(ensured)) => ensured,
             Ok(Err(_panicked)) => Err(Error::Internal.into()),
@@ -185,15 +230,23 @@ impl VariantMaker {
         flight.await
     }
 
-    async fn find_or_store(&self, variant: &Variant) -> Result<EnsureStored, EnsureStoredError> {
+    async fn find_or_store(
+        &self,
+        variant: &Variant,
+        smaller: Option<&Variant>,
+    ) -> Result<EnsureStored, EnsureStoredError> {
         let (key, mut timings) = (variant.storage_key(), Timings::default());
         for _ in 0..ATTEMPTS {
-            let task = match self.find_or_claim(&key, variant, Fetch::Metadata, &mut timings).await? {
+            let task = match self.find_or_claim(&key, variant, (Fetch::Metadata, None), &mut timings).await? {
                 FoundOrClaimed::Found(_) => return Ok(EnsureStored::AlreadyStored),
                 FoundOrClaimed::Claimed(task) => task,
             };
             let made = self.runner.make(variant, Demand::OPERATOR, &mut timings).await?;
             let mut write = self.prepare_write(&key, variant, &made, &fingerprint(&made.bytes), task);
+            if let Some(smaller) = smaller {
+                let bytes = self.stored_bytes(smaller, &made.original_etag).await;
+                mark_unless_smaller(&mut write, smaller, bytes);
+            }
             write.bytes = self.resources().variant_memory.charge_made(made.bytes, made.memory).await?;
             match self.resources().write_back.write(write).await? {
                 WriteOutcome::Stored => return Ok(EnsureStored::Made),
@@ -226,6 +279,7 @@ impl VariantMaker {
             timings: timings.clone(),
             original_etag: made.original_etag,
             has_gain_map: made.has_gain_map,
+            not_smaller_than: None,
             checked_at: made.checked_at,
         };
         let SharedResources { write_back, variant_memory, .. } = self.resources();
@@ -261,17 +315,20 @@ impl VariantMaker {
 
     /// Looks the variant up. If it is missing and nodes coordinate by leases, waits until another node has stored it or
     /// this node holds the lease.
-    async fn find_or_claim(
+    pub(super) async fn find_or_claim(
         &self,
         key: &ObjectKey,
         variant: &Variant,
-        fetch: Fetch,
+        (fetch, late): (Fetch, Option<&Late>),
         timings: &mut Timings,
     ) -> Result<FoundOrClaimed, Error> {
         let precondition = match self.stored.lookup(key, variant, fetch, timings).await? {
             Lookup::Found(stored) => return Ok(FoundOrClaimed::Found(stored)),
             Lookup::Missing(precondition) => precondition,
         };
+        if let Some(late) = late {
+            late.announce();
+        }
         let waiter = self.resources().leases.as_ref().and_then(|leases| leases.waiter(key));
         let Some(mut waiter) = waiter else {
             return Ok(FoundOrClaimed::Claimed(MakeTask { precondition, lease: None }));
@@ -299,10 +356,17 @@ impl VariantMaker {
         stored: StoredVariant,
         timings: &Timings,
     ) -> Result<Delivery, Error> {
-        let StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map } = stored;
+        let StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map, not_smaller_than } =
+            stored;
         let timings = timings.clone();
-        let provenance =
-            Provenance { acquisition: Acquisition::Stored, timings, original_etag, has_gain_map, checked_at };
+        let provenance = Provenance {
+            acquisition: Acquisition::Stored,
+            timings,
+            original_etag,
+            has_gain_map,
+            not_smaller_than,
+            checked_at,
+        };
         let delivery = match body {
             StoredBody::NotRead => Delivery::Redirect(Arc::new(self.delivery.redirect(key, &version, provenance)?)),
             StoredBody::Read(bytes) => {
@@ -319,7 +383,7 @@ impl VariantMaker {
         Ok(delivery.stale(&self.delivery.freshness, delivery.timings().clone()))
     }
 
-    fn prepare_write(
+    pub(super) fn prepare_write(
         &self,
         key: &ObjectKey,
         variant: &Variant,

@@ -15,7 +15,7 @@ use super::error::Error;
 use super::timings::Timings;
 use crate::cache::{Retention, Schedule};
 use crate::support::memory::MemoryPermit;
-use crate::variant::ObjectKey;
+use crate::variant::{Format, ObjectKey};
 
 /// A variant in the form that responses deliver.
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ pub(super) struct Provenance {
     pub(super) original_etag: Box<str>,
     /// True if the original has a gain map.
     pub(super) has_gain_map: bool,
+    /// The format that negotiation uses instead.
+    pub(super) not_smaller_than: Option<Format>,
     /// A time before the last check of this ETag by the store. The freshness of the variant counts from this time.
     pub(super) checked_at: Instant,
 }
@@ -229,6 +231,20 @@ impl Delivery {
     /// True if the original has a gain map.
     pub(super) fn has_gain_map(&self) -> bool {
         self.provenance().has_gain_map
+    }
+
+    /// The format that negotiation uses instead, because its variant does not have more bytes.
+    pub(super) fn not_smaller_than(&self) -> Option<Format> {
+        self.provenance().not_smaller_than
+    }
+
+    /// Number of bytes of the variant; `None` if it is a redirect.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Rendition(rendition) => Some(rendition.bytes.len() as u64),
+            Self::Stored(stored) => Some(stored.bytes),
+            Self::Redirect(_) => None,
+        }
     }
 
     /// How the flight obtained the variant.

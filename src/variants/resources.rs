@@ -107,6 +107,8 @@ impl SharedResources {
                 .with_label("lane", "fast"),
             gauge(Arc::downgrade(&self.resizer), |resizer| resizer.running(Lane::Slow) as u64)
                 .with_label("lane", "slow"),
+            gauge(Arc::downgrade(&self.resizer), |resizer| resizer.running(Lane::Idle) as u64)
+                .with_label("lane", "idle"),
         ];
         metrics.register_gauge("resize_running", "Resize jobs that run", running);
     }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::batch::FormatChoice;
 use super::error::Error;
-use super::make::VariantMaker;
+use super::make::{FlightStart, VariantMaker};
 use super::rendition::cached::CachedVariant;
 use super::rendition::{Delivery, Freshness};
 use super::timings::Timings;
@@ -34,26 +34,26 @@ impl Variants {
     pub(super) async fn serve_from_memory(
         &self,
         variant: &Variant,
-        client: IpAddr,
+        (client, choice): (IpAddr, FormatChoice),
         delivery: Delivery,
         age: Age,
     ) -> Option<Result<FoundVariant, Error>> {
         let served_from = if age.is_fresh() { ServedFrom::Memory } else { ServedFrom::StaleMemory };
         let patience = &self.maker.resources().patience;
         let (waits, running_max) = match age {
-            Age::Fresh | Age::Stale => return Some(Ok(FoundVariant { delivery, served_from })),
+            Age::Fresh | Age::Stale => return Some(Ok(FoundVariant::new(delivery, served_from))),
             Age::RevalidationDue if patience.allows_waiting() => (true, patience.revalidations_max),
             Age::RefreshDue | Age::RevalidationDue => (false, patience.background_revalidations_max),
         };
         if !self.maker.stored.can_check(&delivery) {
-            return Some(Ok(FoundVariant { delivery, served_from }));
+            return Some(Ok(FoundVariant::new(delivery, served_from)));
         }
         let make = |value, late| {
-            let cached = match value {
-                CachedVariant::Found(delivery) => Some(Revalidating { delivery, late }),
-                CachedVariant::Failed { .. } => None,
+            let start = match value {
+                CachedVariant::Found(delivery) => FlightStart::Cached(Revalidating { delivery, late }),
+                CachedVariant::Failed { .. } => FlightStart::Missing(late),
             };
-            self.maker.clone().make(variant.clone(), (client, FormatChoice::Url), cached)
+            self.maker.clone().make(variant.clone(), (client, choice.revalidating()), start)
         };
         let result = match self.cache.revalidate(variant, running_max, make) {
             Revalidation::Running(waiter) if waits => {
@@ -63,9 +63,9 @@ impl Variants {
             Revalidation::Running(_) | Revalidation::TooMany | Revalidation::Superseded => None,
         };
         Some(match result {
-            Some((CachedVariant::Found(delivery), served_from)) => Ok(FoundVariant { delivery, served_from }),
+            Some((CachedVariant::Found(delivery), served_from)) => Ok(FoundVariant::new(delivery, served_from)),
             Some((CachedVariant::Failed { error, .. }, _)) if !error.allows_stale() => Err(error),
-            Some((CachedVariant::Failed { .. }, _)) | None => Ok(FoundVariant { delivery, served_from }),
+            Some((CachedVariant::Failed { .. }, _)) | None => Ok(FoundVariant::new(delivery, served_from)),
         })
     }
 }

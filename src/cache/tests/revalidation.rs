@@ -101,12 +101,12 @@ async fn revalidations_and_missing_values_have_separate_limits() {
         let _ = gate.await;
         TestValue::Bad
     };
-    let FlightEntry::Running(_missing) = cache.join_or_start(&4, make) else { panic!("not started") };
+    let FlightEntry::Running(_missing) = cache.join_or_start(&4, |_| make()) else { panic!("not started") };
     let (_first, _finish_first, _) = start(&cache, 1);
     let (_second, _finish_second, _) = start(&cache, 2);
     let third = cache.revalidate(&3, 2, |value, _| std::future::ready(value));
     assert!(matches!(third, Revalidation::TooMany), "two are running");
-    assert!(matches!(cache.join_or_start(&5, || std::future::ready(TestValue::Bad)), FlightEntry::Full));
+    assert!(matches!(cache.join_or_start(&5, |_| std::future::ready(TestValue::Bad)), FlightEntry::Full));
     assert_eq!(cache.flights(), 3);
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) path: String,
     /// The variant, or the reason why clients cannot request it.
     pub(super) allowed: Result<Variant, String>,
+    /// The variant that clients get instead if it does not have more bytes.
+    pub(super) smaller: Option<Variant>,
 }
 
 impl Targets {
@@ -34,16 +36,18 @@ impl Targets {
         Ok(targets)
     }
 
-    /// The number of variants per name.
+    /// The maximum number of variants per name.
     pub(super) fn per_name(&self) -> u64 {
-        (self.sizes.len() * self.formats.len()).max(1) as u64
+        let negotiated = if self.formats == [None] { self.grammar.negotiated().len() } else { 0 };
+        ((self.sizes.len() * self.formats.len()).max(1) * (1 + negotiated)) as u64
     }
 
     /// The variants of a name.
     pub(super) fn of_name(&self, name: &str) -> anyhow::Result<Vec<Target>> {
         if self.sizes.is_empty() {
             return match self.grammar.parse(&url_path(name))? {
-                ParsedPath::Variant(addressed) => Ok(vec![self.target(&addressed.variant)]),
+                ParsedPath::Variant(addressed) if addressed.negotiable => Ok(self.negotiated(&addressed.variant)),
+                ParsedPath::Variant(addressed) => Ok(vec![self.target(&addressed.variant, None)]),
                 ParsedPath::Object(..) => {
                     bail!("the name contains no size: give --size, or a name such as /photos/cat_300x200.jpg")
                 }
@@ -52,11 +56,30 @@ impl Targets {
         let original = self.original(name)?;
         let shapes = self.shapes(original.as_str())?.into_iter();
         let variants = shapes.map(|(geometry, encoding)| Variant { original: original.clone(), geometry, encoding });
-        Ok(variants.map(|variant| self.target(&variant)).collect())
+        Ok(variants.flat_map(|variant| self.of_format(&variant)).collect())
+    }
+
+    /// The variant in the format that the arguments name, or else in all formats that clients may get.
+    fn of_format(&self, variant: &Variant) -> Vec<Target> {
+        if self.formats == [None] { self.negotiated(variant) } else { vec![self.target(variant, None)] }
+    }
+
+    /// The variant in the format of its URL and in all formats that `Accept` may select. Those that are made later are last, because
+    /// they are compared with another.
+    fn negotiated(&self, in_url: &Variant) -> Vec<Target> {
+        let format = in_url.encoding.format();
+        let is_late = |offer: &Format| self.grammar.is_made_later(*offer);
+        let (late, others): (Vec<_>, Vec<_>) =
+            self.grammar.offers(format).filter(|offer| *offer != format).partition(is_late);
+        let with_format = |offer: Format| in_url.with_format(offer, &self.grammar);
+        let interim = others.first().map_or_else(|| in_url.clone(), |offer| with_format(*offer));
+        let targets = [self.target(in_url, None)].into_iter();
+        let targets = targets.chain(others.into_iter().map(|offer| self.target(&with_format(offer), None)));
+        targets.chain(late.into_iter().map(|offer| self.target(&with_format(offer), Some(&interim)))).collect()
     }
 
     /// Checks that clients can request the variant.
-    fn target(&self, variant: &Variant) -> Target {
+    fn target(&self, variant: &Variant, smaller: Option<&Variant>) -> Target {
         let path = self.grammar.canonical_path(variant);
         let allowed = match self.grammar.parse(&path) {
             Ok(ParsedPath::Variant(addressed)) => match addressed.size_decision {
@@ -69,7 +92,7 @@ impl Targets {
             Ok(ParsedPath::Object(..)) => Err("the path does not name a variant".to_owned()),
             Err(error) => Err(error.to_string()),
         };
-        Target { path, allowed }
+        Target { path, allowed, smaller: smaller.cloned() }
     }
 
     /// Parses a path, a URL or a key. Paths and URLs are percent-encoded, keys are not.

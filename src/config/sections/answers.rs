@@ -158,6 +158,8 @@ pub struct Formats {
     /// `cat_300x.jpg.webp`, is not negotiated. Empty disables negotiation.
     #[serde(with = "formats")]
     pub negotiate: Vec<Format>,
+    /// A negotiated AVIF that is not stored yet is made in the background, and the first clients get the next format.
+    pub avif_later: bool,
     /// Quality of JPEGs if the URL specifies no quality. The next three fields are the qualities of WebP, AVIF and JPEG XL.
     #[serde(with = "quality")]
     pub jpeg_quality: Quality,
@@ -193,6 +195,7 @@ impl Default for Formats {
     fn default() -> Self {
         Self {
             negotiate: Vec::new(),
+            avif_later: true,
             jpeg_quality: default_quality(80),
             webp_quality: default_quality(80),
             avif_quality: default_quality(60),

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::late::LateMetrics;
 /// The resource that a job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WaitKind {
@@ -20,6 +21,8 @@ pub enum WaitKind {
     FastLane,
     /// A resize thread of the slow lane.
     SlowLane,
+    /// A resize thread for variants that no client waits for.
+    IdleLane,
 }
 
 impl WaitKind {
@@ -29,6 +32,7 @@ impl WaitKind {
             Self::Pixels => "pixels",
             Self::FastLane => "fast_lane",
             Self::SlowLane => "slow_lane",
+            Self::IdleLane => "idle_lane",
         }
     }
 }
@@ -64,6 +68,8 @@ pub struct ResizeMetrics {
     failures: Family<FailureLabels, Counter>,
     estimated: CpuSeconds,
     measured: CpuSeconds,
+    /// Variants that are made later (`formats.avif_later`).
+    pub late: LateMetrics,
 }
 
 const BOUNDS_S: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -85,7 +91,7 @@ impl ResizeMetrics {
         failures.get_or_create(&FailureLabels { reason: "panic" }).inc_by(0);
         let (estimated, measured) = (CpuSeconds::default(), CpuSeconds::default());
         // Exported as 0 from the start, like the failures.
-        for lane in ["fast", "slow"] {
+        for lane in ["fast", "slow", "idle"] {
             estimated.get_or_create(&LaneLabels { lane }).inc_by(0.0);
             measured.get_or_create(&LaneLabels { lane }).inc_by(0.0);
         }
@@ -93,7 +99,7 @@ impl ResizeMetrics {
         registry.register("resize_cpu_estimated_seconds", help, estimated.clone());
         let help = "CPU time of resize jobs, including sandboxed processes";
         registry.register("resize_cpu_seconds", help, measured.clone());
-        Self { waits, work, failures, estimated, measured }
+        Self { waits, work, failures, estimated, measured, late: LateMetrics::register(registry) }
     }
 
     /// Records how long a job waited for a resource.

@@ -7,6 +7,7 @@ use http::{HeaderValue, Response};
 
 use crate::config::{Config, Require};
 use crate::proxy::error::RequestError;
+use crate::proxy::response::interim::{INTERIM_SECONDS, is_interim};
 use crate::variant::{ParsedPath, Signature, Signer};
 
 /// The keys of `[signing]` and the paths that need a signature.
@@ -49,7 +50,8 @@ impl SignaturePolicy {
 /// Limits the cache lifetime of a response to the expiry of its URL. Shared caches must not keep it at all.
 pub(in crate::proxy) fn cap_cache_lifetime<B>(response: &mut Response<B>, expires: u64) {
     let remaining = expires.saturating_sub(unix_time());
-    let value = HeaderValue::try_from(format!("private, max-age={remaining}"));
+    let lifetime = if is_interim(response.headers()) { remaining.min(INTERIM_SECONDS) } else { remaining };
+    let value = HeaderValue::try_from(format!("private, max-age={lifetime}"));
     response.headers_mut().insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("no-store")));
 }
 

@@ -56,6 +56,20 @@ const fn cache_status(served_from: ServedFrom, acquisition: Acquisition) -> &'st
     }
 }
 
+/// The value of `Cache-Status` of an interim answer.
+pub(in crate::proxy) const fn interim_status(served_from: ServedFrom, acquisition: Acquisition) -> &'static str {
+    match (served_from, acquisition) {
+        (ServedFrom::Memory, _) => "resized; hit; detail=interim",
+        (ServedFrom::StaleMemory, _) | (_, Acquisition::Stale) => cache_status(served_from, acquisition),
+        (ServedFrom::JoinedFlight, Acquisition::Revalidated) => "resized; fwd=stale; collapsed; detail=interim",
+        (ServedFrom::JoinedFlight, Acquisition::Made | Acquisition::Stored) => {
+            "resized; fwd=miss; collapsed; detail=interim"
+        }
+        (ServedFrom::OwnFlight, Acquisition::Made | Acquisition::Stored) => "resized; fwd=miss; detail=interim",
+        (ServedFrom::OwnFlight, Acquisition::Revalidated) => "resized; fwd=stale; fwd-status=304; detail=interim",
+    }
+}
+
 /// The value of `Server-Timing`.
 pub(in crate::proxy) fn server_timing(timings: &Timings) -> Option<HeaderValue> {
     let steps: Vec<_> =
@@ -80,7 +94,8 @@ mod tests {
         let sources = [ServedFrom::Memory, ServedFrom::StaleMemory, ServedFrom::OwnFlight, ServedFrom::JoinedFlight];
         let mut all: BTreeSet<_> = sources
             .iter()
-            .flat_map(|source| acquisitions.map(|acquisition| cache_status(*source, acquisition)))
+            .flat_map(|source| acquisitions.map(|acquisition| (*source, acquisition)))
+            .flat_map(|(source, acquisition)| [cache_status(source, acquisition), interim_status(source, acquisition)])
             .collect();
         all.insert(BYPASS);
         assert_eq!(listed, all);

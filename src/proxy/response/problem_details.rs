@@ -49,6 +49,7 @@ pub(in crate::proxy) fn error_response(error: &RequestError, policy: &ResponsePo
             Error::NotFound(_)
             | Error::Unprocessable(_)
             | Error::HasGainMap
+            | Error::MadeLater(_)
             | Error::StoreFailed
             | Error::StoreTimeout
             | Error::FlightTimeout

@@ -26,7 +26,7 @@ pub(super) struct JobPermits {
 }
 
 /// Estimates are refused above this multiple of `limits.render_time`, because they can be wrong by a factor of two.
-const REFUSED_FACTOR: u32 = 2;
+pub(super) const REFUSED_FACTOR: u32 = 2;
 
 /// Estimated CPU time of the variants that one job makes, in multiples of `work.slow_after`. A job of one variant may
 /// take longer.
@@ -84,7 +84,7 @@ impl BatchRunner {
                 let memory = (self.acquire_pixel_memory(bytes).await?, None);
                 Ok(JobPermits { turn: turn.await?, memory })
             }
-            Lane::Slow => {
+            Lane::Slow | Lane::Idle => {
                 let SharedResources { slow_lane, .. } = &self.resources;
                 let waiting = slow_lane.downloads.try_acquire(original.bytes.len() as u64);
                 let _waiting = waiting.ok_or(Error::LaneFull(Lane::Slow))?;

@@ -10,19 +10,20 @@ use crate::config::VARIANT_BYTES_MAX;
 use crate::origin::{Object, ObjectMeta, Precondition, Store, StoreError};
 use crate::resize::sniff;
 use crate::support::error_chain::chain;
-use crate::variant::{ObjectKey, Variant};
+use crate::variant::{Format, ObjectKey, Variant};
 use crate::variants::error::Error;
 use crate::variants::memory::VariantMemory;
 use crate::variants::rendition::Delivery;
 use crate::variants::rendition::delivery::{LargeVariant, VariantBytes, fingerprint};
 use crate::variants::timings::Timings;
 
-/// Metadata of a stored variant: ETag of its original, pipeline version, fingerprint of its bytes, and a mark that its
-/// original has a gain map.
+/// Metadata of a stored variant: ETag of its original, pipeline version, fingerprint of its bytes, a mark that its original has
+/// a gain map, and the extension of the format whose variant does not have more bytes.
 pub(in crate::variants) const META_ORIGINAL_ETAG: &str = "resized-original-etag";
 pub(in crate::variants) const META_PIPELINE: &str = "resized-pipeline";
 pub(in crate::variants) const META_FINGERPRINT: &str = "resized-fingerprint";
 pub(in crate::variants) const META_GAIN_MAP: &str = "resized-gain-map";
+pub(in crate::variants) const META_NOT_SMALLER: &str = "resized-not-smaller-than";
 
 /// Number of bytes at the start of a large variant that are read to detect its media type.
 const SNIFF_BYTES: usize = 64;
@@ -64,6 +65,8 @@ pub(in crate::variants) struct StoredVariant {
     pub(in crate::variants) is_confirmed: bool,
     /// True if the original has a gain map, and gain maps were kept when the variant was made.
     pub(in crate::variants) has_gain_map: bool,
+    /// The format that negotiation uses instead, because its variant does not have more bytes.
+    pub(in crate::variants) not_smaller_than: Option<Format>,
 }
 
 /// The body of a stored variant.
@@ -144,7 +147,9 @@ impl StoredVariants {
         };
         let (version, original_etag) = (version(&meta), original_etag.into());
         let has_gain_map = metadata(&meta, META_GAIN_MAP).is_some();
-        let stored = StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map };
+        let not_smaller_than = not_smaller_than(&meta);
+        let stored =
+            StoredVariant { body, version, original_etag, checked_at, is_confirmed, has_gain_map, not_smaller_than };
         Ok(Lookup::Found(stored))
     }
 
@@ -232,7 +237,18 @@ impl StoredVariants {
 /// True if a stored variant was made from the original with the metadata `original`.
 #[must_use]
 pub fn is_made_from(stored: &ObjectMeta, original: &ObjectMeta) -> bool {
-    metadata(stored, META_ORIGINAL_ETAG) == Some(&*original.etag)
+    is_made_from_etag(stored, &original.etag)
+}
+
+/// True if a stored variant was made from the original with this ETag.
+pub(in crate::variants) fn is_made_from_etag(stored: &ObjectMeta, original_etag: &str) -> bool {
+    metadata(stored, META_ORIGINAL_ETAG) == Some(original_etag)
+}
+
+/// The format that negotiation uses instead of a stored variant, because its variant does not have more bytes.
+#[must_use]
+pub fn not_smaller_than(stored: &ObjectMeta) -> Option<Format> {
+    Format::from_extension(metadata(stored, META_NOT_SMALLER)?)
 }
 
 fn metadata<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use crate::support::stage::PATIENCE;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -27,7 +28,7 @@ use s3s::dto::{
 };
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 const NAME: &str = "pictures";
 /// Signatures with these credentials are verified. Anonymous requests have the same permissions.
@@ -101,6 +102,8 @@ struct State {
     /// Valid access keys and their secrets. If empty, the usual credentials and unsigned requests are valid.
     credentials: Mutex<HashMap<String, String>>,
     stalls: Mutex<Vec<(Operation, String, watch::Receiver<bool>)>>,
+    /// Notified of each request and of each stored object.
+    changed: Notify,
 }
 
 /// Stalls requests until it is released or dropped.
@@ -211,6 +214,18 @@ impl Bucket {
         self.state.stored.lock().unwrap().get(key).copied().unwrap_or_default()
     }
 
+    /// Waits until `condition` is true. It is checked only after requests and writes, so the wait takes no CPU time from resize
+    /// threads.
+    pub async fn until(&self, description: &'static str, condition: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.state.changed.notified();
+            if condition(self) {
+                return;
+            }
+            tokio::time::timeout(PATIENCE, changed).await.expect(description);
+        }
+    }
+
     /// Injects a fault into matching requests until [`Bucket::heal`].
     pub fn fail(&self, operation: Operation, prefix: &str, fault: Fault) {
         self.fail_times(usize::MAX, operation, prefix, fault);
@@ -291,6 +306,7 @@ impl State {
             return Err(s3_error!(NoSuchBucket));
         }
         self.requests.lock().unwrap().push((operation, key.to_owned()));
+        self.changed.notify_waiters();
         let applies = |asked: Operation, prefix: &str| asked == operation && key.starts_with(prefix);
         let stalls: Vec<_> = {
             let stalls = self.stalls.lock().unwrap();
@@ -327,6 +343,7 @@ impl State {
 
     /// The response to a write, marked if it is to be lost.
     fn respond<T>(&self, operation: Operation, key: &str, output: T) -> S3Response<T> {
+        self.changed.notify_waiters();
         let mut response = S3Response::new(output);
         let mut lost = self.lost.lock().unwrap();
         let matching = lost.iter().position(|(asked, prefix)| *asked == operation && key.starts_with(prefix));

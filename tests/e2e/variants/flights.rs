@@ -237,13 +237,13 @@ async fn ensure_stored_makes_a_missing_variant_and_waits_for_the_store() {
     let bucket = bucket_with_a_cat().await;
     let stage = Stage::start(settings(&bucket)).await;
     let (variants, cat) = (stage.proxy.variants(), variant(&bucket, CAT));
-    assert_eq!(variants.ensure_stored(&cat).await.unwrap(), EnsureStored::Made);
+    assert_eq!(variants.ensure_stored(&cat, None).await.unwrap(), EnsureStored::Made);
     assert!(bucket.object(CAT_STORED).is_some(), "the write is confirmed");
-    assert_eq!(variants.ensure_stored(&cat).await.unwrap(), EnsureStored::AlreadyStored);
+    assert_eq!(variants.ensure_stored(&cat, None).await.unwrap(), EnsureStored::AlreadyStored);
     assert_eq!(bucket.count(Operation::Put, "variants/"), 1);
     bucket.fail(Operation::Put, "variants/", Fault::Status(403));
-    let error = variants.ensure_stored(&variant(&bucket, "/cat_20x20.jpg")).await.unwrap_err();
+    let error = variants.ensure_stored(&variant(&bucket, "/cat_20x20.jpg"), None).await.unwrap_err();
     assert!(matches!(error, EnsureStoredError::Write(_)), "{error}");
-    let error = variants.ensure_stored(&variant(&bucket, "/dog_20x20.jpg")).await.unwrap_err();
+    let error = variants.ensure_stored(&variant(&bucket, "/dog_20x20.jpg"), None).await.unwrap_err();
     assert!(matches!(error, EnsureStoredError::Variant(_)), "{error}");
 }

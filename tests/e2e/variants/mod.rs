@@ -4,6 +4,8 @@ mod flights;
 mod leases;
 mod freshness;
 mod lanes;
+#[cfg(feature = "avif")]
+mod later;
 mod revalidation;
 mod fleet;
 mod faults;
