@@ -101,7 +101,7 @@ const OPTION_TYPES: &[&str] = &[
     "Format",
     "Geometry",
     "Incomplete",
-    "PngEffort",
+    "JpegEffort", "PngEffort",
     "Quality",
     "Region",
     "WebpEffort",
