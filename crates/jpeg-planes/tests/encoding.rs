@@ -31,7 +31,7 @@ fn sample(content: Content, n: u32, x: u32, y: u32) -> u8 {
         Content::Photo => {
             (soft / 2
                 + u32::from(noise) / if n == 0 { 12 } else { 40 }
-                + if (x / 13 + y / 9) % 5 == 0 { 90 } else { 20 }) as u8
+                + if (x / 13 + y / 9).is_multiple_of(5) { 90 } else { 20 }) as u8
         }
         Content::Noise => noise,
         Content::Extremes => {

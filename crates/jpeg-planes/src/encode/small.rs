@@ -98,7 +98,7 @@ impl Kind {
     fn quantize(&self, samples: [Lanes<8>; 8]) -> [i16; 64] {
         let transformed = forward_dct(samples);
         let scaled = COLUMN_MAJOR_ZIGZAG.map(|index| {
-            let (x, y) = (usize::from(index / 8 & 7), usize::from(index & 7));
+            let (x, y) = (usize::from(index / 8 % 8), usize::from(index % 8));
             transformed[x][y] * self.factors[x][y]
         });
         let energies: [f32; 64] = std::array::from_fn(|k| scaled[k] * scaled[k] * self.squares[k]);
