@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""CPU time, bytes and ssimulacra2 by effort of the PNG and WebP encoders. SCORE prints ssimulacra2 of the second PNG beside the first.
+"""CPU time, bytes and ssimulacra2 by effort of the JPEG, PNG and WebP encoders. SCORE prints ssimulacra2 of the second PNG beside the first.
     benches/efforts.py BINARY SCORE PHOTOS
 """
 import os
@@ -15,6 +15,7 @@ from PIL import Image
 RUNS = 5
 PNG = [("paper_alpha_3mp.png", "512x"), ("paper_alpha_3mp.png", "1400x"), ("flat_6mp.png", "512x"), ("flat_6mp.png", "1600x"),
        ("medium_4mp_422.jpg", "512x")]
+JPEG = [("medium_4mp_422.jpg", "800x"), ("street_12mp_420.jpg", "800x"), ("harbour_6mp.jpg", "300x")]
 WEBP = [("medium_4mp_422.jpg", "512x"), ("street_12mp_420.jpg", "800x"), ("tree.webp", "512x")]
 
 
@@ -41,6 +42,16 @@ def main(binary, score, photos):
             for effort in ["fast", "default", "small"]:
                 time, length = made(binary, photos / name, size, out, {"RESIZED_FORMATS__PNG_EFFORT": effort})
                 print(f"{name} {size} png {effort}: {time:.0f} ms, {length} bytes", flush=True)
+        out = out.with_suffix(".jpg")
+        for name, size in JPEG:
+            made(binary, photos / name, size, reference, {})
+            for effort, progressive in [("fast", "false"), ("fast", "true"), ("small", "true")]:
+                settings = {"RESIZED_FORMATS__JPEG_EFFORT": effort, "RESIZED_FORMATS__JPEG_PROGRESSIVE": progressive}
+                time, length = made(binary, photos / name, size, out, settings)
+                Image.open(out).convert("RGB").save(decoded)
+                shown = subprocess.run([score, reference, decoded], check=True, capture_output=True, text=True).stdout.strip()
+                kind = "progressive" if progressive == "true" else "baseline"
+                print(f"{name} {size} jpg {effort} {kind}: {time:.0f} ms, {length} bytes, ssimulacra2 {shown}", flush=True)
         out = out.with_suffix(".webp")
         for name, size in WEBP:
             made(binary, photos / name, size, reference, {})

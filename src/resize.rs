@@ -54,6 +54,7 @@ pub fn limits(config: &config::Config) -> Limits {
         originals: if formats.svg { formats.originals.with(Codec::Svg) } else { formats.originals },
         encode: pixels::EncodeOptions {
             jpeg_progressive: formats.jpeg_progressive,
+            jpeg_effort: formats.jpeg_effort,
             webp_effort: formats.webp_effort,
             png_effort: formats.png_effort,
             png_colors: NonZeroU16::new(formats.png_colors),

@@ -101,6 +101,7 @@ const OPTION_TYPES: &[&str] = &[
     "Format",
     "Geometry",
     "Incomplete",
+    "JpegEffort",
     "PngEffort",
     "Quality",
     "Region",

@@ -1,20 +1,28 @@
-//! Encodes planes as a baseline file with Huffman codes optimized for its content.
+//! Encodes planes as a baseline or progressive file with Huffman codes optimized for its content.
 //!
-//! The planes are transformed and quantized once, into a list of symbols. The symbol frequencies determine the Huffman
-//! codes, which then code the list.
+//! With the least effort, the planes are transformed and quantized once, into a list of symbols. The symbol frequencies
+//! determine the Huffman codes, which then code the list. All other files are made from the stored coefficients.
 
 use std::fmt;
 
 use planes::PlaneRef;
 
-use crate::dct::ZIGZAG;
-use crate::marker;
-use entropy_encode::{BitWriter, HuffmanCode};
+use coefficients::Coefficients;
+use file::{FrameParameters, Process};
+use scans::Scan;
+use script::PlannedScan;
 use symbols::SymbolList;
 
+mod coefficients;
 mod entropy_encode;
 mod fdct;
+mod file;
+mod scans;
+mod script;
+mod sink;
+mod small;
 mod symbols;
+mod trellis;
 
 /// The number of planes and the size of the chroma planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,28 +74,78 @@ const QUANTIZERS: [[u8; 64]; 2] = [
     ],
 ];
 
-/// Encodes the planes as a baseline JFIF file. `quality` has the scale of libjpeg, 1 to 100.
+/// The work that an encoder does to save bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Effort {
+    /// Coefficients are rounded to nearest.
+    #[default]
+    Fast,
+    /// Perceptual quantizers and rate-distortion optimized quantization.
+    Small,
+}
+
+/// The scans of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scans {
+    /// One scan: a baseline file.
+    #[default]
+    Sequential,
+    /// Several scans of increasing detail, with a script chosen for the content. If the baseline file with the same
+    /// coefficients is not larger, it is written instead.
+    Progressive,
+}
+
+/// Encoding options.
+#[derive(Clone, Copy)]
+pub struct EncodeOptions<'a> {
+    /// Quality on the scale of libjpeg, 1 to 100.
+    pub quality: u8,
+    /// The work to save bytes.
+    pub effort: Effort,
+    /// The scans of the file.
+    pub scans: Scans,
+    /// Called for each row of blocks or minimum coded units. Encoding stops with [`EncodeError::Cancelled`] when it returns
+    /// `false`.
+    pub should_continue: &'a dyn Fn() -> bool,
+}
+
+impl EncodeOptions<'_> {
+    /// A baseline file with the least effort.
+    #[must_use]
+    pub const fn new(quality: u8) -> Self {
+        Self { quality, effort: Effort::Fast, scans: Scans::Sequential, should_continue: &|| true }
+    }
+}
+
+impl fmt::Debug for EncodeOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { quality, effort, scans, should_continue: _ } = self;
+        let mut fields = f.debug_struct("EncodeOptions");
+        fields.field("quality", quality).field("effort", effort).field("scans", scans).finish_non_exhaustive()
+    }
+}
+
+/// Encodes the planes as a baseline JFIF file with the least effort. `quality` has the scale of libjpeg, 1 to 100.
 ///
 /// # Errors
 /// See [`EncodeError`].
 pub fn encode(planes: &[PlaneRef<'_>], layout: PlaneLayout, quality: u8) -> Result<Vec<u8>, EncodeError> {
-    encode_while(planes, layout, quality, &|| true)
+    encode_with(planes, layout, &EncodeOptions::new(quality))
 }
 
-/// Like [`encode`]. `should_continue` is called for each row of minimum coded units.
+/// Encodes the planes as a JFIF file.
 ///
 /// # Errors
 /// See [`EncodeError`].
-pub fn encode_while(
+pub fn encode_with(
     planes: &[PlaneRef<'_>],
     layout: PlaneLayout,
-    quality: u8,
-    should_continue: &dyn Fn() -> bool,
+    options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, EncodeError> {
     let luma = *planes.first().ok_or(EncodeError::Planes)?;
     let side = |n: u32| u16::try_from(n).ok().filter(|&n| n > 0).ok_or(EncodeError::Size);
     let (width, height) = (side(luma.width)?, side(luma.height)?);
-    if !(1..=100).contains(&quality) {
+    if !(1..=100).contains(&options.quality) {
         return Err(EncodeError::Quality);
     }
     let (count, chroma) = match layout {
@@ -102,10 +160,38 @@ pub fn encode_while(
         return Err(EncodeError::Planes);
     }
     let luma_blocks = if layout == PlaneLayout::YCbCr420 { 2 } else { 1 };
-    let quantizers = [0, 1].map(|n| scale_quantizers(&QUANTIZERS[n], quality));
-    let symbols = SymbolList::new(planes, luma_blocks, &quantizers, should_continue).ok_or(EncodeError::Cancelled)?;
+    let standard = QUANTIZERS.each_ref().map(|table| scale_quantizers(table, options.quality));
+    let quantizers = match (options.effort, layout) {
+        (Effort::Fast, _) => standard,
+        // The perceptual quantizers of chroma are made for 4:2:0.
+        (Effort::Small, PlaneLayout::YCbCr444) => [small::quantizers(options.quality)[0], standard[1]],
+        (Effort::Small, _) => small::quantizers(options.quality),
+    };
     let frame = FrameParameters { width, height, planes: count, luma_blocks, quantizers };
-    Ok(frame.write(&symbols))
+    encode_frame(&frame, planes, options).ok_or(EncodeError::Cancelled)
+}
+
+/// `None` if `should_continue` returned false.
+fn encode_frame(frame: &FrameParameters, planes: &[PlaneRef<'_>], options: &EncodeOptions<'_>) -> Option<Vec<u8>> {
+    let EncodeOptions { effort, scans, should_continue, .. } = *options;
+    let coefficients = match (effort, scans) {
+        (Effort::Fast, Scans::Sequential) => {
+            let symbols = SymbolList::new(planes, frame.luma_blocks, &frame.quantizers, should_continue)?;
+            return Some(frame.write_symbols(&symbols));
+        }
+        (Effort::Fast, Scans::Progressive) => {
+            Coefficients::rounded(planes, frame.luma_blocks, &frame.quantizers, should_continue)?
+        }
+        (Effort::Small, _) => small::coefficients(planes, frame.luma_blocks, &frame.quantizers, should_continue)?,
+    };
+    let baseline = vec![PlannedScan::new(Scan::Sequential, &coefficients, should_continue)?];
+    let baseline = frame.write(Process::Baseline, &baseline, &coefficients, should_continue)?;
+    if scans == Scans::Sequential {
+        return Some(baseline);
+    }
+    let script = script::choose(&coefficients, should_continue)?;
+    let progressive = frame.write(Process::Progressive, &script, &coefficients, should_continue)?;
+    Some(if progressive.len() < baseline.len() { progressive } else { baseline })
 }
 
 /// Scales quantizers to a quality as libjpeg does (`jpeg_quality_scaling`).
@@ -113,56 +199,4 @@ fn scale_quantizers(table: &[u8; 64], quality: u8) -> [u8; 64] {
     let quality = u32::from(quality);
     let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
     table.map(|n| ((u32::from(n) * percent + 50) / 100).clamp(1, 255) as u8)
-}
-
-/// The parameters in the header segments of the file.
-struct FrameParameters {
-    width: u16,
-    height: u16,
-    planes: usize,
-    /// Luma blocks per minimum coded unit in each direction.
-    luma_blocks: usize,
-    /// Quantizers of luma and chroma, row by row.
-    quantizers: [[u8; 64]; 2],
-}
-
-impl FrameParameters {
-    /// Writes the whole file (ITU-T T.81, section B.2).
-    fn write(&self, symbols: &SymbolList) -> Vec<u8> {
-        let codes = symbols.frequencies.each_ref().map(HuffmanCode::optimal);
-        let mut bytes = Vec::with_capacity(symbols.len() + 1024);
-        bytes.extend_from_slice(&[0xFF, marker::SOI]);
-        write_segment(&mut bytes, marker::APP0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-        let table_count = self.planes.min(2);
-        for (n, table) in self.quantizers.iter().enumerate().take(table_count) {
-            let zigzag = ZIGZAG.map(|index| table[usize::from(index)]);
-            write_segment(&mut bytes, marker::DQT, &[&[n as u8][..], &zigzag].concat());
-        }
-        let (height, width) = (self.height.to_be_bytes(), self.width.to_be_bytes());
-        let mut frame = vec![8, height[0], height[1], width[0], width[1], self.planes as u8];
-        let mut scan = vec![self.planes as u8];
-        for n in 0..self.planes as u8 {
-            let sampling = if n == 0 { self.luma_blocks as u8 * 0x11 } else { 0x11 };
-            frame.extend([n + 1, sampling, n.min(1)]);
-            scan.extend([n + 1, n.min(1) * 0x11]);
-        }
-        scan.extend([0, 63, 0]);
-        write_segment(&mut bytes, marker::SOF0, &frame);
-        for (n, code) in codes.iter().enumerate().take(2 * table_count) {
-            let destination = ((n & 1) << 4 | n >> 1) as u8;
-            write_segment(&mut bytes, marker::DHT, &[&[destination][..], &code.counts, &code.symbols].concat());
-        }
-        write_segment(&mut bytes, marker::SOS, &scan);
-        let mut writer = BitWriter::new(bytes);
-        symbols.write(&codes, &mut writer);
-        let mut bytes = writer.finish();
-        bytes.extend_from_slice(&[0xFF, marker::EOI]);
-        bytes
-    }
-}
-
-fn write_segment(bytes: &mut Vec<u8>, marker: u8, body: &[u8]) {
-    bytes.extend_from_slice(&[0xFF, marker]);
-    bytes.extend_from_slice(&((body.len() + 2) as u16).to_be_bytes());
-    bytes.extend_from_slice(body);
 }

@@ -17,7 +17,7 @@ mod decode;
 mod encode;
 
 pub use decode::decode;
-pub use encode::{EncodeError, PlaneLayout, encode, encode_while};
+pub use encode::{Effort, EncodeError, EncodeOptions, PlaneLayout, Scans, encode, encode_with};
 pub use header::{ColorModel, Header, Sampling};
 pub use options::{Options, Plane, Scale, Scales};
 pub use planes::{Error, Incomplete, Limits, PlaneRef};

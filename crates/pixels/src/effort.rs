@@ -1,5 +1,16 @@
 //! CPU time that encoders spend on fewer bytes. It does not change the quality that a URL asks for.
 
+/// Effort of the JPEG encoder. A quality has about the same score with both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum JpegEffort {
+    /// Coefficients are rounded to nearest.
+    #[default]
+    Fast,
+    /// Perceptual quantizers, rate-distortion optimized quantization, and progressive scans where they save bytes.
+    Small,
+}
+
 /// Effort of the PNG encoder. PNG is lossless, so only bytes and time differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]

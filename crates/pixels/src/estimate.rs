@@ -11,7 +11,7 @@ use crate::codec::jpeg;
 #[cfg(feature = "png-small")]
 use crate::codec::png;
 use crate::codecs::Codec;
-use crate::effort::PngEffort;
+use crate::effort::{JpegEffort, PngEffort};
 use crate::encoding::{AvifDepth, Encoding, Quality};
 use crate::header::{Header, PlanarHeader};
 use crate::limits::EncodeOptions;
@@ -156,6 +156,7 @@ impl Header {
         let effort = |efforts: [f64; 7]| efforts[usize::from(options.webp_effort.method()).min(6)];
         let indexed = cost::PALETTE + pixels * cost::INDEXED_ENCODED * self.variety();
         let per_pixel = match output.encoding {
+            Encoding::Jpeg(_) if options.jpeg_effort == JpegEffort::Small => cost::JPEG_SMALL,
             Encoding::Jpeg(_) if options.jpeg_progressive => cost::PROGRESSIVE_ENCODED,
             Encoding::Jpeg(_) => cost::JPEG_ENCODED,
             Encoding::WebP(quality) if quality.is_lossless() => {
@@ -326,7 +327,8 @@ mod cost {
     pub(super) const SCALED_PIXEL: f64 = 5.0;
     /// Encoding, per pixel of the variant.
     pub(super) const JPEG_ENCODED: f64 = 6.0;
-    pub(super) const PROGRESSIVE_ENCODED: f64 = 25.0;
+    pub(super) const PROGRESSIVE_ENCODED: f64 = 30.0;
+    pub(super) const JPEG_SMALL: f64 = 50.0;
     pub(super) const WEBP_ENCODED: f64 = 70.0;
     /// For a megapixel. A smaller variant shows more detail per pixel, and its code tables cost more per pixel.
     pub(super) const WEBP_LOSSLESS: f64 = 600.0;

@@ -285,8 +285,7 @@ impl Header {
     fn encoder_bytes(&self, encoding: Encoding, pixels: u64) -> u64 {
         let has_alpha = matches!(self.info.pixel_bytes, 2 | 4);
         match encoding {
-            Encoding::Jpeg(_) if self.encode.jpeg_progressive => 8 * pixels,
-            Encoding::Jpeg(_) => 0,
+            Encoding::Jpeg(_) => jpeg::encode::working_bytes(&self.encode, pixels),
             Encoding::Png if self.encode.png_colors.is_some() => {
                 palette::bytes(pixels, has_alpha).max(png::encode::effort_bytes(self.encode.png_effort, pixels))
             }

@@ -41,7 +41,7 @@ pub use codec::jxl::encode::encode_jxl;
 pub use codec::svg::sanitized_bytes_max;
 pub use codecs::{Codec, Codecs};
 pub use deadline::cpu_time;
-pub use effort::{PngEffort, WebpEffort};
+pub use effort::{JpegEffort, PngEffort, WebpEffort};
 pub use encoding::{AvifDepth, Encoding, Format, Quality};
 pub use error::{AnimationLimit, Error, OutputLimit, UnsupportedFormat};
 pub use estimate::CpuEstimate;

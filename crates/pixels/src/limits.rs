@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::codecs::Codecs;
-use crate::effort::{PngEffort, WebpEffort};
+use crate::effort::{JpegEffort, PngEffort, WebpEffort};
 use crate::encoding::AvifDepth;
 
 /// Limits on originals and variants. Most are checked against the header, before any pixel is decoded.
@@ -53,8 +53,9 @@ pub enum ColorPolicy {
 /// Encoder settings that apply to all variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodeOptions {
-    /// True if JPEGs are progressive.
+    /// True if JPEGs are progressive where that is smaller.
     pub jpeg_progressive: bool,
+    pub jpeg_effort: JpegEffort,
     pub webp_effort: WebpEffort,
     pub png_effort: PngEffort,
     /// Maximum number of colors of a PNG; `None` keeps all colors.
@@ -75,6 +76,7 @@ impl Default for EncodeOptions {
     fn default() -> Self {
         Self {
             jpeg_progressive: false,
+            jpeg_effort: JpegEffort::default(),
             webp_effort: WebpEffort::default(),
             png_effort: PngEffort::default(),
             png_colors: None,

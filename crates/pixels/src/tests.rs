@@ -42,6 +42,7 @@ const LIMITS: Limits = Limits {
     originals: Codecs::DEFAULT,
     encode: EncodeOptions {
         jpeg_progressive: false,
+        jpeg_effort: JpegEffort::Fast,
         webp_effort: WebpEffort::DEFAULT,
         png_effort: PngEffort::Default,
         png_colors: None,

@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pixels::{
-    AvifDepth, EncodeOptions, Encoding, Geometry, HEADER_BYTES_MAX, Header, Incomplete, Limits, OutputSpec, Quality,
-    Region, RenderOptions, WebpEffort, render, render_each,
+    AvifDepth, EncodeOptions, Encoding, Geometry, HEADER_BYTES_MAX, Header, Incomplete, JpegEffort, Limits, OutputSpec,
+    Quality, Region, RenderOptions, WebpEffort, render, render_each,
 };
 
 #[path = "../../vp8l/tests/support/attack.rs"]
@@ -104,6 +104,7 @@ fn encoders_stay_within_the_permits_of_their_worst_pictures() {
     let options = [
         EncodeOptions::default(),
         EncodeOptions { avif_depth: Some(AvifDepth::Ten), ..EncodeOptions::default() },
+        EncodeOptions { jpeg_effort: JpegEffort::Small, ..EncodeOptions::default() },
         EncodeOptions {
             jpeg_progressive: true,
             png_colors: NonZeroU16::new(256),

@@ -7,7 +7,7 @@ use http::header::{
     ETAG, LAST_MODIFIED, LOCATION, TRANSFER_ENCODING, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use pixels::{AvifDepth, Codecs, ColorPolicy, Format, PngEffort, Quality, WebpEffort};
+use pixels::{AvifDepth, Codecs, ColorPolicy, Format, JpegEffort, PngEffort, Quality, WebpEffort};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -172,6 +172,7 @@ pub struct Formats {
     /// Bits per sample of AVIF variants; `Computed` means those of the original, up to 10.
     pub avif_depth: Auto<AvifDepth>,
     pub jpeg_progressive: bool,
+    pub jpeg_effort: JpegEffort,
     pub webp_effort: WebpEffort,
     pub png_effort: PngEffort,
     /// Maximum number of colors in a PNG, 2 to 256; 0 keeps all.
@@ -202,6 +203,7 @@ impl Default for Formats {
             jxl_quality: default_quality(80),
             avif_depth: Auto::Computed,
             jpeg_progressive: false,
+            jpeg_effort: JpegEffort::default(),
             webp_effort: WebpEffort::default(),
             png_effort: PngEffort::default(),
             png_colors: 0,

@@ -26,11 +26,7 @@ impl SymbolList {
         let luma = planes[0];
         let samples = luma.data.len() * planes.len();
         let mut list = Self { symbols: Vec::with_capacity(samples / 8 + 64), frequencies: [[0; 256]; 4] };
-        let factors = quantizers.map(|quantizers| {
-            let factor =
-                |x: usize, y: usize| 1.0 / (f64::from(quantizers[y * 8 + x]) * AAN_SCALE[x] * AAN_SCALE[y] * 8.0);
-            std::array::from_fn(|x| std::array::from_fn(|y| factor(x, y) as f32))
-        });
+        let factors = quantizers.each_ref().map(factors);
         let mut predictions = [0_i32; 3];
         let units = |side: u32| (side as usize).div_ceil(8 * luma_blocks);
         for row in 0..units(luma.height) {
@@ -106,8 +102,14 @@ impl SymbolList {
     }
 }
 
+/// The factors, as `[column][row]`, that quantize the result of [`forward_dct`]. `quantizers` are row by row.
+pub(super) fn factors(quantizers: &[u8; 64]) -> [[f32; 8]; 8] {
+    let factor = |x: usize, y: usize| 1.0 / (f64::from(quantizers[y * 8 + x]) * AAN_SCALE[x] * AAN_SCALE[y] * 8.0);
+    std::array::from_fn(|x| std::array::from_fn(|y| factor(x, y) as f32))
+}
+
 /// [`ZIGZAG`] for column-major blocks.
-const COLUMN_MAJOR_ZIGZAG: [u8; 64] = {
+pub(super) const COLUMN_MAJOR_ZIGZAG: [u8; 64] = {
     let mut indices = [0; 64];
     let mut k = 0;
     while k < 64 {
@@ -120,7 +122,7 @@ const COLUMN_MAJOR_ZIGZAG: [u8; 64] = {
 /// Bit length of a value, and its bits. A negative value is coded as the bits of `value - 1` (ITU-T T.81, section
 /// F.1.2.1).
 #[inline(always)]
-fn value_bits(value: i32) -> (u32, u32) {
+pub(super) fn value_bits(value: i32) -> (u32, u32) {
     let size = 32 - value.unsigned_abs().leading_zeros();
     let bits = (value + (value >> 31)) as u32 & ((1 << size) - 1);
     (size, bits)
@@ -129,7 +131,7 @@ fn value_bits(value: i32) -> (u32, u32) {
 /// The level-shifted samples of the block at `column` and `row`. Beyond the plane, its last column and row are
 /// repeated.
 #[inline(always)]
-fn block_samples(plane: &PlaneRef<'_>, column: usize, row: usize) -> [[f32; 8]; 8] {
+pub(super) fn block_samples(plane: &PlaneRef<'_>, column: usize, row: usize) -> [[f32; 8]; 8] {
     const SHIFT: f32 = LEVEL_SHIFT as f32;
     let (width, height) = (plane.width as usize, plane.height as usize);
     let x = column * 8;
@@ -145,7 +147,7 @@ fn block_samples(plane: &PlaneRef<'_>, column: usize, row: usize) -> [[f32; 8]; 
 
 /// Multiplies by the factors and rounds to nearest: adding 1.5 * 2^23 leaves the integer in the lowest bits.
 #[inline(always)]
-fn quantize(coefficients: [[f32; 8]; 8], factors: &[[f32; 8]; 8]) -> [i16; 64] {
+pub(super) fn quantize(coefficients: [[f32; 8]; 8], factors: &[[f32; 8]; 8]) -> [i16; 64] {
     const MAGIC: f32 = 12_582_912.0;
     let mut block = [0; 64];
     for (target, (column, factors)) in block.as_chunks_mut::<8>().0.iter_mut().zip(coefficients.iter().zip(factors)) {

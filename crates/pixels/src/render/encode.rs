@@ -73,11 +73,9 @@ pub(crate) fn encode_pixels(
     let deadline = context.deadline;
     deadline.check()?;
     match encoding {
-        Encoding::Jpeg(quality) if context.encode.jpeg_progressive => {
-            jpeg::encode::encode_progressive(&flatten_on_white(pixels), quality, deadline)
-        }
         Encoding::Jpeg(quality) => {
-            jpeg::encode::encode_planes(&Yuv420::from_pixels(&flatten_on_white(pixels)), quality, deadline)
+            let planes = Yuv420::from_pixels(&flatten_on_white(pixels));
+            jpeg::encode::encode_planes(&planes, quality, &context.encode, deadline)
         }
         Encoding::Png => match (context.encode.png_colors, context.encode.png_effort) {
             (Some(colors), effort) => {
@@ -159,7 +157,9 @@ pub(crate) fn encode_planes(
     let planes = stored.planes.into_iter().map(|plane| orient(plane, orientation)).collect();
     let upright = Yuv420 { planes, ..stored };
     match encoding {
-        Encoding::Jpeg(quality) => jpeg::encode::encode_planes(&upright.into_range(Range::Full), quality, deadline),
+        Encoding::Jpeg(quality) => {
+            jpeg::encode::encode_planes(&upright.into_range(Range::Full), quality, &context.encode, deadline)
+        }
         Encoding::WebP(quality) => {
             let effort = context.encode.webp_effort;
             webp::encode::encode_planes(upright.into_range(Range::Limited), quality, effort, deadline)

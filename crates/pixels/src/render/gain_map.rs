@@ -54,7 +54,9 @@ pub(crate) fn render(
     let size = (side(size.0, across), side(size.1, down));
     let pixels = orient(planes.scale_to_pixels(&window, size, LANCZOS)?, orientation);
     let quality = Quality::new(QUALITY_MIN).map_or(quality, |minimum| quality.max(minimum));
-    let encoded = jpeg::encode::encode_planes(&Yuv420::from_pixels(&pixels), quality, context.deadline)?;
+    // The perceptual quantizers are not made for logarithms, and some decoders may read only baseline maps.
+    let options = EncodeOptions::default();
+    let encoded = jpeg::encode::encode_planes(&Yuv420::from_pixels(&pixels), quality, &options, context.deadline)?;
     let xmp = map.xmp.as_ref().map(hdr::GainMapXmp::write);
     let data = Embedded { xmp: xmp.as_deref(), iso_gain_map: iso(file), ..Embedded::default() };
     Ok(jpeg::embed::embed(&encoded, data))

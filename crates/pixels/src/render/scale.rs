@@ -70,7 +70,7 @@ pub(crate) fn scale_decoded<'a>(
         Decoded::Planes(DecodedPlanes { planes, .. })
             if planes.colors == PlaneColors::Yuv
                 && conversion.is_none()
-                && encodes_from_planes(output.encoding, size, options) =>
+                && encodes_from_planes(output.encoding, size) =>
         {
             let scaled = planes.scale_to_yuv420(&window, size)?;
             if matches!(output.encoding, Encoding::Jpeg(_)) && scaled.clamps_colors() {
@@ -100,12 +100,12 @@ pub(crate) fn scale_decoded<'a>(
 const FROM_PIXELS_MAX: u32 = 1 << 17;
 
 /// True if a variant in sRGB is encoded from 4:2:0 planes instead of pixels.
-fn encodes_from_planes(encoding: Encoding, (width, height): (NonZeroU32, NonZeroU32), options: &EncodeOptions) -> bool {
+fn encodes_from_planes(encoding: Encoding, (width, height): (NonZeroU32, NonZeroU32)) -> bool {
     if width.saturating_mul(height).get() <= FROM_PIXELS_MAX {
         return false;
     }
     match encoding {
-        Encoding::Jpeg(_) => !options.jpeg_progressive,
+        Encoding::Jpeg(_) => true,
         Encoding::WebP(quality) => !quality.is_lossless(),
         Encoding::Png | Encoding::Avif(_) | Encoding::Jxl(_) | Encoding::Gif => false,
     }

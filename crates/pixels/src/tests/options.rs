@@ -10,15 +10,33 @@ fn render_with(original: &[u8], encoding: Encoding, encode: EncodeOptions) -> Ve
 }
 
 #[test]
-fn jpeg_progressive_option_makes_progressive_jpegs() {
-    let original = bytes(&gradient(64, 48), ImageFormat::Jpeg);
-    let made = |jpeg_progressive| {
-        render_with(&original, jpeg_q90(), EncodeOptions { jpeg_progressive, ..EncodeOptions::default() })
-    };
-    let is_progressive = |jpeg: &[u8]| jpeg.windows(2).any(|marker| marker == [0xFF, 0xC2]);
-    let (plain, progressive) = (made(false), made(true));
-    assert!(!is_progressive(&plain) && is_progressive(&progressive));
-    alike(&image::load_from_memory(&plain).unwrap(), &image::load_from_memory(&progressive).unwrap(), 16);
+fn jpeg_progressive_and_jpeg_effort_options_make_jpegs_smaller() {
+    // Soft spots and noise, as in a photograph.
+    let picture = RgbImage::from_fn(640, 480, |x, y| {
+        let wave = |n: u32| ((f64::from(n) / 37.0).sin() * 60.0 + 128.0) as u8;
+        let noise = ((x * 7919 + y * 104_729).wrapping_mul(2_654_435_761) >> 28) as u8;
+        Rgb([wave(x + y) + noise, wave(x) + noise, wave(2 * y) + noise])
+    });
+    let original = bytes(&picture.into(), ImageFormat::Png);
+    // A large variant is encoded from planes, a small one from pixels.
+    for (width, height) in [(600, 450), (300, 225)] {
+        let made = |jpeg_progressive, jpeg_effort| {
+            let encode = EncodeOptions { jpeg_progressive, jpeg_effort, ..EncodeOptions::default() };
+            let limits = Limits { encode, ..LIMITS };
+            let header = Header::read(&original, &limits).unwrap();
+            render(&original, &header, fit(width, height), jpeg_q90(), &limits).unwrap()
+        };
+        let plain = made(false, JpegEffort::Fast);
+        let (progressive, small) = (made(true, JpegEffort::Fast), made(false, JpegEffort::Small));
+        let sizes = [&plain, &progressive, &small].map(Vec::len);
+        assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2], "{sizes:?}");
+        assert_eq!(small, made(true, JpegEffort::Small));
+        let is_progressive = [&plain, &progressive].map(|file| file.windows(2).any(|marker| marker == [0xFF, 0xC2]));
+        assert_eq!(is_progressive, [false, true]);
+        let decoded = [&plain, &progressive, &small].map(|file| image::load_from_memory(file).unwrap());
+        assert_eq!(decoded[0], decoded[1], "the same coefficients");
+        alike(&decoded[0], &decoded[2], 40);
+    }
 }
 
 #[test]

@@ -55,6 +55,8 @@ fn every_encoder_of_stills_stops_at_the_deadline() {
     assert_stopped("progressive", progressive, |context| {
         encode_pixels(noise(3000, 3), Gamut::Srgb, jpeg_q90(), context)
     });
+    let small = EncodeOptions { jpeg_effort: JpegEffort::Small, ..EncodeOptions::default() };
+    assert_stopped("small JPEG", small, |context| encode_pixels(noise(3000, 3), Gamut::Srgb, jpeg_q90(), context));
     let few = EncodeOptions { png_colors: NonZeroU16::new(64), ..EncodeOptions::default() };
     assert_stopped("palette", few, |context| encode_pixels(noise(3000, 4), Gamut::Srgb, Encoding::Png, context));
     #[cfg(feature = "png-small")]
