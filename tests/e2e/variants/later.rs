@@ -360,7 +360,10 @@ async fn warming_makes_the_formats_that_later_viewers_get() {
     let warm =
         |arguments: &[&str]| tokio::task::block_in_place(|| resized(&[&["warm"], arguments].concat(), &environment));
     let (out, error, status) = warm(&[CAT, FLAT]);
-    assert!(status == 0 && out.starts_with("6 made, 0 already stored, 0 failed"), "{out}{error}");
+    // The AVIF is compared with the WebP, which may therefore be stored before it is warmed.
+    let counts: Vec<u32> = out.split([' ', ',']).filter_map(|word| word.parse().ok()).take(3).collect();
+    assert!(status == 0 && counts[0] + counts[1] == 6 && counts[2] == 0, "{out}{error}");
+    assert!((4..=6).contains(&counts[0]), "only a WebP that an AVIF was compared with is stored already: {out}");
     let (out, error, status) = warm(&["--size", "80x60", "cat.jpg"]);
     assert!(status == 0 && out.starts_with("0 made, 3 already stored, 0 failed"), "{out}{error}");
     let (out, error, status) = warm(&["--size", "60x", "--format", "avif", "cat.jpg"]);
