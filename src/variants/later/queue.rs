@@ -152,10 +152,14 @@ impl LateVariants {
 impl Shared {
     /// Makes waiting variants until there is none.
     async fn work(self: Arc<Self>) {
-        let _guard = WorkerGuard(&self);
+        let guard = WorkerGuard(&self);
         loop {
             self.resizer.until_idle().await;
-            let Some(Waiting { job, maker, .. }) = self.take() else { return };
+            let Some(Waiting { job, maker, .. }) = self.take_or_leave() else {
+                // The worker is no longer counted.
+                std::mem::forget(guard);
+                return;
+            };
             let mut running = RunningGuard { shared: &self, variant: &job.variant, failed_until: None };
             let outcome = maker.make_late(&job).await;
             running.failed_until = outcome.retry_after().and_then(|time| Instant::now().checked_add(time));
@@ -167,12 +171,15 @@ impl Shared {
         }
     }
 
-    /// The variant that was requested most often, and of several the one that waits longest. The last worker leaves in the same
-    /// step, so that no variant waits without a worker.
-    fn take(&self) -> Option<Waiting> {
+    /// The variant that was requested most often, and of several the one that waits longest. If there is none, the calling worker
+    /// is no longer counted from the same step on, so that a variant that is offered next starts another one.
+    fn take_or_leave(&self) -> Option<Waiting> {
         let mut state = self.lock();
         let next = state.waiting.iter().max_by_key(|(_, waiting)| (waiting.requests, Reverse(waiting.number)));
-        let next = next.map(|(variant, _)| variant.clone())?;
+        let Some(next) = next.map(|(variant, _)| variant.clone()) else {
+            state.workers -= 1;
+            return None;
+        };
         state.settled.insert(next.clone(), Settled::Running);
         state.waiting.remove(&next)
     }
