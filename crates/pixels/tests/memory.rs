@@ -97,12 +97,15 @@ fn samples_stay_within_their_permits_in_every_format() {
     }
 }
 
+/// True for the encodings to which options matter.
+type Concerns = fn(Encoding) -> bool;
+
 #[test]
 fn encoders_stay_within_the_permits_of_their_worst_pictures() {
     let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let plain = Limits::default();
     let any = |_: Encoding| true;
-    let options: [(EncodeOptions, fn(Encoding) -> bool); _] = [
+    let options: [(EncodeOptions, Concerns); _] = [
         (EncodeOptions::default(), any),
         (EncodeOptions { avif_depth: Some(AvifDepth::Ten), ..EncodeOptions::default() }, |encoding| {
             matches!(encoding, Encoding::Avif(_))
