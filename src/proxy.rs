@@ -55,7 +55,7 @@ use request::signature::{SignaturePolicy, cap_cache_lifetime};
 use request::validation::validate;
 use response::cache_status::{self, server_timing};
 use response::headers::SERVER_TIMING;
-use response::{cors, empty, full, interim, problem_details, respond, slice, with_headers};
+use response::{cors, disposition, empty, full, interim, problem_details, respond, slice, with_headers};
 use response_limits::ResponseLimits;
 
 /// Maximum number of lookups of a stored variant that is replaced or deleted before it can be streamed.
@@ -232,7 +232,10 @@ impl Proxy {
                 }
                 Err(error) => return Err(error.into()),
             };
-            if let Some(response) = self.deliver(&found, client, method, request).await? {
+            if let Some(mut response) = self.deliver(&found, client, method, request).await? {
+                if addressed.negotiable {
+                    disposition::name_file(&addressed.literal_key, &mut response);
+                }
                 return Ok((response, cache_status::outcome(&found)));
             }
             self.variants.forget_variant(&variant);

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Either, Full, StreamBody};
 
 pub(super) mod cache_status;
 pub(super) mod cors;
+pub(super) mod disposition;
 pub(super) mod headers;
 pub(super) mod interim;
 pub(super) mod problem_details;

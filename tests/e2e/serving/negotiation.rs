@@ -24,12 +24,14 @@ async fn accept_selects_the_format_if_negotiation_is_enabled() {
     let negotiate = async |path: &str, accept: &str| {
         let response = stage.request("GET", path).header("accept", accept).send().await.unwrap();
         let value = |name| header(&response, name).to_owned();
-        (value("content-type"), value("vary"), value("etag"))
+        (value("content-type"), value("vary"), value("etag"), value("content-disposition"))
     };
     let (modern, old) =
         (negotiate("/cat_40x40.jpg", "image/webp,*/*;q=0.8").await, negotiate("/cat_40x40.jpg", "*/*").await);
     assert_eq!((modern.0.as_str(), modern.1.as_str()), ("image/webp", "accept"));
     assert_eq!((old.0.as_str(), old.1.as_str()), ("image/jpeg", "accept"));
+    assert_eq!(modern.3, "inline; filename=\"cat_40x40.webp\"", "a saved file has the right name");
+    assert_eq!(old.3, "inline; filename=\"cat_40x40.jpg\"");
     assert_ne!(modern.2, old.2, "each format has its ETag");
     let fixed = negotiate("/cat_40x40.jpg.png", "image/webp").await;
     assert_eq!(
